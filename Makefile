@@ -1,0 +1,43 @@
+# Two commands for a new user: `make demo` and `make test`. Each sets up .venv by itself.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
+DEMO_ROOT ?= demo
+
+.PHONY: help setup demo test test-slow bench lint lock clean
+
+help:  ## what each target does
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP)  ## the virtual environment, from the lock file
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 12) else f"found Python {v[0]}.{v[1]}; expected 3.11 or 3.12; set PYTHON=/path/to/python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the locked packages into $(VENV) (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@rm -f $(VENV)/.installed-*; touch $@
+
+demo: setup  ## the main job on synthetic replicas: seven sources to a registered, scored model
+	@$(BIN)/cxr run --scale tiny --replicas --data-root $(DEMO_ROOT)
+
+test: setup  ## lint, types, import contracts and the tests that CI runs
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+	@$(BIN)/python -m pytest -m "not slow and not gpu"
+
+test-slow: setup  ## what takes longer: kill -9 storms, the whole demo, real data end to end
+	@$(BIN)/python -m pytest -m "slow and not gpu" --timeout 5400
+
+bench: setup  ## speed and memory beside named rivals; results go to docs/benchmarks.md
+	@$(BIN)/python -m tests.bench.run
+
+lint: setup  ## format, then check style, types and import contracts
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix . && $(BIN)/mypy && $(BIN)/lint-imports
+
+lock:  ## resolve the newest versions that fit pyproject.toml into requirements.lock
+	@bash tests/make_lock.sh
+
+clean:  ## remove what the demo and the tools wrote
+	rm -rf $(DEMO_ROOT) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,1 @@
+"""Text or images in, numbers out; knows no model and no Prefect."""

@@ -1,0 +1,1 @@
+"""Metrics that need a neural encoder; the only part of `evaluation` that imports torch."""

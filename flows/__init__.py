@@ -1,0 +1,1 @@
+"""What runs, in what order: Prefect flows and the `cxr` command; no logic lives here."""

@@ -1,0 +1,1 @@
+"""How anything is stored, launched, called, configured and deployed."""

@@ -1,0 +1,158 @@
+"""Settings are the recipe; the Environment is the place; the two never mix.
+
+``Settings`` is frozen and fingerprinted, read from ``infra/presets/<recipe>.<scale>.toml`` and
+``--set`` overrides. ``Environment`` (see ``environment``) says where things are and is never
+fingerprinted or logged.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError, model_validator
+
+from infra.errors import SettingsError
+from infra.settings.sections import (
+    ExampleSettings,
+    GenerateSettings,
+    ImageSettings,
+    RegisterSettings,
+    ReplicaSettings,
+    ReportSettings,
+    ScoreSettings,
+    Section,
+    SourceSettings,
+)
+from infra.settings.stages import ModelSettings, StageSettings
+
+PRESETS = Path(__file__).parent.parent / "presets"
+
+
+class Settings(Section):
+    """A whole recipe at one scale."""
+
+    recipe: str
+    scale: str
+    sources: SourceSettings
+    images: ImageSettings
+    reports: ReportSettings
+    examples: ExampleSettings
+    models: ModelSettings
+    stages: tuple[StageSettings, ...]
+    generate: GenerateSettings
+    score: ScoreSettings
+    register: RegisterSettings  # type: ignore[assignment]  # shadows ABCMeta.register on purpose
+    replicas: ReplicaSettings = ReplicaSettings()
+
+    @model_validator(mode="after")
+    def _stage_names_differ(self) -> Settings:
+        names = [stage.name for stage in self.stages]
+        if len(set(names)) != len(names):
+            raise ValueError(f"stage names repeat: {', '.join(names)}")
+        return self
+
+    def stage(self, name: str) -> StageSettings:
+        """The stage of that name.
+
+        Raises:
+            SettingsError: the recipe has none.
+        """
+        for stage in self.stages:
+            if stage.name == name:
+                return stage
+        raise SettingsError(
+            f"stage '{name}'",
+            f"one of {', '.join(stage.name for stage in self.stages)}",
+            "see 'cxr config'",
+        )
+
+
+def preset_names() -> list[tuple[str, str]]:
+    """All (recipe, scale) pairs that have a preset file."""
+    return sorted(
+        (path.name.split(".")[0], path.name.split(".")[1]) for path in PRESETS.glob("*.*.toml")
+    )
+
+
+def load_settings(recipe: str, scale: str, overrides: Sequence[str] = ()) -> Settings:
+    """Read a preset and apply ``key.path=value`` overrides (values are TOML).
+
+    Raises:
+        SettingsError: no such preset, an override that is not ``key=value``, or a value the recipe
+            does not accept.
+    """
+    path = PRESETS / f"{recipe}.{scale}.toml"
+    if not path.is_file():
+        known = ", ".join("/".join(pair) for pair in preset_names())
+        raise SettingsError(
+            f"recipe '{recipe}' at scale '{scale}'", f"one of {known}", "see 'cxr config --help'"
+        )
+    tree = _read_preset(path)
+    for override in overrides:
+        _apply_override(tree, override)
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        raise _one_line(error, path.name) from error
+
+
+def _read_preset(path: Path) -> dict[str, Any]:
+    tree = tomllib.loads(path.read_text())
+    parent = tree.pop("extends", None)
+    return tree if parent is None else _merge(_read_preset(PRESETS / f"{parent}.toml"), tree)
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Deep merge of tables; a value, list or array of tables in ``over`` replaces the base's."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        both_tables = isinstance(below, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merge(below, value) if both_tables else value  # type: ignore[arg-type]
+    return merged
+
+
+def _apply_override(tree: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise SettingsError(f"override '{override}'", "key.path=value", "quote it for the shell")
+    *parents, leaf = key.split(".")
+    node: Any = tree
+    for part in parents:
+        node = _child(node, part, key)
+    value = _toml_value(text)
+    if isinstance(node, list):
+        node = _child(node, leaf, key)
+        raise SettingsError(f"override '{key}'", "a value inside a stage", f"try {key}.steps=…")
+    node[leaf] = value
+
+
+def _child(node: Any, part: str, key: str) -> Any:
+    """Step into a table by key, or into ``[[stages]]`` by a stage's name."""
+    if isinstance(node, list):
+        for item in node:
+            if item.get("name") == part:
+                return item
+    elif isinstance(node, dict):
+        return node.setdefault(part, {})
+    raise SettingsError(f"override key '{key}'", f"a table or stage '{part}'", "see 'cxr config'")
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _one_line(error: ValidationError, where: str) -> SettingsError:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    found = repr(first["input"]) if first["type"] != "missing" else "nothing"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return SettingsError(
+        f"{found[:80]} at '{place}' of {where}{more}", first["msg"].lower(), "see 'cxr config'"
+    )

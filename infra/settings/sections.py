@@ -1,0 +1,116 @@
+"""The recipe's sections but for the training stages (see ``stages``); each is fingerprinted alone.
+
+All are frozen and refuse unknown keys, so that a misspelt key is an error and not a default.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Section(BaseModel):
+    """Base of every part of a recipe."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Route = Literal["keep", "structure", "translate", "synthesize"]
+
+
+class SplitShares(Section):
+    """How subjects are hashed where the publisher gives no split; shares sum to one."""
+
+    train: Share = 0.8
+    validate: Share = 0.1  # type: ignore[assignment]  # pydantic's deprecated method of that name
+    test: Share = 0.1
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> SplitShares:
+        total = self.train + self.validate + self.test
+        if abs(total - 1.0) > 1e-9:
+            raise ValueError(f"shares sum to {total}, expected 1")
+        return self
+
+
+class SourceSettings(Section):
+    """Which sources are read, and how their reports are routed."""
+
+    routes: dict[str, tuple[Route, ...]]
+    hash_split: SplitShares = SplitShares()
+    pieces: int = Field(default=16, ge=1, le=4096, description="pieces a source is cut into")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.routes)
+
+
+class ImageSettings(Section):
+    """How pixels are stored; lengths in px of the stored image."""
+
+    short_side_px: int = Field(ge=16, le=4096)
+    resample: Literal["bicubic", "area"] = "bicubic"
+    encoding: Literal["jpeg", "png"] = "jpeg"
+    jpeg_quality: int = Field(default=95, ge=1, le=100)
+    smallest_side_px: int = Field(default=128, ge=1)
+    largest_megapixels: float = Field(default=100.0, gt=0)
+    largest_aspect_ratio: float = Field(default=4.0, gt=1)
+
+
+class ReportSettings(Section):
+    """How the language model is asked; the endpoint itself is a place, not a recipe."""
+
+    model: str
+    temperature: float = Field(default=0.0, ge=0.0, le=2.0)
+    seed: int = 0
+    max_output_tokens: int = Field(default=1024, ge=1)
+    largest_failed_share: Share = 0.05
+
+
+class ExampleSettings(Section):
+    """Which studies become examples, and how shards are cut."""
+
+    views: tuple[Literal["PA", "AP", "LATERAL", "UNKNOWN"], ...] = ("PA", "AP")
+    section: Literal["findings", "impression"] = "findings"
+    test_sources: tuple[str, ...]
+    validate_sources: tuple[str, ...]
+    with_indication: bool = True
+    shard_rows: int = Field(default=512, ge=1)
+    row_group_rows: int = Field(default=64, ge=1)
+    near_duplicate_guard: bool = True
+
+
+class GenerateSettings(Section):
+    """How findings are generated."""
+
+    batch_size: int = Field(default=8, ge=1)
+    max_new_tokens: int = Field(default=256, ge=1)
+    beams: int = Field(default=1, ge=1)
+    seed: int = 0
+
+
+class ScoreSettings(Section):
+    """How predictions are scored."""
+
+    bootstrap_resamples: int = Field(default=500, ge=10)
+    seed: int = 3
+    uncertain_as: Literal["negative", "positive"] = "negative"
+    judges: tuple[str, ...]
+    judged_studies: int | None = Field(default=None, ge=1, description="None judges all")
+    controls: tuple[Literal["shuffled", "blank"], ...] = ("shuffled", "blank")
+
+
+class RegisterSettings(Section):
+    """Where the model is registered."""
+
+    model_name: str
+
+
+class ReplicaSettings(Section):
+    """Sizes of the synthetic replicas: studies per source, and their images' short side in px."""
+
+    studies: dict[str, int] = Field(default_factory=dict)
+    side_px: int = Field(default=256, ge=64)
+    seed: int = 0

@@ -1,0 +1,1 @@
+"""Networks, training and inference; torch lives here, Prefect does not."""

@@ -1,0 +1,1 @@
+"""How each dataset is read into one record, the `Study`; knows nothing above it but `infra`."""

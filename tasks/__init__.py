@@ -1,0 +1,1 @@
+"""Units of work, one package each: plain functions beside the thin Prefect tasks that call them."""
