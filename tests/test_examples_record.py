@@ -1,0 +1,69 @@
+"""The example record and its Arrow schema."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pyarrow as pa
+import pytest
+
+from sources.example import (
+    EXAMPLE_IMAGE_TYPE,
+    EXAMPLE_SCHEMA,
+    Example,
+    ExampleImage,
+    Task,
+    example_from_row,
+    examples_to_table,
+)
+from sources.record import Origin, Split, Turn, View
+
+ONE = Example(
+    example_id="replica/1/a/keep",
+    task=Task.FINDINGS,
+    source="replica",
+    study_id="1",
+    subject_id=None,
+    split=Split.TRAIN,
+    text_version="keep",
+    origin=Origin.RADIOLOGIST,
+    images=(ExampleImage("a", View.PA, b"\xff\xd8", 320, 256),),
+    indication="Cough.",
+    turns=(Turn("user", "Describe the findings."),),
+    target="Clear lungs.",
+    subject_age=61.5,
+)
+
+
+def test_columns_are_the_fields_of_the_record_in_order() -> None:
+    assert EXAMPLE_SCHEMA.names == [field.name for field in fields(Example)]
+    assert [field.name for field in EXAMPLE_IMAGE_TYPE] == [
+        field.name for field in fields(ExampleImage)
+    ]
+
+
+def test_an_example_survives_the_round_trip() -> None:
+    table = examples_to_table([ONE])
+    assert table.schema.equals(EXAMPLE_SCHEMA)
+    assert [example_from_row(row) for row in table.to_pylist()] == [ONE]
+
+
+def test_enums_come_back_as_enums() -> None:
+    back = example_from_row(examples_to_table([ONE]).to_pylist()[0])
+    assert back.task is Task.FINDINGS
+    assert back.split is Split.TRAIN
+    assert back.images[0].view is View.PA
+
+
+def test_pixels_are_large_binary_so_that_a_shard_may_pass_two_gib() -> None:
+    assert EXAMPLE_SCHEMA.field("images").type.value_type.field("pixels").type == pa.large_binary()
+
+
+@pytest.mark.parametrize("name", ["subject_id", "indication", "subject_age", "site"])
+def test_what_a_publisher_may_leave_out_is_nullable(name: str) -> None:
+    assert EXAMPLE_SCHEMA.field(name).nullable
+
+
+@pytest.mark.parametrize("name", ["example_id", "split", "target", "origin", "turns"])
+def test_what_training_needs_is_not_nullable(name: str) -> None:
+    assert not EXAMPLE_SCHEMA.field(name).nullable
