@@ -69,10 +69,15 @@ def read_csv(
     header = _checked_header(path, delimiter)
     found = list(names) if names else _usable_names(header)
     _require_columns(path, header, found, list(types), delimiter)
-    wanted = [f"TRY_CAST({_name(name)} AS {kind}) AS {_name(name)}" for name, kind in types.items()]
-    wanted += [f'"{name}"' if name in found else f'NULL::VARCHAR AS "{name}"' for name in optional]
+    wanted = [
+        f"TRY_CAST({sql_name(name)} AS {kind}) AS {sql_name(name)}" for name, kind in types.items()
+    ]
+    wanted += [
+        sql_name(name) if name in found else f"NULL::VARCHAR AS {sql_name(name)}"
+        for name in optional
+    ]
     if keep_rest:
-        wanted += [_name(name) for name in found if name not in types and name not in optional]
+        wanted += [sql_name(name) for name in found if name not in types and name not in optional]
     table = _read(path, found, delimiter, ", ".join(wanted))
     if table.num_rows == 0 and not allow_empty:
         raise SourceError(
@@ -99,7 +104,7 @@ def repeated(table: pa.Table, column: str) -> pa.Array:
 
 
 def to_study_table(table: pa.Table, source: str) -> pa.Table:
-    """A table with some of STUDY_SCHEMA's columns, made whole: the others become null.
+    """A table with some of STUDY_SCHEMA's columns, made whole: others become null, lists empty.
 
     ``source`` is filled in. Structs must have their fields in the schema's order.
     """
@@ -112,8 +117,15 @@ def to_study_table(table: pa.Table, source: str) -> pa.Table:
         elif field.name in table.column_names:
             arrays.append(table.column(field.name).cast(field.type))
         else:
-            arrays.append(pa.nulls(table.num_rows, field.type))
+            arrays.append(_nothing(field.type, table.num_rows))
     return pa.Table.from_arrays(arrays, schema=STUDY_SCHEMA)
+
+
+def _nothing(kind: pa.DataType, rows: int) -> pa.Array:
+    if not pa.types.is_list(kind):
+        return pa.nulls(rows, kind)
+    starts = pa.repeat(pa.scalar(0, pa.int32()), rows + 1)
+    return pa.ListArray.from_arrays(starts, pa.array([], kind.value_type), type=kind)
 
 
 def rejections(
@@ -149,6 +161,16 @@ def rejections(
 def join_rejections(*tables: pa.Table) -> pa.Table:
     """All rejections one below the other; REJECTED_SCHEMA even where there are none."""
     return pa.concat_tables([REJECTED_SCHEMA.empty_table(), *tables]).combine_chunks()
+
+
+def sql_name(column: str) -> str:
+    """A column's name, quoted for a statement."""
+    return '"' + column.replace('"', '""') + '"'
+
+
+def sql_text(text: str) -> str:
+    """A text, quoted for a statement."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _plain_text(column: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
@@ -238,10 +260,10 @@ def _require_columns(
 
 
 def _read(path: Path, names: Sequence[str], delimiter: str, wanted: str) -> pa.Table:
-    columns = ", ".join(f"{_quoted(name)}: 'VARCHAR'" for name in names)
+    columns = ", ".join(f"{sql_text(name)}: 'VARCHAR'" for name in names)
     statement = f"""
         SELECT {wanted} FROM read_csv(
-            ?, columns = {{{columns}}}, delim = {_quoted(delimiter)}, quote = '"', escape = '"',
+            ?, columns = {{{columns}}}, delim = {sql_text(delimiter)}, quote = '"', escape = '"',
             header = false, skip = 1, auto_detect = false, max_line_size = {_LINE_BYTES},
             compression = '{"gzip" if path.suffix == ".gz" else "none"}'
         )"""
@@ -264,14 +286,6 @@ def _malformed(path: Path, message: str, width: int) -> SourceError:
     if "unterminated quote" in message:
         return SourceError(f"a quote that never ends on {place}", "paired quotes", _DOWNLOAD_AGAIN)
     return SourceError(f"a malformed row on {place}", "delimited text", _DOWNLOAD_AGAIN)
-
-
-def _name(column: str) -> str:
-    return '"' + column.replace('"', '""') + '"'
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _no_glob(path: Path) -> str:
