@@ -44,7 +44,7 @@ class Settings(Section):
     stages: tuple[StageSettings, ...]
     generate: GenerateSettings
     score: ScoreSettings
-    register: RegisterSettings  # type: ignore[assignment]  # shadows ABCMeta.register on purpose
+    register: RegisterSettings
     replicas: ReplicaSettings = ReplicaSettings()
 
     @model_validator(mode="after")

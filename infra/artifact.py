@@ -1,0 +1,304 @@
+"""Artifacts: folders that say what made them, and are whole or absent.
+
+Layout under the data root::
+
+    images/mimic_cxr-0f3a…/            kind/name-<fingerprint>
+        p003-91c2…/images.parquet      a piece: key and digest of its content
+        p003-91c2…/rejected.parquet
+        manifest.json                  written last: without it the folder is scratch
+
+The fingerprint covers the step's own settings, the fingerprints of its inputs and a revision.
+Each piece has an input digest: a piece whose settings, revision and input digest equal those of a
+piece in a sibling artifact is referred to, not built again. Everything read back is checked
+against the manifest's digests; a damaged piece is rebuilt alone.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, as_completed, wait
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from infra.errors import ArtifactError
+from infra.fingerprint import canonical_json, code_digests, drifted_modules, file_digest
+from infra.pieces import (
+    BuiltPiece,
+    Count,
+    Piece,
+    add_counts,
+    content_digest,
+    describe_files,
+    is_sound,
+    piece_from_json,
+)
+from infra.provenance import git_commit
+from infra.record_file import read_record, sealed
+from infra.step import MANIFEST, Step, sibling_manifests, why_absent
+from infra.store import Store, explained_place
+
+VOLATILE = ("created_at", "seconds", "host", "git_commit", "code")
+"""The manifest's fields that may differ between two runs that built the same thing."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A whole artifact; ``built`` names the pieces this call built (none: it was cached)."""
+
+    store: Store
+    step: Step
+    pieces: tuple[Piece, ...]
+    built: tuple[str, ...] = ()
+    reason: str = ""
+    drift: tuple[str, ...] = ()
+    created_at: str = ""
+    seconds: float = 0.0
+
+    @property
+    def fingerprint(self) -> str:
+        return self.step.fingerprint
+
+    @property
+    def folder(self) -> str:
+        return self.step.folder
+
+    @property
+    def cached(self) -> bool:
+        return not self.built
+
+    @property
+    def counts(self) -> tuple[Count, ...]:
+        return add_counts([count for piece in self.pieces for count in piece.counts])
+
+    def files(self, name: str) -> list[Path]:
+        """Local paths of that file in every piece that has it, in piece order."""
+        return [
+            self.store.local(f"{piece.folder}/{file.name}", file.digest)
+            for piece in self.pieces
+            for file in piece.files
+            if file.name == name
+        ]
+
+    def local_folder(self, key: str) -> Path:
+        """Local folder of one piece with all its files."""
+        piece = next(piece for piece in self.pieces if piece.key == key)
+        if self.store.is_local:
+            return Path(self.store.path(piece.folder))
+        target = self.store.state / "downloads" / piece.folder.replace("/", "--")
+        for file in piece.files:
+            place = target / file.name
+            if not place.exists() or file_digest(place) != file.digest:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                self.store.fs.get_file(self.store.path(f"{piece.folder}/{file.name}"), str(place))
+        return target
+
+
+OnPiece = Callable[[int, int], None]
+
+
+def ignore_progress(done: int, total: int) -> None:
+    """The ``on_piece`` of a caller that does not watch."""
+    del done, total
+
+
+PieceBuilder = Callable[[str, Path], BuiltPiece]
+"""``build(key, folder)`` writes the piece's files into an empty local folder."""
+
+
+def read_artifact(store: Store, step: Step) -> Artifact | None:
+    """The artifact as its manifest tells it, pieces unchecked; None when absent or damaged."""
+    manifest = read_record(store, f"{step.folder}/{MANIFEST}")
+    return None if manifest is None else _from_manifest(store, step, manifest)
+
+
+def damaged_pieces(artifact: Artifact) -> list[str]:
+    """Keys of pieces with a missing file or one whose bytes differ from the manifest."""
+    return [piece.key for piece in artifact.pieces if not is_sound(artifact.store, piece)]
+
+
+def build_artifact(
+    store: Store,
+    step: Step,
+    plan: Callable[[], Mapping[str, str]],
+    build: PieceBuilder,
+    *,
+    executor: Executor | None = None,
+    on_piece: OnPiece = ignore_progress,
+    on_wait: Callable[[], None] | None = None,
+) -> Artifact:
+    """Return the artifact, building what is absent or damaged and nothing else.
+
+    Args:
+        plan: gives the input digest by piece key (all that a piece depends on besides the
+            settings); asked only when there is something to build.
+        build: writes one piece; with an ``executor`` it must be picklable.
+        on_piece: called with (done, total) as pieces get ready.
+        on_wait: called once when another run on this machine is building the same artifact.
+
+    Raises:
+        InputError: the disk is full, read-only or forbidden.
+        ArtifactError: two pieces' builders disagree with the manifest, or nothing was written.
+    """
+    existing = read_artifact(store, step)
+    if existing is not None and not damaged_pieces(existing):
+        return existing
+    with store.lock(step.folder, on_wait):
+        started = time.monotonic()
+        existing = read_artifact(store, step)
+        damaged = damaged_pieces(existing) if existing else []
+        if existing is not None and not damaged:
+            return existing
+        broken = existing is None and store.exists(f"{step.folder}/{MANIFEST}")
+        for piece in existing.pieces if existing else ():
+            if piece.key in damaged:
+                store.remove(piece.folder)
+        pieces = plan()
+        reason = _why_built(store, step, damaged, broken)
+        sound = _sound_pieces(store, step, existing)
+        ready = {
+            key: sound[key, digest] for key, digest in pieces.items() if (key, digest) in sound
+        }
+        todo = [key for key in pieces if key not in ready]
+        _build_missing(store, step, pieces, todo, ready, build, executor, on_piece)
+        built = [ready[key] for key in pieces]
+        seconds = time.monotonic() - started
+        _write_manifest(store, step, built, seconds, replace=broken or bool(damaged))
+    done = read_artifact(store, step)
+    assert done is not None
+    return Artifact(
+        store,
+        step,
+        done.pieces,
+        tuple(todo) or ("manifest",),
+        reason,
+        created_at=done.created_at,
+        seconds=done.seconds,
+    )
+
+
+def _why_built(store: Store, step: Step, damaged: Sequence[str], broken: bool) -> str:
+    if damaged:
+        return f"damaged: {', '.join(damaged)}"
+    return "damaged manifest" if broken else why_absent(store, step)
+
+
+def _build_missing(
+    store: Store,
+    step: Step,
+    digests: Mapping[str, str],
+    todo: Sequence[str],
+    ready: dict[str, Piece],
+    build: PieceBuilder,
+    executor: Executor | None,
+    on_piece: OnPiece,
+) -> None:
+    """Build the pieces in ``todo`` into ``ready``; each is published as soon as it is finished."""
+    total = len(digests)
+    on_piece(len(ready), total)
+    with store.scratch() as scratch:
+        folders = {key: scratch / f"piece-{number}" for number, key in enumerate(todo)}
+        for folder in folders.values():
+            folder.mkdir()
+        results: Iterator[tuple[str, BuiltPiece]]
+        if executor is None:
+            results = ((key, build(key, folders[key])) for key in todo)
+        else:
+            results = _build_in(executor, build, folders)
+        with explained_place(store.root):
+            for key, outcome in results:
+                ready[key] = _publish(store, step, key, digests[key], folders[key], outcome)
+                on_piece(len(ready), total)
+
+
+def _build_in(
+    executor: Executor, build: PieceBuilder, folders: Mapping[str, Path]
+) -> Iterator[tuple[str, BuiltPiece]]:
+    """Build pieces in an executor, in order of completion; the first failure cancels the rest."""
+    waiting = {executor.submit(build, key, folder): key for key, folder in folders.items()}
+    try:
+        for done in as_completed(waiting):
+            yield waiting[done], done.result()
+    finally:
+        for future in waiting:
+            future.cancel()
+        wait(waiting)
+
+
+def _publish(
+    store: Store, step: Step, key: str, input_digest: str, folder: Path, outcome: BuiltPiece
+) -> Piece:
+    files = describe_files(folder)
+    if not files:
+        raise ArtifactError(f"{step.folder}: piece {key} wrote no file")
+    place = f"{step.folder}/{key}-{content_digest(files)}"
+    store.publish_folder(folder, place)
+    piece = Piece(key, input_digest, place, files, outcome.counts, outcome.facts)
+    store.overwrite(_receipt(step, key), sealed(asdict(piece)))
+    return piece
+
+
+def _receipt(step: Step, key: str) -> str:
+    return f"{step.folder}/.receipts/{key}.json"
+
+
+def _sound_pieces(
+    store: Store, step: Step, existing: Artifact | None
+) -> dict[tuple[str, str], Piece]:
+    """Pieces that may be used again: this artifact's, its receipts', its equal siblings'."""
+    candidates = list(existing.pieces) if existing else []
+    for name in store.list_folder(f"{step.folder}/.receipts"):
+        receipt = read_record(store, f"{step.folder}/.receipts/{name}")
+        if receipt is not None:
+            candidates.append(piece_from_json(receipt))
+    for manifest in sibling_manifests(store, step):
+        same = canonical_json(manifest["settings"]) == canonical_json(step.settings)
+        if same and manifest["revision"] == step.revision:
+            candidates.extend(piece_from_json(item) for item in manifest["pieces"])
+    found: dict[tuple[str, str], Piece] = {}
+    for piece in candidates:
+        place = (piece.key, piece.input_digest)
+        if place not in found and is_sound(store, piece):
+            found[place] = piece
+    return found
+
+
+def _write_manifest(
+    store: Store, step: Step, pieces: Sequence[Piece], seconds: float, *, replace: bool
+) -> None:
+    manifest = {
+        "kind": step.kind,
+        "name": step.name,
+        "fingerprint": step.fingerprint,
+        "settings": step.settings,
+        "inputs": step.inputs,
+        "revision": step.revision,
+        "counts": [asdict(c) for c in add_counts([c for piece in pieces for c in piece.counts])],
+        "pieces": [asdict(piece) for piece in pieces],
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 3),
+        "host": platform.node(),
+        "git_commit": git_commit(),
+        "code": {"module": step.code, "digests": code_digests(step.code)},
+    }
+    text = sealed(manifest)
+    place = f"{step.folder}/{MANIFEST}"
+    if replace:
+        store.overwrite(place, text)
+    else:
+        store.write_new(place, text)
+
+
+def _from_manifest(store: Store, step: Step, manifest: Mapping[str, Any]) -> Artifact:
+    recorded = manifest["code"]["digests"]
+    return Artifact(
+        store,
+        step,
+        tuple(piece_from_json(item) for item in manifest["pieces"]),
+        drift=drifted_modules(recorded, code_digests(step.code)),
+        created_at=manifest["created_at"],
+        seconds=manifest["seconds"],
+    )

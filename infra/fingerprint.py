@@ -1,0 +1,104 @@
+"""Digests that decide what runs again: of settings and inputs, of files, and of code.
+
+A fingerprint is 16 hexadecimal digits of blake2b over canonical JSON: 64 bits, so that two of a
+million artifacts collide with probability under 1e-7. A value that JSON cannot hold is an error,
+never skipped: a key that cannot be computed must not read as "unchanged".
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+HOUSE = Path(__file__).resolve().parent.parent
+PACKAGES = ("flows", "tasks", "sources", "models", "evaluation", "infra")
+_BLOCK_BYTES = 1 << 20  # our choice: larger reads gain nothing on local disks
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces; raises TypeError or ValueError on what JSON lacks."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def fingerprint(value: Any) -> str:
+    """16 hexadecimal digits that identify a JSON value."""
+    return hashlib.blake2b(canonical_json(value).encode(), digest_size=8).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """xxh3-128 of a file's bytes, as 32 hexadecimal digits."""
+    digest = xxhash.xxh3_128()
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def stat_digest(root: Path, paths: Iterable[str]) -> str:
+    """Fingerprint of raw files by relative path, size and modification time, in path order."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name in sorted(paths):
+        status = (root / name).stat()
+        digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def code_digests(module: str) -> dict[str, str]:
+    """Digest of every project module that ``module`` can reach by imports, itself included."""
+    found: dict[str, str] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        path = _module_path(name)
+        if path is None or name in found:
+            continue
+        digest, imports = _scan(path, name)
+        found[name] = digest
+        waiting.extend(imports)
+    return dict(sorted(found.items()))
+
+
+def drifted_modules(recorded: Mapping[str, str], current: Mapping[str, str]) -> tuple[str, ...]:
+    """Names of modules whose digest differs between two ``code_digests``."""
+    names = recorded.keys() | current.keys()
+    return tuple(sorted(name for name in names if recorded.get(name) != current.get(name)))
+
+
+def _module_path(name: str) -> Path | None:
+    if name.partition(".")[0] not in PACKAGES:
+        return None
+    base = HOUSE.joinpath(*name.split("."))
+    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+@cache
+def _scan(path: Path, name: str) -> tuple[str, tuple[str, ...]]:
+    """Digest of one module's text, and the project modules it imports."""
+    text = path.read_bytes()
+    imports: set[str] = set()
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            imports.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute(node, package)
+            imports.add(base)
+            imports.update(f"{base}.{alias.name}" for alias in node.names)
+    return hashlib.blake2b(text, digest_size=8).hexdigest(), tuple(sorted(imports))
+
+
+def _absolute(node: ast.ImportFrom, package: str) -> str:
+    if not node.level:
+        return node.module or ""
+    parents = package.split(".")[: len(package.split(".")) - node.level + 1]
+    return ".".join([*parents, node.module] if node.module else parents)

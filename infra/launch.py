@@ -1,0 +1,151 @@
+"""Start a module as a child process, follow its JSON lines, and stop its whole process tree.
+
+Training and inference run so, which keeps torch out of the orchestrating process and lets a
+killed trainer fail its task instead of the flow.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from infra.errors import CxrError, InputError
+from infra.fingerprint import HOUSE
+
+Event = Mapping[str, Any]
+_KEPT_LINES = 40  # our choice: enough of stderr for a traceback's end
+_GRACE_SECONDS = 20.0  # our choice: time for a checkpoint before SIGKILL
+
+
+class ChildFailed(CxrError):
+    """A child process ended badly; ``stderr_tail`` holds its last lines."""
+
+    def __init__(self, module: str, code: int, stderr_tail: str) -> None:
+        self.stderr_tail = stderr_tail
+        last = stderr_tail.strip().splitlines()[-1] if stderr_tail.strip() else "no message"
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+        super().__init__(f"{module} {how}: {last}")
+
+
+def command_for(module: str, run_file: Path, processes: int) -> list[str]:
+    """The command line: plain python for one process, torchrun for several."""
+    if processes == 1:
+        return [sys.executable, "-m", module, str(run_file)]
+    return [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc_per_node={processes}",
+        "-m",
+        module,
+        str(run_file),
+    ]
+
+
+def run_module(
+    module: str,
+    run_file: Path,
+    on_event: Callable[[Event], None],
+    *,
+    processes: int = 1,
+    log_file: Path | None = None,
+) -> None:
+    """Run ``python -m module run_file`` to its end.
+
+    Args:
+        on_event: called with each JSON object the child prints on a line of its stdout.
+        log_file: keeps all of the child's stderr.
+
+    Raises:
+        InputError: the child ended with exit code 2; its last line is the message.
+        ChildFailed: it ended with any other code but 0, or by a signal.
+    """
+    child = subprocess.Popen(
+        command_for(module, run_file, processes),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=HOUSE,
+        env=_child_environment(),
+        start_new_session=True,
+    )
+    assert child.stdout is not None
+    assert child.stderr is not None
+    tail: deque[str] = deque(maxlen=_KEPT_LINES)
+    reader = threading.Thread(target=_drain, args=(child.stderr, tail, log_file), daemon=True)
+    reader.start()
+    try:
+        for line in child.stdout:
+            event = _parse_event(line)
+            if event is not None:
+                on_event(event)
+        code = child.wait()
+    except BaseException:
+        stop_tree(child)
+        raise
+    reader.join()
+    if code == 2 and tail:
+        raise ChildInputError(tail[-1].strip())
+    if code != 0:
+        raise ChildFailed(module, code, "".join(tail))
+
+
+class ChildInputError(InputError):
+    """Bad input that a child process found; the text is the child's own line."""
+
+    def __init__(self, line: str) -> None:
+        CxrError.__init__(self, line.removeprefix("error: "))
+
+    def __reduce__(self) -> tuple[type[ChildInputError], tuple[str]]:  # type: ignore[override]
+        return ChildInputError, (str(self),)
+
+
+def stop_tree(child: subprocess.Popen[str]) -> None:
+    """SIGTERM to the child's process group, SIGKILL to what is left after the grace time."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(child.pid, sign)
+        except ProcessLookupError:
+            break
+        try:
+            child.wait(timeout=_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+    child.wait()
+
+
+def _drain(stream: Any, tail: deque[str], log_file: Path | None) -> None:
+    if log_file is None:
+        tail.extend(stream)
+        return
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    with log_file.open("w") as log:
+        for line in stream:
+            tail.append(line)
+            log.write(line)
+
+
+def _parse_event(line: str) -> Event | None:
+    """A JSON object with an ``event`` key; other lines are libraries' chatter."""
+    if not line.startswith("{"):
+        return None
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) and "event" in value else None
+
+
+def _child_environment() -> dict[str, str]:
+    """This process's environment without secrets a trainer has no use for."""
+    kept = {key: value for key, value in os.environ.items() if key != "CXR_LLM_API_KEY"}
+    return {**kept, "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}

@@ -1,0 +1,28 @@
+"""One logger for the house: level, place and message on one line; never report text or secrets."""
+
+from __future__ import annotations
+
+import logging
+
+from infra.errors import SettingsError
+
+LOGGER = logging.getLogger("cxrflow")
+
+
+def set_up_logging(level: str = "INFO") -> None:
+    """Log to stderr at the given level.
+
+    Raises:
+        SettingsError: no such level.
+    """
+    number = logging.getLevelNamesMapping().get(level.upper())
+    if number is None:
+        raise SettingsError(f"log level '{level}'", "DEBUG, INFO, WARNING or ERROR", "correct it")
+    if not LOGGER.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(
+            logging.Formatter("%(asctime)s %(levelname).1s %(message)s", "%H:%M:%S")
+        )
+        LOGGER.addHandler(handler)
+    LOGGER.setLevel(number)
+    LOGGER.propagate = False

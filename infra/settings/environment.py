@@ -1,0 +1,96 @@
+"""The place: where data, state, servers and keys are. Never fingerprinted, never logged.
+
+Every field can be set as ``CXR_<NAME>``; a source's raw data lies at ``CXR_SOURCE_<NAME>``.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from infra.egress import Guarantee
+from infra.errors import SettingsError
+
+SOURCE_PREFIX = "CXR_SOURCE_"
+
+
+class Environment(BaseSettings):
+    """Where this process works.
+
+    ``llm_base_url`` None means the embedded offline server; ``mlflow_uri`` None means SQLite and
+    files under the data root's state folder. ``workers`` counts processes for ingestion.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="CXR_", frozen=True, extra="ignore")
+
+    data_root: str = "data"
+    state_dir: Path | None = None
+    workers: int = Field(default_factory=lambda: max(1, len(os.sched_getaffinity(0))), ge=1)
+    processes_per_node: int = Field(default=1, ge=1, description="training ranks; one per GPU")
+    mlflow_uri: str | None = None
+    llm_base_url: str | None = None
+    llm_api_key: SecretStr = SecretStr("not-needed")
+    llm_kind: Literal["openai", "azure"] = "openai"
+    llm_guarantee: Guarantee = Guarantee.NONE
+    llm_concurrency: int = Field(default=32, ge=1)
+
+    @property
+    def state(self) -> Path:
+        """The local folder for locks, caches and databases."""
+        if self.state_dir is not None:
+            return self.state_dir.absolute()
+        if "://" in self.data_root:
+            raise SettingsError(
+                f"data root {self.data_root} without a local state folder",
+                "a local folder for locks, caches and databases",
+                "set CXR_STATE_DIR",
+            )
+        return Path(self.data_root).absolute() / ".state"
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow's tracking URI; SQLite in the state folder by default."""
+        return self.mlflow_uri or f"sqlite:///{self.state / 'mlflow.db'}"
+
+
+def load_environment(**overrides: object) -> Environment:
+    """Read ``CXR_`` variables; keyword arguments that are not None win.
+
+    Raises:
+        SettingsError: a value has the wrong type; the value itself is not repeated, for it may
+            be a secret.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Environment(**given)  # type: ignore[arg-type]  # pydantic converts
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = f"CXR_{'_'.join(str(part) for part in first['loc'])}".upper()
+        raise SettingsError(
+            f"a bad value in {name}", first["msg"].lower(), f"correct or unset {name}"
+        ) from None
+
+
+def source_roots(given: list[str]) -> dict[str, Path]:
+    """Raw data folders by source name, from the environment and ``name=path`` options.
+
+    Raises:
+        SettingsError: an option is not ``name=path``.
+    """
+    roots = {
+        key.removeprefix(SOURCE_PREFIX).lower(): Path(value)
+        for key, value in os.environ.items()
+        if key.startswith(SOURCE_PREFIX) and value
+    }
+    for option in given:
+        name, equals, path = option.partition("=")
+        if not equals or not name or not path:
+            raise SettingsError(
+                f"--source {option}", "--source name=path", "name a source of 'cxr sources'"
+            )
+        roots[name] = Path(path)
+    return {name: path.absolute() for name, path in sorted(roots.items())}

@@ -1,0 +1,208 @@
+"""Where artifacts live: a data root (a local folder or any fsspec URL) and a local state folder.
+
+Files are written in local scratch and then published: by rename on a local root, by upload on a
+remote one. What needs locks or SQLite stays in the state folder.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import socket
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import fsspec
+import psutil
+from filelock import FileLock, Timeout
+
+from infra.errors import InputError
+
+SCRATCH = ".scratch"
+_PLACE_ERRORS = {
+    errno.ENOSPC: ("no space left", "room for what is written"),
+    errno.EDQUOT: ("the disk quota is used up", "room for what is written"),
+    errno.EROFS: ("a read-only file system", "a folder that can be written"),
+    errno.EACCES: ("no permission to write", "a folder that can be written"),
+    errno.EPERM: ("no permission to write", "a folder that can be written"),
+}
+
+
+class Store:
+    """A data root and its state folder.
+
+    Args:
+        root: local folder or fsspec URL (``s3://bucket/prefix``).
+        state: local folder for locks, caches and downloads.
+    """
+
+    def __init__(self, root: str, state: Path) -> None:
+        self.root = root.rstrip("/") or "/"
+        self.fs, self._base = fsspec.core.url_to_fs(self.root)
+        self.is_local = self.fs.protocol == "file" or "file" in self.fs.protocol
+        self.state = state
+        with explained_place(str(state)):
+            state.mkdir(parents=True, exist_ok=True)
+        if self.is_local:
+            with explained_place(self.root):
+                Path(self._base).mkdir(parents=True, exist_ok=True)
+
+    def path(self, relative: str) -> str:
+        """Absolute path or key of something under the root."""
+        return f"{self._base}/{relative}"
+
+    def local(self, relative: str, digest: str | None = None) -> Path:
+        """A local path to read from; a remote file is downloaded once per digest."""
+        if self.is_local:
+            return Path(self.path(relative))
+        target = self.state / "downloads" / (digest or uuid.uuid4().hex) / Path(relative).name
+        if digest is None or not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial = target.with_suffix(f".{uuid.uuid4().hex}.part")
+            self.fs.get_file(self.path(relative), str(partial))
+            partial.replace(target)
+        return target
+
+    def exists(self, relative: str) -> bool:
+        return bool(self.fs.exists(self.path(relative)))
+
+    def list_folder(self, relative: str) -> list[str]:
+        """Names directly under a folder, sorted; empty when it is absent."""
+        try:
+            names = self.fs.ls(self.path(relative), detail=False)
+        except FileNotFoundError:
+            return []
+        return sorted(str(name).rstrip("/").rpartition("/")[2] for name in names)
+
+    def write_new(self, relative: str, text: str) -> bool:
+        """Publish a file that must not exist yet; False when another writer was first."""
+        target = self.path(relative)
+        if not self.is_local:
+            try:
+                self.fs.pipe_file(target, text.encode(), mode="create")
+            except FileExistsError:
+                return False
+            return True
+        with self._written_beside(target, text) as temporary:
+            try:
+                os.link(temporary, target)
+            except FileExistsError:
+                return False
+        return True
+
+    def overwrite(self, relative: str, text: str) -> None:
+        """Publish a file, replacing what is there in one step."""
+        target = self.path(relative)
+        if not self.is_local:
+            self.fs.pipe_file(target, text.encode())
+            return
+        with self._written_beside(target, text) as temporary:
+            temporary.replace(target)
+
+    @contextmanager
+    def _written_beside(self, target: str, text: str) -> Iterator[Path]:
+        with explained_place(self.root):
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            temporary = self._scratch_root() / f"{_owner()}-{uuid.uuid4().hex}"
+            temporary.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("w") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            try:
+                yield temporary
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    def publish_folder(self, scratch: Path, relative: str) -> None:
+        """Move a finished scratch folder to its place; an equal folder there wins."""
+        target = self.path(relative)
+        if not self.is_local:
+            for file in sorted(item for item in scratch.rglob("*") if item.is_file()):
+                self.fs.put_file(str(file), f"{target}/{file.relative_to(scratch).as_posix()}")
+            return
+        with explained_place(self.root):
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            try:
+                scratch.replace(target)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+
+    def remove(self, relative: str) -> None:
+        """Delete a folder under the root; on a local root it vanishes in one step."""
+        if not self.is_local:
+            self.fs.rm(self.path(relative), recursive=True)
+            return
+        doomed = self._scratch_root() / f"{_owner()}-{uuid.uuid4().hex}"
+        doomed.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            Path(self.path(relative)).replace(doomed)
+        except FileNotFoundError:
+            return
+        shutil.rmtree(doomed)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A private folder that is gone afterwards; a killed process leaves it for the doctor."""
+        folder = self._scratch_root() / f"{_owner()}-{uuid.uuid4().hex}"
+        with explained_place(str(folder.parent)):
+            folder.mkdir(parents=True)
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def abandoned_scratch(self) -> list[Path]:
+        """Scratch that no living process of this machine owns."""
+        root = self._scratch_root()
+        return sorted(path for path in root.glob("*") if not _is_owned(path.name))
+
+    @contextmanager
+    def lock(self, name: str, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+        """Hold a named lock on this machine; the system frees it when the process dies."""
+        path = self.state / "locks" / f"{name.replace('/', '--')}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if on_wait is not None:
+                on_wait()
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _scratch_root(self) -> Path:
+        base = Path(self._base) if self.is_local else self.state
+        return base / SCRATCH
+
+
+def _owner() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def _is_owned(name: str) -> bool:
+    host, _, rest = name.rpartition("-")[0].rpartition("-")
+    if host != socket.gethostname():
+        return True
+    return rest.isdigit() and psutil.pid_exists(int(rest))
+
+
+@contextmanager
+def explained_place(where: str) -> Iterator[None]:
+    """Turn a full, read-only or forbidden disk into one clear line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _PLACE_ERRORS:
+            raise
+        found, expected = _PLACE_ERRORS[error.errno]
+        raise InputError(
+            f"{found} at {where}", expected, "mend that and run again: finished pieces are kept"
+        ) from error
