@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 
 class Split(StrEnum):
@@ -196,7 +197,7 @@ def _struct(**columns: pa.DataType) -> pa.DataType:
 
 _TEXT = pa.string()
 TEXT_TYPE = _struct(
-    origin=_TEXT, sectioned_by=_TEXT, language=_TEXT, **{name: _TEXT for name in SECTIONS}
+    origin=_TEXT, sectioned_by=_TEXT, language=_TEXT, **dict.fromkeys(SECTIONS, _TEXT)
 )
 IMAGE_TYPE = _struct(
     image_id=_TEXT, view=_TEXT, uri=_TEXT, width=pa.int32(), height=pa.int32()
@@ -300,7 +301,7 @@ class Reading:
         levels = self.rejected.column("level").to_pylist()
         lost_studies = levels.count(Level.STUDY)
         lost_images = levels.count(Level.IMAGE)
-        kept_images = sum(len(row or ()) for row in self.studies.column("images").to_pylist())
+        kept_images = pc.sum(pc.list_value_length(self.studies.column("images"))).as_py() or 0
         assert self.studies_in == self.studies.num_rows + lost_studies, (
             f"studies: {self.studies_in} in, {self.studies.num_rows} kept, {lost_studies} rejected"
         )
