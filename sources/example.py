@@ -100,6 +100,23 @@ EXAMPLE_SCHEMA = pa.schema(
 )
 
 
+def one_line(text: str) -> str:
+    """The text with every run of white space, line breaks too, as one space."""
+    return " ".join(text.split())
+
+
+def request_turn(task: Task, indication: str | None) -> Turn:
+    """What the user asks of a model: the section, in the light of the indication if there is one.
+
+    The wording is ours; that the indication stands in the request, on one line, is LLaVA-Rad's. A
+    served model is asked in the same words as it was trained on.
+    """
+    request = f"Report the {task} of this chest X-ray."
+    if indication and indication.strip():
+        request += f" Indication: {one_line(indication)}"
+    return Turn("user", request)
+
+
 def examples_to_table(examples: list[Example]) -> pa.Table:
     """Rows of EXAMPLE_SCHEMA, in the given order."""
     return pa.Table.from_pylist([asdict(example) for example in examples], schema=EXAMPLE_SCHEMA)
