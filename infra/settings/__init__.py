@@ -19,7 +19,7 @@ from infra.settings.sections import (
     ExampleSettings,
     GenerateSettings,
     ImageSettings,
-    RegisterSettings,
+    RegistrySettings,
     ReplicaSettings,
     ReportSettings,
     ScoreSettings,
@@ -44,7 +44,7 @@ class Settings(Section):
     stages: tuple[StageSettings, ...]
     generate: GenerateSettings
     score: ScoreSettings
-    register: RegisterSettings
+    registry: RegistrySettings
     replicas: ReplicaSettings = ReplicaSettings()
 
     @model_validator(mode="after")

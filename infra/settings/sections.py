@@ -20,27 +20,21 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Route = Literal["keep", "structure", "translate", "synthesize"]
 
 
-class SplitShares(Section):
-    """How subjects are hashed where the publisher gives no split; shares sum to one."""
-
-    train: Share = 0.8
-    validate: Share = 0.1  # type: ignore[assignment]  # pydantic's deprecated method of that name
-    test: Share = 0.1
-
-    @model_validator(mode="after")
-    def _sum_to_one(self) -> SplitShares:
-        total = self.train + self.validate + self.test
-        if abs(total - 1.0) > 1e-9:
-            raise ValueError(f"shares sum to {total}, expected 1")
-        return self
-
-
 class SourceSettings(Section):
-    """Which sources are read, and how their reports are routed."""
+    """Which sources are read, and how their reports are routed.
+
+    ``hash_split`` gives the shares of train, validate and test where the publisher has no split.
+    """
 
     routes: dict[str, tuple[Route, ...]]
-    hash_split: SplitShares = SplitShares()
+    hash_split: tuple[Share, Share, Share] = (0.8, 0.1, 0.1)
     pieces: int = Field(default=16, ge=1, le=4096, description="pieces a source is cut into")
+
+    @model_validator(mode="after")
+    def _shares_sum_to_one(self) -> SourceSettings:
+        if abs(sum(self.hash_split) - 1.0) > 1e-9:
+            raise ValueError(f"hash_split sums to {sum(self.hash_split)}, expected 1")
+        return self
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -102,7 +96,7 @@ class ScoreSettings(Section):
     controls: tuple[Literal["shuffled", "blank"], ...] = ("shuffled", "blank")
 
 
-class RegisterSettings(Section):
+class RegistrySettings(Section):
     """Where the model is registered."""
 
     model_name: str
@@ -112,5 +106,6 @@ class ReplicaSettings(Section):
     """Sizes of the synthetic replicas: studies per source, and their images' short side in px."""
 
     studies: dict[str, int] = Field(default_factory=dict)
+    default_studies: int = Field(default=60, ge=1)
     side_px: int = Field(default=256, ge=64)
     seed: int = 0

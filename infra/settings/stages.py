@@ -1,25 +1,38 @@
 """The training stages of a recipe: ``[[stages]]`` tables and the ``[models.*]`` shapes.
 
-A stage is data: what kind it is, what is trainable, for how long, on which text. The same code
-runs at every scale.
+A stage is data: what kind it is, what it starts from, what is trainable, for how long, on which
+text. The same code runs at every scale.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from infra.settings.sections import Section
 
 StageKind = Literal["language", "pretrain", "align", "finetune"]
+Part = Literal["vision", "text_encoder", "projector", "language", "lora"]
+
+PARTS_OF_KIND: dict[StageKind, frozenset[Part]] = {
+    "language": frozenset({"language"}),
+    "pretrain": frozenset({"vision", "text_encoder"}),
+    "align": frozenset({"projector"}),
+    "finetune": frozenset({"vision", "projector", "language", "lora"}),
+}
+"""Which parts a stage of each kind may train."""
 
 
 class VisionSettings(Section):
-    """The vision tower; ``weights`` is a local folder or None for random initial weights."""
+    """The vision tower.
+
+    ``weights`` names published weights, found as a folder under the run's weights root; empty means
+    random initial weights. ``feature_layer`` counts hidden states from the end.
+    """
 
     architecture: Literal["dinov2"] = "dinov2"
-    weights: str | None = None
+    weights: str = ""
     image_px: int = Field(ge=14)
     patch_px: int = Field(ge=4)
     width: int = Field(ge=8)
@@ -27,29 +40,48 @@ class VisionSettings(Section):
     heads: int = Field(ge=1)
     feature_layer: int = Field(default=-2, le=-1)
 
+    @property
+    def patches(self) -> int:
+        """Image tokens the language model sees."""
+        return (self.image_px // self.patch_px) ** 2
+
+    @model_validator(mode="after")
+    def _whole_patches(self) -> VisionSettings:
+        if self.image_px % self.patch_px:
+            raise ValueError(f"image_px {self.image_px} is no multiple of patch_px {self.patch_px}")
+        if -self.feature_layer > self.layers + 1:
+            raise ValueError(f"feature_layer {self.feature_layer} with {self.layers} layers")
+        return self
+
 
 class TextEncoderSettings(Section):
-    """The dual encoder's text tower (BERT)."""
+    """The dual encoder's text tower (BERT); texts are cut at ``context_tokens``."""
 
-    weights: str | None = None
+    weights: str = ""
     width: int = Field(ge=8)
     layers: int = Field(ge=1)
     heads: int = Field(ge=1)
     context_tokens: int = Field(default=256, ge=8)
+    positions: int = Field(default=512, ge=8)
     vocabulary: int = Field(default=30522, ge=256)
     projection_hidden: int = Field(default=640, ge=8)
 
 
 class LanguageSettings(Section):
-    """The language model (Llama); ``weights`` is a local folder or None for random weights."""
+    """The language model (Llama).
 
-    weights: str | None = None
+    ``vocabulary`` is without the image token, which the code adds. ``context_tokens`` limits the
+    text before the image is expanded; ``positions`` the whole sequence.
+    """
+
+    weights: str = ""
     width: int = Field(ge=8)
     feed_forward: int = Field(ge=8)
     layers: int = Field(ge=1)
     heads: int = Field(ge=1)
     vocabulary: int = Field(default=32000, ge=256)
     context_tokens: int = Field(default=2048, ge=32)
+    positions: int = Field(default=4096, ge=32)
 
 
 class ModelSettings(Section):
@@ -73,16 +105,20 @@ class LoraSettings(Section):
 class StageSettings(Section):
     """One training stage.
 
-    ``trainable`` names parts: vision, text_encoder, projector, language, lora. ``steps`` overrides
-    ``epochs`` where it is set. ``batch_size`` is global: per device times devices times
-    accumulation.
+    ``starts_from`` names the stages whose models it reads. ``trainable`` names parts. ``sources``
+    keeps only examples of those sources; None keeps all. ``steps`` overrides ``epochs`` where it is
+    set. ``batch_size`` is global: per device times devices times accumulation; ``device_batch_size``
+    bounds what one device sees at once, None puts the whole batch on the devices.
     """
 
     name: str
     kind: StageKind
-    trainable: tuple[Literal["vision", "text_encoder", "projector", "language", "lora"], ...]
+    starts_from: tuple[str, ...] = ()
+    trainable: tuple[Part, ...]
+    sources: tuple[str, ...] | None = None
     learning_rate: float = Field(gt=0)
     batch_size: int = Field(ge=1)
+    device_batch_size: int | None = Field(default=None, ge=1)
     epochs: float | None = Field(default=None, gt=0)
     steps: int | None = Field(default=None, ge=1)
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
@@ -95,3 +131,16 @@ class StageSettings(Section):
     prompt: Literal["image-only", "turns"] = "turns"
     save_steps: int = Field(default=500, ge=1)
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> StageSettings:
+        strangers = set(self.trainable) - PARTS_OF_KIND[self.kind]
+        if strangers:
+            raise ValueError(f"a stage of kind {self.kind} cannot train {', '.join(strangers)}")
+        if not self.trainable:
+            raise ValueError("nothing is trainable")
+        if (self.lora is not None) != ("lora" in self.trainable):
+            raise ValueError("a lora table and 'lora' in trainable belong together")
+        if self.steps is None and self.epochs is None:
+            raise ValueError("steps or epochs is needed")
+        return self

@@ -1,0 +1,164 @@
+"""Every step of a recipe and what it depends on: the plan of the whole workflow, by fingerprints.
+
+A step's fingerprint needs only the settings and what its inputs' fingerprints are, so the whole
+graph is known before anything is read; ``cxr … --dry-run`` prints it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from infra.errors import InputError
+from infra.settings import Settings
+from infra.settings.stages import StageSettings
+from infra.step import Step
+
+REVISIONS: Final = {
+    "replicas": 1,
+    "studies": 1,
+    "images": 1,
+    "reports": 1,
+    "examples": 1,
+    "stages": 1,
+    "predictions": 1,
+    "scores": 1,
+    "models": 1,
+}
+"""Raised by a person when the code of a step changes its output."""
+
+CODE: Final = {
+    "replicas": "sources.replicas.{name}",
+    "studies": "tasks.ingest.studies",
+    "images": "tasks.ingest.images",
+    "reports": "tasks.reports.routes",
+    "examples": "tasks.examples.packing",
+    "stages": "models.train",
+    "predictions": "models.generate",
+    "scores": "tasks.score.work",
+    "models": "models.register",
+}
+"""The module whose reachable code makes each kind."""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Steps by ``kind/name`` in an order in which they can run."""
+
+    steps: Mapping[str, Step]
+
+    def __getitem__(self, key: str) -> Step:
+        return self.steps[key]
+
+    def of_kind(self, kind: str) -> tuple[Step, ...]:
+        return tuple(step for step in self.steps.values() if step.kind == kind)
+
+    def inputs_of(self, step: Step) -> tuple[Step, ...]:
+        """The steps whose output this one reads."""
+        return tuple(self.steps[name] for name in step.inputs if name in self.steps)
+
+
+class _Builder:
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.steps: dict[str, Step] = {}
+
+    def add(
+        self,
+        kind: str,
+        name: str,
+        settings: Mapping[str, Any],
+        needs: list[str],
+        raw: Mapping[str, str] | None = None,
+    ) -> None:
+        inputs = {need: self.steps[need].fingerprint for need in needs} | dict(raw or {})
+        code = CODE[kind].format(name=name)
+        self.steps[f"{kind}/{name}"] = Step(kind, name, settings, inputs, REVISIONS[kind], code)
+
+
+def build_graph(settings: Settings, raw: Mapping[str, str], replicas: frozenset[str]) -> Graph:
+    """All steps of a recipe.
+
+    Args:
+        raw: digest of each real source's raw files; sources absent here and from ``replicas`` are
+            left out of the run.
+        replicas: sources that are read from their synthetic stand-in.
+
+    Raises:
+        InputError: no source of the recipe is given, or a test source is missing.
+    """
+    builder = _Builder(settings)
+    names = [name for name in settings.sources.names if name in raw or name in replicas]
+    _require_sources(settings, names)
+    for name in names:
+        _add_source(builder, name, raw.get(name), name in replicas)
+    recipe = settings.recipe
+    needs = [f"{kind}/{name}" for name in names for kind in ("studies", "images", "reports")]
+    builder.add("examples", recipe, _dump(settings.examples), needs)
+    for stage in settings.stages:
+        _add_stage(builder, stage)
+    final = f"stages/{settings.stages[-1].name}"
+    generated = _dump(settings.generate) | {"controls": list(settings.score.controls)}
+    builder.add("predictions", recipe, generated, [final, f"examples/{recipe}"])
+    scored = _dump(settings.score) | {"reports": _dump(settings.reports)}
+    builder.add("scores", recipe, scored, [f"predictions/{recipe}"])
+    builder.add("models", recipe, _dump(settings.registry), [final, f"scores/{recipe}"])
+    return Graph(builder.steps)
+
+
+def _require_sources(settings: Settings, names: list[str]) -> None:
+    if not names:
+        first = settings.sources.names[0]
+        raise InputError(
+            f"no raw data for any source of recipe '{settings.recipe}'",
+            f"at least one of {', '.join(settings.sources.names)}",
+            f"give --source {first}=PATH, set CXR_SOURCE_{first.upper()}, or use --replicas",
+        )
+    held_out = [name for name in settings.examples.test_sources if name not in names]
+    if held_out == list(settings.examples.test_sources):
+        raise InputError(
+            f"no test source among {', '.join(names)}",
+            f"one of {', '.join(settings.examples.test_sources)}",
+            "give its raw data, or --set examples.test_sources='[\"NAME\"]'",
+        )
+
+
+def _add_source(builder: _Builder, name: str, raw: str | None, replica: bool) -> None:
+    settings = builder.settings
+    needs: list[str] = []
+    if replica:
+        size = settings.replicas
+        chosen = {
+            "studies": size.studies.get(name, size.default_studies),
+            "side_px": size.side_px,
+            "seed": size.seed,
+        }
+        builder.add("replicas", name, chosen, [])
+        needs = [f"replicas/{name}"]
+    given = {"raw": raw} if raw is not None else {}
+    pieces = {"pieces": settings.sources.pieces}
+    split = list(settings.sources.hash_split)
+    builder.add("studies", name, {**pieces, "hash_split": split}, needs, given)
+    ingested = f"studies/{name}"
+    pixels = {**pieces, **_dump(settings.images)}
+    builder.add("images", name, pixels, [*needs, ingested], given)
+    routes = {"routes": list(settings.sources.routes[name]), **_dump(settings.reports)}
+    builder.add("reports", name, {**pieces, **routes}, [ingested])
+
+
+def _add_stage(builder: _Builder, stage: StageSettings) -> None:
+    """A stage's fingerprint covers the shapes of the networks that its kind touches, no others."""
+    shapes = _dump(builder.settings.models)
+    touched = {
+        "language": ("language",),
+        "pretrain": ("vision", "text_encoder", "embedding"),
+    }.get(stage.kind, tuple(shapes))
+    chosen = {"stage": _dump(stage), "models": {name: shapes[name] for name in touched}}
+    needs = [f"stages/{name}" for name in stage.starts_from]
+    builder.add("stages", stage.name, chosen, [f"examples/{builder.settings.recipe}", *needs])
+
+
+def _dump(section: Any) -> dict[str, Any]:
+    dumped: dict[str, Any] = section.model_dump(mode="json")
+    return dumped

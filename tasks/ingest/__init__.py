@@ -1,0 +1,1 @@
+"""From raw files to studies and stored pixels, source by source."""

@@ -1,0 +1,32 @@
+"""Write a source's synthetic stand-in, as an artifact with the publisher's tree inside."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from infra.artifact import Artifact, OnPiece, build_artifact, ignore_progress
+from infra.pieces import BuiltPiece, Count
+from sources.catalog import get_source
+from sources.replicas.truth import ReplicaSpec
+from tasks.context import Context
+
+PIECE = "tree"
+
+
+def build_replica(context: Context, name: str, on_piece: OnPiece = ignore_progress) -> Artifact:
+    """The replica of one source; its folder is the raw root that the reader is given."""
+    step = context.graph[f"replicas/{name}"]
+    spec = ReplicaSpec(**step.settings, processes=context.environment.workers)
+    return build_artifact(
+        context.store, step, lambda: {PIECE: ""}, partial(_write, name, spec), on_piece=on_piece
+    )
+
+
+def _write(name: str, spec: ReplicaSpec, key: str, folder: Path) -> BuiltPiece:
+    del key
+    write = get_source(name).write_replica
+    assert write is not None
+    write(folder, spec)
+    files = sum(1 for path in folder.rglob("*") if path.is_file())
+    return BuiltPiece((Count("files", files, files),))

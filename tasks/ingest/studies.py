@@ -1,0 +1,105 @@
+"""Read a source's tables and reports into pieces of studies and of rejected rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from infra.artifact import Artifact, OnPiece, build_artifact, ignore_progress
+from infra.parquet import write_table
+from infra.pieces import BuiltPiece, Count
+from sources.catalog import Source, get_source
+from sources.piece import cut, rows_digest
+from sources.record import REJECTED_SCHEMA, STUDY_SCHEMA, Level, Reading
+from sources.split import split_table
+from tasks.context import Context
+
+STUDIES_FILE = "studies.parquet"
+REJECTED_FILE = "rejected.parquet"
+
+
+def ingest_studies(context: Context, name: str, on_piece: OnPiece = ignore_progress) -> Artifact:
+    """Studies of one source in STUDY_SCHEMA, cut into pieces by study.
+
+    Raises:
+        SourceError: the raw files cannot be read as that source.
+    """
+    step = context.graph[f"studies/{name}"]
+    pieces = _StudyPieces(
+        get_source(name), context.raw_root(name), context.settings.sources.hash_split,
+        context.settings.sources.pieces,
+    )
+    return build_artifact(context.store, step, pieces.plan, pieces.build, on_piece=on_piece)
+
+
+class _StudyPieces:
+    """Reads the source at most once, and only when there is something to build."""
+
+    def __init__(
+        self, source: Source, root: Path, shares: tuple[float, float, float], pieces: int
+    ) -> None:
+        self._source, self._root = source, root
+        self._shares, self._pieces = shares, pieces
+
+    @cached_property
+    def _tables(self) -> dict[str, tuple[pa.Table, pa.Table]]:
+        reading = self._source.read(self._root)
+        if not self._source.card.official_split:
+            reading = replace(reading, studies=_hash_again(reading.studies, self._shares))
+        return _cut_reading(reading, self._pieces)
+
+    def plan(self) -> Mapping[str, str]:
+        return {
+            key: rows_digest(studies) + rows_digest(rejected)
+            for key, (studies, rejected) in self._tables.items()
+        }
+
+    def build(self, key: str, folder: Path) -> BuiltPiece:
+        studies, rejected = self._tables[key]
+        write_table(folder / STUDIES_FILE, studies)
+        write_table(folder / REJECTED_FILE, rejected)
+        return BuiltPiece((_count_studies(studies, rejected), _count_images(studies, rejected)))
+
+
+def _hash_again(studies: pa.Table, shares: tuple[float, float, float]) -> pa.Table:
+    """The recipe's shares instead of the reader's own, by subject or, without one, by study."""
+    owners = pc.coalesce(studies.column("subject_id"), studies.column("study_id"))
+    known = split_table(owners, shares)
+    places = pc.index_in(owners, value_set=known.column("identifier").combine_chunks())
+    position = STUDY_SCHEMA.get_field_index("split")
+    return studies.set_column(position, STUDY_SCHEMA.field("split"), known["split"].take(places))
+
+
+def _cut_reading(reading: Reading, pieces: int) -> dict[str, tuple[pa.Table, pa.Table]]:
+    studies = cut(reading.studies, pieces)
+    rejected = cut(reading.rejected, pieces)
+    return {
+        key: (
+            studies.get(key, STUDY_SCHEMA.empty_table()),
+            rejected.get(key, REJECTED_SCHEMA.empty_table()),
+        )
+        for key in sorted(studies.keys() | rejected.keys())
+    }
+
+
+def count_reasons(rejected: pa.Table, level: Level) -> dict[str, int]:
+    """How many rows of a level were rejected, by reason."""
+    rows = rejected.filter(pc.equal(rejected["level"], str(level)))
+    counts = pc.value_counts(rows["reason"].combine_chunks()).to_pylist()
+    return {row["values"]: row["counts"] for row in sorted(counts, key=lambda row: row["values"])}
+
+
+def _count_studies(studies: pa.Table, rejected: pa.Table) -> Count:
+    reasons = count_reasons(rejected, Level.STUDY)
+    return Count("studies", studies.num_rows + sum(reasons.values()), studies.num_rows, reasons)
+
+
+def _count_images(studies: pa.Table, rejected: pa.Table) -> Count:
+    reasons = count_reasons(rejected, Level.IMAGE)
+    kept = pc.sum(pc.list_value_length(studies["images"])).as_py() or 0
+    return Count("images listed", kept + sum(reasons.values()), kept, reasons)
