@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import chain
 
 from evaluation import labeler_rules as rules
 from sources.record import OBSERVATIONS, LabelValue
@@ -41,9 +40,20 @@ class Mention:
 
 @dataclass(frozen=True)
 class _Cue:
+    """A word that changes what stands around it; ``kind`` is its group in ``_CUES``."""
+
     kind: str
     start: int
     end: int
+
+
+@dataclass(frozen=True)
+class _Sentence:
+    """One lower-case sentence, its cues and the places of its terms, both from left to right."""
+
+    text: str
+    cues: tuple[_Cue, ...]
+    terms: tuple[tuple[int, int], ...]
 
 
 def _words(*fragments: str) -> str:
@@ -65,7 +75,7 @@ def _compile_cues() -> re.Pattern[str]:
         "post_uncertain": rules.POST_UNCERTAIN,
         "ignore": rules.NOT_CUES,
         "break": rules.BREAKERS,
-        "history": rules.HISTORY,
+        "not_asserted": rules.NOT_ASSERTED,
         "either_negative": rules.EITHER_NEGATIVE,
         "either_uncertain": rules.EITHER_UNCERTAIN,
         "pre_uncertain": rules.PRE_UNCERTAIN,
@@ -84,6 +94,7 @@ _STATED = re.compile(r"\b(?:is|are|was|were|remains?|appears?)\b.*(?:,| and )")
 _LIST_GOES_ON = re.compile(r"\b(?:or|nor)\b")
 _PLURAL = re.compile(r"\b(?:are|were|have|or|nor)\b")
 _NORMAL_BEFORE = re.compile(r"\b(?:normal|unremarkable)(?: (?!with\b)\w+)? $")
+_DOUBT_BEFORE = re.compile(r"\bborderline(?: (?!with\b)\w+)? $")
 _NORMAL_FAR_BEFORE = re.compile(r"\b(?:normal|unremarkable)(?: (?!with\b)[\w,]+){0,6} $")
 _IMPLIES = tuple((re.compile(_words(words)), name) for words, name in rules.IMPLIES_UNCERTAIN)
 _QUALIFIERS = tuple(
@@ -96,7 +107,7 @@ _QUALIFIERS = tuple(
 
 
 def squeeze(text: str) -> str:
-    """The text as rule14 reads it: single spaces, underscores (``Pleural_Thickening``) as spaces."""
+    """The text as rule14 reads it: single spaces, underscores (NIH's names) as spaces."""
     return " ".join(text.replace("_", " ").split())
 
 
@@ -136,41 +147,37 @@ def find_mentions(text: str) -> list[Mention]:
     """Every mention of a report, in order, with its place in ``squeeze(text)``."""
     squeezed = squeeze(text)
     lowered = "".join(c.lower() if len(c.lower()) == 1 else c for c in squeezed)
-    mentions, start = [], 0
-    ends = [(match.start(), match.end()) for match in _SENTENCE_END.finditer(lowered)]
-    for stop, after in chain(ends, [(len(lowered), len(lowered))]):
-        for mention in _sentence_mentions(lowered[start:stop]):
-            mentions.append(replace(mention, start=mention.start + start, end=mention.end + start))
+    mentions: list[Mention] = []
+    start = 0
+    ends = [match.span() for match in _SENTENCE_END.finditer(lowered)]
+    for stop, after in [*ends, (len(lowered), len(lowered))]:
+        found = _sentence_mentions(lowered[start:stop])
+        mentions += [replace(at, start=at.start + start, end=at.end + start) for at in found]
         start = after
     return mentions
 
 
 @lru_cache(maxsize=1 << 16)
-def _sentence_mentions(sentence: str) -> tuple[Mention, ...]:
+def _sentence_mentions(text: str) -> tuple[Mention, ...]:
     """Mentions of one lower-case sentence; reports repeat sentences, so they are remembered."""
-    terms = [match for match in _TERMS.finditer(sentence) if match.lastgroup != "skip"]
+    terms = [match for match in _TERMS.finditer(text) if match.lastgroup != "skip"]
     if not terms:
         return ()
-    cues = [
-        _Cue(match.lastgroup or "", match.start(), match.end())
-        for match in _CUES.finditer(sentence)
-    ]
-    spans = [match.span() for match in terms]
+    cues = (_Cue(str(cue.lastgroup), cue.start(), cue.end()) for cue in _CUES.finditer(text))
+    sentence = _Sentence(text, tuple(cues), tuple(match.span() for match in terms))
     mentions: list[Mention] = []
     for match in terms:
-        mentions.extend(_read_term(sentence, match, cues, spans))
+        mentions += _read_term(sentence, match)
     return tuple(mentions)
 
 
-def _read_term(
-    sentence: str, match: re.Match[str], cues: list[_Cue], spans: list[tuple[int, int]]
-) -> list[Mention]:
+def _read_term(sentence: _Sentence, match: re.Match[str]) -> list[Mention]:
     group = match.lastgroup or ""
     start, end = match.span()
     if group.startswith("carrier"):
-        mention = _read_carrier(sentence, int(group[7:]), start, end, cues, spans)
+        mention = _read_carrier(sentence, int(group[7:]), start, end)
         return [mention] if mention else []
-    value = _value_at(sentence, start, end, cues, spans)
+    value = _value_at(sentence, start, end)
     if value is None:
         return []
     if group.startswith("both"):
@@ -179,85 +186,77 @@ def _read_term(
         names = (OTHER,) if group == "other" else (OBSERVATIONS[int(group[4:])],)
     mentions = [Mention(name, value, start, end) for name in names]
     for words, implied in _IMPLIES:
-        if value is _POSITIVE and words.fullmatch(sentence, start, end):
+        if value is _POSITIVE and words.fullmatch(match.group()):
             mentions.append(Mention(implied, _UNCERTAIN, start, end))
     return mentions
 
 
-def _read_carrier(
-    sentence: str, index: int, start: int, end: int, cues: list[_Cue], spans: list[tuple[int, int]]
-) -> Mention | None:
+def _read_carrier(sentence: _Sentence, index: int, start: int, end: int) -> Mention | None:
     """What the words around a carrier say of it, or None where they say nothing."""
-    name = rules.CARRIERS[index].observation
-    clause_end = min(
-        (cue.start for cue in cues if cue.kind == "break" and cue.start >= end),
-        default=len(sentence),
-    )
-    if _NORMAL_BEFORE.search(sentence, 0, start):
+    name, text = rules.CARRIERS[index].observation, sentence.text
+    if _NORMAL_BEFORE.search(text, 0, start):
         return Mention(name, _NEGATIVE, start, end)
-    found = _QUALIFIERS[index].search(sentence, end, clause_end)
+    if _DOUBT_BEFORE.search(text, 0, start):
+        return Mention(name, _UNCERTAIN, start, end)
+    ends = (cue.start for cue in sentence.cues if cue.kind == "break" and cue.start >= end)
+    found = _QUALIFIERS[index].search(text, end, next(ends, len(text)))
     if found is None:
-        far = _NORMAL_FAR_BEFORE.search(sentence, 0, start)
+        far = _NORMAL_FAR_BEFORE.search(text, 0, start)
         return Mention(name, _NEGATIVE, start, end) if far else None
-    if found.lastgroup == "normal":
-        return Mention(name, _NEGATIVE, start, found.end())
-    if found.lastgroup == "doubt":
-        return Mention(name, _UNCERTAIN, start, found.end())
-    if "," in sentence[end : found.start()]:
+    if found.lastgroup != "abnormal":
+        value = _NEGATIVE if found.lastgroup == "normal" else _UNCERTAIN
+        return Mention(name, value, start, found.end())
+    if "," in text[end : found.start()]:
         return None
-    value = _value_at(sentence, found.start(), found.end(), cues, spans)
-    return Mention(name, value, start, found.end()) if value else None
+    told = _value_at(sentence, found.start(), found.end())
+    return Mention(name, told, start, found.end()) if told else None
 
 
-def _value_at(
-    sentence: str, start: int, end: int, cues: list[_Cue], spans: list[tuple[int, int]]
-) -> LabelValue | None:
-    """Value of the mention at ``start:end``; None where it is told as history only."""
-    after = _value_after(sentence, start, end, cues, spans)
+def _value_at(sentence: _Sentence, start: int, end: int) -> LabelValue | None:
+    """Value of what stands at ``start:end``; None where it is not asserted (history).
+
+    The nearest modifier before it decides, but for one pair: "no suspicious nodule" and "no sign
+    suggesting pneumonia" are negations, while "no effusion, cannot exclude pneumonia" is a doubt.
+    """
+    after = _value_after(sentence, end)
     if after is _NEGATIVE:
         return after
     doubt: _Cue | None = None
-    for cue in reversed(cues):
+    for cue in reversed(sentence.cues):
         if cue.end > start or cue.kind in ("ignore", "post_uncertain", "post_negative"):
             continue
-        if cue.kind == "break":
+        if cue.kind == "break" or not _reaches(sentence.text, cue.end, start):
             break
-        if not _reaches(sentence, cue.end, start, end):
-            break
-        if cue.kind == "history":
+        if cue.kind == "not_asserted":
             return None
         if cue.kind.endswith("negative"):
-            parted = doubt and any(cue.end <= at and to <= doubt.start for at, to in spans)
+            parted = doubt and any(cue.end <= at and to <= doubt.start for at, to in sentence.terms)
             return _UNCERTAIN if parted else _NEGATIVE
         doubt = doubt or cue
     return _UNCERTAIN if doubt or after else _POSITIVE
 
 
-def _value_after(
-    sentence: str, start: int, end: int, cues: list[_Cue], spans: list[tuple[int, int]]
-) -> LabelValue | None:
-    """What a modifier after the mention makes of it, or None."""
-    for cue in cues:
+def _value_after(sentence: _Sentence, end: int) -> LabelValue | None:
+    """What a modifier after the mention that ends at ``end`` makes of it, or None."""
+    for cue in sentence.cues:
         if cue.start < end:
             continue
-        between = sentence[end : cue.start]
+        between = sentence.text[end : cue.start]
         if cue.kind == "break" or "," in between:
             return None
         if not cue.kind.startswith(("post", "either")):
             continue
-        others = [at for at, _ in spans if end <= at < cue.start]
-        if others and not _PLURAL.search(between):
+        parted = any(end <= at < cue.start for at, _ in sentence.terms)
+        if parted and not _PLURAL.search(sentence.text, end, cue.end):
             return None
         return _NEGATIVE if cue.kind.endswith("negative") else _UNCERTAIN
     return None
 
 
-def _reaches(sentence: str, cue_end: int, start: int, end: int) -> bool:
-    """Whether a modifier that ends at ``cue_end`` still speaks of the mention at ``start:end``."""
-    between = sentence[cue_end:start]
+def _reaches(text: str, cue_end: int, start: int) -> bool:
+    """Whether a modifier that ends at ``cue_end`` still speaks of what starts at ``start``."""
+    between = text[cue_end:start]
     if _STATED.search(between):
         return False
-    turn = None
-    for turn in _AFFIRMED.finditer(between):  # noqa: B007  # the last one counts
-        pass
-    return turn is None or _LIST_GOES_ON.search(sentence, cue_end + turn.end()) is not None
+    starts = [match.end() for match in _AFFIRMED.finditer(between)]
+    return not starts or _LIST_GOES_ON.search(text, cue_end + starts[-1]) is not None
