@@ -1,0 +1,181 @@
+"""From one row per listed image to one ``Study`` per examination, in SQL, with nothing lost.
+
+A reader makes a DuckDB view ``listed`` with one row per image of the publisher's table and calls
+``assemble``. Columns (``COLUMNS``; an absent one is null throughout):
+
+    row         position in the publisher's table, from 0; the first row of a study wins
+    image_id    null where the row's path or id cannot be understood (then ``reason`` is set)
+    study_id    null likewise
+    reason, detail               why this image is rejected, else null
+    study_reason, study_detail   why its whole study is rejected, else null
+    text_reason, text_detail     why the study goes on without its report, else null
+    all others  fields of ``Image`` and ``Study``; those of the study repeat on each of its rows
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from sources.record import REJECTED_SCHEMA, STUDY_SCHEMA, Reading
+
+_TEXTS: Final = (
+    "STRUCT(origin VARCHAR, sectioned_by VARCHAR, language VARCHAR, indication VARCHAR, "
+    "technique VARCHAR, comparison VARCHAR, findings VARCHAR, impression VARCHAR)[]"
+)
+_SOURCE_LABELS: Final = (
+    'STRUCT("name" VARCHAR, "value" VARCHAR, "location" VARCHAR, votes SMALLINT, '
+    "readers SMALLINT)[]"
+)
+STUDY_COLUMNS: Final[dict[str, str]] = {
+    "subject_id": "VARCHAR",
+    "split": "VARCHAR",
+    "raw_report": "VARCHAR",
+    "texts": _TEXTS,
+    "labels": 'STRUCT(observation VARCHAR, "value" VARCHAR)[]',
+    "source_labels": _SOURCE_LABELS,
+    "subject_age": "FLOAT",
+    "subject_sex": "VARCHAR",
+    "acquired_on": "DATE",
+    "manufacturer": "VARCHAR",
+    "site": "VARCHAR",
+}
+IMAGE_COLUMNS: Final[dict[str, str]] = {
+    "row": "BIGINT",
+    "image_id": "VARCHAR",
+    "study_id": "VARCHAR",
+    "view": "VARCHAR",
+    "uri": "VARCHAR",
+    "width": "INTEGER",
+    "height": "INTEGER",
+    "reason": "VARCHAR",
+    "detail": "VARCHAR",
+    "study_reason": "VARCHAR",
+    "study_detail": "VARCHAR",
+    "text_reason": "VARCHAR",
+    "text_detail": "VARCHAR",
+}
+COLUMNS: Final[dict[str, str]] = IMAGE_COLUMNS | STUDY_COLUMNS
+_LISTS: Final = ("texts", "labels", "source_labels")
+
+
+def assemble(connection: duckdb.DuckDBPyConnection, source: str) -> Reading:
+    """Group the view ``listed`` into studies and rejected rows.
+
+    Added reasons: ``duplicate-id`` (an image listed twice; the first row stays),
+    ``subject-conflict`` and ``split-conflict`` (a study's rows disagree), ``report-differs`` (level
+    text: the first report stays), ``no-image-left`` (no image and no report).
+    """
+    _type_columns(connection)
+    _judge_images(connection)
+    _judge_studies(connection)
+    studies = connection.sql(_STUDIES, params=[source]).to_arrow_table()
+    rejected = connection.sql(_REJECTED, params=[source]).to_arrow_table()
+    counts = connection.execute("SELECT count(DISTINCT study_id), count(*) FROM judged").fetchone()
+    assert counts is not None
+    return Reading(_as(studies, STUDY_SCHEMA), _as(rejected, REJECTED_SCHEMA), *counts)
+
+
+def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    return table.cast(schema).combine_chunks()
+
+
+def _type_columns(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the table ``typed``: every column of COLUMNS, in order, cast to its type."""
+    present = {row[0] for row in connection.execute("DESCRIBE listed").fetchall()}
+    assert present <= COLUMNS.keys(), f"unknown columns {present - COLUMNS.keys()}"
+    casts = ", ".join(
+        f'CAST({name if name in present else "NULL"} AS {kind}) AS "{name}"'
+        for name, kind in COLUMNS.items()
+    )
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE typed AS SELECT {casts} FROM listed")
+
+
+def _judge_images(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make ``judged``: ``typed`` with ids that repeat rejected after their first row."""
+    connection.execute("""
+        CREATE OR REPLACE TEMP TABLE judged AS
+        SELECT * EXCLUDE (again) REPLACE (
+            CASE WHEN reason IS NULL AND again > 1 THEN 'duplicate-id' ELSE reason END AS reason,
+            CASE WHEN reason IS NULL AND again > 1
+                THEN 'listed again in row ' || (row + 1) || '; the first row is kept'
+                ELSE detail END AS detail)
+        FROM (SELECT *, row_number() OVER (PARTITION BY image_id ORDER BY row) AS again FROM typed)
+    """)
+
+
+def _judge_studies(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make ``grouped``: one row per study id with its first row's values and its verdict."""
+    firsts = ", ".join(
+        f'first("{name}" ORDER BY row) FILTER ("{name}" IS NOT NULL) AS "{name}"'
+        for name in STUDY_COLUMNS
+    )
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE grouped AS
+        SELECT study_id, {firsts},
+            first(study_reason ORDER BY row) FILTER (study_reason IS NOT NULL) AS given_reason,
+            first(study_detail ORDER BY row) FILTER (study_reason IS NOT NULL) AS given_detail,
+            first(text_reason ORDER BY row) FILTER (text_reason IS NOT NULL) AS text_reason,
+            first(text_detail ORDER BY row) FILTER (text_reason IS NOT NULL) AS text_detail,
+            count(DISTINCT subject_id) AS subjects, count(DISTINCT split) AS splits,
+            count(DISTINCT raw_report) AS reports,
+            coalesce(list(struct_pack(image_id, "view", uri, width, height) ORDER BY row)
+                FILTER (reason IS NULL), []) AS images
+        FROM judged WHERE study_id IS NOT NULL GROUP BY study_id
+    """)
+    connection.execute("""
+        CREATE OR REPLACE TEMP TABLE studies AS SELECT *,
+            CASE WHEN given_reason IS NOT NULL THEN given_reason
+                WHEN subjects > 1 THEN 'subject-conflict'
+                WHEN splits > 1 THEN 'split-conflict'
+                WHEN len(images) = 0 AND raw_report IS NULL AND texts IS NULL
+                THEN 'no-image-left' END AS study_reason,
+            CASE WHEN given_reason IS NOT NULL THEN given_detail
+                WHEN subjects > 1 THEN subjects || ' subjects over its images; expected one'
+                WHEN splits > 1 THEN splits || ' splits over its images; expected one'
+                ELSE 'every image was rejected and there is no report' END AS study_detail
+        FROM grouped
+    """)
+
+
+def _study_columns() -> str:
+    known = set(STUDY_COLUMNS) | {"study_id", "images"}
+    chosen = []
+    for name in STUDY_SCHEMA.names:
+        if name == "source":
+            chosen.append("$1 AS source")
+        elif name in _LISTS:
+            chosen.append(f'coalesce("{name}", []) AS "{name}"')
+        elif name in known:
+            chosen.append(f'"{name}"')
+        else:
+            chosen.append(f'[] AS "{name}"')
+    return ", ".join(chosen)
+
+
+_STUDIES: Final = f"""
+    SELECT {_study_columns()} FROM studies WHERE study_reason IS NULL ORDER BY study_id
+"""
+
+_REJECTED: Final = """
+    SELECT $1 AS source, * FROM (
+        SELECT 'study' AS level, study_id AS row_id, study_id, study_reason AS reason,
+            study_detail AS detail
+        FROM studies WHERE study_reason IS NOT NULL
+        UNION ALL
+        SELECT 'image', coalesce(image_id, 'row ' || (row + 1)), judged.study_id,
+            coalesce(reason, study_reason), coalesce(judged.detail, study_detail)
+        FROM (SELECT * EXCLUDE (study_reason, study_detail) FROM judged) judged
+        LEFT JOIN (SELECT study_id, study_reason, study_detail FROM studies) USING (study_id)
+        WHERE reason IS NOT NULL OR study_reason IS NOT NULL
+        UNION ALL
+        SELECT 'text', study_id, study_id, 'report-differs',
+            reports || ' different reports over its images; the first is kept'
+        FROM studies WHERE study_reason IS NULL AND reports > 1
+        UNION ALL
+        SELECT 'text', study_id, study_id, text_reason, text_detail
+        FROM studies WHERE study_reason IS NULL AND text_reason IS NOT NULL AND raw_report IS NULL
+    ) ORDER BY level DESC, row_id, reason
+"""
