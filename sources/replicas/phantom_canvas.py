@@ -1,0 +1,145 @@
+"""Lines, areas and soft edges on one image, in units of its short side.
+
+    x    right, 0 at the image's middle; patient's right is negative on frontal views
+    y    down, 0 near the top of the neck, 1 near the bottom of the film
+    [H, W]  every layer is float32 of the image's size
+
+A layer holds opacity in 0..1 (or more, for sums); the caller decides what it means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Layer = NDArray[np.float32]
+Curve = NDArray[np.float64]
+
+_SHIFT = 4
+"""cv2 draws with 1/16 px; finer steps change no 8-bit value."""
+
+
+class Canvas:
+    """Coordinates of an image of ``height`` x ``width`` px and the pens that draw on it."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self.height, self.width = height, width
+        self.unit = min(height, width)
+        self._top = (height / self.unit - 1.0) * 0.4
+        """A tall film has more of its surplus below the chest than above it."""
+
+    @cached_property
+    def x(self) -> Layer:
+        """[1, W]"""
+        row = (np.arange(self.width, dtype=np.float32) + 0.5 - self.width / 2) / self.unit
+        return row[None, :].astype(np.float32)
+
+    @cached_property
+    def y(self) -> Layer:
+        """[H, 1]"""
+        column = (np.arange(self.height, dtype=np.float32) + 0.5) / self.unit - self._top
+        return column[:, None].astype(np.float32)
+
+    def zeros(self) -> Layer:
+        return np.zeros((self.height, self.width), np.float32)
+
+    def ramp(self, distance: Layer, softness: float) -> Layer:
+        """1 where ``distance`` is inside, 0 outside, linear over ``softness`` units."""
+        width = max(softness, 1.0 / self.unit)
+        return np.clip(distance * np.float32(1.0 / width) + np.float32(0.5), 0.0, 1.0)
+
+    def _pixels(self, points: Curve) -> NDArray[np.int32]:
+        scaled = np.empty((len(points), 1, 2), np.float64)
+        scaled[:, 0, 0] = points[:, 0] * self.unit + self.width / 2 - 0.5
+        scaled[:, 0, 1] = (points[:, 1] + self._top) * self.unit - 0.5
+        return np.round(scaled * (1 << _SHIFT)).astype(np.int32)
+
+    def lines(
+        self, curves: Sequence[Curve], widths: Sequence[float], tones: Sequence[float]
+    ) -> Layer:
+        """Curves [N, 2] with widths in units and tones in 0..1; later ones cover earlier ones.
+
+        A line thinner than a pixel is drawn one pixel wide and fainter, but never below half.
+        """
+        image = np.zeros((self.height, self.width), np.uint8)
+        for curve, width, tone in zip(curves, widths, tones, strict=True):
+            pixels = width * self.unit
+            value = round(255 * min(1.0, tone) * min(1.0, max(0.5, pixels)))
+            cv2.polylines(
+                image, [self._pixels(curve)], False, value, max(1, round(pixels)),
+                cv2.LINE_AA, _SHIFT,
+            )  # fmt: skip
+        return image.astype(np.float32) * np.float32(1 / 255)
+
+    def area(self, outline: Curve, softness: float = 0.0) -> Layer:
+        """The inside of a closed outline [N, 2]."""
+        image = np.zeros((self.height, self.width), np.uint8)
+        cv2.fillPoly(image, [self._pixels(outline)], 255, cv2.LINE_AA, _SHIFT)
+        return self.blur(image.astype(np.float32) * np.float32(1 / 255), softness)
+
+    def blur(self, layer: Layer, sigma: float) -> Layer:
+        """Gaussian blur with ``sigma`` in units."""
+        pixels = sigma * self.unit
+        if pixels < 0.3:
+            return layer
+        if pixels > 6:  # a quarter of the size looks the same and costs a tenth
+            small = cv2.resize(
+                layer, (self.width // 4, self.height // 4), interpolation=cv2.INTER_AREA
+            )
+            small = cv2.GaussianBlur(small, (0, 0), pixels / 4)
+            large = cv2.resize(small, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
+            return np.asarray(large, np.float32)
+        return np.asarray(cv2.GaussianBlur(layer, (0, 0), pixels), np.float32)
+
+    def clouds(self, rng: np.random.Generator, cells: int) -> Layer:
+        """Smooth noise of mean 0 and deviation about 1; ``cells`` lumps along each side."""
+        grid = rng.standard_normal((cells + 3, cells + 3)).astype(np.float32)
+        large = cv2.resize(grid, (self.width, self.height), interpolation=cv2.INTER_CUBIC)
+        return np.asarray(large, np.float32)
+
+    def disc(self, x: float, y: float, radius: float, softness: float = 0.0) -> Layer:
+        """A filled circle."""
+        return self.oval(x, y, radius, radius, softness)
+
+    def oval(self, x: float, y: float, rx: float, ry: float, softness: float = 0.0) -> Layer:
+        """A filled ellipse."""
+        turn = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+        outline = np.stack([x + rx * np.cos(turn), y + ry * np.sin(turn)], axis=1)
+        return self.area(outline, softness)
+
+    def blob(
+        self, rng: np.random.Generator, x: float, y: float, rx: float, ry: float, softness: float
+    ) -> Layer:
+        """An irregular round area."""
+        turn = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+        radius = 1.0 + sum(
+            rng.normal(0, 0.22 / order) * np.cos(order * turn + rng.uniform(0, 2 * np.pi))
+            for order in (2, 3, 4, 5)
+        )
+        outline = np.stack([x + rx * radius * np.cos(turn), y + ry * radius * np.sin(turn)], 1)
+        return self.area(outline, softness)
+
+
+def curve(*points: tuple[float, float]) -> Curve:
+    """The points as [N, 2]."""
+    return np.asarray(points, dtype=np.float64)
+
+
+def smooth(points: Curve, count: int = 24) -> Curve:
+    """A smooth curve [count, 2] through points [N, 2] (Catmull-Rom)."""
+    padded = np.vstack([2 * points[0] - points[1], points, 2 * points[-1] - points[-2]])
+    at = np.linspace(0, len(points) - 1, count)
+    index = np.minimum(at.astype(int), len(points) - 2)
+    t = (at - index)[:, None]
+    before, start, end, after = (padded[index + k] for k in range(4))
+    result: Curve = 0.5 * (
+        2 * start
+        + (end - before) * t
+        + (2 * before - 5 * start + 4 * end - after) * t**2
+        + (3 * start - before - 3 * end + after) * t**3
+    )
+    return result
