@@ -101,9 +101,10 @@ def _judge_images(connection: duckdb.DuckDBPyConnection) -> None:
             CASE WHEN reason IS NULL AND again > 1 THEN 'duplicate-id' ELSE reason END AS reason,
             CASE WHEN reason IS NULL AND again > 1
                 THEN 'listed again in row ' || (row + 1) || '; the first row is kept'
-                ELSE detail END AS detail)
+                WHEN reason IS NOT NULL THEN detail END AS detail)
         FROM (SELECT *, row_number() OVER (PARTITION BY image_id ORDER BY row) AS again FROM typed)
     """)
+    connection.execute("DROP TABLE typed")
 
 
 def _judge_studies(connection: duckdb.DuckDBPyConnection) -> None:
@@ -120,7 +121,7 @@ def _judge_studies(connection: duckdb.DuckDBPyConnection) -> None:
             first(text_reason ORDER BY row) FILTER (text_reason IS NOT NULL) AS text_reason,
             first(text_detail ORDER BY row) FILTER (text_reason IS NOT NULL) AS text_detail,
             count(DISTINCT subject_id) AS subjects, count(DISTINCT split) AS splits,
-            count(DISTINCT raw_report) AS reports,
+            greatest(count(DISTINCT raw_report), count(DISTINCT texts)) AS reports,
             coalesce(list(struct_pack(image_id, "view", uri, width, height) ORDER BY row)
                 FILTER (reason IS NULL), []) AS images
         FROM judged WHERE study_id IS NOT NULL GROUP BY study_id

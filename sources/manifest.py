@@ -1,0 +1,156 @@
+"""A hospital's own data: ``manifest.csv`` and a folder of DICOM, PNG or JPEG files.
+
+Raw tree; names and depth of the folders are free::
+
+    manifest.csv               comma, UTF-8, one row per image
+    images/0001.dcm  images/0002.png  archive.zip
+
+One row (invented), of the columns that this hospital chose to give::
+
+    image_path,study_id,subject_id,findings,Cardiomegaly
+    images/0001.dcm,S1,P1,The heart is enlarged.,1
+
+``image_path`` (relative to the root, ``archive.zip!member`` for a zip) and ``study_id`` are
+required; the optional columns are in ``manifest_columns``, and any other is not read. A study's
+values may stand on each of its rows or on the first alone. Users read docs/sources.md, "Your own
+data".
+
+View: the column, else a DICOM file's ViewPosition, the only header value that is ever taken.
+Sections given as columns are the publisher's; a ``report`` alone is cut by the rules of
+``sections``. Without ``split`` the subject is hashed, and without ``subject_id`` the study.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from infra.egress import Egress
+from sources.assembly import assemble
+from sources.card import Access, Card, Expected
+from sources.labels import labels_sql
+from sources.manifest_columns import (
+    AGE_SQL,
+    DATE_SQL,
+    LABEL_WORDS,
+    SEX_WORDS,
+    SPLIT_WORDS,
+    VIEW_WORDS,
+    faulty_rows,
+    read_manifest,
+    word_sql,
+)
+from sources.manifest_files import find_files
+from sources.record import OBSERVATIONS, SECTIONS, STUDY_SCHEMA, Reading
+from sources.sections import section_report
+from sources.split import split_table
+from sources.tables import query
+
+CARD = Card(
+    name="manifest",
+    title="your own data (manifest.csv)",
+    access=Access.OWN,
+    licence="your institution's",
+    citation="none",
+    llm_egress=Egress.NEVER,
+    required=(("manifest.csv",),),
+    language="en",
+    has_reports=True,
+    official_split=False,
+    expected=Expected(),
+)
+
+
+def read(root: Path) -> Reading:
+    """Read ``manifest.csv``; of DICOM files without a view in the table the header is opened.
+
+    Added reasons: image ``path-missing``, ``id-missing``, ``path-outside-root``, ``file-missing``,
+    ``view-unknown``; study ``value-unknown``.
+
+    Raises:
+        SourceError: no table, one that cannot be read, or a column that seems misspelt.
+    """
+    CARD.require_files(root)
+    table = query(_CLEANED, manifest=read_manifest(root / "manifest.csv"))
+    with duckdb.connect() as connection:
+        connection.register("cleaned", table)
+        connection.register("faults", faulty_rows(table))
+        connection.register("files", find_files(root, table["uri"].drop_null().to_pylist()))
+        connection.register("splits", split_table(table["split_key"]))
+        connection.register("sectioned", _sectioned(table))
+        connection.register("labelled", query(_LABELLED, cleaned=table))
+        connection.execute(_LISTED)
+        return assemble(connection, CARD.name)
+
+
+def _sectioned(table: pa.Table) -> pa.Table:
+    """Columns ``report``, ``language``, ``rule_texts``: distinct reports without section columns.
+
+    The rules read text, not tables, hence the loop over reports.
+    """
+    bare = table.filter(pc.and_(pc.invert(table["has_sections"]), table["report"].is_valid()))
+    pairs = bare.select(["report", "language"]).group_by(["report", "language"]).aggregate([])
+    texts = []
+    for report, language in zip(
+        pairs["report"].to_pylist(), pairs["language"].to_pylist(), strict=True
+    ):
+        text = section_report(report, language)
+        texts.append([asdict(text)] if text else None)
+    return pairs.append_column("rule_texts", pa.array(texts, STUDY_SCHEMA.field("texts").type))
+
+
+_BLANK_AS_NULL: Final = ", ".join(
+    f"nullif(trim({name}), '') AS {name}"
+    for name in ("subject_id", "study_id", "report", *SECTIONS, "manufacturer", "site")
+)
+
+_CLEANED: Final = rf"""
+SELECT * EXCLUDE (image_path) REPLACE ({_BLANK_AS_NULL},
+        coalesce(nullif(lower(trim(language)), ''), 'en') AS language),
+    nullif(regexp_replace(replace(trim(image_path), '\', '/'), '^(\./)+', ''), '') AS uri,
+    coalesce(nullif(trim(subject_id), ''), nullif(trim(study_id), '')) AS split_key,
+    trim(concat({", ".join(SECTIONS)})) <> '' AS has_sections
+FROM manifest ORDER BY "row"
+"""
+
+_LABELLED: Final = f"""
+SELECT "row", {labels_sql()} AS labels FROM (
+    SELECT "row", {", ".join(f'{word_sql(n, LABEL_WORDS)} AS "{n}"' for n in OBSERVATIONS)}
+    FROM cleaned)
+"""
+
+_LISTED: Final = f"""
+CREATE TEMP TABLE listed AS
+SELECT cleaned."row", cleaned.uri AS image_id, cleaned.uri, study_id, subject_id,
+    coalesce({word_sql("split", SPLIT_WORDS)},
+        first({word_sql("split", SPLIT_WORDS)} IGNORE NULLS) OVER (
+            PARTITION BY study_id ORDER BY cleaned."row"
+            ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING), hashed) AS split,
+    coalesce({word_sql("view", VIEW_WORDS)}, header_view, 'UNKNOWN') AS "view",
+    CASE WHEN cleaned.uri IS NULL THEN 'path-missing' WHEN study_id IS NULL THEN 'id-missing'
+        WHEN files.reason IS NOT NULL THEN files.reason
+        WHEN {word_sql("view", VIEW_WORDS)} IS NULL AND trim("view") <> '' THEN 'view-unknown'
+        END AS reason,
+    CASE WHEN cleaned.uri IS NULL THEN 'row ' || (cleaned."row" + 1) || ': no image_path'
+        WHEN study_id IS NULL THEN 'row ' || (cleaned."row" + 1) || ': no study_id'
+        WHEN files.reason IS NOT NULL THEN files.detail
+        ELSE 'row ' || (cleaned."row" + 1)
+            || ', column ''view'': expected PA, AP, LATERAL, UNKNOWN or blank' END AS detail,
+    CASE WHEN fault IS NOT NULL THEN 'value-unknown' END AS study_reason, fault AS study_detail,
+    report AS raw_report,
+    CASE WHEN has_sections THEN [struct_pack(origin := 'radiologist', sectioned_by := 'publisher',
+            language := language, {", ".join(f"{name} := {name}" for name in SECTIONS)})]
+        ELSE rule_texts END AS texts,
+    labels, {AGE_SQL} AS subject_age, {word_sql("sex", SEX_WORDS)} AS subject_sex,
+    {DATE_SQL} AS acquired_on, manufacturer, site
+FROM cleaned LEFT JOIN files ON files.uri = cleaned.uri
+LEFT JOIN (SELECT identifier, split AS hashed FROM splits) ON identifier = split_key
+LEFT JOIN faults ON faults."row" = cleaned."row"
+LEFT JOIN sectioned USING (report, language)
+LEFT JOIN labelled ON labelled."row" = cleaned."row"
+"""
