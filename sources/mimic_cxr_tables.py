@@ -207,7 +207,7 @@ _JPEG_PATH: Final = (
     "|| image_id || '.jpg'"
 )
 _LISTED: Final = f"""
-    CREATE OR REPLACE TEMP TABLE listed AS
+    CREATE OR REPLACE TEMP VIEW listed AS
     WITH numbered AS (
         SELECT *, row_number() OVER () - 1 AS row, {_JPEG_PATH} AS jpeg FROM entries)
     SELECT row, image_id, study_id, subject_id,
