@@ -1,0 +1,186 @@
+"""Reads training examples from Parquet shards: filtered, decoded, in a repeatable order.
+
+Shapes: P model image side in px; an image is uint8 [P, P], grey.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from PIL import Image
+from torch.utils.data import Dataset, Sampler
+
+from infra.errors import InputError
+from sources.record import Turn
+
+Pixels: TypeAlias = NDArray[np.uint8]
+
+WINDOW_BYTES = 256 * 2**20
+"""Decoded pixels held by one process, and so the size of the shuffling window (our choice)."""
+
+_COLUMNS = ("example_id", "source", "study_id", "subject_id", "split", "indication", "turns")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One example as the collators take it; ``pixels`` is None where only text is read."""
+
+    example_id: str
+    source: str
+    study_id: str
+    subject_id: str | None
+    split: str
+    view: str
+    pixels: Pixels | None
+    indication: str | None
+    turns: tuple[Turn, ...]
+    target: str
+
+
+def to_model_size(image: Image.Image, side_px: int) -> Pixels:
+    """Grey [P, P]: the short side resized bicubic to ``side_px``, then centre-cropped.
+
+    This is the released model's preprocessing; the long side loses its borders.
+    """
+    grey = image.convert("L")
+    width, height = grey.size
+    if min(width, height) != side_px:
+        scale = side_px / min(width, height)
+        size = (
+            (side_px, max(side_px, int(height * scale)))
+            if width <= height
+            else (max(side_px, int(width * scale)), side_px)
+        )
+        grey = grey.resize(size, Image.Resampling.BICUBIC)
+    left, top = (grey.width - side_px) // 2, (grey.height - side_px) // 2
+    return np.asarray(grey.crop((left, top, left + side_px, top + side_px)))
+
+
+@dataclass(frozen=True)
+class _Group:
+    """One row group of one shard: the rows that passed the filter."""
+
+    file: Path
+    index: int
+    rows: tuple[int, ...]
+
+
+class ExampleShards(Dataset[Sample]):
+    """Examples of Parquet shards as a map-style data set; row groups are decoded whole and kept.
+
+    Args:
+        files: shards of EXAMPLE_SCHEMA; their order and their rows' order give the indices.
+        side_px: model image side in px, or None to read text only.
+        sources: keep only examples of these sources; None keeps all.
+
+    Raises:
+        InputError: a shard is missing or no example is left.
+    """
+
+    def __init__(
+        self, files: Sequence[Path], side_px: int | None, sources: Sequence[str] | None = None
+    ) -> None:
+        self.side_px = side_px
+        self.groups = [group for file in files for group in _groups(file, sources)]
+        self.starts = np.cumsum([0, *(len(group.rows) for group in self.groups)])
+        self._decoded: OrderedDict[int, list[Sample]] = OrderedDict()
+        if not len(self):
+            raise InputError(
+                f"no example of {', '.join(sources) if sources else 'any source'} "
+                f"in {len(files)} shards",
+                "at least one",
+                "check the stage's sources and the examples' funnel",
+            )
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def __getitem__(self, index: int) -> Sample:
+        group = int(np.searchsorted(self.starts, index, side="right")) - 1
+        return self._group(group)[index - int(self.starts[group])]
+
+    @property
+    def window_rows(self) -> int:
+        """Rows whose pixels fit into WINDOW_BYTES."""
+        return max(1, WINDOW_BYTES // (self.side_px or 1) ** 2)
+
+    def _group(self, number: int) -> list[Sample]:
+        if number in self._decoded:
+            self._decoded.move_to_end(number)
+            return self._decoded[number]
+        group = self.groups[number]
+        table = pq.ParquetFile(group.file).read_row_group(group.index)
+        rows = table.take(list(group.rows)).to_pylist()
+        samples = [_sample(row, self.side_px) for row in rows]
+        self._decoded[number] = samples
+        while sum(len(held) for held in self._decoded.values()) > 2 * self.window_rows:
+            self._decoded.popitem(last=False)
+        return samples
+
+
+class TrainingOrder(Sampler[int]):
+    """Indices for a whole stage: as many epochs as needed, each in its own seeded order.
+
+    Row groups are shuffled, then rows within windows of whole groups, so that far shards are read
+    in long runs. The order depends on the shards and the seed, never on processes or workers, and
+    one flat list makes a resumed stage a plain skip.
+    """
+
+    def __init__(self, data: ExampleShards, rows: int, seed: int) -> None:
+        self.data, self.rows, self.seed = data, rows, seed
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __iter__(self) -> Iterator[int]:
+        given, epoch = 0, 0
+        while given < self.rows:
+            for index in self._epoch(epoch):
+                if given == self.rows:
+                    return
+                given += 1
+                yield index
+            epoch += 1
+
+    def _epoch(self, epoch: int) -> Iterator[int]:
+        rng = np.random.default_rng([self.seed, epoch])
+        window: list[int] = []
+        for group in rng.permutation(len(self.data.groups)):
+            window.extend(range(self.data.starts[group], self.data.starts[group + 1]))
+            if len(window) >= self.data.window_rows:
+                yield from rng.permutation(window).tolist()
+                window = []
+        yield from rng.permutation(np.asarray(window, dtype=np.int64)).tolist()
+
+
+def _groups(file: Path, sources: Sequence[str] | None) -> list[_Group]:
+    if not file.is_file():
+        raise InputError(f"no file {file}", "a shard of examples", "run 'cxr write-examples'")
+    shard = pq.ParquetFile(file)
+    groups = []
+    for index in range(shard.num_row_groups):
+        names = shard.read_row_group(index, columns=["source"])["source"].to_pylist()
+        rows = tuple(row for row, name in enumerate(names) if sources is None or name in sources)
+        if rows:
+            groups.append(_Group(file, index, rows))
+    return groups
+
+
+def _sample(row: dict[str, Any], side_px: int | None) -> Sample:
+    image = row["images"][0]
+    pixels = None
+    if side_px is not None:
+        pixels = to_model_size(Image.open(io.BytesIO(image["pixels"])), side_px)
+    fields = {name: row[name] for name in _COLUMNS if name != "turns"}
+    turns = tuple(Turn(**turn) for turn in row["turns"])
+    return Sample(
+        **fields, view=image["view"], pixels=pixels, turns=turns, target=row["target"]
+    )

@@ -1,0 +1,134 @@
+"""BiomedCLIP-CXR: a DINOv2 image tower and a BERT text tower in one embedding space.
+
+Shapes: B pairs, H×W image in px, T text tokens, E embedding width. At paper scale ViT-B/14 at
+518 px, BERT base, E = 512: 197,274,369 parameters (image tower 86,579,712; text tower 109,482,240
+with its unused pooler; heads 393,216 + 819,200; logit scale 1).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import BertConfig, Dinov2Config, VisionTextDualEncoderConfig
+from transformers.models.clip.modeling_clip import CLIPOutput
+from transformers.models.vision_text_dual_encoder import VisionTextDualEncoderModel
+
+from infra.settings.stages import ModelSettings, TextEncoderSettings, VisionSettings
+from models.objectives import contrastive_loss
+
+LARGEST_LOGIT_SCALE = 100.0  # CLIP's clip of the temperature, which keeps training stable
+
+
+class CxrDualEncoderConfig(VisionTextDualEncoderConfig):  # type: ignore[misc]
+    """Adds the hidden width of the text head."""
+
+    model_type = "cxr-dual-encoder"
+    projection_hidden: int = 640
+
+
+class TextHead(nn.Module):
+    """Text embedding: linear, GELU, linear, without biases."""
+
+    def __init__(self, width: int, hidden: int, embedding: int) -> None:
+        super().__init__()
+        self.linear_1 = nn.Linear(width, hidden, bias=False)
+        self.linear_2 = nn.Linear(hidden, embedding, bias=False)
+
+    def forward(self, pooled: torch.Tensor) -> torch.Tensor:
+        """[B, text width] → [B, E]."""
+        embedded: torch.Tensor = self.linear_2(functional.gelu(self.linear_1(pooled)))
+        return embedded
+
+
+class CxrDualEncoder(VisionTextDualEncoderModel):  # type: ignore[misc]
+    """The dual encoder; texts are pooled by their first token's last hidden state."""
+
+    config_class = CxrDualEncoderConfig
+
+    def __init__(self, config: CxrDualEncoderConfig, **towers: Any) -> None:
+        super().__init__(config, **towers)
+        self.text_projection = TextHead(
+            config.text_config.hidden_size, config.projection_hidden, config.projection_dim
+        )
+        self.post_init()
+        # The pooler is part of the published checkpoint but no path leads through it.
+        self.text_model.pooler.requires_grad_(False)
+
+    def embed_images(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Unit image embeddings: [B, 3, H, W] → [B, E]; the final norm's CLS token, projected."""
+        pooled = self.vision_model(pixel_values=pixel_values).pooler_output
+        return functional.normalize(self.visual_projection(pooled).float(), dim=-1)
+
+    def embed_texts(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Unit text embeddings: [B, T] ids and mask → [B, E]."""
+        states = self.text_model(input_ids=input_ids, attention_mask=attention_mask)
+        pooled = states.last_hidden_state[:, 0]
+        return functional.normalize(self.text_projection(pooled).float(), dim=-1)
+
+    def forward(
+        self,
+        pixel_values: torch.Tensor,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        study_keys: torch.Tensor | None = None,
+        text_keys: torch.Tensor | None = None,
+    ) -> CLIPOutput:
+        """Embeddings, and the loss where the keys are given.
+
+        Args:
+            pixel_values: [B, 3, H, W], normalised.
+            input_ids, attention_mask: [B, T].
+            study_keys: [B] equal for images and texts of one study, which are no negatives.
+            text_keys: [B] equal for equal texts, which are no negatives either.
+        """
+        images = self.embed_images(pixel_values)
+        texts = self.embed_texts(input_ids, attention_mask)
+        scale = self.logit_scale.exp().clamp(max=LARGEST_LOGIT_SCALE)
+        logits = scale * images @ texts.t()
+        loss = None
+        if study_keys is not None and text_keys is not None:
+            loss = contrastive_loss(images, texts, scale, study_keys, text_keys)
+        return CLIPOutput(
+            loss=loss,
+            logits_per_image=logits,
+            logits_per_text=logits.t(),
+            image_embeds=images,
+            text_embeds=texts,
+        )
+
+
+def dinov2_config(vision: VisionSettings) -> Dinov2Config:
+    """The vision tower's configuration, without DINOv2's mask token."""
+    return Dinov2Config(
+        hidden_size=vision.width,
+        num_hidden_layers=vision.layers,
+        num_attention_heads=vision.heads,
+        image_size=vision.image_px,
+        patch_size=vision.patch_px,
+        use_mask_token=False,
+    )
+
+
+def bert_config(text: TextEncoderSettings, vocabulary: int) -> BertConfig:
+    """The text tower's configuration."""
+    return BertConfig(
+        vocab_size=vocabulary,
+        hidden_size=text.width,
+        num_hidden_layers=text.layers,
+        num_attention_heads=text.heads,
+        intermediate_size=4 * text.width,
+        max_position_embeddings=text.positions,
+    )
+
+
+def dual_encoder_config(models: ModelSettings, vocabulary: int) -> CxrDualEncoderConfig:
+    """Shapes of the whole dual encoder; ``vocabulary`` is the text tokenizer's."""
+    return CxrDualEncoderConfig(
+        vision_config=dinov2_config(models.vision).to_dict(),
+        text_config=bert_config(models.text_encoder, vocabulary).to_dict(),
+        projection_dim=models.embedding,
+        projection_hidden=models.text_encoder.projection_hidden,
+    )

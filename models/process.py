@@ -1,0 +1,45 @@
+"""What every child process of this package shares: arguments in, JSON lines and exit codes out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from infra.errors import EXIT_BAD_INPUT, CxrError
+from infra.log import set_up_logging
+from infra.runs import read_run
+from infra.settings.sections import Section
+
+RunT = TypeVar("RunT", bound=Section)
+
+
+def report(event: str, **values: object) -> None:
+    """One JSON line on stdout, for the parent process."""
+    sys.stdout.write(json.dumps({"event": event, **values}) + "\n")
+    sys.stdout.flush()
+
+
+def run_child(kind: type[RunT], work: Callable[[RunT], int | None]) -> int:
+    """Read the run named on the command line, do its work, and return the exit code.
+
+    An error raised on purpose becomes one last line on stderr, ``error: …``.
+    """
+    set_up_logging()
+    if len(sys.argv) != 2:
+        sys.stderr.write(f"error: found {len(sys.argv) - 1} arguments; expected one run.json\n")
+        return EXIT_BAD_INPUT
+    try:
+        return work(read_run(kind, Path(sys.argv[1]))) or 0
+    except CxrError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+
+
+def write_json(path: Path, values: dict[str, object]) -> None:
+    """Write indented JSON whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
+    partial.replace(path)

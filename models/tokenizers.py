@@ -1,0 +1,80 @@
+"""Tokenizers: trained from report text at ``tiny`` scale, loaded from local folders at ``paper``.
+
+The language model's tokenizer knows one token more than its published vocabulary, ``<image>``,
+whose place the projected image features take. Padding is ``<unk>``, as Vicuna's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeAlias
+
+from tokenizers import Tokenizer as BackendTokenizer
+from tokenizers import decoders, normalizers, pre_tokenizers, processors, trainers
+from tokenizers.models import BPE, WordPiece
+from transformers import AutoTokenizer, BertTokenizer, PreTrainedTokenizerFast
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from infra.errors import InputError
+from infra.settings.stages import LanguageSettings, TextEncoderSettings
+
+Tokenizer: TypeAlias = PreTrainedTokenizerBase
+
+IMAGE_TOKEN = "<image>"
+_LANGUAGE_SPECIALS = ["<unk>", "<s>", "</s>"]  # ids 0, 1, 2 as in Llama
+_TEXT_SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+def train_language_tokenizer(texts: Iterable[str], language: LanguageSettings) -> Tokenizer:
+    """A byte-level BPE of ``language.vocabulary`` tokens with Llama's special tokens."""
+    backend = BackendTokenizer(BPE(unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=language.vocabulary,
+        special_tokens=_LANGUAGE_SPECIALS,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator(texts, trainer)
+    backend.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", backend.token_to_id("<s>"))]
+    )
+    trained = PreTrainedTokenizerFast(
+        tokenizer_object=backend, unk_token="<unk>", bos_token="<s>", eos_token="</s>"
+    )
+    return with_image_token(trained)
+
+
+def train_text_tokenizer(texts: Iterable[str], text: TextEncoderSettings) -> Tokenizer:
+    """A lower-casing WordPiece of at most ``text.vocabulary`` tokens with BERT's special tokens."""
+    backend = BackendTokenizer(WordPiece(unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=text.vocabulary, special_tokens=_TEXT_SPECIALS, show_progress=False
+    )
+    backend.train_from_iterator(texts, trainer)
+    return BertTokenizer(vocab=backend.get_vocab(), model_max_length=text.context_tokens)
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer saved in a model's folder.
+
+    Raises:
+        InputError: the folder holds none.
+    """
+    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model")):
+        raise InputError(
+            f"no tokenizer.json or tokenizer.model in {folder}", "a tokenizer", "check the folder"
+        )
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+def with_image_token(tokenizer: Tokenizer) -> Tokenizer:
+    """The same tokenizer with ``<image>`` (added if it is new) and a padding token."""
+    tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE_TOKEN]})
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.unk_token
+    return tokenizer

@@ -1,0 +1,151 @@
+"""``transformers.Trainer`` with our data order, small whole checkpoints and JSON progress."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.utils.data import Sampler
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from infra.errors import CxrError
+from models.data import TrainingOrder
+from models.process import report
+
+TRAINABLE = "trainable.safetensors"
+WHOLE = "whole.json"
+_REPORT_SECONDS = 0.5  # our choice: a dashboard needs no more
+
+
+class Diverged(CxrError):
+    """The loss is no longer a number."""
+
+
+class StageTrainer(Trainer):  # type: ignore[misc]
+    """A Trainer whose checkpoints hold the trainable parameters alone."""
+
+    def __init__(self, *args: Any, order: TrainingOrder, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.order = order
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
+        return self.order
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        folder = Path(output_dir or self.args.output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(trainable_state(self.model), folder / TRAINABLE)
+
+    def _load_from_checkpoint(
+        self, resume_from_checkpoint: str, model: nn.Module | None = None
+    ) -> None:
+        load_trainable_state(model or self.model, Path(resume_from_checkpoint) / TRAINABLE)
+
+
+def trainable_state(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Trainable parameters by name, contiguous, on the CPU."""
+    return {
+        name: each.detach().cpu().contiguous()
+        for name, each in model.named_parameters()
+        if each.requires_grad
+    }
+
+
+def load_trainable_state(model: nn.Module, file: Path) -> None:
+    """Put saved trainable parameters back; the names must be exactly the model's."""
+    saved = load_file(file)
+    parameters = {name: each for name, each in model.named_parameters() if each.requires_grad}
+    if saved.keys() != parameters.keys():
+        different = sorted(saved.keys() ^ parameters.keys())
+        raise CxrError(f"{file} holds other parameters than the stage trains: {different[0]}, …")
+    with torch.no_grad():
+        for name, each in parameters.items():
+            each.copy_(saved[name])
+
+
+def last_whole_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that was written whole; torn ones are removed."""
+    whole: dict[int, Path] = {}
+    for checkpoint in folder.glob("checkpoint-*"):
+        if (checkpoint / WHOLE).is_file():
+            whole[int(checkpoint.name.rpartition("-")[2])] = checkpoint
+        else:
+            shutil.rmtree(checkpoint)
+    return whole[max(whole)] if whole else None
+
+
+class StageCallback(TrainerCallback):  # type: ignore[misc]
+    """Progress lines, a stop at a loss that is no number, and a checkpoint at SIGTERM."""
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+        self.terminated = False
+        self.started = self._reported = time.monotonic()
+        self.first_step = 0
+
+    def stop_at_sigterm(self) -> None:
+        """From now on SIGTERM ends training after the step, with a checkpoint."""
+        signal.signal(signal.SIGTERM, self._on_sigterm)
+
+    def _on_sigterm(self, _signal: int, _frame: FrameType | None) -> None:
+        self.terminated = True
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        self.started, self.first_step = time.monotonic(), state.global_step
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        if self.terminated:
+            control.should_save = control.should_training_stop = True
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        loss = (logs or {}).get("loss")
+        if loss is None:
+            return
+        if not math.isfinite(loss):
+            raise Diverged(
+                f"stage {self.stage}: the loss is {loss} at step {state.global_step}; "
+                f"lower the stage's learning_rate ({args.learning_rate:g}) or lengthen its warmup"
+            )
+        now = time.monotonic()
+        last = state.global_step == state.max_steps
+        if state.is_world_process_zero and (last or now - self._reported >= _REPORT_SECONDS):
+            self._reported = now
+            self._report(state, loss, now)
+
+    def _report(self, state: TrainerState, loss: float, now: float) -> None:
+        done = max(1, state.global_step - self.first_step)
+        report(
+            "progress",
+            stage=self.stage,
+            step=state.global_step,
+            steps=state.max_steps,
+            loss=round(loss, 5),
+            seconds_per_step=round((now - self.started) / done, 4),
+        )
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        if state.is_world_process_zero:
+            checkpoint = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
+            (checkpoint / WHOLE).write_text(json.dumps({"step": state.global_step}) + "\n")

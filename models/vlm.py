@@ -1,0 +1,113 @@
+"""The vision-language model: DINOv2 tower → projector → Llama, as Hugging Face's LLaVA.
+
+Features are ``hidden_states[-2]`` without CLS: at paper scale 1,369 tokens of width 768, projected
+by 19,931,136 parameters to width 4096. LoRA r 64 on the seven linear layers of 32 blocks adds
+159,907,840 parameters in 448 tensors.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+from transformers.models.dinov2 import Dinov2Model
+from transformers.models.llama import LlamaForCausalLM
+
+from infra.errors import InputError
+from infra.settings.stages import LanguageSettings, LoraSettings, ModelSettings
+from models.dual_encoder import dinov2_config
+from models.projector import VLM_OF_PROJECTOR, vlm_class
+from models.tokenizers import Tokenizer
+
+LORA_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+"""Every linear layer of a Llama block, as in the authors' training code."""
+
+
+def llama_config(language: LanguageSettings, tokenizer: Tokenizer) -> LlamaConfig:
+    """The language model's configuration for that tokenizer."""
+    return LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=language.width,
+        intermediate_size=language.feed_forward,
+        num_hidden_layers=language.layers,
+        num_attention_heads=language.heads,
+        num_key_value_heads=language.heads,
+        max_position_embeddings=language.positions,
+        rms_norm_eps=1e-5,  # Llama 2
+        tie_word_embeddings=False,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+
+def vlm_config(models: ModelSettings, text_config: LlamaConfig, image_token_id: int) -> LlavaConfig:
+    """The whole VLM's configuration."""
+    return LlavaConfig(
+        vision_config=dinov2_config(models.vision).to_dict(),
+        text_config=text_config.to_dict(),
+        image_token_index=image_token_id,
+        image_seq_length=models.vision.patches,
+        vision_feature_layer=models.vision.feature_layer,
+        vision_feature_select_strategy="default",
+        projector_hidden_act="gelu",
+        projector_kind=models.projector,
+    )
+
+
+def assemble(
+    models: ModelSettings, tower: Dinov2Model, language: LlamaForCausalLM, tokenizer: Tokenizer
+) -> LlavaForConditionalGeneration:
+    """A VLM from its trained parts with a fresh projector.
+
+    The language model's embedding and head get a row for each token that the tokenizer has beyond
+    its vocabulary (the image token); such rows start at the mean of the others.
+    """
+    if len(tokenizer) > language.config.vocab_size:
+        language.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    config = vlm_config(models, language.config, tokenizer.convert_tokens_to_ids("<image>"))
+    vlm = VLM_OF_PROJECTOR[models.projector](config)
+    vlm.model.vision_tower.load_state_dict(tower.state_dict())
+    vlm.model.language_model.load_state_dict(language.model.state_dict())
+    vlm.lm_head.load_state_dict(language.lm_head.state_dict())
+    return vlm
+
+
+def load_vlm(folder: Path) -> LlavaForConditionalGeneration:
+    """A saved VLM, on the CPU, in the type it was saved in.
+
+    Raises:
+        InputError: the folder holds none.
+    """
+    if not (folder / "config.json").is_file():
+        raise InputError(f"no config.json in {folder}", "a VLM's folder", "run the finetune stage")
+    config = AutoConfig.from_pretrained(folder)
+    if not isinstance(config, LlavaConfig):
+        raise InputError(
+            f"a model of type '{config.model_type}' in {folder}", "llava", "run the finetune stage"
+        )
+    vlm: LlavaForConditionalGeneration = vlm_class(config).from_pretrained(folder, dtype="auto")
+    return vlm
+
+
+def lora_config(lora: LoraSettings, *, with_projector: bool) -> Any:
+    """PEFT's configuration: LoRA on the language model, the projector trained whole beside it."""
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        bias="none",
+        target_modules=rf".*language_model\..*\.({'|'.join(LORA_LAYERS)})",
+        modules_to_save=["multi_modal_projector"] if with_projector else None,
+    )
+
+
+def parameters(module: torch.nn.Module, *, trainable_only: bool = False) -> int:
+    """Number of parameters."""
+    return sum(
+        each.numel() for each in module.parameters() if each.requires_grad or not trainable_only
+    )

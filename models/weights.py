@@ -1,0 +1,68 @@
+"""Where a stage's starting weights lie: earlier stages' outputs and published weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+
+from infra.errors import InputError, Unavailable
+from infra.runs import TrainRun
+
+
+def model_type(folder: Path) -> str:
+    """The ``model_type`` of a Hugging Face folder.
+
+    Raises:
+        InputError: there is no readable config.json.
+    """
+    try:
+        return str(json.loads((folder / "config.json").read_text())["model_type"])
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"no readable config.json in {folder}", "a model's folder", "run the stage before it"
+        ) from error
+
+
+def input_of_type(run: TrainRun, wanted: str) -> Path:
+    """The input folder whose model is of that type.
+
+    Raises:
+        InputError: no input is.
+    """
+    types = {name: model_type(folder) for name, folder in run.inputs.items()}
+    for name, found in types.items():
+        if found == wanted:
+            return run.inputs[name]
+    listed = ", ".join(f"{name}: {found}" for name, found in types.items()) or "none"
+    raise InputError(
+        f"inputs of stage '{run.stage.name}' ({listed})",
+        f"a model of type {wanted}",
+        "name the stage that makes it in starts_from",
+    )
+
+
+def weights_folder(run: TrainRun, name: str) -> Path:
+    """The local folder of published weights.
+
+    Raises:
+        Unavailable: they are not there.
+    """
+    root = run.weights_root
+    folder = Path(name) if Path(name).is_absolute() else (root or Path()) / name
+    if (root is None and not Path(name).is_absolute()) or not (folder / "config.json").is_file():
+        where = "no weights root is set" if root is None else f"no config.json in {folder}"
+        raise Unavailable(f"weights {name}: {where}; download them and set CXR_WEIGHTS_ROOT")
+    return folder
+
+
+def language_folder(run: TrainRun) -> Path:
+    """The language model: published weights if the recipe names some, else an input stage's."""
+    name = run.models.language.weights
+    return weights_folder(run, name) if name else input_of_type(run, "llama")
+
+
+def frozen_type(run: TrainRun) -> torch.dtype:
+    """The type that frozen weights are held in; trainable ones are float32 always."""
+    return torch.bfloat16 if run.stage.precision == "bfloat16" else torch.float32
