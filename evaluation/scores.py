@@ -1,0 +1,294 @@
+"""All scores of one model's predictions, each with interval and signature, beside its controls.
+
+    scores = score_predictions(predictions, judged, settings)
+    scores.to_dict()                      what ``cxr evaluate --json`` prints
+    scores.examples                       one row per example and control, for Parquet
+
+Metrics whose weights are absent are listed as unavailable with the reason; no number is invented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from evaluation.clinical import LabelScore, label_scores
+from evaluation.controls import MODEL, Outputs, read_outputs
+from evaluation.example_scores import example_rows
+from evaluation.judged import JudgedCounts, read_judged
+from evaluation.measures import (
+    UNAVAILABLE,
+    Measure,
+    clinical_measures,
+    judge_measures,
+    lexical_measures,
+)
+from evaluation.signature import Signature
+from evaluation.statistics import (
+    Bootstrap,
+    Floats,
+    Interval,
+    difference_interval,
+    make_bootstrap,
+    ratio_interval,
+    score_interval,
+)
+from evaluation.texts import TextCounts, count_texts
+from infra.settings.sections import ScoreSettings
+
+FORMAT = 1
+"""Raise when a reader of ``to_dict`` must change."""
+
+NO_JUDGE = "no judge was asked"
+
+
+@dataclass(frozen=True)
+class Score:
+    """One metric of one system (``control`` is ``none`` for the model itself)."""
+
+    metric: str
+    control: str
+    interval: Interval
+    higher_is_better: bool
+    signature: Signature
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The model less a control, and the model over it, on the same resamples.
+
+    ``beats`` says that the 95 % interval of the difference lies wholly on the better side of zero.
+    """
+
+    metric: str
+    control: str
+    difference: Interval
+    ratio: Interval
+    higher_is_better: bool
+    examples: int
+
+    @property
+    def beats(self) -> bool:
+        low, high = self.difference.low, self.difference.high
+        if low is None or high is None:
+            return False
+        return low > 0 if self.higher_is_better else high < 0
+
+
+@dataclass(frozen=True)
+class SystemCounts:
+    """How much a system wrote: empty texts, texts cut at the token limit, judged pairs."""
+
+    examples: int
+    empty: int
+    cut_short: int
+    judged: dict[str, int]
+    judge_failures: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Everything measured on one set of predictions; ``labels`` are by control."""
+
+    scores: tuple[Score, ...]
+    differences: tuple[Difference, ...]
+    labels: dict[str, list[LabelScore]]
+    systems: dict[str, SystemCounts]
+    unavailable: dict[str, str]
+    studies: int
+    subjects: int
+    examples: pa.Table
+
+    def score(self, metric: str, control: str = MODEL) -> Score:
+        """The score of that name; KeyError where there is none."""
+        for score in self.scores:
+            if (score.metric, score.control) == (metric, control):
+                return score
+        raise KeyError(f"{metric} of {control}")
+
+    def difference(self, metric: str, control: str) -> Difference:
+        """The difference of that name; KeyError where there is none."""
+        for difference in self.differences:
+            if (difference.metric, difference.control) == (metric, control):
+                return difference
+        raise KeyError(f"{metric} against {control}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, without the examples; unknown numbers are None."""
+        return {
+            "format": FORMAT,
+            "studies": self.studies,
+            "subjects": self.subjects,
+            "systems": {name: asdict(counts) for name, counts in self.systems.items()},
+            "scores": [_score_row(score) for score in self.scores],
+            "differences": [_difference_row(item) for item in self.differences],
+            "labels": {name: [asdict(r) for r in rows] for name, rows in self.labels.items()},
+            "unavailable": self.unavailable,
+        }
+
+    def tracked(self) -> dict[str, float]:
+        """``control/metric`` → value, in names that MLflow accepts (no brackets)."""
+        names = str.maketrans({"[": ".", "]": None, "=": "-"})
+        return {
+            f"{score.control}/{score.metric.translate(names)}": score.interval.value
+            for score in self.scores
+            if score.interval.value is not None
+        }
+
+
+def score_predictions(
+    predictions: pa.Table,
+    judged: pa.Table | None,
+    settings: ScoreSettings,
+    section: str = "findings",
+) -> Scores:
+    """Score the model and its image-blind controls.
+
+    Args:
+        predictions: rows of the model (control ``none``) and of any control.
+        judged: rows of ``judged.JUDGED_SCHEMA``, or None where no judge was asked.
+        section: which section was generated; part of every signature.
+
+    Raises:
+        InputError: a table does not fit (see ``controls`` and ``judged``).
+    """
+    outputs = read_outputs(predictions)
+    places = {example_id: place for place, example_id in enumerate(outputs.example_ids)}
+    texts = {name: count_texts(outputs, written) for name, written in outputs.written.items()}
+    judges = read_judged(judged, places) if judged is not None else []
+    bootstrap = make_bootstrap(outputs.subjects, settings.bootstrap_resamples, settings.seed)
+    board = _Board(outputs, bootstrap, section, _families(outputs, texts, judges))
+    measures = [*lexical_measures(), *clinical_measures(settings.uncertain_as)]
+    for name, judge_version in sorted({(item.judge, item.judge_version) for item in judges}):
+        measures += judge_measures(name, judge_version)
+    return Scores(
+        scores=tuple(
+            board.score(m, c) for c in outputs.written for m in measures if board.has(m, c)
+        ),
+        differences=tuple(
+            board.difference(m, c)
+            for c in outputs.written
+            if c != MODEL
+            for m in measures
+            if board.has(m, c) and board.has(m, MODEL)
+        ),
+        labels={
+            control: label_scores(board.families[control][f"rule14-{settings.uncertain_as}"])
+            for control in outputs.written
+        },
+        systems={name: _system_counts(outputs, name, judges) for name in outputs.written},
+        unavailable=UNAVAILABLE | ({} if judges else {"chexprompt": NO_JUDGE}),
+        studies=len(set(outputs.studies)),
+        subjects=bootstrap.subjects,
+        examples=example_rows(outputs, texts, judges),
+    )
+
+
+Families = dict[str, dict[str, Floats]]
+"""Counts (N, K) by control and family."""
+
+
+def _families(
+    outputs: Outputs, texts: Mapping[str, TextCounts], judges: list[JudgedCounts]
+) -> Families:
+    families = {control: dict(texts[control].families) for control in outputs.written}
+    for item in judges:
+        if item.control in families:
+            families[item.control][f"judge-{item.judge}"] = item.counts
+    return families
+
+
+@dataclass(frozen=True)
+class _Board:
+    """What scoring needs at hand: the data, the resamples, the counts."""
+
+    outputs: Outputs
+    bootstrap: Bootstrap
+    section: str
+    families: Families
+
+    def has(self, measure: Measure, control: str) -> bool:
+        return measure.family in self.families[control]
+
+    def score(self, measure: Measure, control: str) -> Score:
+        counts = self.families[control][measure.family]
+        interval = score_interval(self.bootstrap, measure.statistic, counts)
+        signature = self._signature(measure, self._present(measure, control))
+        return Score(measure.name, control, interval, measure.higher_is_better, signature)
+
+    def difference(self, measure: Measure, control: str) -> Difference:
+        """Paired on the examples that both systems have (and the judge judged)."""
+        both = self._present(measure, MODEL) & self._present(measure, control)
+        own = self.families[MODEL][measure.family] * both[:, None]
+        other = self.families[control][measure.family] * both[:, None]
+        return Difference(
+            measure.name,
+            control,
+            difference_interval(self.bootstrap, measure.statistic, own, other),
+            ratio_interval(self.bootstrap, measure.statistic, own, other),
+            measure.higher_is_better,
+            int(both.sum()),
+        )
+
+    def _present(self, measure: Measure, control: str) -> Any:
+        """(N,) whether the system has the example and, for a judge's measure, was judged on it."""
+        if measure.family.startswith("judge-"):
+            return self.families[control][measure.family][:, -1] > 0
+        present = np.zeros(len(self.outputs.example_ids), dtype=bool)
+        present[self.outputs.written[control].rows] = True
+        return present
+
+    def _signature(self, measure: Measure, present: Any) -> Signature:
+        rows = np.flatnonzero(present)
+        studies, subjects = self.outputs.studies, self.outputs.subjects
+        return Signature(
+            metric=measure.name,
+            section=self.section,
+            studies=len({studies[row] for row in rows}),
+            subjects=len({subjects[row] for row in rows}),
+            examples=len(rows),
+            interval="bootstrap percentile 95%",
+            resamples=self.bootstrap.resamples,
+            seed=self.bootstrap.seed,
+            unit="subject",
+            **measure.about,
+        )
+
+
+def _system_counts(outputs: Outputs, control: str, judges: list[JudgedCounts]) -> SystemCounts:
+    written = outputs.written[control]
+    own = [item for item in judges if item.control == control]
+    return SystemCounts(
+        examples=len(written.predictions),
+        empty=written.empty,
+        cut_short=written.cut_short,
+        judged={item.judge: int(item.counts[:, -1].sum()) for item in own},
+        judge_failures={item.judge: item.failures for item in own},
+    )
+
+
+def _score_row(score: Score) -> dict[str, Any]:
+    return {
+        "metric": score.metric,
+        "control": score.control,
+        **asdict(score.interval),
+        "higher_is_better": score.higher_is_better,
+        "signature": score.signature.fields(),
+    }
+
+
+def _difference_row(item: Difference) -> dict[str, Any]:
+    return {
+        "metric": item.metric,
+        "control": item.control,
+        **asdict(item.difference),
+        "ratio": asdict(item.ratio),
+        "excludes_zero": item.difference.excludes(0.0),
+        "beats": item.beats,
+        "higher_is_better": item.higher_is_better,
+        "examples": item.examples,
+    }
