@@ -263,7 +263,9 @@ def draw_cohort(
 
 
 def observations(
-    truth: ChestTruth, negated: Collection[str] | None = None
+    truth: ChestTruth,
+    negated: Collection[str] | None = None,
+    uncertain: Collection[str] = (),
 ) -> dict[str, LabelValue]:
     """The 14 observations, in their order.
 
@@ -272,6 +274,7 @@ def observations(
             does not set Lung Opacity), as labels made from report text do.
         negated: observations that the text denies: absent ones outside it are unmentioned. By
             default every absent one is negative.
+        uncertain: observations that are there but that the text leaves in doubt.
 
     ``Support Devices`` does not cancel ``No Finding``; any other positive or uncertain one does.
     """
@@ -286,8 +289,13 @@ def observations(
             values["Pneumonia"] = LabelValue.POSITIVE
         if finding.kind == "possible pneumonia":
             values["Pneumonia"] = LabelValue.UNCERTAIN
-    cancelling = {name for name in OBSERVATION_OF.values() if name != "Support Devices"}
-    is_clear = not any(values[name] is LabelValue.POSITIVE for name in cancelling)
+    values.update(dict.fromkeys(uncertain, LabelValue.UNCERTAIN))
+    stated = (LabelValue.POSITIVE, LabelValue.UNCERTAIN)
+    is_clear = not any(
+        value in stated
+        for name, value in values.items()
+        if name not in ("Support Devices", "No Finding")
+    )
     absent = LabelValue.NEGATIVE if negated is None else LabelValue.UNMENTIONED
     values["No Finding"] = LabelValue.POSITIVE if is_clear else absent
     return values
