@@ -22,7 +22,8 @@ class Environment(BaseSettings):
     """Where this process works.
 
     ``llm_base_url`` None means the embedded offline server; ``mlflow_uri`` None means SQLite and
-    files under the data root's state folder. ``workers`` counts processes for ingestion.
+    files under the data root's state folder. ``workers`` counts processes for ingestion;
+    ``weights_root`` is the folder with one folder for each published model that a recipe names.
     """
 
     model_config = SettingsConfigDict(env_prefix="CXR_", frozen=True, extra="ignore")
@@ -31,6 +32,7 @@ class Environment(BaseSettings):
     state_dir: Path | None = None
     workers: int = Field(default_factory=lambda: max(1, len(os.sched_getaffinity(0))), ge=1)
     processes_per_node: int = Field(default=1, ge=1, description="training ranks; one per GPU")
+    weights_root: Path | None = None
     mlflow_uri: str | None = None
     llm_base_url: str | None = None
     llm_api_key: SecretStr = SecretStr("not-needed")
@@ -54,7 +56,7 @@ class Environment(BaseSettings):
     @property
     def tracking_uri(self) -> str:
         """MLflow's tracking URI; SQLite in the state folder by default."""
-        return self.mlflow_uri or f"sqlite:///{self.state / 'mlflow.db'}"
+        return self.mlflow_uri or f"sqlite:///{self.state / 'mlflow' / 'mlflow.db'}"
 
 
 def load_environment(**overrides: object) -> Environment:

@@ -23,8 +23,6 @@ from tasks.ingest.images import ingest_piece
 from tasks.ingest.studies import REJECTED_FILE, STUDIES_FILE, count_reasons
 
 IMAGES_FILE = "images.parquet"
-ROW_GROUP_ROWS = 64
-"""Images per row group. Our choice: 50 to 128 read fastest at 512 px (prior_art, lesson 6)."""
 
 
 def ingest_images(
@@ -66,11 +64,11 @@ def image_rows(studies_file: Path) -> pa.Table:
 
 def _plan(root: Path, files: Mapping[str, Path]) -> Mapping[str, str]:
     """Digest of each piece's image rows and of size and time of the files they name."""
-    folder = RawFolder(root)
     digests = {}
-    for key, path in files.items():
-        rows = image_rows(path)
-        digests[key] = rows_digest(rows) + folder.stat_digest(rows["uri"].to_pylist())
+    with RawFolder(root) as folder:
+        for key, path in files.items():
+            rows = image_rows(path)
+            digests[key] = rows_digest(rows) + folder.stat_digest(rows["uri"].to_pylist())
     return digests
 
 
@@ -79,9 +77,7 @@ def _build(
 ) -> BuiltPiece:
     rows = image_rows(files[key])
     images, rejected = ingest_piece(root, rows, settings)
-    write_table(
-        folder / IMAGES_FILE, images, row_group_rows=ROW_GROUP_ROWS, uncompressed=("pixels",)
-    )
+    write_table(folder / IMAGES_FILE, images)
     write_table(folder / REJECTED_FILE, rejected)
     reasons = count_reasons(rejected, Level.IMAGE)
     return BuiltPiece((Count("images", rows.num_rows, images.num_rows, reasons),))

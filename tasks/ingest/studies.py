@@ -31,7 +31,9 @@ def ingest_studies(context: Context, name: str, on_piece: OnPiece = ignore_progr
     """
     step = context.graph[f"studies/{name}"]
     pieces = _StudyPieces(
-        get_source(name), context.raw_root(name), context.settings.sources.hash_split,
+        get_source(name),
+        context.raw_root(name),
+        context.settings.sources.hash_split,
         context.settings.sources.pieces,
     )
     return build_artifact(context.store, step, pieces.plan, pieces.build, on_piece=on_piece)

@@ -1,0 +1,162 @@
+"""The ``cxr`` command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flows import cli_look, cli_run
+from infra.errors import CxrError
+from infra.log import set_up_logging
+from tasks.context import Order
+
+APP = typer.Typer(
+    name="cxr",
+    help="Chest X-ray data and training workflow. Not a medical device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Recipe = Annotated[str, typer.Option(help="Which published system to reproduce.")]
+Scale = Annotated[str, typer.Option(help="paper or tiny; see 'cxr config --list'.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override a setting: key.path=value; repeatable."),
+]
+Sources = Annotated[
+    list[str] | None,
+    typer.Option("--source", help="Where raw data lies: name=path; repeatable."),
+]
+DataRoot = Annotated[
+    str | None, typer.Option(help="Folder or URL for all artifacts [CXR_DATA_ROOT, else data].")
+]
+Replicas = Annotated[
+    bool, typer.Option("--replicas", help="Synthetic stand-ins for sources without raw data.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print what exists and what would be built, then stop.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+
+
+def _run_command(goal: cli_run.Goal, text: str) -> None:
+    """Add the command that runs the pipeline up to a goal."""
+
+    def command(
+        recipe: Recipe = "llava_rad",
+        scale: Scale = "tiny",
+        sets: Sets = None,
+        source: Sources = None,
+        data_root: DataRoot = None,
+        replicas: Replicas = False,
+        dry_run: DryRun = False,
+        as_json: Json = False,
+    ) -> None:
+        order = _order(recipe, scale, sets, source, data_root, replicas)
+        if dry_run:
+            cli_run.show_plan(order, goal, as_json=as_json)
+        else:
+            cli_run.run(order, goal, as_json=as_json)
+
+    APP.command(cli_run.COMMANDS[goal], help=text)(command)
+
+
+def _order(
+    recipe: str,
+    scale: str,
+    sets: list[str] | None,
+    source: list[str] | None,
+    data_root: str | None,
+    replicas: bool,
+) -> Order:
+    return Order(
+        recipe=recipe,
+        scale=scale,
+        overrides=tuple(sets or ()),
+        sources=tuple(source or ()),
+        data_root=data_root,
+        replicas=replicas,
+    )
+
+
+@APP.command(help="List the sources, or show one: card, layout, and an example row.")
+def sources(
+    name: Annotated[str | None, typer.Argument(help="A source's name.")] = None,
+    as_json: Json = False,
+) -> None:
+    cli_look.show_sources(name, as_json=as_json)
+
+
+@APP.command(help="Show the settings a run would use, and the environment without its secrets.")
+def config(
+    recipe: Recipe = "llava_rad",
+    scale: Scale = "tiny",
+    sets: Sets = None,
+    as_json: Json = False,
+    list_presets: Annotated[bool, typer.Option("--list", help="List recipes and scales.")] = False,
+) -> None:
+    if list_presets:
+        cli_look.show_presets(as_json=as_json)
+    else:
+        cli_look.show_config(recipe, scale, tuple(sets or ()), as_json=as_json)
+
+
+@APP.command(help="Check this machine and the data root; remove what killed runs left behind.")
+def doctor(data_root: DataRoot = None, as_json: Json = False) -> None:
+    if not cli_look.show_doctor(data_root, as_json=as_json):
+        raise typer.Exit(1)
+
+
+@APP.command(help="Write the synthetic stand-in of a source into a folder of your own.")
+def replicate(
+    name: Annotated[str, typer.Argument(help="A source's name.")],
+    folder: Annotated[Path, typer.Argument(help="An empty or new folder.")],
+    studies: Annotated[int, typer.Option(min=1, help="How many studies.")] = 60,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal bytes.")] = 0,
+    side_px: Annotated[int, typer.Option(min=64, help="Short side of the images in px.")] = 256,
+) -> None:
+    cli_look.write_replica(name, folder, studies, seed, side_px)
+
+
+@APP.command(help="Follow one study through every artifact of a run.")
+def trace(
+    study_id: Annotated[str, typer.Argument(help="A study's id as its publisher writes it.")],
+    recipe: Recipe = "llava_rad",
+    scale: Scale = "tiny",
+    sets: Sets = None,
+    source: Sources = None,
+    data_root: DataRoot = None,
+    replicas: Replicas = False,
+    text: Annotated[bool, typer.Option("--text", help="Show report text too.")] = False,
+    as_json: Json = False,
+) -> None:
+    order = _order(recipe, scale, sets, source, data_root, replicas)
+    cli_run.show_trace(order, study_id, with_text=text, as_json=as_json)
+
+
+for _goal, _text in cli_run.GOALS.items():
+    _run_command(_goal, _text)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; every error raised on purpose is one line on stderr.
+
+    Exit codes: 0 done, 2 bad input, 1 anything else.
+    """
+    set_up_logging()
+    sys.exit(_guarded(lambda: APP(arguments, standalone_mode=True)))
+
+
+def _guarded(command: Callable[[], Any]) -> int:
+    try:
+        command()
+    except CxrError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0

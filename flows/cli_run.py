@@ -1,0 +1,68 @@
+"""The commands that run, plan or follow a pipeline."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from typing import Literal, get_args
+
+from infra.prefect_place import settle_prefect
+from infra.settings.environment import load_environment
+from tasks.context import Order, open_context
+from tasks.monitor.outcome import outcome_json, outcome_text
+from tasks.monitor.plan import plan_rows, plan_text
+from tasks.monitor.trace import trace_study, trace_text
+
+Goal = Literal["ingest", "reports", "examples", "train", "evaluate", "register", "run"]
+
+COMMANDS: dict[Goal, str] = {
+    "ingest": "ingest",
+    "reports": "write-reports",
+    "examples": "write-examples",
+    "train": "train",
+    "evaluate": "evaluate",
+    "register": "register",
+    "run": "run",
+}
+
+GOALS: dict[Goal, str] = {
+    "ingest": "Read raw data into studies and stored images.",
+    "reports": "Everything up to the reports: keep, structure, translate, synthesize.",
+    "examples": "Everything up to the training shards.",
+    "train": "Everything up to the last training stage.",
+    "evaluate": "Everything up to the scores and their page.",
+    "register": "Everything up to the registered model.",
+    "run": "The whole pipeline: raw data to a registered, scored model.",
+}
+assert get_args(Goal) == tuple(GOALS)
+
+
+def run(order: Order, goal: Goal, *, as_json: bool) -> None:
+    """Run up to the goal, then print the funnel, the losses, the scores and where to look."""
+    started = time.monotonic()
+    context = open_context(order)
+    settle_prefect(context.environment.state)
+    from flows.pipeline import pipeline  # Prefect reads its settings on import
+
+    reports = pipeline(order, "register" if goal == "run" else goal)
+    seconds = time.monotonic() - started
+    if as_json:
+        steps = [asdict(report) for report in reports]
+        document = {"seconds": round(seconds, 1), "steps": steps, **outcome_json(context)}
+        print(json.dumps(document, indent=1))
+        return
+    print(outcome_text(context, reports, seconds))
+
+
+def show_plan(order: Order, goal: Goal, *, as_json: bool) -> None:
+    """What exists and what would be built, and why; nothing is written."""
+    rows = plan_rows(open_context(order), goal)
+    print(json.dumps([asdict(row) for row in rows], indent=1) if as_json else plan_text(rows))
+
+
+def show_trace(order: Order, study_id: str, *, with_text: bool, as_json: bool) -> None:
+    """One study in every artifact of the run."""
+    load_environment(data_root=order.data_root)
+    found = trace_study(open_context(order), study_id, with_text=with_text)
+    print(json.dumps(found, indent=1, default=str) if as_json else trace_text(study_id, found))

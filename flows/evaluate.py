@@ -1,0 +1,20 @@
+"""Predictions on the test split, beside image-blind controls, and their scores."""
+
+from __future__ import annotations
+
+from prefect import flow
+from tasks.reports.connection import Teacher
+from tasks.score.task import score_predictions
+
+from tasks.context import Order, open_context
+from tasks.monitor.states import StepReport
+from tasks.predict.task import run_predictions
+
+
+@flow(name="evaluate")
+def evaluate(order: Order) -> list[StepReport]:
+    """Generate, judge and score."""
+    context = open_context(order)
+    predicted = run_predictions(context)
+    with Teacher(context.environment) as teacher:
+        return [predicted, score_predictions(context, teacher)]

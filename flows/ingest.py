@@ -1,0 +1,28 @@
+"""Raw files of every source become studies and stored pixels."""
+
+from __future__ import annotations
+
+from prefect import flow
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from tasks.context import Order, open_context
+from tasks.ingest.task import read_studies, store_images, write_replica
+from tasks.monitor.states import StepReport
+
+SOURCES_AT_ONCE = 3
+"""Our choice: while one source's images are decoded, the next one's tables are read."""
+
+
+@flow(name="ingest", task_runner=ThreadPoolTaskRunner(max_workers=SOURCES_AT_ONCE))
+def ingest(order: Order) -> list[StepReport]:
+    """Replicas where asked for, then studies, then images, source by source."""
+    context = open_context(order)
+    futures = []
+    for name in context.source_names:
+        before = []
+        if f"replicas/{name}" in context.graph.steps:
+            before = [write_replica.submit(context, name)]
+        studies = read_studies.submit(context, name, wait_for=before)
+        images = store_images.submit(context, name, wait_for=[studies])
+        futures += [*before, studies, images]
+    return [future.result() for future in futures]

@@ -1,0 +1,42 @@
+"""From raw chest X-rays to a registered, scored model."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from prefect import flow
+from prefect.context import FlowRunContext
+
+from flows.evaluate import evaluate
+from flows.examples import write_examples
+from flows.ingest import ingest
+from flows.register import register
+from flows.reports import write_reports
+from flows.train import train
+from tasks.context import Order
+from tasks.monitor.states import StepReport
+
+Goal = Literal["ingest", "reports", "examples", "train", "evaluate", "register"]
+SUB_FLOWS = {
+    "ingest": ingest,
+    "reports": write_reports,
+    "examples": write_examples,
+    "train": train,
+    "evaluate": evaluate,
+    "register": register,
+}
+
+
+@flow(name="pipeline", flow_run_name="{order.recipe} {order.scale} to {until}")
+def pipeline(order: Order, until: Goal = "register") -> list[StepReport]:
+    """Run the recipe up to a goal; whatever is there already is shown as Cached."""
+    context = FlowRunContext.get()
+    assert context is not None
+    assert context.flow_run is not None
+    order = order.model_copy(update={"pipeline_id": str(context.flow_run.id)})
+    reports: list[StepReport] = []
+    for name, sub_flow in SUB_FLOWS.items():
+        reports += sub_flow(order)
+        if name == until:
+            break
+    return reports

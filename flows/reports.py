@@ -1,0 +1,18 @@
+"""Every source's reports go their routes: keep, structure, translate or synthesize."""
+
+from __future__ import annotations
+
+from prefect import flow
+from tasks.reports.connection import Teacher
+
+from tasks.context import Order, open_context
+from tasks.monitor.states import StepReport
+from tasks.reports.task import route_reports
+
+
+@flow(name="write reports")
+def write_reports(order: Order) -> list[StepReport]:
+    """One client serves all sources, so that they share its limits and its cache."""
+    context = open_context(order)
+    with Teacher(context.environment) as teacher:
+        return [route_reports(context, name, teacher) for name in context.source_names]

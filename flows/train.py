@@ -1,0 +1,16 @@
+"""The recipe's training stages, one after the other."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from tasks.context import Order, open_context
+from tasks.monitor.states import StepReport
+from tasks.train.task import run_stage
+
+
+@flow(name="train")
+def train(order: Order) -> list[StepReport]:
+    """Stages run in the recipe's order; each in a process of its own."""
+    context = open_context(order)
+    return [run_stage(context, stage.name) for stage in context.settings.stages]

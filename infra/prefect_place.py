@@ -1,0 +1,36 @@
+"""Where Prefect keeps its state when nobody has set it up: in the run's own state folder.
+
+Must be called before Prefect is imported. A user's own server, home or profile is left alone.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_QUIET = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_LOGGING_LEVEL": "WARNING",
+    "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "HF_HUB_OFFLINE": "1",
+}
+_STARTUP_SECONDS = "120"
+"""Prefect's own 20 s is too short for its first start on two busy cores (about 24 s measured)."""
+
+
+def settle_prefect(state: Path) -> bool:
+    """Set defaults that the user's environment does not set; True when the server is embedded."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    own_profile = Path.home() / ".prefect" / "profiles.toml"
+    configured = {"PREFECT_API_URL", "PREFECT_HOME", "PREFECT_PROFILE"} & os.environ.keys()
+    if configured or own_profile.is_file():
+        return "PREFECT_API_URL" not in os.environ
+    home = state / "prefect"
+    home.mkdir(parents=True, exist_ok=True)
+    os.environ["PREFECT_HOME"] = str(home)
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", _STARTUP_SECONDS)
+    return True

@@ -1,0 +1,129 @@
+"""MLflow runs of a pipeline: one experiment per recipe, a parent run, a nested run per stage.
+
+Only numbers and settings are logged: report text and pictures of gated sources stay under the data
+root. MLflow is imported on first use; a run that builds nothing never pays for it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+PIPELINE_TAG = "cxrflow.pipeline"
+PARENT_TAG = "mlflow.parentRunId"
+_NAME_TAG = "mlflow.runName"
+_LONGEST_PARAM = 500  # MLflow refuses longer values on some back ends
+
+
+@dataclass(frozen=True)
+class RunBook:
+    """The MLflow experiment of one recipe.
+
+    Args:
+        uri: tracking URI; a new experiment's artifacts go to ``artifacts`` if that is given.
+    """
+
+    uri: str
+    experiment: str
+    artifacts: Path | None = None
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        from mlflow import MlflowClient
+
+        if self.uri.startswith("sqlite:///"):
+            Path(self.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+
+    @cached_property
+    def experiment_id(self) -> str:
+        """The experiment's id; it is made when it is not there."""
+        from mlflow.exceptions import MlflowException
+
+        found = self.client.get_experiment_by_name(self.experiment)
+        if found is None:
+            location = None if self.artifacts is None else self.artifacts.as_uri()
+            try:
+                return str(self.client.create_experiment(self.experiment, location))
+            except MlflowException:  # another run made it meanwhile
+                found = self.client.get_experiment_by_name(self.experiment)
+        assert found is not None
+        return str(found.experiment_id)
+
+    def pipeline_run(self, pipeline_id: str, tags: Mapping[str, str]) -> str:
+        """The id of a pipeline's parent run, made on first call."""
+        found = self.client.search_runs(
+            [self.experiment_id], f"tags.`{PIPELINE_TAG}` = '{pipeline_id}'", max_results=1
+        )
+        if found:
+            return str(found[0].info.run_id)
+        run = self.client.create_run(
+            self.experiment_id,
+            tags={**tags, PIPELINE_TAG: pipeline_id, _NAME_TAG: f"pipeline {pipeline_id[:8]}"},
+        )
+        return str(run.info.run_id)
+
+    def nested_run(
+        self, parent: str, name: str, params: Mapping[str, Any], tags: Mapping[str, str]
+    ) -> NestedRun:
+        """Start a run under ``parent``; nested tables become dotted parameters."""
+        from mlflow.entities import Param
+
+        run = self.client.create_run(
+            self.experiment_id, tags={**tags, PARENT_TAG: parent, _NAME_TAG: name}
+        )
+        flat = [Param(key, value) for key, value in flatten(params).items()]
+        self.client.log_batch(run.info.run_id, params=flat)
+        return NestedRun(self.client, str(run.info.run_id))
+
+    def end(self, run_id: str, status: str) -> None:
+        """Close a run as FINISHED or FAILED."""
+        self.client.set_terminated(run_id, status)
+
+
+@dataclass(frozen=True)
+class NestedRun:
+    """One stage's or evaluation's run."""
+
+    client: MlflowClient
+    run_id: str
+
+    def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+        """Log finite numbers at a step; names keep letters, digits and ``_-./ ``."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        metrics = [
+            Metric(metric_name(name), float(value), now, step)
+            for name, value in values.items()
+            if math.isfinite(value)
+        ]
+        self.client.log_batch(self.run_id, metrics=metrics)
+
+    def end(self, status: str) -> None:
+        """Close as FINISHED or FAILED."""
+        self.client.set_terminated(self.run_id, status)
+
+
+def metric_name(name: str) -> str:
+    """The name with characters that MLflow refuses as dots."""
+    return "".join(letter if letter.isalnum() or letter in "_-./ " else "." for letter in name)
+
+
+def flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested tables as ``a.b`` keys with text values, cut to what MLflow stores."""
+    flat: dict[str, str] = {}
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = str(value)[:_LONGEST_PARAM]
+    return flat

@@ -1,0 +1,150 @@
+"""What a run leads to: the funnel of counts, the losses, the scores, and where to look next."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from infra.artifact import Artifact, read_artifact
+from sources.funnel import FunnelRow
+from tasks.context import Context
+from tasks.examples.funnel import examples_funnel, funnel_rows, funnel_text
+from tasks.monitor.states import StepReport
+
+FUNNEL_KINDS = ("studies", "images", "reports")
+_HEADLINE = ("rule14", "chexprompt", "BLEU", "ROUGE")
+_MOST_LOSSES = 6  # our choice: as many as fit one line
+
+
+def funnel(context: Context) -> list[FunnelRow]:
+    """Counts of every source at every step that has run."""
+    rows: list[FunnelRow] = []
+    for kind in FUNNEL_KINDS:
+        for step in context.graph.of_kind(kind):
+            artifact = read_artifact(context.store, step)
+            if artifact is not None:
+                rows += funnel_rows(step.name, kind, artifact.counts)
+    examples = _built(context, f"examples/{context.settings.recipe}")
+    if examples is not None:
+        rows += examples_funnel(examples.pieces)
+    return rows
+
+
+def losses(context: Context) -> dict[str, list[tuple[int, float]]]:
+    """(step, loss) of every trained stage, as its trainer reported them."""
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for stage in context.settings.stages:
+        artifact = _built(context, f"stages/{stage.name}")
+        for path in artifact.files("losses.jsonl") if artifact else ():
+            lines = [json.loads(line) for line in path.read_text().splitlines()]
+            curves[stage.name] = [(line["step"], line["loss"]) for line in lines if "loss" in line]
+    return curves
+
+
+def scores(context: Context) -> dict[str, Any] | None:
+    """The scores document, None before evaluation."""
+    artifact = _built(context, f"scores/{context.settings.recipe}")
+    if artifact is None:
+        return None
+    document: dict[str, Any] = json.loads(artifact.files("scores.json")[0].read_text())
+    return document
+
+
+def outcome_json(context: Context) -> dict[str, Any]:
+    """Funnel, losses, scores and places as JSON values."""
+    return {
+        "funnel": [
+            {
+                "source": row.source,
+                "stage": row.stage,
+                "unit": row.unit,
+                "in": row.rows_in,
+                "kept": row.kept,
+                "rejected": dict(row.rejected),
+            }
+            for row in funnel(context)
+        ],
+        "losses": losses(context),
+        "scores": scores(context),
+        "places": places(context),
+    }
+
+
+def places(context: Context) -> dict[str, str]:
+    """Where a person looks next: the page, the model, the registry."""
+    found = {"data root": context.store.root}
+    page = _built(context, f"scores/{context.settings.recipe}")
+    if page is not None:
+        found["report page"] = str(page.files("report.html")[0])
+    model = _built(context, f"stages/{context.settings.stages[-1].name}")
+    if model is not None:
+        found["model folder"] = str(model.local_folder("model"))
+    receipt = _built(context, f"models/{context.settings.recipe}")
+    if receipt is not None:
+        facts = json.loads(receipt.files("registered.json")[0].read_text())
+        found["registered model"] = f"models:/{facts['name']}/{facts['version']}"
+        found["MLflow"] = f"mlflow ui --backend-store-uri {context.environment.tracking_uri}"
+    return found
+
+
+def outcome_text(context: Context, reports: Sequence[StepReport], seconds: float) -> str:
+    """The outcome for a terminal."""
+    parts = [funnel_text(funnel(context)), _losses_text(losses(context))]
+    found = scores(context)
+    if found is not None:
+        parts.append(_scores_text(found))
+    cached = sum(report.cached for report in reports)
+    parts.append(
+        f"{len(reports)} steps: {cached} cached, {len(reports) - cached} built, in {seconds:.0f} s"
+    )
+    width = max(len(name) for name in places(context))
+    parts.append(
+        "\n".join(f"{name.ljust(width)}  {where}" for name, where in places(context).items())
+    )
+    parts.append("Not a medical device: for research and development only.")
+    return "\n\n".join(part for part in parts if part)
+
+
+def _losses_text(curves: dict[str, list[tuple[int, float]]]) -> str:
+    lines = []
+    for stage, curve in curves.items():
+        every = max(1, len(curve) // (_MOST_LOSSES - 1))
+        shown = [*curve[::every][: _MOST_LOSSES - 1], *curve[-1:]]
+        values = "  ".join(f"{step}: {loss:.3f}" for step, loss in dict(shown).items())
+        lines.append(f"loss of {stage:9} {values}")
+    return "\n".join(lines)
+
+
+def _scores_text(document: dict[str, Any]) -> str:
+    """Headline metrics of the model beside its image-blind controls."""
+    table: dict[str, dict[str, str]] = {}
+    controls = list(document["systems"])
+    for row in document["scores"]:
+        if row["metric"].startswith(_HEADLINE):
+            table.setdefault(row["metric"], {})[row["control"]] = _interval(row)
+    width = max((len(metric) for metric in table), default=0)
+    header = "  ".join(["".ljust(width), *(f"{_title(name):>22}" for name in controls)])
+    lines = [header]
+    for metric, cells in table.items():
+        values = "  ".join(f"{cells.get(name, '-'):>22}" for name in controls)
+        lines.append(f"{metric.ljust(width)}  {values}")
+    lines += [f"unavailable: {name}: {why}" for name, why in document["unavailable"].items()]
+    return "\n".join(lines)
+
+
+def _title(control: str) -> str:
+    return "model" if control == "none" else f"{control} image"
+
+
+def _interval(row: dict[str, Any]) -> str:
+    value, low, high = (row[name] for name in ("value", "low", "high"))
+    if value is None:
+        return "-"
+    if low is None or high is None:
+        return f"{value:.3f}"
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _built(context: Context, key: str) -> Artifact | None:
+    return read_artifact(context.store, context.graph[key])

@@ -1,0 +1,84 @@
+"""What a run would do: which artifacts exist, which would be built, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from infra.artifact import damaged_pieces, read_artifact
+from infra.step import Step, why_absent
+from tasks.context import Context
+from tasks.reports.estimate import Estimate, estimate_reports
+
+KINDS_UNTIL = {
+    "ingest": ("replicas", "studies", "images"),
+    "reports": ("replicas", "studies", "images", "reports"),
+    "examples": ("replicas", "studies", "images", "reports", "examples"),
+    "train": ("replicas", "studies", "images", "reports", "examples", "stages"),
+    "evaluate": (
+        *("replicas", "studies", "images", "reports", "examples", "stages"),
+        *("predictions", "scores"),
+    ),
+}
+"""The kinds of artifact each goal needs; other goals need all."""
+
+
+@dataclass(frozen=True)
+class PlanRow:
+    """One step of the plan.
+
+    ``state`` is exists, damaged or absent. ``requests`` counts calls of a language model that the
+    step would make at most and ``cost_usd`` prices them; both are None where they are not known
+    before an earlier step has run, or where there is nothing to ask.
+    """
+
+    key: str
+    folder: str
+    state: str
+    why: str
+    requests: int | None = None
+    cost_usd: float | None = None
+
+
+def plan_rows(context: Context, goal: str) -> list[PlanRow]:
+    """All steps up to a goal, in order; reads manifests and digests, writes nothing."""
+    kinds = KINDS_UNTIL.get(goal)
+    steps = [step for step in context.graph.steps.values() if kinds is None or step.kind in kinds]
+    return [_plan_step(context, step) for step in steps]
+
+
+def _plan_step(context: Context, step: Step) -> PlanRow:
+    key = f"{step.kind}/{step.name}"
+    artifact = read_artifact(context.store, step)
+    if artifact is not None:
+        damaged = damaged_pieces(artifact)
+        if not damaged:
+            return PlanRow(key, step.folder, "exists", "")
+        return PlanRow(key, step.folder, "damaged", f"rebuild {', '.join(damaged)}")
+    estimate = _estimate(context, step)
+    why = why_absent(context.store, step)
+    if estimate is None:
+        return PlanRow(key, step.folder, "absent", why)
+    return PlanRow(key, step.folder, "absent", why, estimate.requests, estimate.cost_usd)
+
+
+def _estimate(context: Context, step: Step) -> Estimate | None:
+    """Language-model calls of an absent reports step whose studies are there."""
+    if step.kind != "reports":
+        return None
+    studies = read_artifact(context.store, context.graph[f"studies/{step.name}"])
+    return None if studies is None else estimate_reports(context, step.name, studies)
+
+
+def plan_text(rows: list[PlanRow]) -> str:
+    """The plan for a terminal."""
+    width = max(len(row.key) for row in rows)
+    lines = []
+    for row in rows:
+        asked = ""
+        if row.requests is not None:
+            price = "price unknown" if row.cost_usd is None else f"about ${row.cost_usd:.2f}"
+            asked = f"  [at most {row.requests:,} model calls, {price}]"
+        lines.append(f"{row.key.ljust(width)}  {row.state:7}  {row.why}{asked}".rstrip())
+    absent = sum(row.state != "exists" for row in rows)
+    lines.append(f"{len(rows)} steps: {len(rows) - absent} exist, {absent} would be built")
+    return "\n".join(lines)

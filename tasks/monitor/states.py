@@ -1,0 +1,122 @@
+"""How a unit of work shows in Prefect: cached or built, with its counts and its reason."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from prefect import Task
+from prefect.artifacts import (
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.events import emit_event
+from prefect.states import Completed
+
+from infra.artifact import Artifact
+from infra.errors import CxrError
+from infra.log import LOGGER
+
+_TELL_EVERY_SECONDS = 2.0  # our choice: an update costs a request to the server
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What one unit of work did; ``built`` counts pieces, 0 when it was cached."""
+
+    key: str
+    folder: str
+    built: int
+    reason: str
+    seconds: float
+    counts: tuple[tuple[str, int, int], ...]
+
+    @property
+    def cached(self) -> bool:
+        return self.built == 0
+
+
+def report_state(artifact: Artifact) -> State[StepReport]:
+    """``Completed``, named Cached when nothing was built; a table and an event when it was."""
+    step = artifact.step
+    counts = tuple((count.unit, count.rows_in, count.kept) for count in artifact.counts)
+    report = StepReport(
+        f"{step.kind}/{step.name}",
+        artifact.folder,
+        len(artifact.built),
+        artifact.reason,
+        artifact.seconds,
+        counts,
+    )
+    if artifact.drift:
+        LOGGER.warning(
+            "%s is reused, but its code has changed since: %s; raise its revision if its output "
+            "changes",
+            artifact.folder,
+            ", ".join(artifact.drift),
+        )
+    if report.cached:
+        LOGGER.info("%-24s cached", report.key)
+        return Completed(name="Cached", message=artifact.folder, data=report)
+    LOGGER.info("%-24s built in %.1f s (%s)", report.key, artifact.seconds, artifact.reason)
+    _show_counts(artifact)
+    emit_event(
+        "cxrflow.artifact.built",
+        resource={"prefect.resource.id": f"cxrflow.{artifact.folder}", "cxrflow.kind": step.kind},
+        payload={"reason": artifact.reason, "seconds": artifact.seconds, "pieces": report.built},
+    )
+    return Completed(message=f"{artifact.folder}: {artifact.reason}", data=report)
+
+
+def _show_counts(artifact: Artifact) -> None:
+    rows: list[dict[str, Any]] = [
+        {
+            "unit": count.unit,
+            "in": count.rows_in,
+            "kept": count.kept,
+            "rejected": ", ".join(f"{why} {n}" for why, n in count.rejected.items()) or "none",
+        }
+        for count in artifact.counts
+    ]
+    if rows:
+        create_table_artifact(rows, key=_artifact_key(artifact), description=artifact.folder)
+
+
+def _artifact_key(artifact: Artifact) -> str:
+    """Prefect allows lower-case letters, digits and dashes."""
+    return f"{artifact.step.kind}-{artifact.step.name}".lower().replace("_", "-")
+
+
+class Progress:
+    """A progress artifact in Prefect, updated at most every two seconds and at the end."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._id: UUID | None = None
+        self._percent = -1
+        self._told_at = 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        percent = 100 if total == 0 else int(100 * done / total)
+        now = time.monotonic()
+        too_early = now - self._told_at < _TELL_EVERY_SECONDS and percent < 100
+        if percent <= self._percent or too_early:
+            return
+        self._percent, self._told_at = percent, now
+        if self._id is None:
+            created = create_progress_artifact(float(percent), description=self._what)
+            assert isinstance(created, UUID)
+            self._id = created
+        else:
+            update_progress_artifact(self._id, float(percent))
+
+
+def is_worth_retrying(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Retry what may pass by itself; never bad input or an error that cxrflow raised on purpose."""
+    del task, run
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, Exception) and not isinstance(error, CxrError | AssertionError)

@@ -1,0 +1,74 @@
+"""Training stages in MLflow: a nested run that exists only if the stage really runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from infra.launch import Event
+from infra.provenance import git_commit
+from infra.tracking_runs import NestedRun, RunBook
+from tasks.context import Context
+
+_NOT_METRICS = ("event", "step", "steps", "stage")
+
+
+def run_book(context: Context) -> RunBook:
+    """The recipe's experiment at the place the environment names."""
+    environment = context.environment
+    own = environment.mlflow_uri is None
+    artifacts = environment.state / "mlflow" / "artifacts" if own else None
+    return RunBook(environment.tracking_uri, context.settings.recipe, artifacts)
+
+
+def pipeline_run(context: Context, book: RunBook) -> str:
+    """The id of this pipeline run's parent run in MLflow."""
+    tags = {
+        "cxrflow.recipe": context.settings.recipe,
+        "cxrflow.scale": context.settings.scale,
+        "cxrflow.git_commit": git_commit(),
+        "cxrflow.replicas": ",".join(step.name for step in context.graph.of_kind("replicas")),
+    }
+    return book.pipeline_run(context.order.pipeline_id, tags)
+
+
+class StageLog:
+    """Logs a stage's events; the MLflow run starts with the first one."""
+
+    def __init__(self, context: Context, key: str, params: Mapping[str, Any]) -> None:
+        self._context, self._key, self._params = context, key, params
+        self.run: NestedRun | None = None
+
+    def __call__(self, name: str, event: Event) -> None:
+        run = self._started(name)
+        numbers = {
+            key: float(value)
+            for key, value in event.items()
+            if key not in _NOT_METRICS and isinstance(value, int | float)
+        }
+        if event["event"] == "progress" and numbers:
+            run.log_metrics(numbers, int(event["step"]))
+
+    def _started(self, name: str) -> NestedRun:
+        if self.run is None:
+            book = run_book(self._context)
+            parent = pipeline_run(self._context, book)
+            tags = {"cxrflow.fingerprint": self._context.graph[self._key].fingerprint}
+            self.run = book.nested_run(parent, name, self._params, tags)
+        return self.run
+
+
+@contextmanager
+def tracked_stage(context: Context, name: str) -> Iterator[StageLog]:
+    """A log for one stage; its MLflow run, if it started, ends with the block."""
+    key = f"stages/{name}"
+    log = StageLog(context, key, dict(context.graph[key].settings))
+    try:
+        yield log
+    except BaseException:
+        if log.run is not None:
+            log.run.end("FAILED")
+        raise
+    if log.run is not None:
+        log.run.end("FINISHED")

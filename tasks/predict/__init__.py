@@ -1,0 +1,1 @@
+"""Predictions of a trained model on the test examples, and of its image-blind controls."""

@@ -1,0 +1,35 @@
+"""Generating predictions as a Prefect task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+
+from infra.launch import Event
+from tasks.context import Context
+from tasks.monitor.states import Progress, is_worth_retrying, report_state
+from tasks.predict.work import predict
+
+_DAY_SECONDS = 24 * 3600.0
+
+
+@task(
+    name="predict",
+    tags={"evaluate", "gpu"},
+    retries=1,
+    retry_condition_fn=is_worth_retrying,
+    timeout_seconds=_DAY_SECONDS,
+    cache_policy=NO_CACHE,
+)
+def run_predictions(context: Context) -> State[Any]:
+    """Findings for the test examples and their image-blind controls."""
+    progress = Progress("predictions")
+
+    def follow(event: Event) -> None:
+        if event["event"] == "progress":
+            progress(int(event["step"]), int(event["steps"]))
+
+    return report_state(predict(context, follow))

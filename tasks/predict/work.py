@@ -1,0 +1,54 @@
+"""Generate findings for the test examples, with the image and with each image-blind control."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from infra.artifact import Artifact, build_artifact
+from infra.launch import Event, run_module
+from infra.pieces import BuiltPiece, Count
+from infra.runs import GenerateRun, write_run
+from sources.record import Split
+from tasks.context import Context
+from tasks.train.work import PIECE, example_files
+
+PREDICTIONS_PIECE = "test"
+PREDICTIONS_FILE = "predictions.parquet"
+
+
+def predict(context: Context, on_event: Callable[[Event], None]) -> Artifact:
+    """Predictions of the last stage's model on the test split."""
+    step = context.graph[f"predictions/{context.settings.recipe}"]
+    return build_artifact(
+        context.store,
+        step,
+        lambda: {PREDICTIONS_PIECE: ""},
+        partial(_predict, context, on_event),
+    )
+
+
+def _predict(
+    context: Context, on_event: Callable[[Event], None], key: str, folder: Path
+) -> BuiltPiece:
+    del key
+    model = context.artifact(f"stages/{context.settings.stages[-1].name}")
+    step = context.graph[f"predictions/{context.settings.recipe}"]
+    scratch = context.store.state / "predictions" / step.fingerprint
+    examples = example_files(context, Split.TEST)
+    run = GenerateRun(
+        model=model.local_folder(PIECE),
+        generate=context.settings.generate,
+        examples=examples,
+        controls=("none", *context.settings.score.controls),
+        output=folder,
+    )
+    write_run(run, scratch / "run.json")
+    run_module("models.generate", scratch / "run.json", on_event, log_file=scratch / "stderr.log")
+    expected = sum(pq.ParquetFile(path).metadata.num_rows for path in examples)
+    expected *= len(run.controls)
+    made = pq.ParquetFile(folder / PREDICTIONS_FILE).metadata.num_rows
+    return BuiltPiece((Count("predictions", expected, made),))

@@ -1,0 +1,1 @@
+"""Putting a scored model into the MLflow registry."""

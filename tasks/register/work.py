@@ -1,0 +1,67 @@
+"""Register the scored model in MLflow; the artifact is the receipt."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+
+from infra.artifact import Artifact, build_artifact
+from infra.launch import Event, run_module
+from infra.pieces import BuiltPiece
+from infra.provenance import git_commit
+from infra.runs import RegisterRun, write_run
+from tasks.context import Context
+from tasks.monitor.tracked import pipeline_run, run_book
+from tasks.score.work import scores_of
+from tasks.train.work import PIECE
+
+RECEIPT_PIECE = "receipt"
+RECEIPT_FILE = "registered.json"
+
+
+def register(context: Context) -> Artifact:
+    """The recipe's model as a new version with the alias ``candidate``."""
+    step = context.graph[f"models/{context.settings.recipe}"]
+    return build_artifact(
+        context.store, step, lambda: {RECEIPT_PIECE: ""}, partial(_register, context)
+    )
+
+
+def _register(context: Context, key: str, folder: Path) -> BuiltPiece:
+    del key
+    settings = context.settings
+    step = context.graph[f"models/{settings.recipe}"]
+    scratch = context.store.state / "register" / step.fingerprint
+    book = run_book(context)
+    run = RegisterRun(
+        model=context.artifact(f"stages/{settings.stages[-1].name}").local_folder(PIECE),
+        model_name=settings.registry.model_name,
+        tracking_uri=book.uri,
+        experiment=book.experiment,
+        parent_run_id=pipeline_run(context, book),
+        tags=lineage_tags(context),
+        metrics=scores_of(context),
+        max_new_tokens=settings.generate.max_new_tokens,
+        output=folder,
+    )
+    write_run(run, scratch / "run.json")
+    run_module("models.register", scratch / "run.json", _ignore, log_file=scratch / "stderr.log")
+    facts = json.loads((folder / RECEIPT_FILE).read_text())
+    return BuiltPiece((), facts)
+
+
+def lineage_tags(context: Context) -> dict[str, str]:
+    """The git commit and every fingerprint behind the model."""
+    model = context.graph[f"models/{context.settings.recipe}"]
+    tags = {"cxrflow.git_commit": git_commit(), "cxrflow.scale": context.settings.scale}
+    waiting = [model]
+    while waiting:
+        step = waiting.pop()
+        tags[f"cxrflow.{step.kind}.{step.name}"] = step.fingerprint
+        waiting.extend(context.graph.inputs_of(step))
+    return dict(sorted(tags.items()))
+
+
+def _ignore(event: Event) -> None:
+    del event

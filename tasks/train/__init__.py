@@ -1,0 +1,1 @@
+"""Training stages, each in a child process."""

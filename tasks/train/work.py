@@ -1,0 +1,84 @@
+"""Train one stage in a child process; its artifact holds the model and its losses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from infra.artifact import Artifact, build_artifact
+from infra.launch import Event, run_module
+from infra.pieces import BuiltPiece
+from infra.runs import TrainRun, write_run
+from sources.record import Split
+from tasks.context import Context
+
+PIECE = "model"
+OnEvent = Callable[[str, Event], None]
+
+
+def train_stage(context: Context, name: str, on_event: OnEvent) -> Artifact:
+    """The trained stage; a killed run goes on from its last checkpoint.
+
+    Args:
+        on_event: called with the stage's name and each event of the trainer.
+
+    Raises:
+        ChildFailed: the trainer ended badly.
+    """
+    step = context.graph[f"stages/{name}"]
+    return build_artifact(
+        context.store,
+        step,
+        lambda: {PIECE: ""},
+        partial(_train, context, name, partial(on_event, name)),
+    )
+
+
+def example_files(context: Context, split: Split) -> tuple[Path, ...]:
+    """Local shards of one split, in piece order."""
+    artifact = context.artifact(f"examples/{context.settings.recipe}")
+    return tuple(
+        context.store.local(f"{piece.folder}/{file.name}", file.digest)
+        for piece in artifact.pieces
+        for file in piece.files
+        if file.name.startswith(f"{split}-")
+    )
+
+
+def _train(
+    context: Context, name: str, on_event: Callable[[Event], None], key: str, folder: Path
+) -> BuiltPiece:
+    stage = context.settings.stage(name)
+    step = context.graph[f"stages/{name}"]
+    scratch = context.store.state / "stages" / f"{name}-{step.fingerprint}"
+    run = TrainRun(
+        stage=stage,
+        models=context.settings.models,
+        train_examples=example_files(context, Split.TRAIN),
+        validate_examples=example_files(context, Split.VALIDATE),
+        inputs={
+            needed: context.artifact(f"stages/{needed}").local_folder(PIECE)
+            for needed in stage.starts_from
+        },
+        output=folder,
+        resume=scratch / "checkpoints",
+        weights_root=context.environment.weights_root,
+    )
+    write_run(run, scratch / "run.json")
+    facts: dict[str, object] = {}
+
+    def follow(event: Event) -> None:
+        if event["event"] == "done":
+            facts.update({name: value for name, value in event.items() if name != "event"})
+        on_event(event)
+
+    run_module(
+        "models.train",
+        scratch / "run.json",
+        follow,
+        processes=context.environment.processes_per_node,
+        log_file=scratch / "stderr.log",
+    )
+    del key
+    return BuiltPiece((), facts)
