@@ -1,0 +1,199 @@
+"""A source's published files, read in place: plain files, and members of zips without unpacking.
+
+A uri is a path relative to the source's root with forward slashes; ``archive.zip!member`` names a
+member of a zip under the root. No uri reaches outside the root, by ``..``, an absolute path or a
+symbolic link to a file or folder elsewhere; a root that is itself a link is followed.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+
+import xxhash
+
+_DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError)
+LARGEST_MEMBER_BYTES = 1 << 30
+"""A member that claims to unpack to more is refused. Our choice: ten times the largest films."""
+
+
+class RawFileError(Exception):
+    """One published file that cannot be read.
+
+    Args:
+        reason: short code for ``Rejected.reason``.
+        detail: one line that names the file, never its content.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason, self.detail = reason, detail
+
+    def __reduce__(self) -> tuple[type[RawFileError], tuple[str, str]]:
+        return type(self), (self.reason, self.detail)
+
+
+@dataclass(frozen=True)
+class FileStat:
+    """What tells one published file from another without reading it.
+
+    Args:
+        size: bytes, unpacked; -1 where the file is absent.
+        mark: modification time in ns, or a zip member's CRC-32.
+    """
+
+    size: int
+    mark: int
+
+
+ABSENT = FileStat(-1, 0)
+
+
+class RawFolder:
+    """Files under a source's root; keeps zips open, and may be pickled into another process.
+
+    Not for several threads at once: a zip has one read position.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._real_root = Path(os.path.realpath(root))
+        self._archives: dict[str, zipfile.ZipFile] = {}
+        self._inside = lru_cache(maxsize=65_536)(self._folder_is_inside)
+
+    def __reduce__(self) -> tuple[type[RawFolder], tuple[Path]]:
+        return type(self), (self.root,)
+
+    def __enter__(self) -> RawFolder:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the open zips; they open again when asked for."""
+        for archive in self._archives.values():
+            archive.close()
+        self._archives.clear()
+
+    def read(self, uri: str) -> bytes:
+        """The file's bytes.
+
+        Raises:
+            RawFileError: ``path-outside-root``, ``file-missing``, ``file-unreadable``,
+                ``file-empty``, ``archive-broken`` or ``member-missing``.
+        """
+        place, member = _split(uri)
+        data = self._read_file(place) if member is None else self._read_member(place, member)
+        if not data:
+            raise RawFileError("file-empty", f"0 bytes at {uri}")
+        return data
+
+    def stat(self, uris: Iterable[str]) -> list[FileStat]:
+        """Size and mark of each file, in order, without reading it; ABSENT where ``read`` fails."""
+        stats = []
+        for uri in uris:
+            try:
+                stats.append(self._stat(uri))
+            except RawFileError:
+                stats.append(ABSENT)
+        return stats
+
+    def stat_digest(self, uris: Sequence[str]) -> str:
+        """xxh3-128, in hex, of the uris and what ``stat`` says of them, in order."""
+        digest = xxhash.xxh3_128()
+        for uri, stat in zip(uris, self.stat(uris), strict=True):
+            digest.update(f"{uri}\0{stat.size}\0{stat.mark}\n".encode())
+        return digest.hexdigest()
+
+    def _read_file(self, place: str) -> bytes:
+        path = self._path(place)
+        try:
+            return path.read_bytes()
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+            raise RawFileError("file-missing", f"no file at {place}") from error
+        except OSError as error:
+            raise RawFileError("file-unreadable", f"{error.strerror} at {place}") from error
+
+    def _read_member(self, place: str, member: str) -> bytes:
+        entry = self._entry(place, member)
+        if entry.file_size > LARGEST_MEMBER_BYTES:
+            raise RawFileError(
+                "archive-broken", f"member of {entry.file_size} bytes in {place}: {member}"
+            )
+        try:
+            return self._archive(place).read(entry)
+        except _DAMAGED_ZIP as error:
+            raise RawFileError("archive-broken", f"damaged member in {place}: {member}") from error
+        except (OSError, RuntimeError) as error:  # RuntimeError: zipfile asks for a password
+            raise RawFileError(
+                "archive-broken", f"unreadable member in {place}: {member}"
+            ) from error
+
+    def _stat(self, uri: str) -> FileStat:
+        place, member = _split(uri)
+        if member is not None:
+            entry = self._entry(place, member)
+            return FileStat(entry.file_size, entry.CRC)
+        try:
+            status = self._path(place).stat()
+        except OSError as error:
+            raise RawFileError("file-missing", f"no file at {place}") from error
+        return FileStat(status.st_size, status.st_mtime_ns)
+
+    def _entry(self, place: str, member: str) -> zipfile.ZipInfo:
+        try:
+            return self._archive(place).getinfo(member)
+        except KeyError as error:
+            raise RawFileError("member-missing", f"no member {member} in {place}") from error
+
+    def _archive(self, place: str) -> zipfile.ZipFile:
+        """The open zip; its central directory is read once."""
+        found = self._archives.get(place)
+        if found is not None:
+            return found
+        try:
+            archive = zipfile.ZipFile(self._path(place))
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+            raise RawFileError("file-missing", f"no file at {place}") from error
+        except (*_DAMAGED_ZIP, OSError) as error:
+            raise RawFileError("archive-broken", f"not a readable zip: {place}") from error
+        self._archives[place] = archive
+        return archive
+
+    def _path(self, place: str) -> Path:
+        """The place under the root, after all checks that it stays there."""
+        parts = place.split("/")
+        if not place or "\0" in place or "\\" in place or ".." in parts or place.startswith("/"):
+            raise RawFileError("path-outside-root", f"not a relative path: {place!r}")
+        folder, _, name = place.rpartition("/")
+        path = self.root / place
+        outside = not self._inside(folder) or (
+            path.is_symlink() and not self._is_inside(Path(os.path.realpath(path)))
+        )
+        if outside:
+            raise RawFileError("path-outside-root", f"a link leads outside the root: {place}")
+        return path
+
+    def _folder_is_inside(self, folder: str) -> bool:
+        return self._is_inside(Path(os.path.realpath(self.root / folder)))
+
+    def _is_inside(self, real: Path) -> bool:
+        return real == self._real_root or self._real_root in real.parents
+
+
+def _split(uri: str) -> tuple[str, str | None]:
+    """(path of the file, member or None) of a uri."""
+    place, mark, member = uri.partition(".zip!")
+    return (f"{place}.zip", member) if mark else (uri, None)
