@@ -50,7 +50,8 @@ class Canvas:
     def ramp(self, distance: Layer, softness: float) -> Layer:
         """1 where ``distance`` is inside, 0 outside, linear over ``softness`` units."""
         width = max(softness, 1.0 / self.unit)
-        return np.clip(distance * np.float32(1.0 / width) + np.float32(0.5), 0.0, 1.0)
+        inside = distance * np.float32(1.0 / width) + np.float32(0.5)
+        return np.asarray(np.clip(inside, 0.0, 1.0), np.float32)
 
     def _pixels(self, points: Curve) -> NDArray[np.int32]:
         scaled = np.empty((len(points), 1, 2), np.float64)

@@ -175,7 +175,7 @@ _PLEURAL = ("pleural effusion", "pneumothorax", "pleural thickening")
 
 SYSTEMS: tuple[tuple[tuple[str, ...], tuple[Denial, ...]], ...] = (
     (_IN_LUNG, (
-        Denial(0.8, (), (*_IN_LUNG, *_PLEURAL),
+        Denial(0.8, ("Lung Opacity",), (*_IN_LUNG, *_PLEURAL),
                ("The lungs are clear.", "Both lungs are clear.",
                 "The lungs are clear bilaterally.")),
         Denial(0.45, ("Consolidation",), ("consolidation",),
