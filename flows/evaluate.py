@@ -7,7 +7,7 @@ from tasks.reports.connection import Teacher
 from tasks.score.task import score_predictions
 
 from tasks.context import Order, open_context
-from tasks.monitor.states import StepReport
+from tasks.monitor.step_report import StepReport
 from tasks.predict.task import run_predictions
 
 

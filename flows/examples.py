@@ -6,7 +6,7 @@ from prefect import flow
 
 from tasks.context import Order, open_context
 from tasks.examples.task import pack_examples
-from tasks.monitor.states import StepReport
+from tasks.monitor.step_report import StepReport
 
 
 @flow(name="write examples")

@@ -7,7 +7,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from tasks.context import Order, open_context
 from tasks.ingest.task import read_studies, store_images, write_replica
-from tasks.monitor.states import StepReport
+from tasks.monitor.step_report import StepReport
 
 SOURCES_AT_ONCE = 3
 """Our choice: while one source's images are decoded, the next one's tables are read."""

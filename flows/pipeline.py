@@ -14,7 +14,7 @@ from flows.register import register
 from flows.reports import write_reports
 from flows.train import train
 from tasks.context import Order
-from tasks.monitor.states import StepReport
+from tasks.monitor.step_report import StepReport
 
 Goal = Literal["ingest", "reports", "examples", "train", "evaluate", "register"]
 SUB_FLOWS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import flow
 
 from tasks.context import Order, open_context
-from tasks.monitor.states import StepReport
+from tasks.monitor.step_report import StepReport
 from tasks.register.task import register_model
 
 

@@ -6,7 +6,7 @@ from prefect import flow
 from tasks.reports.connection import Teacher
 
 from tasks.context import Order, open_context
-from tasks.monitor.states import StepReport
+from tasks.monitor.step_report import StepReport
 from tasks.reports.task import route_reports
 
 

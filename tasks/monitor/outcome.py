@@ -10,7 +10,7 @@ from infra.artifact import Artifact, read_artifact
 from sources.funnel import FunnelRow
 from tasks.context import Context
 from tasks.examples.funnel import examples_funnel, funnel_rows, funnel_text
-from tasks.monitor.states import StepReport
+from tasks.monitor.step_report import StepReport
 
 FUNNEL_KINDS = ("studies", "images", "reports")
 _HEADLINE = ("rule14", "chexprompt", "BLEU", "ROUGE")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -20,24 +19,9 @@ from prefect.states import Completed
 from infra.artifact import Artifact
 from infra.errors import CxrError
 from infra.log import LOGGER
+from tasks.monitor.step_report import StepReport
 
 _TELL_EVERY_SECONDS = 2.0  # our choice: an update costs a request to the server
-
-
-@dataclass(frozen=True)
-class StepReport:
-    """What one unit of work did; ``built`` counts pieces, 0 when it was cached."""
-
-    key: str
-    folder: str
-    built: int
-    reason: str
-    seconds: float
-    counts: tuple[tuple[str, int, int], ...]
-
-    @property
-    def cached(self) -> bool:
-        return self.built == 0
 
 
 def report_state(artifact: Artifact) -> State[StepReport]:

@@ -1,0 +1,61 @@
+"""How many calls of a language model a source's reports would take, and at what price."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import duckdb
+
+from infra.artifact import Artifact
+from infra.llm.prices import load_prices
+from tasks.context import Context
+
+TOKENS_PER_REQUEST = {
+    "structure": (900, 250),
+    "translate": (500, 120),
+    "synthesize": (450, 120),
+}
+"""Input and output tokens of one request by route. Our measurement on the replicas: the prompt's
+own length plus the mean report's, four characters to a token; an estimate, not a bill."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """At most this many requests (answers in the cache cost nothing); None where no price is known."""
+
+    requests: int
+    cost_usd: float | None
+
+
+def estimate_reports(context: Context, name: str, studies: Artifact) -> Estimate:
+    """Requests of the source's routes: with a report for structure and translate, with labels for
+    synthesize."""
+    settings = context.settings
+    price = load_prices(context.store.state).find(settings.reports.model, datetime.now(UTC).date())
+    paths = [str(path) for path in studies.files("studies.parquet")]
+    requests, cost = 0, 0.0
+    for route in settings.sources.routes[name]:
+        if route == "keep":
+            continue
+        number = _applicable(paths, route)
+        requests += number
+        if price is not None:
+            tokens = TOKENS_PER_REQUEST[route]
+            cost += number * price.cost_usd(*tokens)
+    free = settings.reports.model == "offline-rules" or requests == 0
+    return Estimate(requests, 0.0 if free else (cost if price is not None else None))
+
+
+def _applicable(paths: list[str], route: str) -> int:
+    condition = (
+        "len(source_labels) > 0 OR len(labels) > 0 OR len(boxes) > 0"
+        if route == "synthesize"
+        else "raw_report IS NOT NULL OR len(texts) > 0"
+    )
+    with duckdb.connect() as connection:
+        row = connection.execute(
+            f"SELECT count(*) FROM read_parquet(?) WHERE {condition}", [paths]
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
