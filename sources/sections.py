@@ -22,6 +22,8 @@ import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import lru_cache
+from itertools import pairwise
+from operator import itemgetter
 
 from sources.record import SECTIONS, Origin, SectionedBy, SectionedText
 
@@ -132,21 +134,20 @@ def _section_of(header: str) -> str | None:
 
 def _sections(text: str) -> Iterator[tuple[str | None, str]]:
     """Pairs of section and raw body, in order; None for text that belongs to no section."""
-    marks = sorted(
-        [(match.start(), match.end(), section_of(match[1])) for match in _HEADER.finditer(text)]
-        + [(match.start(), match.end(), None) for match in _BREAK.finditer(text)]
-    )
-    ends = [start for start, _, _ in marks[1:]] + [len(text)]
-    for (_, start, name), end in zip(marks, ends, strict=True):
+    marks = [(match.start(), match.end(), section_of(match[1])) for match in _HEADER.finditer(text)]
+    marks += [(match.start(), match.end(), None) for match in _BREAK.finditer(text)]
+    marks.sort(key=itemgetter(0))
+    for (_, start, name), (end, _, _) in pairwise([*marks, (len(text), 0, None)]):
         yield name, text[start:end]
 
 
 def _use_last_paragraph(text: str, found: dict[str, str]) -> None:
     """Make the report's last paragraph its impression, and take it from where it stood."""
-    paragraphs = [part for part in _PARAGRAPH.split(text) if collapse(_BREAK.sub("", part))]
-    if len(paragraphs) < 2 or _HEADER.match(paragraphs[-1]):
+    paragraphs = [_BREAK.sub("", part).strip("\n") for part in _PARAGRAPH.split(text)]
+    last = next((part for part in reversed(paragraphs) if collapse(part)), "")
+    if not last or _HEADER.match(last):
         return
-    last = collapse(_BREAK.sub("", paragraphs[-1]))
+    last = collapse(last)
     for name, body in found.items():
         if body.endswith(last):
             found[name] = body.removesuffix(last).rstrip()
