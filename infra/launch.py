@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from infra.errors import CxrError, InputError
+from infra.errors import EXIT_BAD_INPUT, CxrError, InputError
 from infra.fingerprint import HOUSE
 
 Event = Mapping[str, Any]
@@ -69,7 +69,8 @@ def run_module(
         InputError: the child ended with exit code 2; its last line is the message.
         ChildFailed: it ended with any other code but 0, or by a signal.
     """
-    child = subprocess.Popen(
+    tail: deque[str] = deque(maxlen=_KEPT_LINES)
+    with subprocess.Popen(
         command_for(module, run_file, processes),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -77,26 +78,29 @@ def run_module(
         cwd=HOUSE,
         env=_child_environment(),
         start_new_session=True,
-    )
-    assert child.stdout is not None
-    assert child.stderr is not None
-    tail: deque[str] = deque(maxlen=_KEPT_LINES)
-    reader = threading.Thread(target=_drain, args=(child.stderr, tail, log_file), daemon=True)
-    reader.start()
-    try:
-        for line in child.stdout:
-            event = _parse_event(line)
-            if event is not None:
-                on_event(event)
-        code = child.wait()
-    except BaseException:
-        stop_tree(child)
-        raise
-    reader.join()
-    if code == 2 and tail:
+    ) as child:
+        reader = threading.Thread(target=_drain, args=(child.stderr, tail, log_file), daemon=True)
+        reader.start()
+        try:
+            _follow(child, on_event)
+        except BaseException:
+            stop_tree(child)
+            raise
+        finally:
+            reader.join()
+    if child.returncode == EXIT_BAD_INPUT and tail:
         raise ChildInputError(tail[-1].strip())
-    if code != 0:
-        raise ChildFailed(module, code, "".join(tail))
+    if child.returncode != 0:
+        raise ChildFailed(module, child.returncode, "".join(tail))
+
+
+def _follow(child: subprocess.Popen[str], on_event: Callable[[Event], None]) -> None:
+    assert child.stdout is not None
+    for line in child.stdout:
+        event = _parse_event(line)
+        if event is not None:
+            on_event(event)
+    child.wait()
 
 
 class ChildInputError(InputError):

@@ -33,7 +33,7 @@ class SourceSettings(Section):
     @model_validator(mode="after")
     def _shares_sum_to_one(self) -> SourceSettings:
         if abs(sum(self.hash_split) - 1.0) > 1e-9:
-            raise ValueError(f"hash_split sums to {sum(self.hash_split)}, expected 1")
+            raise ValueError(f"hash_split sums to {sum(self.hash_split):.6g}, expected 1")
         return self
 
     @property

@@ -1,0 +1,119 @@
+"""Child processes: their events, their failures, and their whole tree when they are stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from infra import launch
+from infra.errors import InputError
+from infra.launch import ChildFailed, command_for, run_module
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder on the child's path; write ``child.py`` there."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    yield tmp_path / "child.py"
+
+
+def run(module: Path, code: str) -> list[dict[str, object]]:
+    module.write_text(code)
+    events: list[dict[str, object]] = []
+    run_module("child", module.parent / "run.json", lambda event: events.append(dict(event)))
+    return events
+
+
+def test_events_are_followed_and_chatter_is_not(module: Path) -> None:
+    events = run(
+        module,
+        'print(\'{"event": "progress", "step": 1}\')\n'
+        "print('some library says hello')\n"
+        "print('{broken json')\n"
+        'print(\'{"no": "event key"}\')\n'
+        'import sys; print(\'{"event": "done", "file": "\' + sys.argv[1][-8:] + \'"}\')\n',
+    )
+    assert events == [{"event": "progress", "step": 1}, {"event": "done", "file": "run.json"}]
+
+
+def test_exit_code_2_is_bad_input_with_the_childs_own_line(module: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        run(
+            module,
+            "import sys; print('error: found a; expected b; do c', file=sys.stderr); sys.exit(2)",
+        )
+    assert str(caught.value) == "found a; expected b; do c"
+
+
+def test_other_exit_codes_name_the_last_line(module: Path) -> None:
+    with pytest.raises(ChildFailed) as caught:
+        run(module, "raise ValueError('the loss is not a number')")
+    assert str(caught.value) == "child ended with 1: ValueError: the loss is not a number"
+    assert "Traceback" in caught.value.stderr_tail
+
+
+def test_a_killed_child_is_named_by_its_signal(module: Path) -> None:
+    with pytest.raises(ChildFailed, match="child was killed by SIGKILL: no message"):
+        run(module, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+
+
+def test_all_of_stderr_is_kept_in_the_log_file(module: Path, tmp_path: Path) -> None:
+    module.write_text("import sys\nfor n in range(100): print(n, file=sys.stderr)")
+    log = tmp_path / "logs" / "child.log"
+    run_module("child", tmp_path / "run.json", lambda event: None, log_file=log)
+    assert log.read_text().splitlines() == [str(n) for n in range(100)]
+
+
+def test_an_interrupted_run_stops_the_whole_process_tree(
+    module: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "_GRACE_SECONDS", 0.5)
+    code = (
+        "import json, os, signal, subprocess, sys, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "grandchild = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "print(json.dumps({'event': 'up', 'pids': [os.getpid(), grandchild.pid]}), flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    module.write_text(code)
+    pids: list[int] = []
+
+    def stop_now(event: launch.Event) -> None:
+        pids.extend(event["pids"])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_module("child", module.parent / "run.json", stop_now)
+    deadline = time.monotonic() + 10
+    while any(_is_alive(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(pids) == 2
+    assert not any(_is_alive(pid) for pid in pids)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_children_do_not_see_the_language_models_key(
+    module: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXR_LLM_API_KEY", "secret")
+    events = run(
+        module,
+        "import json, os\n"
+        "print(json.dumps({'event': 'x', 'key': os.environ.get('CXR_LLM_API_KEY')}))",
+    )
+    assert events == [{"event": "x", "key": None}]
+
+
+def test_several_processes_go_through_torchrun(tmp_path: Path) -> None:
+    command = command_for("models.train", tmp_path / "run.json", 2)
+    assert command[1:5] == ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]

@@ -1,0 +1,112 @@
+"""Recipes are strict, frozen and overridable; every preset parses."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from infra.errors import SettingsError
+from infra.settings import load_settings, preset_names
+from infra.settings.sections import ImageSettings, SourceSettings
+
+
+@pytest.mark.parametrize(("recipe", "scale"), preset_names())
+def test_every_preset_parses_and_names_itself(recipe: str, scale: str) -> None:
+    settings = load_settings(recipe, scale)
+    assert (settings.recipe, settings.scale) == (recipe, scale)
+
+
+def test_tiny_changes_sizes_but_not_the_recipe() -> None:
+    paper, tiny = load_settings("llava_rad", "paper"), load_settings("llava_rad", "tiny")
+    assert tiny.sources.routes == paper.sources.routes
+    assert tiny.examples.views == paper.examples.views == ("PA", "AP")
+    kinds = [stage.kind for stage in tiny.stages]
+    assert kinds == ["language", *(stage.kind for stage in paper.stages)]
+    assert tiny.images.short_side_px < paper.images.short_side_px == 518
+
+
+def test_the_seven_sources_are_the_default() -> None:
+    assert load_settings("llava_rad", "tiny").sources.names == (
+        "mimic_cxr",
+        "chexpert",
+        "padchest",
+        "vindr_cxr",
+        "brax",
+        "candid_ptx",
+        "object_cxr",
+    )
+
+
+def test_overrides_reach_tables_and_stages_by_name() -> None:
+    settings = load_settings(
+        "llava_rad",
+        "tiny",
+        [
+            "images.short_side_px=224",
+            "stages.finetune.steps=5",
+            'sources.routes.openi=["keep"]',
+            "reports.model=local-model",
+        ],
+    )
+    assert settings.images.short_side_px == 224
+    assert settings.stage("finetune").steps == 5
+    assert settings.sources.routes["openi"] == ("keep",)
+    assert settings.reports.model == "local-model"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "images.short_side=3",
+            "found 3 at 'images.short_side' of llava_rad.tiny.toml; expected extra inputs are not "
+            "permitted; see 'cxr config'",
+        ),
+        (
+            "images.short_side_px=wide",
+            "found 'wide' at 'images.short_side_px' of llava_rad.tiny.toml; expected input should "
+            "be a valid integer, unable to parse string as an integer; see 'cxr config'",
+        ),
+        (
+            "images.short_side_px",
+            "found override 'images.short_side_px'; expected key.path=value; quote it for the "
+            "shell",
+        ),
+        (
+            "stages.distil.steps=3",
+            "found override key 'stages.distil.steps'; expected a table or stage 'distil'; see "
+            "'cxr config'",
+        ),
+        (
+            "stages.finetune=3",
+            "found override 'stages.finetune'; expected a value inside a stage; try "
+            "stages.finetune.steps=…",
+        ),
+    ],
+)
+def test_a_wrong_override_is_one_clear_line(override: str, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings("llava_rad", "tiny", [override])
+    assert str(caught.value) == message
+    assert caught.value.exit_code == 2
+
+
+def test_an_unknown_recipe_names_the_known_ones() -> None:
+    with pytest.raises(SettingsError, match="expected one of llava_rad/paper, llava_rad/tiny"):
+        load_settings("llava", "tiny")
+
+
+def test_an_unknown_stage_names_the_known_ones() -> None:
+    with pytest.raises(SettingsError, match="expected one of language, pretrain, align, finetune"):
+        load_settings("llava_rad", "tiny").stage("distil")
+
+
+def test_settings_are_frozen() -> None:
+    settings = ImageSettings(short_side_px=112)
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.short_side_px = 3  # type: ignore[misc]
+
+
+def test_hash_split_must_sum_to_one() -> None:
+    with pytest.raises(ValidationError, match=r"hash_split sums to 0\.9, expected 1"):
+        SourceSettings(routes={"openi": ("keep",)}, hash_split=(0.7, 0.1, 0.1))
