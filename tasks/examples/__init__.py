@@ -1,0 +1,1 @@
+"""From studies, images and reports to training examples: filters, leakage guard, packing."""

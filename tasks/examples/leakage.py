@@ -1,0 +1,184 @@
+"""The blocking leakage guard: no subject and no picture is both learned from and scored on.
+
+Two rules, asked after the filters. A row leaves when its subject (source and subject id), or a
+near-duplicate of its picture in any source, stands in a more protected split: test before validate
+before train. Every image of a held-out study counts as held out, whether or not it is scored here.
+Why, and what was measured: docs/decisions/0004-leakage-guard.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Final
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from sources.perceptual_hash import COPY_DISTANCE
+
+from tasks.examples.filters import Rule
+
+PROTECTION: Final = {"train": 0, "validate": 1, "test": 2}
+"""A row gives way to its twin in a split with a higher number."""
+
+LEAKAGE_RULES: Final[tuple[Rule, ...]] = (
+    Rule(
+        "subject-in-two-splits",
+        "Two examinations of one person share anatomy, devices and often words.",
+        "subject_twin IS NOT NULL",
+        "subject_twin",
+    ),
+    Rule(
+        "near-duplicate-of-held-out",
+        "Sources overlap (NIH pictures return in other releases) and repeat themselves.",
+        "image_twin IS NOT NULL",
+        "image_twin",
+    ),
+)
+
+SUBJECT_TWINS: Final = """
+    WITH ranked AS (
+        SELECT source, study_id, subject_id, split,
+               list_position(['train', 'validate', 'test'], split) AS rank
+        FROM study WHERE subject_id IS NOT NULL AND split IS NOT NULL
+    ), held AS (
+        SELECT source, subject_id, max(rank) AS rank, arg_max(split, rank) AS split,
+               min(study_id) FILTER (rank = top) AS study_id
+        FROM (SELECT *, max(rank) OVER (PARTITION BY source, subject_id) AS top FROM ranked)
+        GROUP BY source, subject_id
+    )
+    SELECT ranked.source, ranked.study_id,
+           'subject also in ' || held.split || ': study ' || held.study_id AS subject_twin
+    FROM ranked JOIN held USING (source, subject_id) WHERE ranked.rank < held.rank
+"""
+"""Studies whose subject stands in a more protected split of its source, with the first such study.
+
+A study without a subject id is compared with none."""
+
+_HASHES: Final = """
+    SELECT image.source, image.study_id, image.image_id, study.split, image.perceptual_hash
+    FROM image JOIN study USING (source, study_id)
+    WHERE image.perceptual_hash IS NOT NULL AND study.split IS NOT NULL
+    ORDER BY image.source, image.study_id, image.image_id
+"""
+_PAIRS_AT_ONCE: Final = 1 << 21
+"""Candidate pairs compared in one go. Our choice: 64 MB for hashes of 32 bytes."""
+
+
+Hashes = NDArray[np.uint8]
+Numbers = NDArray[np.int64]
+Keys = NDArray[np.uint64]
+
+
+def image_twins(connection: duckdb.DuckDBPyConnection) -> pa.Table:
+    """Images with a near-duplicate in a more protected split: id columns and ``image_twin``.
+
+    Reads the views ``study`` and ``image``. Hashes are held in memory (700,000 of 32 bytes: 22 MB),
+    pixels are not read.
+    """
+    images = connection.sql(_HASHES).to_arrow_table()
+    hashes = _as_bytes(images["perceptual_hash"])
+    protection = np.array([PROTECTION[split] for split in images["split"].to_pylist()], np.int8)
+    twins: dict[int, str] = {}
+    for split in ("test", "validate"):
+        held = np.flatnonzero(protection == PROTECTION[split])
+        open_rows = np.flatnonzero(protection < PROTECTION[split])
+        nearest, distance = nearest_copies(hashes[open_rows], hashes[held], COPY_DISTANCE)
+        for place in np.flatnonzero(nearest >= 0):
+            twin = images.slice(held[nearest[place]], 1).to_pylist()[0]
+            twins.setdefault(
+                int(open_rows[place]),
+                f"{distance[place]} bits from {twin['source']} study {twin['study_id']} image "
+                f"{twin['image_id']} in {split}",
+            )
+    rows = sorted(twins)
+    return (
+        images.select(["source", "study_id", "image_id"])
+        .take(pa.array(rows, pa.int64()))
+        .append_column("image_twin", pa.array([twins[row] for row in rows], pa.string()))
+    )
+
+
+def nearest_copies(queries: Hashes, held: Hashes, largest_distance: int) -> tuple[Numbers, Numbers]:
+    """For each query the nearest held hash within ``largest_distance`` bits.
+
+    Exact, without all pairs: cut into ``largest_distance // 2 + 1`` bands, two hashes that near
+    agree in one band but for at most one bit. The held side is entered under each of those keys,
+    and only pairs that meet under a key are compared in full.
+
+    Args:
+        queries: uint8 [n, bytes].
+        held: uint8 [m, bytes].
+
+    Returns:
+        Index into ``held`` (int64 [n], -1 where none; of equals the first) and the distance in
+        bits (int64 [n]).
+    """
+    bits = queries.shape[1] * 8
+    nearest = np.full(len(queries), -1, np.int64)
+    best = np.full(len(queries), largest_distance + 1, np.int64)
+    for start, stop in _bands(bits, largest_distance // 2 + 1):
+        keys, owners = _probes(_band_keys(held, start, stop), stop - start)
+        for rows, candidates in _meetings(_band_keys(queries, start, stop), keys, owners):
+            distances = np.bitwise_count(queries[rows] ^ held[candidates]).sum(
+                axis=1, dtype=np.int64
+            )
+            order = np.lexsort((candidates, distances, rows))
+            first = order[np.diff(rows[order], prepend=-1) > 0]
+            row, place, found = rows[first], candidates[first], distances[first]
+            closer = (found < best[row]) | ((found == best[row]) & (place < nearest[row]))
+            nearest[row[closer]], best[row[closer]] = place[closer], found[closer]
+    return nearest, best
+
+
+def _as_bytes(column: pa.ChunkedArray) -> Hashes:
+    """Hashes as uint8 [n, bytes]; all of one length."""
+    values = column.to_pylist()
+    width = len(values[0]) if values else 1
+    assert all(len(value) == width for value in values), "hashes of more than one length"
+    return np.frombuffer(b"".join(values), np.uint8).reshape(len(values), width)
+
+
+def _bands(bits: int, bands: int) -> list[tuple[int, int]]:
+    """[start, stop) of each band; widths differ by at most one bit."""
+    edges = [bits * number // bands for number in range(bands + 1)]
+    return list(pairwise(edges))
+
+
+def _band_keys(hashes: Hashes, start: int, stop: int) -> Keys:
+    """Bits [start, stop) of each hash as one number: uint64 [n]; a band has at most 64 bits."""
+    first, last = start // 8, -(-stop // 8)
+    bits = np.unpackbits(hashes[:, first:last], axis=1)[:, start - 8 * first : stop - 8 * first]
+    weights = np.left_shift(np.uint64(1), np.arange(stop - start, dtype=np.uint64)[::-1])
+    return bits.astype(np.uint64) @ weights
+
+
+def _probes(keys: Keys, width: int) -> tuple[Keys, Numbers]:
+    """Each key and its neighbours at one bit, sorted, and which row each belongs to."""
+    flips = np.concatenate([[0], np.left_shift(np.uint64(1), np.arange(width, dtype=np.uint64))])
+    probes = (keys[:, None] ^ flips.astype(np.uint64)[None, :]).ravel()
+    owners = np.repeat(np.arange(len(keys)), width + 1)
+    order = np.argsort(probes, kind="stable")
+    return probes[order], owners[order]
+
+
+def _meetings(queries: Keys, keys: Keys, owners: Numbers) -> Iterator[tuple[Numbers, Numbers]]:
+    """Pairs (query row, held row) under equal keys, at most about ``_PAIRS_AT_ONCE`` at a time.
+
+    A query's pairs stay together, in ascending order of the query.
+    """
+    left = np.searchsorted(keys, queries, "left")
+    counts = np.searchsorted(keys, queries, "right") - left
+    rows = np.flatnonzero(counts)
+    ends = np.cumsum(counts[rows])
+    begin = 0
+    while begin < len(rows):
+        done = ends[begin - 1] if begin else 0
+        end = max(begin + 1, int(np.searchsorted(ends, done + _PAIRS_AT_ONCE, "right")))
+        part = rows[begin:end]
+        number = counts[part]
+        within = np.arange(number.sum()) - np.repeat(np.cumsum(number) - number, number)
+        yield np.repeat(part, number), owners[np.repeat(left[part], number) + within]
+        begin = end

@@ -1,0 +1,211 @@
+"""Write one piece of a plan: shards of examples by split, and the rejected rows.
+
+Files of a piece: ``train-000.parquet``, ``train-001.parquet``, …, ``validate-000.parquet``,
+``test-000.parquet`` (EXAMPLE_SCHEMA) and ``rejected.parquet`` (REJECTED_SCHEMA, always there).
+Rows are sorted by study, image and text version, so equal inputs give equal bytes in any order.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from infra.errors import ArtifactError
+from infra.parquet import ShardReader, write_table
+from infra.pieces import BuiltPiece, Count
+from infra.settings.sections import ExampleSettings
+from sources.example import (
+    EXAMPLE_IMAGE_TYPE,
+    EXAMPLE_SCHEMA,
+    Task,
+    one_line,
+    request_turn,
+)
+from sources.record import Level, Rejected, Split, rejected_to_table
+from tasks.examples.plan import ExamplePlan
+
+_IMAGE_COLUMNS: Final = [field.name for field in EXAMPLE_IMAGE_TYPE]
+_FACTS: Final = ("subject_id", "subject_age", "subject_sex", "manufacturer", "site")
+
+Row = Mapping[str, Any]
+
+
+def pack_piece(plan: ExamplePlan, key: str, folder: Path) -> BuiltPiece:
+    """Write the piece's files into ``folder``; ``partial(pack_piece, plan)`` is a PieceBuilder.
+
+    Holds one shard's pixels and one row group of an input file in memory. Give ``build_artifact``
+    an executor of threads: the time goes into reading and writing, outside the interpreter.
+
+    Raises:
+        ArtifactError: an input file does not hold what it held when the plan was made.
+    """
+    rows = plan.piece(key).to_pylist()
+    kept = [row for row in rows if row["reason"] is None]
+    rejected = [row for row in rows if row["reason"] is not None]
+    texts = _read_texts(kept, plan.settings.section)
+    facts = _read_facts(kept)
+    shards: dict[str, int] = {}
+    with _open_pixels(kept) as pixels:
+        for split in Split:
+            parts = _parts([row for row in kept if row["split"] == split], plan.settings.shard_rows)
+            for number, part in enumerate(parts):
+                table = _shard(part, texts, facts, pixels, plan.settings)
+                path = folder / f"{split}-{number:03d}.parquet"
+                write_table(path, table, row_group_rows=plan.settings.row_group_rows)
+            shards[str(split)] = len(parts)
+    write_table(folder / "rejected.parquet", _rejected_table(rejected))
+    reasons = dict(sorted(Counter(row["reason"] for row in rejected).items()))
+    return BuiltPiece((Count("rows", len(rows), len(kept), reasons),), {"shards": shards})
+
+
+def example_id(row: Row) -> str:
+    """``source/study/image/version``; a dash stands for an image or version that is not there."""
+    parts = (row["source"], row["study_id"], row["image_id"], row["version"])
+    return "/".join(part or "-" for part in parts)
+
+
+def target_text(section: str, split: str) -> str:
+    """What the model shall write.
+
+    On one line in training and validation: the line breaks of a report are its typewriter's. A
+    test reference keeps its own, as LLaVA-Rad's do (the metrics see them as white space).
+    """
+    return section.strip() if split == Split.TEST else one_line(section)
+
+
+def _parts(rows: list[Row], size: int) -> list[list[Row]]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def _read(path: str, columns: Sequence[str], rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """The rows of a Parquet file that belong to the given rows' studies."""
+    studies = pa.array(sorted({row["study_id"] for row in rows}), pa.string())
+    mine = pc.field("source").isin([row["source"] for row in rows[:1]])
+    wanted = mine & pc.field("study_id").isin(studies)
+    found: list[dict[str, Any]] = pq.read_table(
+        path, columns=list(columns), filters=wanted, partitioning=None
+    ).to_pylist()
+    return found
+
+
+def _by_file(rows: Sequence[Row], column: str) -> dict[str, list[Row]]:
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row[column], []).append(row)
+    return groups
+
+
+def _read_texts(rows: Sequence[Row], section: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """The text versions of one source's rows by study and version."""
+    columns = ("study_id", "version", "origin", "indication", section)
+    return {
+        (text["study_id"], text["version"]): {**text, "section": text[section]}
+        for path, group in _by_file(rows, "report_file").items()
+        for text in _read(path, columns, group)
+    }
+
+
+def _read_facts(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """What is known of the subject and the examination, by study."""
+    return {
+        study["study_id"]: study
+        for path, group in _by_file(rows, "study_file").items()
+        for study in _read(path, ("study_id", *_FACTS), group)
+    }
+
+
+def _shard(
+    rows: list[Row],
+    texts: Mapping[tuple[str, str], Row],
+    facts: Mapping[str, Row],
+    pixels: Mapping[str, ShardReader],
+    settings: ExampleSettings,
+) -> pa.Table:
+    """EXAMPLE_SCHEMA, one row for each given row, in their order."""
+    task = Task(settings.section)
+    columns: dict[str, list[Any]] = {name: [] for name in EXAMPLE_SCHEMA.names if name != "images"}
+    for row in rows:
+        try:
+            text, study = texts[row["study_id"], row["version"]], facts[row["study_id"]]
+        except KeyError:
+            raise ArtifactError(
+                f"text or study of {example_id(row)} is no longer where it was planned; run again"
+            ) from None
+        reason = one_line(text["indication"] or "") or None
+        values = {
+            "example_id": example_id(row),
+            "task": task,
+            **{name: row[name] for name in ("source", "study_id", "split")},
+            "text_version": row["version"],
+            "origin": text["origin"],
+            "indication": reason,
+            "turns": [vars(request_turn(task, reason if settings.with_indication else None))],
+            "target": target_text(text["section"], row["split"]),
+            **{name: study[name] for name in _FACTS},
+        }
+        for name, value in values.items():
+            columns[name].append(value)
+    images = _read_images(rows, pixels)
+    arrays = [
+        images if field.name == "images" else pa.array(columns[field.name], field.type)
+        for field in EXAMPLE_SCHEMA
+    ]
+    return pa.Table.from_arrays(arrays, schema=EXAMPLE_SCHEMA)
+
+
+@contextmanager
+def _open_pixels(rows: Sequence[Row]) -> Iterator[Mapping[str, ShardReader]]:
+    with ExitStack() as stack:
+        yield {
+            path: stack.enter_context(ShardReader(Path(path)))
+            for path in _by_file(rows, "image_file")
+        }
+
+
+def _read_images(rows: list[Row], files: Mapping[str, ShardReader]) -> pa.Array:
+    """One list of one stored image per row; a row group is read once, whatever the order."""
+    tables: list[pa.Table] = []
+    place: dict[tuple[str, int], int] = {}
+    for path, group in sorted(_by_file(rows, "image_file").items()):
+        wanted = np.unique([row["image_row"] for row in group])
+        ends = np.cumsum(files[path].group_rows)
+        for number in np.unique(np.searchsorted(ends, wanted, "right")):
+            first = ends[number - 1] if number else 0
+            inside = wanted[(wanted >= first) & (wanted < ends[number])]
+            place |= {(path, int(row)): len(place) + step for step, row in enumerate(inside)}
+            table = files[path].table(int(number), _IMAGE_COLUMNS)
+            tables.append(table.take(inside - first))
+    order = [place[row["image_file"], row["image_row"]] for row in rows]
+    images = pa.concat_tables(tables).select(_IMAGE_COLUMNS).take(order).combine_chunks()
+    if images["image_id"].to_pylist() != [row["image_id"] for row in rows]:
+        raise ArtifactError(
+            f"images of study {rows[0]['study_id']} and others are no longer where they were "
+            "planned; run again"
+        )
+    columns = [images[field.name].combine_chunks().cast(field.type) for field in EXAMPLE_IMAGE_TYPE]
+    structs = pa.StructArray.from_arrays(columns, fields=list(EXAMPLE_IMAGE_TYPE))
+    return pa.ListArray.from_arrays(np.arange(len(rows) + 1, dtype=np.int32), structs)
+
+
+def _rejected_table(rows: Sequence[Row]) -> pa.Table:
+    return rejected_to_table(
+        [
+            Rejected(
+                row["source"],
+                Level.EXAMPLE,
+                example_id(row),
+                row["study_id"],
+                row["reason"],
+                row["detail"],
+            )
+            for row in rows
+        ]
+    )

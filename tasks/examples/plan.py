@@ -1,0 +1,250 @@
+"""Which rows become examples, by ids alone: the join of studies, images and reports.
+
+One row per image and text version of a study; an image without text, a text without image and a
+study without either are rows too, so that nothing is lost unseen. Pixels and texts are not held:
+a plan of 1.4 million rows (LLaVA-Rad's 697 thousand pairs and what was rejected) fits in memory.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from infra.errors import ArtifactError
+from infra.fingerprint import canonical_json
+from infra.settings.sections import ExampleSettings
+from sources.piece import piece_key, piece_number
+from tasks.examples.filters import RULES, first_match, rule_parameters
+from tasks.examples.leakage import LEAKAGE_RULES, SUBJECT_TWINS, image_twins
+
+_MEMORY: Final = "4GB"
+"""DuckDB spills to disk beyond it. Our choice: a fraction of a training machine's memory."""
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """One Parquet piece and the digest of its bytes (an artifact's manifest has it)."""
+
+    path: Path
+    digest: str
+
+
+@dataclass(frozen=True)
+class ExampleInputs:
+    """Pieces of all sources: STUDY_SCHEMA, IMAGE_ROW_SCHEMA and REPORT_SCHEMA, in any order."""
+
+    studies: tuple[InputFile, ...]
+    images: tuple[InputFile, ...]
+    reports: tuple[InputFile, ...]
+
+
+@dataclass(frozen=True)
+class ExamplePlan:
+    """What will be packed: one row per candidate, sorted by piece, study, image and version.
+
+    Columns of ``rows``: ``key`` (the piece), ``source, study_id, image_id, version, split``,
+    ``reason`` and ``detail`` (null where kept), ``study_file, image_file, report_file`` (paths),
+    ``image_row`` (in its file) and ``row_digest`` (of the texts and facts that are packed).
+    """
+
+    rows: pa.Table
+    settings: ExampleSettings
+    pixel_digests: dict[str, str]
+
+    @cached_property
+    def _starts(self) -> dict[str, tuple[int, int]]:
+        """First row and number of rows of each piece."""
+        keys = pc.run_end_encode(self.rows["key"].combine_chunks())
+        ends = keys.run_ends.to_pylist()
+        starts = [0, *ends][: len(ends)]
+        return {
+            key: (start, end - start)
+            for key, start, end in zip(keys.values.to_pylist(), starts, ends, strict=True)
+        }
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The pieces, in order."""
+        return tuple(self._starts)
+
+    def piece(self, key: str) -> pa.Table:
+        """The candidate rows of one piece."""
+        start, length = self._starts[key]
+        return self.rows.slice(start, length)
+
+    def piece_digest(self, key: str) -> str:
+        """Digest of all that the piece's files depend on, besides the settings and the code."""
+        digest = blake2b(digest_size=16)
+        for row in self.piece(key).to_pylist():
+            values = [row[name] for name in _SHOWN]
+            if row["reason"] is None:
+                pixels = self.pixel_digests[row["image_file"]]
+                values += [row["row_digest"], pixels, row["image_row"]]
+            digest.update(canonical_json(values).encode() + b"\n")
+        return digest.hexdigest()
+
+    def piece_digests(self) -> dict[str, str]:
+        """``piece_digest`` of every piece: the input of ``build_artifact``."""
+        return {key: self.piece_digest(key) for key in self.keys}
+
+
+_SHOWN: Final = ("source", "study_id", "image_id", "version", "split", "reason", "detail")
+"""What of a row is seen in the output even when it is rejected."""
+
+
+def plan_examples(inputs: ExampleInputs, settings: ExampleSettings, pieces: int) -> ExamplePlan:
+    """Join, filter and guard, by ids.
+
+    Args:
+        pieces: into how many pieces each source is cut, by a stable hash of the study.
+
+    Raises:
+        ArtifactError: the inputs do not fit together (an id twice, an image of no study).
+    """
+    with _connection() as connection:
+        _open(connection, "study", inputs.studies)
+        _open(connection, "image", inputs.images)
+        _open(connection, "report", inputs.reports)
+        _check_ids(connection)
+        connection.register("piece", _pieces(connection, pieces))
+        guarded = settings.near_duplicate_guard
+        connection.register("image_twins", image_twins(connection) if guarded else _NO_TWINS)
+        query = _plan_query(settings.section)
+        rows = connection.sql(query, params=rule_parameters(settings)).to_arrow_table()
+    digests = {str(file.path): file.digest for file in inputs.images}
+    return ExamplePlan(rows.combine_chunks(), settings, digests)
+
+
+@contextmanager
+def _connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    with tempfile.TemporaryDirectory() as spill, closing(duckdb.connect()) as connection:
+        connection.execute(f"SET temp_directory = '{spill}'; SET memory_limit = '{_MEMORY}'")
+        yield connection
+
+
+_COLUMNS: Final = {
+    "study": {
+        **dict.fromkeys(("source", "study_id", "subject_id", "split"), "VARCHAR"),
+        "subject_age": "FLOAT",
+        "subject_sex": "VARCHAR",
+        "manufacturer": "VARCHAR",
+        "site": "VARCHAR",
+    },
+    "image": {
+        **dict.fromkeys(("source", "study_id", "image_id", "view"), "VARCHAR"),
+        "perceptual_hash": "BLOB",
+    },
+    "report": dict.fromkeys(
+        (
+            *("source", "study_id", "version", "origin", "sectioned_by"),
+            *("indication", "findings", "impression"),
+        ),
+        "VARCHAR",
+    ),
+}
+"""What the plan reads of each kind of input."""
+
+
+def _open(connection: duckdb.DuckDBPyConnection, view: str, files: Sequence[InputFile]) -> None:
+    """A view over the pieces, with ``file`` and ``file_row``; without pieces it is empty."""
+    columns = _COLUMNS[view]
+    if files:
+        paths = sorted(str(file.path) for file in files)
+        scan = connection.read_parquet(paths, filename=True, file_row_number=True)
+        places = "filename AS file, file_row_number AS file_row"
+        scan.project(f"{', '.join(columns)}, {places}").create_view(view)
+        return
+    nothing = ", ".join(f"NULL::{kind} AS {name}" for name, kind in columns.items())
+    connection.execute(
+        f"CREATE VIEW {view} AS SELECT {nothing}, NULL::VARCHAR AS file, NULL::BIGINT AS file_row "
+        "WHERE false"
+    )
+
+
+_IDS: Final = {
+    "study": "source, study_id",
+    "image": "source, study_id, image_id",
+    "report": "source, study_id, version",
+}
+
+
+def _check_ids(connection: duckdb.DuckDBPyConnection) -> None:
+    """Raise ArtifactError for a repeated id or a row of a study that is not there."""
+    for view, ids in _IDS.items():
+        _refuse(
+            connection.execute(
+                f"SELECT {ids} FROM {view} GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL LIMIT 1"
+            ).fetchone(),
+            f"is listed twice among the {view} rows",
+        )
+        if view != "study":
+            _refuse(
+                connection.execute(
+                    f"SELECT {ids} FROM {view} ANTI JOIN study USING (source, study_id) "
+                    "ORDER BY ALL LIMIT 1"
+                ).fetchone(),
+                f"is among the {view} rows, but its study is not among the studies",
+            )
+
+
+def _refuse(row: tuple[Any, ...] | None, what: str) -> None:
+    if row is not None:
+        raise ArtifactError(f"{' / '.join(row)} {what}; rebuild the inputs with 'cxr ingest'")
+
+
+def _pieces(connection: duckdb.DuckDBPyConnection, pieces: int) -> pa.Table:
+    """The key of each study's piece; keys sort as their numbers do."""
+    studies = connection.sql("SELECT source, study_id FROM study").to_arrow_table()
+    pairs = zip(studies["source"].to_pylist(), studies["study_id"].to_pylist(), strict=True)
+    keys = [f"{source}-{piece_key(piece_number(study_id, pieces))}" for source, study_id in pairs]
+    return studies.append_column("key", pa.array(keys, pa.string()))
+
+
+_TEXT: Final = pa.string()
+_NO_TWINS: Final = pa.schema(
+    [("source", _TEXT), ("study_id", _TEXT), ("image_id", _TEXT), ("image_twin", _TEXT)]
+).empty_table()
+
+
+def _plan_query(section: str) -> str:
+    rules = (*RULES, *LEAKAGE_RULES)
+    return f"""
+        WITH subject_twins AS ({SUBJECT_TWINS}),
+        text AS (
+            SELECT source, study_id, version, origin, sectioned_by, file AS report_file,
+                   regexp_matches({section}, '\\S') AS has_section,
+                   sha256(to_json([origin, indication, {section}])) AS text_digest
+            FROM report
+        ),
+        candidate AS (
+            SELECT study.*, key, image_id, view, text.* EXCLUDE (source, study_id),
+                   study.file AS study_file, image.file AS image_file, image.file_row AS image_row,
+                   subject_twin, image_twin
+            FROM study JOIN piece USING (source, study_id)
+            LEFT JOIN image USING (source, study_id)
+            LEFT JOIN text USING (source, study_id)
+            LEFT JOIN subject_twins USING (source, study_id)
+            LEFT JOIN image_twins USING (source, study_id, image_id)
+        ),
+        judged AS (
+            SELECT *, {first_match(rules, "reason")} AS reason,
+                   {first_match(rules, "detail")} AS detail
+            FROM candidate
+        )
+        SELECT key, source, study_id, image_id, version, split, reason, detail,
+               study_file, image_file, report_file, image_row,
+               CASE WHEN reason IS NULL THEN sha256(to_json([text_digest, subject_id,
+                    subject_age::VARCHAR, subject_sex, manufacturer, site])) END AS row_digest
+        FROM judged
+        ORDER BY key, source, study_id, image_id NULLS FIRST, version NULLS FIRST
+    """
