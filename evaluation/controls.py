@@ -7,6 +7,7 @@ given for both, and differences are paired by example. Shapes: N examples in the
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,7 +86,7 @@ def read_outputs(predictions: pa.Table) -> Outputs:
     Raises:
         InputError: a column is missing, the table has no row of the model, an unknown control, an
             example twice, a control's example that the model has not, or a shuffled example that
-            was shown its own study's image.
+            was shown its own study's image (told only where no other source uses its study id).
     """
     _check_columns(predictions)
     rows = predictions.select(list(COLUMNS)).to_pylist()
@@ -95,6 +96,7 @@ def read_outputs(predictions: pa.Table) -> Outputs:
     if MODEL not in by_control:
         raise InputError("predictions without a row of control 'none'", "the model's own", _ADVICE)
     own = by_control[MODEL]
+    _check_shuffled(list(own.values()), list(by_control.get("shuffled", {}).values()))
     order = sorted(own)
     places = {example_id: place for place, example_id in enumerate(order)}
     kept = [own[example_id] for example_id in order]
@@ -130,11 +132,18 @@ def _add_row(by_control: dict[str, dict[str, dict[str, Any]]], row: dict[str, An
         raise InputError(
             f"example '{example_id}' twice for control '{control}'", "each example once", _ADVICE
         )
-    if control == "shuffled" and row["image_study_id"] == row["study_id"]:
-        raise InputError(
-            f"shuffled example '{example_id}' shown its own study", "another study's image", _ADVICE
-        )
     known[example_id] = row
+
+
+def _check_shuffled(own: list[dict[str, Any]], shuffled: list[dict[str, Any]]) -> None:
+    users = Counter(study for _, study in {(row["source"], row["study_id"]) for row in own})
+    for row in shuffled:
+        if row["image_study_id"] == row["study_id"] and users[row["study_id"]] == 1:
+            raise InputError(
+                f"shuffled example '{row['example_id']}' shown its own study",
+                "another study's image",
+                _ADVICE,
+            )
 
 
 def _written(control: str, rows: dict[str, dict[str, Any]], places: dict[str, int]) -> Written:

@@ -83,11 +83,10 @@ def _system_rows(
 
 
 def _judged_columns(judged: JudgedCounts | None, row: int) -> dict[str, Any]:
-    if judged is None or not judged.counts[row, -1]:
+    if judged is None or not judged.column("judged")[row]:
         return {"judge": judged.judge if judged else None}
-    significant, insignificant = judged.counts[row, :2].astype(int).tolist()
     return {
         "judge": judged.judge,
-        "significant_errors": significant,
-        "insignificant_errors": insignificant,
+        "significant_errors": int(judged.column("significant errors")[row]),
+        "insignificant_errors": int(judged.column("insignificant errors")[row]),
     }

@@ -13,6 +13,7 @@ from importlib.metadata import version
 
 from evaluation import labeler_rules
 from evaluation.clinical import FIVE, TOP_FIVE, UncertainAs, macro_f1, micro_f1
+from evaluation.judged import COLUMNS, DETAILS, FREE, SUMMARY
 from evaluation.lexical import BLEU_PROFILE, ROUGE_PROFILE, corpus_bleu
 from evaluation.statistics import Floats, Statistic, mean_of
 
@@ -25,7 +26,7 @@ class Measure:
     """One metric.
 
     ``family`` names the counts that it reads; ``about`` holds the signature's fields that do not
-    depend on the data.
+    depend on the data. A detail is part of another measure and stays out of the main table.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Measure:
     statistic: Statistic
     higher_is_better: bool
     about: Mapping[str, str] = field(default_factory=dict)
+    is_detail: bool = False
 
 
 def lexical_measures() -> list[Measure]:
@@ -92,7 +94,7 @@ def _rule14_measures(policy: UncertainAs, suffix: str) -> list[Measure]:
 
 
 def judge_measures(judge: str, judge_version: str) -> list[Measure]:
-    """CheXprompt of one judge: mean errors per report, and shares of reports without."""
+    """CheXprompt of one judge: mean errors per report, shares of reports without, and each kind."""
     about = {
         "implementation": f"{OWN} chexprompt",
         "version": judge_version,
@@ -100,20 +102,29 @@ def judge_measures(judge: str, judge_version: str) -> list[Measure]:
         "level": "mean over judged reports",
         "empty_output": "judged as written",
     }
-    prefix = f"chexprompt[{judge}]"
     errors = {**about, "scale": "errors per report"}
     share = {**about, "scale": "0-1"}
     named = [
-        (f"{prefix}-significant-errors", 0, False, errors),
-        (f"{prefix}-insignificant-errors", 1, False, errors),
-        (f"{prefix}-errors", 2, False, errors),
-        (f"{prefix}-error-free-share", 3, True, share),
-        (f"{prefix}-significant-error-free-share", 4, True, share),
+        *((name, name, False, errors) for name in SUMMARY),
+        *((name, f"{name} share", True, share) for name in FREE),
+        *((name, name, False, errors) for name in DETAILS),
     ]
     return [
-        Measure(name, f"judge-{judge}", partial(_judged_mean, column=column), higher, text)
-        for name, column, higher, text in named
+        Measure(
+            f"chexprompt[{judge}]-{title.replace(' ', '-')}",
+            judge_family(judge),
+            partial(_judged_mean, column=COLUMNS.index(column)),
+            higher,
+            text,
+            is_detail=column in DETAILS,
+        )
+        for column, title, higher, text in named
     ]
+
+
+def judge_family(judge: str) -> str:
+    """Name of the counts of one judge."""
+    return f"judge {judge}"
 
 
 def _judged_mean(sums: Floats, column: int) -> Floats:

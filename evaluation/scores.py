@@ -24,6 +24,7 @@ from evaluation.measures import (
     UNAVAILABLE,
     Measure,
     clinical_measures,
+    judge_family,
     judge_measures,
     lexical_measures,
 )
@@ -54,6 +55,7 @@ class Score:
     control: str
     interval: Interval
     higher_is_better: bool
+    is_detail: bool
     signature: Signature
 
 
@@ -81,13 +83,14 @@ class Difference:
 
 @dataclass(frozen=True)
 class SystemCounts:
-    """How much a system wrote: empty texts, texts cut at the token limit, judged pairs."""
+    """How much a system wrote: empty texts, texts cut at the token limit, and by judge the pairs
+    that were judged and, by reason, those that were not."""
 
     examples: int
     empty: int
     cut_short: int
     judged: dict[str, int]
-    judge_failures: dict[str, int]
+    judge_failures: dict[str, dict[str, int]]
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,8 @@ def score_predictions(
 
     Args:
         predictions: rows of the model (control ``none``) and of any control.
-        judged: rows of ``judged.JUDGED_SCHEMA``, or None where no judge was asked.
+        judged: rows of ``judged.JUDGED_SCHEMA`` about ``judged.choose_judged``'s pairs, or None
+            where no judge was asked.
         section: which section was generated; part of every signature.
 
     Raises:
@@ -198,7 +202,7 @@ def _families(
     families = {control: dict(texts[control].families) for control in outputs.written}
     for item in judges:
         if item.control in families:
-            families[item.control][f"judge-{item.judge}"] = item.counts
+            families[item.control][judge_family(item.judge)] = item.counts
     return families
 
 
@@ -218,7 +222,14 @@ class _Board:
         counts = self.families[control][measure.family]
         interval = score_interval(self.bootstrap, measure.statistic, counts)
         signature = self._signature(measure, self._present(measure, control))
-        return Score(measure.name, control, interval, measure.higher_is_better, signature)
+        return Score(
+            measure.name,
+            control,
+            interval,
+            measure.higher_is_better,
+            measure.is_detail,
+            signature,
+        )
 
     def difference(self, measure: Measure, control: str) -> Difference:
         """Paired on the examples that both systems have (and the judge judged)."""
@@ -236,7 +247,7 @@ class _Board:
 
     def _present(self, measure: Measure, control: str) -> Any:
         """(N,) whether the system has the example and, for a judge's measure, was judged on it."""
-        if measure.family.startswith("judge-"):
+        if measure.family.startswith("judge "):
             return self.families[control][measure.family][:, -1] > 0
         present = np.zeros(len(self.outputs.example_ids), dtype=bool)
         present[self.outputs.written[control].rows] = True
@@ -266,8 +277,8 @@ def _system_counts(outputs: Outputs, control: str, judges: list[JudgedCounts]) -
         examples=len(written.predictions),
         empty=written.empty,
         cut_short=written.cut_short,
-        judged={item.judge: int(item.counts[:, -1].sum()) for item in own},
-        judge_failures={item.judge: item.failures for item in own},
+        judged={item.judge: int(item.column("judged").sum()) for item in own},
+        judge_failures={item.judge: dict(item.failures) for item in own},
     )
 
 
@@ -277,6 +288,7 @@ def _score_row(score: Score) -> dict[str, Any]:
         "control": score.control,
         **asdict(score.interval),
         "higher_is_better": score.higher_is_better,
+        "is_detail": score.is_detail,
         "signature": score.signature.fields(),
     }
 

@@ -1,0 +1,185 @@
+"""Figures of the page as inline SVG whose colours are the page's own, in light and in dark.
+
+Figures are drawn without pyplot, so that nothing is kept between pages, and hold no date and no
+random id: equal data give equal bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from io import StringIO
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from evaluation.scores import Score, Scores
+from evaluation.statistics import Floats
+
+_INK, _MUTED, _GRID = "#010101", "#020202", "#030303"
+_SYSTEMS = {"none": "#040404", "shuffled": "#050505", "blank": "#060606"}
+_MARKERS = {"none": "o", "shuffled": "D", "blank": "s"}
+_VARIABLES = {
+    _INK: "--ink",
+    _MUTED: "--muted",
+    _GRID: "--line",
+    _SYSTEMS["none"]: "--model",
+    _SYSTEMS["shuffled"]: "--shuffled",
+    _SYSTEMS["blank"]: "--blank",
+}
+"""Stand-in colours that become the page's CSS variables once drawn."""
+
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "cxrflow",
+    "font.family": "sans-serif",
+    "font.size": 10.0,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "axes.edgecolor": _GRID,
+    "axes.labelcolor": _MUTED,
+    "text.color": _INK,
+    "xtick.color": _GRID,
+    "ytick.color": _GRID,
+    "xtick.labelcolor": _MUTED,
+    "ytick.labelcolor": _INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+}
+_COLUMNS = 3
+_WIDTH_INCHES = 10.0
+
+
+def loss_plot(losses: Mapping[str, Sequence[tuple[int, float]]]) -> str:
+    """One panel per stage: loss against optimizer step, with a running median where it is long."""
+    columns = min(_COLUMNS, len(losses))
+    rows = -(-len(losses) // columns)
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(_WIDTH_INCHES, 2.5 * rows), layout="constrained")
+        panels = figure.subplots(rows, columns, squeeze=False).ravel()
+        for panel, (stage, curve) in zip(panels, losses.items(), strict=False):
+            _draw_curve(panel, stage, curve)
+        for panel in panels[len(losses) :]:
+            panel.set_visible(False)
+        return _svg(figure, "Training loss of each stage against optimizer steps")
+
+
+def _draw_curve(panel: Axes, stage: str, curve: Sequence[tuple[int, float]]) -> None:
+    steps = np.array([step for step, _ in curve], dtype=float)
+    values = np.array([loss for _, loss in curve], dtype=float)
+    smooth = _running_median(values)
+    panel.plot(steps, values, color=_GRID, linewidth=1.2)
+    panel.plot(steps, smooth, color=_SYSTEMS["none"], linewidth=2.0)
+    panel.set_title(stage, loc="left", fontsize=11, fontweight="bold")
+    panel.set_xlabel("step")
+    panel.grid(axis="y", color=_GRID, linewidth=0.6, alpha=0.6)
+    panel.tick_params(length=0, labelcolor=_MUTED)
+    panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    panel.yaxis.set_major_locator(MaxNLocator(4))
+    if len(curve):
+        panel.annotate(
+            f"{smooth[-1]:.2f}",
+            (steps[-1], smooth[-1]),
+            xytext=(0, 6),
+            textcoords="offset points",
+            ha="right",
+            fontweight="bold",
+            color=_INK,
+        )
+
+
+def _running_median(values: Floats) -> Floats:
+    """Median over a tenth of the curve around each point (our choice), itself if it is short."""
+    reach = len(values) // 20
+    if not reach:
+        return values
+    padded = np.pad(values, reach, mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1)
+    return np.asarray(np.median(windows, axis=-1), dtype=np.float64)
+
+
+def score_plot(scores: Scores) -> str:
+    """Model and controls with their intervals: shares left, errors per report right."""
+    shown = [s for s in scores.scores if "uncertain=" not in s.metric and not s.is_detail]
+    shares = [score for score in shown if score.higher_is_better]
+    errors = [score for score in shown if not score.higher_is_better]
+    groups = [group for group in (_by_metric(shares), _by_metric(errors)) if group]
+    lines = max(len(group) for group in groups)
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(_WIDTH_INCHES, 0.9 + 0.42 * lines), layout="constrained")
+        panels = figure.subplots(1, len(groups), squeeze=False).ravel()
+        for panel, group in zip(panels, groups, strict=True):
+            _draw_intervals(panel, group)
+        panels[0].set_xlabel("higher is better (BLEU / 100)")
+        panels[0].set_xlim(-0.02, 1.02)
+        if len(groups) > 1:
+            panels[1].set_xlabel("errors per report, lower is better")
+            panels[1].set_xlim(left=0)
+        return _svg(figure, "Scores of the model and of its image-blind controls with intervals")
+
+
+def _by_metric(scores: Sequence[Score]) -> dict[str, list[Score]]:
+    groups: dict[str, list[Score]] = {}
+    for score in scores:
+        groups.setdefault(score.metric, []).append(score)
+    return groups
+
+
+def _draw_intervals(panel: Axes, group: Mapping[str, Sequence[Score]]) -> None:
+    for line, (_, row) in enumerate(group.items()):
+        for score in row:
+            _draw_interval(panel, score, line)
+    panel.set_yticks(range(len(group)), [short_name(name) for name in group])
+    panel.set_ylim(len(group) - 0.5, -0.5)
+    panel.grid(axis="x", color=_GRID, linewidth=0.6, alpha=0.6)
+    panel.tick_params(length=0)
+    panel.spines["left"].set_visible(False)
+
+
+def _draw_interval(panel: Axes, score: Score, line: int) -> None:
+    interval, colour = score.interval, _SYSTEMS[score.control]
+    divisor = 100.0 if score.signature.scale == "0-100" else 1.0
+    place = line + {"none": -0.2, "shuffled": 0.02, "blank": 0.24}[score.control]
+    if interval.value is None:
+        return
+    panel.plot(interval.value / divisor, place, _MARKERS[score.control], color=colour, markersize=6)
+    if interval.low is not None and interval.high is not None:
+        ends = (interval.low / divisor, interval.high / divisor)
+        panel.plot(ends, (place, place), color=colour, linewidth=2)
+
+
+def short_name(metric: str) -> str:
+    """``chexprompt[offline-rules]-significant-errors`` as a tick: without brackets."""
+    return re.sub(r"\[[^]]*\]", "", metric).removeprefix("chexprompt-").replace("-", " ")
+
+
+def _svg(figure: Figure, title: str) -> str:
+    """The figure as an ``svg`` element with a title for readers of the screen."""
+    text = StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    svg = text.getvalue()
+    svg = svg[svg.index("<svg") :]
+    for pattern, replacement in _SVG_EDITS:
+        svg = pattern.sub(replacement, svg)
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(colour, f"var({variable})")
+    return svg.replace("<svg", f'<svg role="img" aria-label="{title}"', 1)
+
+
+_SVG_EDITS = tuple(
+    (re.compile(pattern, re.DOTALL), replacement)
+    for pattern, replacement in (
+        (r"<metadata>.*?</metadata>\s*", ""),
+        (r"<defs>\s*<style.*?</defs>\s*", ""),
+        (r'<svg[^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1">'),
+        (r'<g id="[^"]*">', "<g>"),
+        (r"font-family: [^;\"]*", "font-family: inherit"),
+        (r"font: ([^;\"']*?)(?:'[^;\"]*)?(?=[;\"])", r"font: \1 inherit"),
+    )
+)
+"""What the page has of its own or forbids: sizes, styles, fonts, addresses, ids used twice."""

@@ -1,0 +1,272 @@
+"""What the page's tables and cards show, as rows of ready text; the template only lays them out."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from evaluation.clinical import LabelScore
+from evaluation.controls import MODEL
+from evaluation.judged import CATEGORIES
+from evaluation.labeler import OTHER, Mention, find_mentions, label_report, squeeze
+from evaluation.scores import Difference, Score, Scores
+from evaluation.statistics import Interval
+from sources.funnel import FunnelRow
+from sources.record import LabelValue
+
+if TYPE_CHECKING:
+    from evaluation.report import ShownExample
+
+SYSTEM_NAMES = {
+    MODEL: "Model",
+    "shuffled": "Another study's image",
+    "blank": "Blank image",
+}
+HEADLINES = ("rule14-micro-F1", "]-significant-errors")
+"""Ends of the names of the two measures that say whether the model reads its images."""
+
+
+def number(value: float | None, scale: str = "0-1") -> str:
+    """A score as text: three decimals, one on the scale of 100, a dash where unknown."""
+    if value is None:
+        return "–"
+    return f"{value:.1f}" if scale == "0-100" else f"{value:.3f}"
+
+
+def between(interval: Interval, scale: str = "0-1") -> str:
+    """The interval as text, or an empty text where it is unknown."""
+    if interval.low is None or interval.high is None:
+        return ""
+    return f"{number(interval.low, scale)} to {number(interval.high, scale)}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One system's value of a metric; ``span`` is its interval."""
+
+    value: str
+    span: str
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One metric; ``cells`` by control, ``gains`` are the model's differences by control."""
+
+    metric: str
+    direction: str
+    cells: dict[str, Cell]
+    gains: dict[str, Cell]
+    beats: dict[str, bool]
+
+
+def score_rows(scores: Scores) -> list[ScoreRow]:
+    """One row per metric of the model, but for details."""
+    own = [score for score in scores.scores if score.control == MODEL and not score.is_detail]
+    return [_score_row(scores, score) for score in own]
+
+
+def _score_row(scores: Scores, own: Score) -> ScoreRow:
+    scale = own.signature.scale
+    alike = [score for score in scores.scores if score.metric == own.metric]
+    gains = [item for item in scores.differences if item.metric == own.metric]
+    return ScoreRow(
+        own.metric,
+        "higher is better" if own.higher_is_better else "lower is better",
+        {
+            score.control: Cell(number(score.interval.value, scale), between(score.interval, scale))
+            for score in alike
+        },
+        {
+            item.control: Cell(_signed(item.difference.value, scale), _signed_span(item, scale))
+            for item in gains
+        },
+        {item.control: item.beats for item in gains},
+    )
+
+
+def _signed(value: float | None, scale: str) -> str:
+    return number(value, scale) if value is None or value <= 0 else f"+{number(value, scale)}"
+
+
+def _signed_span(item: Difference, scale: str) -> str:
+    low, high = item.difference.low, item.difference.high
+    if low is None or high is None:
+        return ""
+    return f"{_signed(low, scale)} to {_signed(high, scale)}"
+
+
+def signature_rows(scores: Scores) -> list[tuple[str, str]]:
+    """(metric, signature) of the model's scores."""
+    own = [score for score in scores.scores if score.control == MODEL and not score.is_detail]
+    return [(score.metric, str(score.signature)) for score in own]
+
+
+@dataclass(frozen=True)
+class KindRow:
+    """One kind of error of one judge: mean per report by control, significant and not."""
+
+    judge: str
+    kind: str
+    significant: dict[str, str]
+    insignificant: dict[str, str]
+
+
+def kind_rows(scores: Scores) -> list[KindRow]:
+    """Errors by kind, for every judge."""
+    judges = sorted({s.signature.judge for s in scores.scores if s.signature.judge})
+    means = {(s.metric, s.control): number(s.interval.value) for s in scores.scores if s.is_detail}
+
+    def of(judge: str, tier: str, kind: str) -> dict[str, str]:
+        name = f"chexprompt[{judge}]-{tier}-{kind.replace(' ', '-')}"
+        return {control: means.get((name, control), "–") for control in scores.systems}
+
+    return [
+        KindRow(
+            judge,
+            kind,
+            of(judge, "significant", kind),
+            of(judge, "insignificant", kind),
+        )
+        for judge in judges
+        for kind in CATEGORIES
+    ]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the model beats one control on one measure, in words."""
+
+    metric: str
+    control: str
+    beats: bool
+    model: str
+    other: str
+    gain: str
+    span: str
+    ratio: str
+
+
+def control_verdicts(scores: Scores) -> list[Verdict]:
+    """The two headline measures against every control."""
+    chosen = [item for item in scores.differences if item.metric.endswith(HEADLINES)]
+    return [_verdict(scores, item) for item in chosen]
+
+
+def _verdict(scores: Scores, item: Difference) -> Verdict:
+    return Verdict(
+        item.metric,
+        SYSTEM_NAMES[item.control],
+        item.beats,
+        number(scores.score(item.metric).interval.value),
+        number(scores.score(item.metric, item.control).interval.value),
+        _signed(item.difference.value, "0-1"),
+        _signed_span(item, "0-1"),
+        "–" if item.ratio.value is None else f"{item.ratio.value:.2f}",
+    )
+
+
+@dataclass(frozen=True)
+class FunnelLine:
+    """One stage of a source; shares are of what came in, 0-100."""
+
+    row: FunnelRow
+    kept_percent: float
+    reasons: list[tuple[str, int]]
+
+
+def funnel_groups(rows: Sequence[FunnelRow]) -> dict[str, list[FunnelLine]]:
+    """Lines by source, in the order given; reasons with most rows first."""
+    groups: dict[str, list[FunnelLine]] = {}
+    for row in rows:
+        percent = 100.0 * row.kept / row.rows_in if row.rows_in else 0.0
+        reasons = sorted(row.rejected, key=lambda pair: (-pair[1], pair[0]))
+        groups.setdefault(row.source, []).append(FunnelLine(row, percent, reasons))
+    return groups
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """One observation: the model's scores, and the controls' F1 by name."""
+
+    own: LabelScore
+    others: dict[str, float]
+
+
+def label_rows(scores: Scores) -> list[LabelRow]:
+    """One row per observation, most support first."""
+    others = {name: rows for name, rows in scores.labels.items() if name != MODEL}
+    rows = [
+        LabelRow(own, {name: scored[place].f1 for name, scored in others.items()})
+        for place, own in enumerate(scores.labels[MODEL])
+    ]
+    return sorted(rows, key=lambda row: -row.own.support)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A run of text; ``kind`` is ``agrees``, ``missed``, ``false`` or empty, ``note`` says what."""
+
+    text: str
+    kind: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Card:
+    """One shown example, marked up."""
+
+    example: ShownExample
+    image: str | None
+    reference: list[Segment] | None
+    prediction: list[Segment] | None
+
+
+def shown_card(example: ShownExample) -> Card:
+    """The example with its picture as a data address and its findings marked."""
+    image = None
+    if example.image_png is not None:
+        image = f"data:image/png;base64,{b64encode(example.image_png).decode()}"
+    if example.reference is None or example.prediction is None:
+        return Card(example, image, None, None)
+    reference, prediction = mark_findings(example.reference, example.prediction)
+    return Card(example, image, reference, prediction)
+
+
+def mark_findings(reference: str, prediction: str) -> tuple[list[Segment], list[Segment]]:
+    """Both texts cut where rule14 reads a finding: agreed, missed, or falsely told.
+
+    A finding is an observation that a text asserts as positive. In the prediction a denial of what
+    the reference asserts is marked as missed too.
+    """
+    true, told = _positives(reference), _positives(prediction)
+
+    def in_reference(mention: Mention) -> tuple[str, str]:
+        if mention.value is not LabelValue.POSITIVE:
+            return "", ""
+        return ("agrees", "agrees") if mention.observation in told else ("missed", "missed")
+
+    def in_prediction(mention: Mention) -> tuple[str, str]:
+        if mention.value is LabelValue.POSITIVE:
+            return ("agrees", "agrees") if mention.observation in true else ("false", "false")
+        return ("missed", "denied") if mention.observation in true - told else ("", "")
+
+    return _segments(reference, in_reference), _segments(prediction, in_prediction)
+
+
+def _positives(text: str) -> set[str]:
+    return {name for name, value in label_report(text).items() if value is LabelValue.POSITIVE}
+
+
+def _segments(text: str, judge: Callable[[Mention], tuple[str, str]]) -> list[Segment]:
+    squeezed, segments, done = squeeze(text), [], 0
+    for mention in find_mentions(text):
+        kind, word = judge(mention)
+        if not kind or mention.observation == OTHER or mention.start < done:
+            continue
+        segments.append(Segment(squeezed[done : mention.start]))
+        note = f"{word}: {mention.observation}"
+        segments.append(Segment(squeezed[mention.start : mention.end], kind, note))
+        done = mention.end
+    return [segment for segment in [*segments, Segment(squeezed[done:])] if segment.text]
