@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -59,7 +60,11 @@ def read_header_view(path: Path) -> str | None:
         with path.open("rb") as stream:
             if not is_dicom(stream.read(_HEAD_BYTES)):
                 return None
-        header = dcmread(path, stop_before_pixels=True, force=True, specific_tags=["ViewPosition"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's quote header values
+            header = dcmread(
+                path, stop_before_pixels=True, force=True, specific_tags=["ViewPosition"]
+            )
         return _VIEW_POSITIONS.get(str(header.get("ViewPosition", "")).strip().upper())
     except (*DICOM_DAMAGE, OSError):
         return None

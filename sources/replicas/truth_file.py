@@ -1,0 +1,48 @@
+"""What a replica's writer knows and no reader may use: one JSON line per study."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from sources.record import LabelValue
+from sources.replicas.truth import ChestTruth, observations
+
+TRUTH_FILE: Final = ".truth.jsonl"
+
+
+@dataclass(frozen=True)
+class TrueStudy:
+    """One study of a replica.
+
+    Args:
+        study_id: as the reader names it.
+        truth: the chest.
+        labels: the 14 observations as the source states them; by default the chest's own.
+        trap: name of the damage or oddity that was put in, if any.
+    """
+
+    study_id: str
+    truth: ChestTruth
+    labels: dict[str, LabelValue] | None = None
+    trap: str | None = None
+
+
+def write_truth(root: Path, studies: Iterable[TrueStudy]) -> None:
+    """Write ``root/.truth.jsonl``: study_id, subject, views, findings, labels, trap."""
+    lines = []
+    for study in studies:
+        labels = study.labels or observations(study.truth)
+        row = {
+            "study_id": study.study_id,
+            "subject": study.truth.person.number,
+            "views": [view.value for view in study.truth.views],
+            "findings": [asdict(finding) for finding in study.truth.findings],
+            "labels": {name: value.value for name, value in labels.items()},
+            "trap": study.trap,
+        }
+        lines.append(json.dumps(row, separators=(",", ":")) + "\n")
+    (root / TRUTH_FILE).write_text("".join(lines))
