@@ -84,9 +84,10 @@ def _placement(
     """Affine [2, 3] in px: how the person stands before the detector."""
     centre = (canvas.width / 2, canvas.height / 2)
     zoom = rng.uniform(0.93, 1.09)
-    matrix = cv2.getRotationMatrix2D(centre, rng.normal(0, tilt_degrees / 2), zoom)
+    turned = cv2.getRotationMatrix2D(centre, rng.normal(0, tilt_degrees / 2), zoom)
+    matrix: NDArray[np.float64] = np.array(turned, np.float64)
     matrix[:, 2] += rng.uniform(-0.03, 0.03, size=2) * canvas.unit
-    return np.asarray(matrix, np.float64)
+    return matrix
 
 
 def _warp(layer: Layer, placement: NDArray[np.float64]) -> Layer:
@@ -120,10 +121,10 @@ def _expose(canvas: Canvas, attenuation: Layer, rng: np.random.Generator) -> Lay
     gamma = rng.uniform(0.85, 1.2)
     low, high = rng.uniform(0.0, 0.06), rng.uniform(0.88, 1.0)
     grain = rng.standard_normal(attenuation.shape, dtype=np.float32)
-    grain = cv2.GaussianBlur(grain, (0, 0), rng.uniform(0.5, 0.9))
-    noisy = attenuation + grain * np.float32(rng.uniform(0.012, 0.03))
-    pixels = np.clip(noisy, 0.0, 1.0) ** np.float32(gamma)
-    pixels = np.float32(low) + np.float32(high - low) * pixels
+    soft = cv2.GaussianBlur(grain, (0, 0), rng.uniform(0.5, 0.9))
+    noisy = attenuation + soft * np.float32(rng.uniform(0.012, 0.03))
+    toned = np.clip(noisy, 0.0, 1.0) ** np.float32(gamma)
+    pixels = np.asarray(low + (high - low) * toned, np.float32)
     margin = int(max(0.0, rng.normal(-0.01, 0.015)) * canvas.unit)
     if margin:
         pixels[:margin] = pixels[-margin:] = low

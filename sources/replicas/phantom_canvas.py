@@ -10,7 +10,8 @@ A layer holds opacity in 0..1 (or more, for sums); the caller decides what it me
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
+from itertools import groupby
 
 import cv2
 import numpy as np
@@ -67,14 +68,20 @@ class Canvas:
         A line thinner than a pixel is drawn one pixel wide and fainter, but never below half.
         """
         image = np.zeros((self.height, self.width), np.uint8)
-        for curve, width, tone in zip(curves, widths, tones, strict=True):
-            pixels = width * self.unit
-            value = round(255 * min(1.0, tone) * min(1.0, max(0.5, pixels)))
-            cv2.polylines(
-                image, [self._pixels(curve)], False, value, max(1, round(pixels)),
-                cv2.LINE_AA, _SHIFT,
-            )  # fmt: skip
+        pixels = self._pixels(np.concatenate(curves))
+        parts = np.split(pixels, np.cumsum([len(curve) for curve in curves])[:-1])
+        pens = [self._pen(width, tone) for width, tone in zip(widths, tones, strict=True)]
+        strokes = groupby(zip(pens, parts, strict=True), key=lambda stroke: stroke[0])
+        for (value, thickness), group in strokes:
+            paths = [path for _, path in group]
+            cv2.polylines(image, paths, False, value, thickness, cv2.LINE_AA, _SHIFT)
         return image.astype(np.float32) * np.float32(1 / 255)
+
+    def _pen(self, width: float, tone: float) -> tuple[int, int]:
+        """Grey value and thickness in px."""
+        pixels = width * self.unit
+        value = round(255 * min(1.0, tone) * min(1.0, max(0.5, pixels)))
+        return value, max(1, round(pixels))
 
     def area(self, outline: Curve, softness: float = 0.0) -> Layer:
         """The inside of a closed outline [N, 2]."""
@@ -132,15 +139,23 @@ def curve(*points: tuple[float, float]) -> Curve:
 
 def smooth(points: Curve, count: int = 24) -> Curve:
     """A smooth curve [count, 2] through points [N, 2] (Catmull-Rom)."""
-    padded = np.vstack([2 * points[0] - points[1], points, 2 * points[-1] - points[-2]])
-    at = np.linspace(0, len(points) - 1, count)
-    index = np.minimum(at.astype(int), len(points) - 2)
+    curved: Curve = _catmull_rom(len(points), count) @ points
+    return curved
+
+
+@cache
+def _catmull_rom(points: int, count: int) -> Curve:
+    """Weights [count, points] of a Catmull-Rom spline whose ends run on straight."""
+    unit = np.eye(points)
+    padded = np.vstack([2 * unit[0] - unit[1], unit, 2 * unit[-1] - unit[-2]])
+    at = np.linspace(0, points - 1, count)
+    index = np.minimum(at.astype(int), points - 2)
     t = (at - index)[:, None]
     before, start, end, after = (padded[index + k] for k in range(4))
-    result: Curve = 0.5 * (
+    weights: Curve = 0.5 * (
         2 * start
         + (end - before) * t
         + (2 * before - 5 * start + 4 * end - after) * t**2
         + (3 * start - before - 3 * end + after) * t**3
     )
-    return result
+    return weights

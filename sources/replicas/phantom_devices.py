@@ -108,7 +108,8 @@ def _small_object(
     if kind == "pin":
         aim = rng.uniform(0, np.pi)
         half = 0.055 * np.array([np.cos(aim), np.sin(aim)])
-        path = np.array([[x, y] - half, [x, y] + half])
+        middle = np.array([x, y])
+        path = np.stack([middle - half, middle + half])
         head = canvas.disc(float(path[1, 0]), float(path[1, 1]), 0.009)
         metal = np.maximum(canvas.lines([path], [0.009], [1.0]), head)
         return canvas.lines([path], [0.02], [1.0]), metal

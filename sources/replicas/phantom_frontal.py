@@ -15,7 +15,7 @@ from sources.record import View
 from sources.replicas.phantom_bones import paint_bones
 from sources.replicas.phantom_canvas import Canvas, Curve, Layer, curve, smooth
 from sources.replicas.phantom_devices import DEVICE_PAINTERS
-from sources.replicas.phantom_findings import AIR_PAINTERS, LUNG_PAINTERS
+from sources.replicas.phantom_findings import AIR_PAINTERS, LUNG_PAINTERS, Painter
 from sources.replicas.truth import ChestTruth, Side, TrueFinding
 
 SIGN_OF: dict[str, int] = {"right": -1, "left": 1}
@@ -99,7 +99,7 @@ def paint_frontal(
     return scene.image, scene.masks
 
 
-def _apply(scene: FrontalScene, painters: dict[str, object]) -> None:
+def _apply(scene: FrontalScene, painters: dict[str, Painter]) -> None:
     """Run the painters of the findings that a frontal film shows, once per side."""
     for index, finding in enumerate(scene.truth.findings):
         painter = painters.get(finding.name)
@@ -112,7 +112,7 @@ def _apply(scene: FrontalScene, painters: dict[str, object]) -> None:
 
 def _bell(share: Layer | float) -> Layer:
     """Half width of a thorax as a share of its widest, from apex (0) to base (1)."""
-    return np.sqrt(1.0 - (1.0 - np.clip(share, 0.0, 1.0)) ** 3.7)
+    return np.asarray(np.sqrt(1.0 - (1.0 - np.clip(share, 0.0, 1.0)) ** 3.7), np.float32)
 
 
 def _shape(canvas: Canvas, truth: ChestTruth, view: View, rng: np.random.Generator) -> FrontalShape:
@@ -183,7 +183,7 @@ def _floor(canvas: Canvas, sign: int, dome: float, width: float) -> Layer:
     across = np.clip(sign * canvas.x / width, 0, 1.2)
     lateral = np.clip(across - 0.45, 0, None) / 0.55
     medial = np.clip(0.45 - across, 0, None) / 0.45
-    return (dome + 0.105 * lateral**2.4 + 0.03 * medial**2).astype(np.float32)
+    return np.asarray(dome + 0.105 * lateral**2.4 + 0.03 * medial**2, np.float32)
 
 
 def _lung(canvas: Canvas, shape: FrontalShape, sign: int) -> Layer:
@@ -261,7 +261,8 @@ def _paint_heart(scene: FrontalScene) -> None:
     middle = shape.shift
     trachea = smooth(curve((0.3 * middle, -0.05), (0.5 * middle, 0.15), (middle, carina)))
     bronchi = [
-        smooth(curve((middle, carina), (middle + s * 0.03, carina + 0.03), (middle + s * 0.085, carina + 0.07)))
+        smooth(curve((middle, carina), (middle + s * 0.03, carina + 0.03),
+                     (middle + s * 0.085, carina + 0.07)))
         for s in (-1, 1)
     ]  # fmt: skip
     tubes = canvas.lines([trachea, *bronchi], [0.032, 0.02, 0.02], [1.0, 0.6, 0.6])

@@ -20,7 +20,10 @@ _HEART_SIZE = {None: 1.0, "small": 1.16, "moderate": 1.28, "large": 1.42}
 
 @dataclass
 class LateralScene:
-    """A lateral film in the making; ``front`` and ``back`` [H, 1] bound the lung, ``floor`` [1, W]."""
+    """A lateral film in the making.
+
+    ``front`` and ``back`` [H, 1] bound the lung, ``floor`` [1, W] is the diaphragm's height.
+    """
 
     canvas: Canvas
     truth: ChestTruth
@@ -63,33 +66,39 @@ def paint_lateral(
 
 def _scene(canvas: Canvas, truth: ChestTruth, rng: np.random.Generator) -> LateralScene:
     build = truth.person.habitus
-    x, y = canvas.x, canvas.y
+    y = canvas.y
     apex = 0.10 + rng.uniform(-0.015, 0.015)
     dome = 0.70 + 0.05 * build.height + rng.uniform(-0.02, 0.02)
-    depth = 0.28 + 0.05 * build.width
-    t = np.clip((y - apex) / (dome + 0.10 - apex), 0, 1)
-    front = (-0.10 - (depth - 0.04) * np.sin(np.pi / 2 * np.clip(t * 1.35, 0, 1)) ** 0.9).astype(
-        np.float32
-    )
-    back = (0.16 + 0.19 * np.sin(np.pi / 2 * np.clip(t * 2.0, 0, 1)) ** 0.8).astype(np.float32)
-    lobar = any(f.kind == "lobar" for f in truth.findings)
+    share = np.clip((y - apex) / (dome + 0.10 - apex), 0, 1)
+    bulge = np.sin(np.pi / 2 * np.clip(share * 1.35, 0, 1)) ** 0.9
+    front = np.asarray(-0.10 - (0.24 + 0.05 * build.width) * bulge, np.float32)
+    hollow = np.sin(np.pi / 2 * np.clip(share * 2.0, 0, 1)) ** 0.8
+    back = np.asarray(0.16 + 0.19 * hollow, np.float32)
+    lobar = any(finding.kind == "lobar" for finding in truth.findings)
     floor = _floor(canvas, dome - (0.04 if lobar else 0.0))
-    lung = canvas.ramp(x - front, 0.008) * canvas.ramp(back - x, 0.008)
-    lung = lung * canvas.ramp(floor - y, 0.008) * canvas.ramp(y - apex, 0.03)
-    shoulder = np.clip((0.30 - y) / 0.2, 0, 1) ** 1.5
+    lung = canvas.ramp(canvas.x - front, 0.010) * canvas.ramp(back - canvas.x, 0.010)
+    domes = 0.6 * canvas.ramp(floor - y, 0.008) + 0.4 * canvas.ramp(floor + 0.024 - y, 0.008)
+    lung = np.asarray(lung * domes * canvas.ramp(y - apex - 0.05, 0.16), np.float32)
+    image = _soft_tissue(canvas, truth, front, back)
+    image -= lung * np.float32(rng.uniform(0.37, 0.43)) * (0.72 + 0.34 * share)
+    image = np.asarray(image, np.float32)
+    return LateralScene(canvas, truth, rng, apex, dome, front, back, floor, lung, image)
+
+
+def _soft_tissue(canvas: Canvas, truth: ChestTruth, front: Layer, back: Layer) -> Layer:
+    """The body's outline, wide at the top where the raised arms lie."""
+    build = truth.person.habitus
+    x, y = canvas.x, canvas.y
+    arms = np.clip((0.34 - y) / 0.34, 0, 1.2) ** 1.5
     fat = 0.035 + 0.04 * build.fat
-    skin = front - fat - 0.17 * shoulder - 0.07 * build.breast * np.exp(-(((y - 0.5) / 0.12) ** 2))
-    inside = canvas.ramp(x - skin, 0.012) * canvas.ramp(
-        back + fat + 0.02 + 0.13 * shoulder - x, 0.012
-    )
-    middle = (skin + back) / 2
-    profile = np.sqrt(np.clip(1 - ((x - middle) / (back - skin + 0.06) * 2) ** 2, 0, 1))
-    image = inside * (0.24 + 0.42 * profile + 0.10 * shoulder)
-    image = image - lung * np.float32(rng.uniform(0.36, 0.42)) * (0.75 + 0.3 * t)
-    return LateralScene(
-        canvas, truth, rng, apex, dome, front, back, floor,
-        np.asarray(lung, np.float32), np.asarray(image, np.float32),
-    )  # fmt: skip
+    breast = 0.07 * build.breast * np.exp(-(((y - 0.5) / 0.12) ** 2))
+    belly = (0.02 + 0.05 * build.fat) * np.clip((y - 0.75) / 0.3, 0, 1)
+    skin = front - fat - 0.20 * arms - breast - belly
+    behind = back + fat + 0.02 + 0.16 * arms
+    inside = canvas.ramp(x - skin, 0.012) * canvas.ramp(behind - x, 0.012)
+    across = (2 * x - skin - behind) / (behind - skin + 0.05)
+    profile = np.sqrt(np.clip(1 - across**2, 0, 1))
+    return np.asarray(inside * (0.22 + 0.44 * profile + 0.10 * np.minimum(arms, 1)), np.float32)
 
 
 def _floor(canvas: Canvas, dome: float) -> Layer:
@@ -106,7 +115,7 @@ def _paint_heart(scene: LateralScene) -> None:
     large = scene.truth.find("cardiomegaly")
     size = _HEART_SIZE[large.severity if large else None]
     heart = _heart_area(scene, size)
-    scene.image += heart * scene.lung * np.float32(0.27)
+    scene.image += heart * scene.lung * np.float32(0.24)
     arch = smooth(curve((-0.06, 0.42), (-0.03, 0.31), (0.06, 0.29), (0.13, 0.37), (0.17, 0.7)), 30)
     wide = 0.055 if scene.truth.find("enlarged mediastinum") is None else 0.12
     aorta = canvas.blur(canvas.lines([arch], [wide], [1.0]), 0.008)
@@ -117,31 +126,33 @@ def _paint_heart(scene: LateralScene) -> None:
 
 
 def _heart_area(scene: LateralScene, size: float) -> Layer:
+    """An egg on the front of the diaphragm, its long axis from above behind to below in front."""
     turn = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-    a, b = 0.150 * size, 0.140 * size
-    x = -0.150 + 0.07 * (size - 1) + a * np.cos(turn) + 0.35 * b * np.sin(turn)
-    y = scene.dome - 0.095 - 0.12 * (size - 1) + b * np.sin(turn) - 0.15 * a * np.cos(turn)
-    return scene.canvas.area(np.stack([x, y], axis=1), 0.012)
+    along = 0.180 * size * np.cos(turn)
+    across = 0.118 * size * np.sin(turn) * (1 + 0.15 * np.cos(turn))
+    tilt = 0.75
+    x = -0.135 + 0.06 * (size - 1) - along * np.cos(tilt) + across * np.sin(tilt)
+    y = scene.dome - 0.085 - 0.10 * (size - 1) + along * np.sin(tilt) + across * np.cos(tilt)
+    return scene.canvas.area(np.stack([x, y], axis=1), 0.014)
 
 
 def _paint_texture(scene: LateralScene) -> None:
     """Hilum, vessels that fan out from it, and fine clouds."""
     canvas, rng = scene.canvas, scene.rng
-    hilum = np.array([0.02, 0.44])
+    hilum = np.array([0.02, 0.43])
     paths: list[Curve] = []
     widths: list[float] = []
-    for angle in np.linspace(0, 2 * np.pi, 16, endpoint=False) + rng.normal(0, 0.15, 16):
-        reach = np.array([np.cos(angle), np.sin(angle)]) * rng.uniform(0.08, 0.24)
-        bend = rng.normal(0, 0.012, 2)
-        paths.append(smooth(np.array([hilum, hilum + 0.5 * reach + bend, hilum + reach]), 10))
-        widths.append(float(rng.uniform(0.004, 0.009)))
-    edema = scene.truth.find("edema")
-    layer = canvas.lines(paths, widths, [0.45] * 16)
-    layer += canvas.oval(0.03, 0.44, 0.05, 0.06, 0.02) * np.float32(0.5)
-    clouds = np.float32(0.012) * canvas.clouds(rng, 36)
-    scene.image += scene.lung * (
-        canvas.blur(layer, 0.003) * np.float32(0.15 if edema is None else 0.24) + clouds
-    )
+    for angle in rng.uniform(0, 2 * np.pi, 18):
+        root = hilum + rng.normal(0, 0.022, 2)
+        heading = np.array([np.cos(angle), np.sin(angle)]) * rng.uniform(0.06, 0.22)
+        bend = rng.normal(0, 0.022, 2)
+        paths.append(smooth(np.array([root, root + 0.5 * heading + bend, root + heading]), 10))
+        widths.append(float(rng.uniform(0.004, 0.010)))
+    layer = canvas.lines(paths, widths, [0.4] * len(paths))
+    layer += canvas.oval(0.03, 0.42, 0.042, 0.055, 0.02) * np.float32(0.55)
+    clouds = np.float32(0.012) * canvas.clouds(rng, 36) + np.float32(0.010) * canvas.clouds(rng, 10)
+    strength = np.float32(0.14 if scene.truth.find("edema") is None else 0.22)
+    scene.image += scene.lung * (canvas.blur(layer, 0.004) * strength + clouds)
 
 
 def _paint_bones(scene: LateralScene) -> None:
@@ -288,7 +299,8 @@ def _paint_device(scene: LateralScene, finding: TrueFinding) -> Layer:
     paths: dict[str, tuple[Curve, float]] = {
         "endotracheal tube": (smooth(curve((-0.03, -0.2), (0.0, 0.1), (0.025, 0.28))), 0.012),
         "central line": (smooth(curve((-0.10, 0.06), (-0.05, 0.2), (-0.02, 0.42))), 0.009),
-        "pacemaker": (smooth(curve((-0.24, 0.22), (-0.05, 0.2), (-0.02, 0.45), (-0.16, dome - 0.04)), 40), 0.008),
+        "pacemaker": (smooth(curve((-0.24, 0.22), (-0.05, 0.2), (-0.02, 0.45),
+                                   (-0.16, dome - 0.04)), 40), 0.008),
         "chest tube": (smooth(curve((0.28, dome - 0.1), (0.16, 0.45), (0.04, 0.18))), 0.015),
         "necklace": (smooth(curve((0.10, -0.02), (-0.06, 0.06), (-0.17, 0.20))), 0.008),
     }  # fmt: skip
