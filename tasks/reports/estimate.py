@@ -22,7 +22,7 @@ own length plus the mean report's, four characters to a token; an estimate, not 
 
 @dataclass(frozen=True)
 class Estimate:
-    """At most this many requests (answers in the cache cost nothing); None where no price is known."""
+    """At most this many requests, for answers in the cache cost nothing; None: no price known."""
 
     requests: int
     cost_usd: float | None

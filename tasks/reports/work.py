@@ -1,0 +1,108 @@
+"""Send a source's reports their routes, one piece of studies at a time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from infra.artifact import Artifact, OnPiece, build_artifact, ignore_progress
+from infra.errors import ArtifactError
+from infra.parquet import write_table
+from infra.pieces import BuiltPiece, Count
+from sources.record import Level
+from tasks.context import Context
+from tasks.ingest.studies import REJECTED_FILE, STUDIES_FILE
+from tasks.reports.connection import Teacher
+from tasks.reports.routes import Piece, write_piece
+
+REPORTS_FILE = "reports.parquet"
+
+
+def write_reports(
+    context: Context, name: str, teacher: Teacher, on_piece: OnPiece = ignore_progress
+) -> Artifact:
+    """Text versions of one source's reports in REPORT_SCHEMA.
+
+    A piece's input is its studies' bytes: one edited report asks for one piece's answers, and of
+    those the cache has all but one.
+
+    Raises:
+        EgressRefused: the source's text may not go to the endpoint.
+        LanguageModelError: the endpoint failed; finished answers are kept.
+        ArtifactError: more reports failed their checks than the recipe allows.
+    """
+    studies = context.artifact(f"studies/{name}")
+    files = {
+        piece.key: (context.store.local(f"{piece.folder}/{file.name}", file.digest), file.digest)
+        for piece in studies.pieces
+        for file in piece.files
+        if file.name == STUDIES_FILE
+    }
+    return build_artifact(
+        context.store,
+        context.graph[f"reports/{name}"],
+        lambda: {key: digest for key, (_, digest) in files.items()},
+        partial(_write, context, name, {key: path for key, (path, _) in files.items()}, teacher),
+        on_piece=on_piece,
+    )
+
+
+def _write(
+    context: Context, name: str, files: dict[str, Path], teacher: Teacher, key: str, folder: Path
+) -> BuiltPiece:
+    settings = context.settings
+    studies = pq.read_table(files[key])
+    routes = settings.sources.routes[name]
+    written = [
+        write_piece(studies, route, settings.reports, teacher.client(settings.reports.model))
+        for route in routes
+    ]
+    reports = pa.concat_tables([piece.reports for piece in written])
+    rejected = pa.concat_tables([piece.rejected for piece in written])
+    reports = reports.sort_by([("study_id", "ascending"), ("version", "ascending")])
+    write_table(folder / REPORTS_FILE, reports)
+    write_table(folder / REJECTED_FILE, rejected)
+    counts = tuple(
+        _count(route, studies, piece) for route, piece in zip(routes, written, strict=True)
+    )
+    _check_failed_share(f"{name} {key}", counts, settings.reports.largest_failed_share)
+    return BuiltPiece(counts, _usage(reports))
+
+
+def _count(route: str, studies: pa.Table, piece: Piece) -> Count:
+    """Studies sent a route: those with at least one text, and the rest by reason."""
+    texts = piece.rejected.filter(pc.equal(piece.rejected["level"], str(Level.TEXT)))
+    kept = set(piece.reports["study_id"].to_pylist())
+    lost = {row["study_id"]: row["reason"] for row in texts.to_pylist()}
+    reasons = Counter(reason for study, reason in lost.items() if study not in kept)
+    return Count(f"studies to {route}", studies.num_rows, len(kept), dict(sorted(reasons.items())))
+
+
+NOT_APPLICABLE = frozenset({"no-report", "no-labels", "no-findings", "is-english", "not-english"})
+"""Reasons that say nothing about the model: the study has nothing to send."""
+
+
+def _check_failed_share(what: str, counts: tuple[Count, ...], largest: float) -> None:
+    for count in counts:
+        failed = sum(n for why, n in count.rejected.items() if why not in NOT_APPLICABLE)
+        asked = count.kept + failed
+        if asked and failed / asked > largest:
+            worst = max(count.rejected.items(), key=lambda pair: pair[1])
+            raise ArtifactError(
+                f"{what}, {count.unit}: {failed} of {asked} texts failed their checks, more than "
+                f"the recipe's share of {largest:g}; most often {worst[0]} ({worst[1]}); look at "
+                "the prompt and the endpoint, or raise reports.largest_failed_share"
+            )
+
+
+def _usage(reports: pa.Table) -> dict[str, float]:
+    """Tokens and cost behind the piece's texts."""
+    return {
+        name: pc.sum(reports[name]).as_py() or 0
+        for name in ("input_tokens", "output_tokens", "cost_usd")
+    }

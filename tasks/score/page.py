@@ -1,0 +1,101 @@
+"""Gather what the report page shows: counts, losses, scores and chosen examples.
+
+Text and pictures of a gated source never leave the data root; the page lies under it, so they are
+shown there. What goes to MLflow is decided elsewhere. No time of day is on the page: two runs that
+made the same thing write the same bytes, and the manifest has the date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from io import BytesIO
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from PIL import Image
+
+from evaluation.report import ReportPage, ShownExample, choose_examples
+from evaluation.scores import Scores
+from infra.provenance import git_commit
+from sources.record import Split
+from tasks.context import Context
+from tasks.monitor.outcome import funnel, losses
+from tasks.predict.work import PREDICTIONS_FILE
+from tasks.train.work import example_files
+
+SHOWN = 4
+"""Best and worst predictions on the page, each. Our choice: a person looks at that many."""
+
+
+def make_page(context: Context, scores: Scores) -> ReportPage:
+    """Everything on the page of this run."""
+    predictions = f"predictions/{context.settings.recipe}"
+    best, worst = choose_examples(scores.examples, SHOWN)
+    shown = _shown(context, scores, [*best, *worst])
+    replicas = frozenset(step.name for step in context.graph.of_kind("replicas"))
+    return ReportPage(
+        recipe=context.settings.recipe,
+        scale=context.settings.scale,
+        made_on=f"predictions {context.graph[predictions].fingerprint}",
+        fingerprints=_fingerprints(context),
+        funnel=funnel(context),
+        losses=losses(context),
+        scores=scores,
+        best=[shown[name] for name in best],
+        worst=[shown[name] for name in worst],
+        replicas=replicas,
+    )
+
+
+def _fingerprints(context: Context) -> dict[str, str]:
+    kinds = ("examples", "stages", "predictions")
+    steps = [step for step in context.graph.steps.values() if step.kind in kinds]
+    named = {f"{step.kind}/{step.name}": step.fingerprint for step in steps}
+    return {"git commit": git_commit(), **named}
+
+
+def _shown(context: Context, scores: Scores, wanted: Iterable[str]) -> dict[str, ShownExample]:
+    chosen = sorted(set(wanted))
+    predictions = _rows(_prediction_files(context), chosen, "control = 'none'")
+    pixels = _rows([str(path) for path in example_files(context, Split.TEST)], chosen, "true")
+    replicas = {step.name for step in context.graph.of_kind("replicas")}
+    measured = {
+        row["example_id"]: row for row in scores.examples.to_pylist() if row["control"] == "none"
+    }
+    return {
+        name: ShownExample(
+            source=predictions[name]["source"],
+            study_id=predictions[name]["study_id"],
+            view=predictions[name]["view"],
+            is_replica=predictions[name]["source"] in replicas,
+            image_png=_as_png(pixels[name]["images"][0]["pixels"]),
+            reference=predictions[name]["reference"],
+            prediction=predictions[name]["prediction"],
+            rule14_f1=measured[name]["rule14_f1"],
+            significant_errors=measured[name]["significant_errors"],
+        )
+        for name in chosen
+    }
+
+
+def _prediction_files(context: Context) -> list[str]:
+    artifact = context.artifact(f"predictions/{context.settings.recipe}")
+    return [str(path) for path in artifact.files(PREDICTIONS_FILE)]
+
+
+def _rows(paths: list[str], chosen: list[str], condition: str) -> dict[str, dict[str, Any]]:
+    with duckdb.connect() as connection:
+        connection.register("wanted", pa.table({"example_id": pa.array(chosen, pa.string())}))
+        rows = connection.execute(
+            f"SELECT * FROM read_parquet(?) SEMI JOIN wanted USING (example_id) WHERE {condition}",
+            [paths],
+        ).to_arrow_table()
+    return {row["example_id"]: row for row in rows.to_pylist()}
+
+
+def _as_png(pixels: bytes) -> bytes:
+    """The stored picture as PNG; it is already as small as the model saw it."""
+    with Image.open(BytesIO(pixels)) as image, BytesIO() as sink:
+        image.save(sink, "PNG")
+        return sink.getvalue()

@@ -1,0 +1,122 @@
+"""Judge and score predictions, and write the page about them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from evaluation.chexprompt import KINDS, TIERS
+from evaluation.judged import JUDGED_SCHEMA
+from evaluation.report import render_report
+from evaluation.scores import Scores, score_predictions
+from infra.artifact import Artifact, build_artifact
+from infra.parquet import write_table
+from infra.pieces import BuiltPiece, Count
+from sources.catalog import get_source
+from tasks.context import Context
+from tasks.predict.work import PREDICTIONS_FILE
+from tasks.reports.connection import Teacher
+from tasks.score.judge import judge_pairs
+from tasks.score.page import make_page
+
+PIECE = "scores"
+SCORES_FILE = "scores.json"
+EXAMPLES_FILE = "examples.parquet"
+JUDGED_FILE = "judged.parquet"
+PAGE_FILE = "report.html"
+
+
+def score(context: Context, teacher: Teacher, on_progress: Callable[[int, int], None]) -> Artifact:
+    """Scores with intervals, the judged pairs, one row per example, and ``report.html``."""
+    step = context.graph[f"scores/{context.settings.recipe}"]
+    build = partial(_score, context, teacher, on_progress)
+    return build_artifact(context.store, step, lambda: {PIECE: ""}, build)
+
+
+def scores_of(context: Context) -> dict[str, float]:
+    """The model's scores by ``control/metric``, as numbers for a registry."""
+    artifact = context.artifact(f"scores/{context.settings.recipe}")
+    tracked: dict[str, float] = artifact.pieces[0].facts["tracked"]
+    return tracked
+
+
+def _score(
+    context: Context,
+    teacher: Teacher,
+    on_progress: Callable[[int, int], None],
+    key: str,
+    folder: Path,
+) -> BuiltPiece:
+    del key
+    settings = context.settings.score
+    predicted = context.artifact(f"predictions/{context.settings.recipe}")
+    predictions = pa.concat_tables(
+        [pq.read_table(path) for path in predicted.files(PREDICTIONS_FILE)]
+    )
+    judged = _judge(context, teacher, predictions, on_progress)
+    scores = score_predictions(predictions, judged, settings, context.settings.examples.section)
+    _write(context, scores, judged, folder)
+    count = Count("predictions scored", predictions.num_rows, scores.examples.num_rows)
+    return BuiltPiece((count,), {"tracked": scores.tracked()})
+
+
+def _judge(
+    context: Context,
+    teacher: Teacher,
+    predictions: pa.Table,
+    on_progress: Callable[[int, int], None],
+) -> pa.Table:
+    """JUDGED_SCHEMA rows of all judges, for the model and every control."""
+    settings = context.settings.score
+    rows = predictions.to_pylist()
+    ids = sorted({row["example_id"] for row in rows})
+    chosen = set(ids if settings.judged_studies is None else ids[: settings.judged_studies])
+    rows = [row for row in rows if row["example_id"] in chosen]
+    pairs = pa.Table.from_pylist(
+        [
+            {
+                "pair_id": f"{row['control']}\t{row['example_id']}",
+                "source": row["source"],
+                "reference": row["reference"],
+                "prediction": row["prediction"],
+            }
+            for row in rows
+        ]
+    )
+    client = teacher.client(context.settings.reports.model)
+    answers = judge_pairs(
+        pairs,
+        settings.judges,
+        client,
+        lambda source: get_source(source).card.llm_egress,
+        on_progress,
+    )
+    return pa.Table.from_pylist(
+        [_judged_row(row) for row in answers.to_pylist()], schema=JUDGED_SCHEMA
+    )
+
+
+def _judged_row(row: dict[str, object]) -> dict[str, object]:
+    control, _, example_id = str(row["pair_id"]).partition("\t")
+    failed = row["status"] != "ok"
+    tiers = {tier: None if failed else [row[f"{tier}_{kind}"] for kind in KINDS] for tier in TIERS}
+    return {
+        "example_id": example_id,
+        "control": control,
+        "judge": row["judge"],
+        "judge_version": row["prompt_version"],
+        "failure": row["status"] if failed else None,
+        **tiers,
+    }
+
+
+def _write(context: Context, scores: Scores, judged: pa.Table, folder: Path) -> None:
+    (folder / SCORES_FILE).write_text(json.dumps(scores.to_dict(), indent=1) + "\n")
+    write_table(folder / EXAMPLES_FILE, scores.examples)
+    write_table(folder / JUDGED_FILE, judged)
+    (folder / PAGE_FILE).write_text(render_report(make_page(context, scores)))
