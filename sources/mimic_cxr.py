@@ -88,9 +88,8 @@ def _with_imageless(reading: Reading, listed: pa.Table | None) -> Reading:
     """
     if listed is None:
         return reading
-    seen = pa.concat_tables(
-        [reading.studies.select(["study_id"]), reading.rejected.select(["study_id"])]
-    )
+    ids = [table.column("study_id") for table in (reading.studies, reading.rejected)]
+    seen = pa.table({"study_id": pa.chunked_array([c for column in ids for c in column.chunks])})
     more = query(
         """SELECT study_id, min(listed.subject_id) AS subject_id,
                   min(coalesce(official.split, hashed.split)) AS split

@@ -1,0 +1,193 @@
+"""Writes a synthetic stand-in for MIMIC-CXR-JPG, a part of it in the DICOM release's layout.
+
+    plan (ids, dates, traps) ─▶ words ─▶ films ─▶ files, tables, reports, .truth.jsonl
+
+Traps (source_formats 22.1 and 22.2): blank and rare ViewPosition, AP films under a PA procedure,
+times without their zeros, ``Airspace Opacity``, a study without a label row and one with an empty
+row, a truncated and a missing JPEG, a study without images, MONOCHROME1; in the reports addenda,
+misspelt and lower-case headers, missing, double and merged sections, and no report at all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+
+import cv2
+import numpy as np
+
+from sources.mimic_cxr_annotations import FOLDER
+from sources.mimic_cxr_reports import ARCHIVE
+from sources.replicas.files import (
+    DicomStyle,
+    TransferSyntax,
+    draw_many,
+    encode_dicom,
+    encode_jpeg,
+    quantise,
+    write_file,
+)
+from sources.replicas.mimic_cxr_plan import PlannedImage, PlannedStudy, plan_replica
+from sources.replicas.mimic_cxr_tables import table_files
+from sources.replicas.mimic_cxr_text import annotation_files, report_text, word_study
+from sources.replicas.phantom import Drawing, draw
+from sources.replicas.phantom_canvas import Layer
+from sources.replicas.truth import ReplicaSpec
+from sources.replicas.wording import Wording
+
+_SYNTAXES: Final = (
+    TransferSyntax.EXPLICIT_LITTLE,
+    TransferSyntax.JPEG_2000,
+    TransferSyntax.JPEG_LOSSLESS,
+    TransferSyntax.IMPLICIT_LITTLE,
+)
+"""Our choice; the publisher's distribution is unknown (source_formats 23)."""
+_README: Final = (
+    "Synthetic stand-in in the layout of MIMIC-CXR-JPG: drawn phantoms, invented words and ids.\n"
+    "Nothing here comes from a person or from the published data.\n"
+)
+
+
+@dataclass(frozen=True)
+class _Film:
+    """One file's bytes, its height and width in px, and its regions for the truth file."""
+
+    data: bytes
+    size: tuple[int, int]
+    regions: list[dict[str, Any]]
+
+
+def write(root: Path, spec: ReplicaSpec, *, annotations: bool = False) -> None:
+    """Write the replica under ``root``.
+
+    Args:
+        annotations: also write the LLaVA-Rad annotation files in their folder.
+    """
+    studies = plan_replica(spec)
+    words = {study.study_id: word_study(study) for study in studies}
+    sizes: dict[str, tuple[int, int]] = {}
+    regions: dict[str, list[dict[str, Any]]] = {}
+    jobs = [(study, image) for study in studies for image in study.images]
+    films = draw_many(partial(_film, side_px=spec.side_px), jobs, spec.processes)
+    for (_, image), film in zip(jobs, films, strict=True):
+        sizes[image.image_id], regions[image.image_id] = film.size, film.regions
+        if image.trap != "missing":
+            write_file(root / image.path, film.data)
+    labels = {study.study_id: words[study.study_id].labels(study.truth) for study in studies}
+    for name, data in table_files(studies, labels, sizes).items():
+        write_file(root / name, data)
+    _write_reports(root, studies, words)
+    write_file(root / "README", _README.encode())
+    if annotations:
+        for name, data in annotation_files(studies).items():
+            write_file(root / FOLDER / name, data)
+    rows = (_truth_row(study, words[study.study_id], sizes, regions) for study in studies)
+    write_file(root / ".truth.jsonl", "".join(f"{json.dumps(row)}\n" for row in rows).encode())
+
+
+def _film(job: tuple[PlannedStudy, PlannedImage], side_px: int) -> _Film:
+    study, image = job
+    drawing = draw(study.truth, image.view, side_px)
+    height, width = drawing.pixels.shape
+    if image.is_dicom:
+        data = encode_dicom(drawing.pixels, _style(study, image))
+    else:
+        data = encode_jpeg(_equalised(drawing.pixels), quality=95)
+    if image.trap == "truncated":
+        data = data[: len(data) // 2]
+    return _Film(data, (height, width), _regions(drawing))
+
+
+def _equalised(pixels: Layer) -> Layer:
+    """Histogram-equalised, as the publisher made the JPEGs."""
+    return np.asarray(cv2.equalizeHist(quantise(pixels, 255)) / np.float32(255), np.float32)
+
+
+def _style(study: PlannedStudy, image: PlannedImage) -> DicomStyle:
+    number = int(image.image_id[:8], 16)
+    uid = f"2.25.{int(image.image_id.replace('-', '')[:30], 16)}"
+    return DicomStyle(
+        transfer_syntax=_SYNTAXES[number % len(_SYNTAXES)],
+        bits_stored=12,
+        inverted=number % 3 == 0,
+        tags={
+            "SpecificCharacterSet": "ISO_IR 100",
+            "ImageType": ["DERIVED", "PRIMARY"],
+            "SOPClassUID": "1.2.840.10008.5.1.4.1.1.1.1",
+            "SOPInstanceUID": uid,
+            "StudyDate": f"{study.day:%Y%m%d}",
+            "Modality": "DX" if number % 2 else "CR",
+            "Manufacturer": "Replica Imaging",
+            "PatientID": study.subject_id,
+            "StudyID": study.study_id,
+            "ViewPosition": image.position,
+            "PatientIdentityRemoved": "YES",
+        },
+        instance_uid=uid,
+    )
+
+
+def _regions(drawing: Drawing) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": region.name,
+            "side": region.side,
+            "box": [region.x_min, region.y_min, region.x_max, region.y_max],
+        }
+        for region in drawing.regions
+    ]
+
+
+def _write_reports(root: Path, studies: Iterable[PlannedStudy], words: dict[str, Wording]) -> None:
+    """Most reports into the archive, some beside their study."""
+    buffer = BytesIO()
+    with ZipFile(buffer, "w") as archive:
+        for study in studies:
+            text = report_text(study, words[study.study_id])
+            name = f"{study.folder}/s{study.study_id}.txt"
+            if text is None:
+                continue
+            if study.is_report_file:
+                write_file(root / name, text.encode())
+                continue
+            member = ZipInfo(name, (2019, 1, 1, 0, 0, 0))
+            member.compress_type = ZIP_DEFLATED
+            archive.writestr(member, text)
+    write_file(root / ARCHIVE, buffer.getvalue())
+
+
+def _truth_row(
+    study: PlannedStudy,
+    wording: Wording,
+    sizes: dict[str, tuple[int, int]],
+    regions: dict[str, list[dict[str, Any]]],
+) -> dict[str, Any]:
+    return {
+        "study_id": study.study_id,
+        "subject_id": study.subject_id,
+        "split": study.split,
+        "findings": [asdict(finding) for finding in study.truth.findings],
+        "labels": wording.labels(study.truth),
+        "indication": wording.indication,
+        "findings_text": wording.findings,
+        "impression": wording.impression,
+        "report_trap": study.report_trap,
+        "images": [
+            {
+                "image_id": image.image_id,
+                "view": image.view,
+                "position": image.position,
+                "trap": image.trap,
+                "height": sizes[image.image_id][0],
+                "width": sizes[image.image_id][1],
+                "regions": regions[image.image_id],
+            }
+            for image in study.images
+        ],
+    }
