@@ -1,0 +1,53 @@
+"""An append-only log of what left for a language model: when, whose, where to; never the text.
+
+Two JSON lines per request: ``sent`` before the first byte leaves, ``answered`` with the tokens.
+Each is one write to a file opened for appending, so lines of several processes do not mix.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from infra.egress import Guarantee
+
+AUDIT_FILE = "llm-audit.jsonl"
+
+
+class AuditLog:
+    """The log of one state folder, for one endpoint."""
+
+    def __init__(self, state_dir: Path, host: str, guarantee: Guarantee) -> None:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        self.path = state_dir / AUDIT_FILE
+        self._place = {"endpoint": host, "guarantee": str(guarantee)}
+        self._file = os.open(self.path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+
+    def sent(self, source: str, request_hash: str, model: str) -> None:
+        """Note that text of ``source`` is about to leave."""
+        self._write({"event": "sent", "source": source, "request": request_hash, "model": model})
+
+    def answered(
+        self, source: str, request_hash: str, outcome: str, input_tokens: int, output_tokens: int
+    ) -> None:
+        """Note how it ended and what was counted."""
+        self._write(
+            {
+                "event": "answered",
+                "source": source,
+                "request": request_hash,
+                "outcome": outcome,
+                "input_tokens": input_tokens,
+                "output_tokens": output_tokens,
+            }
+        )
+
+    def _write(self, entry: dict[str, str | int]) -> None:
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = json.dumps({"at": at, **entry, **self._place}) + "\n"
+        os.write(self._file, line.encode())
+
+    def close(self) -> None:
+        os.close(self._file)

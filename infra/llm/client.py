@@ -1,0 +1,220 @@
+"""Many requests to one endpoint: egress check, replay, bounded concurrency, retries, accounting.
+
+The client is used from plain code; inside, one event loop in a thread keeps connections open from
+call to call. Several threads may call at once: they share the loop, the limits and the cache.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from infra.errors import LanguageModelError
+from infra.llm.audit import AuditLog
+from infra.llm.cache import AnswerCache, StoredAnswer
+from infra.llm.endpoint import Endpoint
+from infra.llm.prices import load_prices
+from infra.llm.request import Answer, AnswerStatus, ChatRequest
+
+if TYPE_CHECKING:
+    from infra.llm.conversation import Conversation
+
+Pending = tuple[str, ChatRequest]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How hard an endpoint may be driven; all are our choices.
+
+    Args:
+        concurrency: requests in flight.
+        attempts: tries of one request against transient failures.
+        asks: how often a model is asked for an answer that fits the schema.
+        first_wait_s, longest_wait_s: exponential back-off between tries, seconds.
+    """
+
+    concurrency: int = 32
+    attempts: int = 8
+    asks: int = 3
+    timeout_s: float = 120.0
+    first_wait_s: float = 0.5
+    longest_wait_s: float = 60.0
+
+
+@dataclass
+class Usage:
+    """What a client did so far; ``cost_usd`` leaves out models without a known price."""
+
+    sent: int = 0
+    replayed: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+
+    def add(self, answer: Answer) -> None:
+        if answer.cached:
+            self.replayed += 1
+            return
+        self.sent += 1
+        self.input_tokens += answer.input_tokens
+        self.output_tokens += answer.output_tokens
+        self.cost_usd += answer.cost_usd or 0.0
+
+
+class Client:
+    """Asks one endpoint; close it, or use it as a context manager."""
+
+    def __init__(self, endpoint: Endpoint, state_dir: Path, limits: Limits | None = None) -> None:
+        self.endpoint = endpoint
+        self.limits = limits or Limits()
+        self.usage = Usage()
+        self._cache = AnswerCache(state_dir)
+        self._audit = AuditLog(state_dir, endpoint.host, endpoint.guarantee)
+        self._prices = load_prices(state_dir)
+        self._start_lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._conversation: Conversation | None = None
+
+    def complete_many(
+        self,
+        requests: Sequence[ChatRequest],
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> list[Answer]:
+        """Answers in the order of the requests; equal requests are sent once.
+
+        ``on_progress(done, total)`` is called for what is really sent.
+
+        Raises:
+            EgressRefused: one source's text may not go to this endpoint; nothing was sent.
+            LanguageModelError: the endpoint is misconfigured; what was answered is kept.
+        """
+        for source, rule in {(request.source, request.egress) for request in requests}:
+            self.endpoint.admit(source, rule)
+        hashes = [request.identity() for request in requests]
+        by_hash = dict(zip(hashes, requests, strict=True))
+        answers = dict(self._replay(by_hash))
+        pending = [(key, request) for key, request in by_hash.items() if key not in answers]
+        if pending:
+            answers.update(self._send(pending, on_progress))
+        for answer in answers.values():
+            self.usage.add(answer)
+        return [answers[key] for key in hashes]
+
+    def forget_failures(self) -> int:
+        """Drop stored refusals and invalid answers so that they are asked again; how many."""
+        return self._cache.forget_failures()
+
+    def _replay(self, by_hash: dict[str, ChatRequest]) -> Iterator[tuple[str, Answer]]:
+        for key, stored in self._cache.get_many(by_hash).items():
+            yield key, _from_stored(stored, by_hash[key])
+
+    def _send(
+        self, pending: list[Pending], on_progress: Callable[[int, int], None] | None
+    ) -> dict[str, Answer]:
+        with self._start_lock:
+            if self._loop is None:
+                self._start()
+        assert self._loop is not None
+        future = asyncio.run_coroutine_threadsafe(self._send_all(pending, on_progress), self._loop)
+        try:
+            return future.result()
+        finally:
+            future.cancel()  # only an interrupt leaves it running
+
+    def _start(self) -> None:
+        # openai takes half a second to import: a run that replays everything never pays it
+        from infra.llm.conversation import Conversation
+
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="language-model", daemon=True
+        )
+        self._thread.start()
+        self._conversation = Conversation(self.endpoint, self.limits, self._audit, self._prices)
+
+    async def _send_all(
+        self, pending: list[Pending], on_progress: Callable[[int, int], None] | None
+    ) -> dict[str, Answer]:
+        assert self._conversation is not None
+        queue = iter(pending)
+        answers: dict[str, Answer] = {}
+        fatal: list[LanguageModelError] = []
+
+        async def work(conversation: Conversation) -> None:
+            for key, request in queue:
+                if fatal:
+                    return
+                try:
+                    answer, stored = await conversation.ask(key, request)
+                except LanguageModelError as error:
+                    fatal.append(error)  # what is in flight still ends and is kept
+                    return
+                if stored is not None:
+                    self._cache.put(stored)
+                answers[key] = answer
+                if on_progress is not None:
+                    on_progress(len(answers), len(pending))
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(self.limits.concurrency, len(pending))):
+                group.create_task(work(self._conversation))
+        if fatal:
+            raise fatal[0]
+        return answers
+
+    def close(self) -> None:
+        """Close connections, cache and log."""
+        if self._loop is not None and self._thread is not None and self._conversation is not None:
+            asyncio.run_coroutine_threadsafe(self._conversation.close(), self._loop).result()
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+            self._loop = None
+        self._cache.close()
+        self._audit.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def raise_unreached(answers: Iterable[Answer]) -> None:
+    """Raise LanguageModelError if any request got no answer; what was answered is kept."""
+    given_up = Counter(item.detail for item in answers if item.status is AnswerStatus.UNREACHED)
+    if given_up:
+        reasons = ", ".join(f"{code} {count}" for code, count in sorted(given_up.items()))
+        raise LanguageModelError(
+            f"{given_up.total()} requests got no answer ({reasons}); "
+            "finished answers are kept and cost nothing again: run it again"
+        )
+
+
+def _from_stored(stored: StoredAnswer, request: ChatRequest) -> Answer:
+    status = AnswerStatus(stored.status)
+    value = None
+    if status is AnswerStatus.OK and stored.content is not None:
+        value = request.answer.model_validate_json(stored.content)
+    return Answer(
+        request_hash=stored.request_hash,
+        status=status,
+        value=value,
+        model=stored.model,
+        input_tokens=stored.input_tokens,
+        output_tokens=stored.output_tokens,
+        cost_usd=stored.cost_usd,
+        cached=True,
+    )

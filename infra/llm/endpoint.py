@@ -1,0 +1,54 @@
+"""Where requests go, and what the operator guarantees about that place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from infra.egress import Egress, Guarantee, check_egress, is_loopback
+from infra.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A chat-completions server; part of the place, never of a request's identity.
+
+    Args:
+        base_url: up to and including ``/v1`` for OpenAI's kind; the resource's URL for Azure.
+        guarantee: what the operator declares; loopback needs no declaration.
+        api_version: Azure only.
+
+    Raises:
+        SettingsError: the URL is not http or https with a host.
+    """
+
+    base_url: str
+    api_key: SecretStr
+    guarantee: Guarantee = Guarantee.NONE
+    kind: Literal["openai", "azure"] = "openai"
+    api_version: str = "2024-10-21"
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise SettingsError(
+                f"language model URL '{self.base_url}'",
+                "http(s)://host[:port]/v1",
+                "set CXR_LLM_BASE_URL",
+            )
+
+    @property
+    def host(self) -> str:
+        """Host and port, as the audit log names it."""
+        return urlsplit(self.base_url).netloc.rpartition("@")[2]
+
+    @property
+    def is_loopback(self) -> bool:
+        return is_loopback(self.base_url)
+
+    def admit(self, source: str, rule: Egress) -> None:
+        """Raise EgressRefused unless text of ``source`` may be sent here."""
+        check_egress(source, rule, self.base_url, self.guarantee)

@@ -1,0 +1,67 @@
+"""What tokens cost: a dated table that the operator can replace."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from infra.errors import SettingsError
+
+SHIPPED = Path(__file__).with_name("prices.toml")
+OWN_FILE = "llm-prices.toml"
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True)
+class Price:
+    """US dollars per million tokens of a model from a day on."""
+
+    model: str
+    since: date
+    input: float
+    output: float
+
+    def cost_usd(self, input_tokens: int, output_tokens: int) -> float:
+        return (input_tokens * self.input + output_tokens * self.output) / MILLION
+
+
+@dataclass(frozen=True)
+class PriceTable:
+    """All known prices."""
+
+    prices: tuple[Price, ...]
+
+    def find(self, model: str, day: date) -> Price | None:
+        """The newest price on or before ``day`` of the longest name that fits ``model``.
+
+        A name fits itself and its dated snapshots (``gpt-4o`` fits ``gpt-4o-2024-08-06``).
+        """
+        known = [
+            price
+            for price in self.prices
+            if price.since <= day and re.fullmatch(rf"{re.escape(price.model)}(-\d[\w-]*)?", model)
+        ]
+        return max(known, key=lambda price: (len(price.model), price.since), default=None)
+
+
+def load_prices(state_dir: Path | None = None) -> PriceTable:
+    """The operator's table in the state folder, else the shipped one.
+
+    Raises:
+        SettingsError: the file is not such a table.
+    """
+    path = SHIPPED
+    if state_dir is not None and (state_dir / OWN_FILE).is_file():
+        path = state_dir / OWN_FILE
+    try:
+        rows = tomllib.loads(path.read_text())["price"]
+        return PriceTable(tuple(Price(**row) for row in rows))
+    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        raise SettingsError(
+            f"price table {path} with {error}",
+            "[[price]] tables of model, since, input and output",
+            "compare it with the shipped infra/llm/prices.toml",
+        ) from None

@@ -1,0 +1,183 @@
+"""One HTTP exchange with a chat-completions server, its failures sorted into three kinds.
+
+``Transient`` may work later; ``Declined`` is final for this request; ``Misconfigured`` would fail
+for every request. None of them carries the server's own words: servers echo what they were sent.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import openai
+
+from infra.errors import LanguageModelError
+from infra.llm.endpoint import Endpoint
+from infra.llm.request import AnswerStatus, ChatRequest, Message, schema_name, strict_schema
+
+for _chatty in ("openai", "httpx2", "httpx"):
+    logging.getLogger(_chatty).setLevel(logging.WARNING)  # their debug lines hold request bodies
+
+OWN_MODELS_HOST = "api.openai.com"
+CONTEXT_CODES = frozenset({"context_length_exceeded", "string_above_max_length"})
+SCHEMA_WORDS = ("response_format", "json_schema", "structured output")
+TRANSIENT_STATUS = frozenset({408, 409, 425, 429})
+
+
+class Transient(Exception):
+    """May work later; ``wait_s`` is the server's Retry-After in seconds, where it gave one."""
+
+    def __init__(self, code: str, wait_s: float | None = None) -> None:
+        super().__init__(code)
+        self.code, self.wait_s = code, wait_s
+
+
+class Declined(Exception):
+    """Final for this request."""
+
+    def __init__(self, status: AnswerStatus) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class SchemaUnsupported(Exception):
+    """The server cannot take a JSON schema; ask in JSON mode instead."""
+
+
+class Misconfigured(LanguageModelError):
+    """Every request to this endpoint would fail: key, model name or address."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a server said: ``content`` is the answer's text, None when it refused."""
+
+    content: str | None
+    finish_reason: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+
+
+class Transport:
+    """The openai client on its aiohttp transport; use it on one event loop only."""
+
+    def __init__(self, endpoint: Endpoint, timeout_s: float, connections: int) -> None:
+        self._endpoint = endpoint
+        new_models = endpoint.kind == "azure" or endpoint.host == OWN_MODELS_HOST
+        self._limit_name = "max_completion_tokens" if new_models else "max_tokens"
+        http = openai.DefaultAioHttpClient(
+            timeout=timeout_s,
+            limits=httpx2.Limits(max_connections=connections),
+            follow_redirects=False,  # text goes to the declared host and nowhere else
+            trust_env=not endpoint.is_loopback,
+        )
+        key = endpoint.api_key.get_secret_value()
+        self._client: openai.AsyncOpenAI
+        if endpoint.kind == "azure":
+            self._client = openai.AsyncAzureOpenAI(
+                azure_endpoint=endpoint.base_url,
+                api_version=endpoint.api_version,
+                api_key=key,
+                http_client=http,
+                max_retries=0,
+            )
+        else:
+            self._client = openai.AsyncOpenAI(
+                base_url=endpoint.base_url, api_key=key, http_client=http, max_retries=0
+            )
+
+    async def exchange(
+        self, request: ChatRequest, messages: tuple[Message, ...], with_schema: bool
+    ) -> Reply:
+        """Send one request and read the reply.
+
+        Raises:
+            Transient, Declined, SchemaUnsupported, Misconfigured: as their names say.
+        """
+        body = self._body(request, messages, with_schema)
+        try:
+            raw = await self._client.post("/chat/completions", body=body, cast_to=httpx2.Response)
+        except openai.APIStatusError as error:
+            raise _sort_status(error, self._endpoint, request.model) from None
+        except openai.APITimeoutError:
+            raise Transient("timeout") from None
+        except openai.APIConnectionError:
+            raise Transient("connection") from None
+        except httpx2.HTTPError:
+            raise Transient("connection") from None
+        return _read_reply(raw.content)
+
+    def _body(
+        self, request: ChatRequest, messages: tuple[Message, ...], with_schema: bool
+    ) -> dict[str, Any]:
+        shape: dict[str, Any] = {"type": "json_object"}
+        if with_schema:
+            named = {"name": schema_name(request.answer), "strict": True}
+            shape = {
+                "type": "json_schema",
+                "json_schema": {**named, "schema": strict_schema(request.answer)},
+            }
+        body: dict[str, Any] = {
+            "model": request.model,
+            "messages": [{"role": item.role, "content": item.content} for item in messages],
+            "temperature": request.temperature,
+            self._limit_name: request.max_output_tokens,
+            "response_format": shape,
+        }
+        if request.seed is not None:
+            body["seed"] = request.seed
+        return body
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+def _sort_status(error: openai.APIStatusError, endpoint: Endpoint, model: str) -> Exception:
+    status, code = error.status_code, error.code or ""
+    words = str(error.body).lower()
+    if code == "insufficient_quota":
+        return Misconfigured(f"the account behind {endpoint.host} has no quota left")
+    if status in TRANSIENT_STATUS or status >= 500:
+        code = "rate-limited" if status == 429 else f"status-{status}"
+        return Transient(code, _retry_after(error.response.headers))
+    if code == "content_filter" or "content management policy" in words:
+        return Declined(AnswerStatus.CONTENT_FILTER)
+    if code in CONTEXT_CODES or "maximum context length" in words or status == 413:
+        return Declined(AnswerStatus.CONTEXT_LENGTH)
+    if status in (400, 422, 501) and any(word in words for word in SCHEMA_WORDS):
+        return SchemaUnsupported()
+    return Misconfigured(
+        f"{endpoint.host} answered status {status} {code} for model '{model}'; "
+        "check CXR_LLM_BASE_URL, CXR_LLM_API_KEY and reports.model"
+    )
+
+
+def _retry_after(headers: httpx2.Headers) -> float | None:
+    """Seconds to wait, from ``retry-after-ms`` or ``retry-after`` (seconds; dates are ignored)."""
+    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            return max(0.0, float(headers[name]) * scale)
+        except (KeyError, ValueError):
+            continue
+    return None
+
+
+def _read_reply(raw: bytes) -> Reply:
+    try:
+        body = json.loads(raw)
+        choice = body["choices"][0]
+        message, usage = choice["message"], body.get("usage") or {}
+        refused = message.get("refusal") is not None
+        return Reply(
+            content=None if refused else message.get("content"),
+            finish_reason="refusal" if refused else choice.get("finish_reason") or "stop",
+            model=body.get("model") or "",
+            input_tokens=int(usage.get("prompt_tokens") or 0),
+            output_tokens=int(usage.get("completion_tokens") or 0),
+        )
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        raise Transient("malformed-response") from None

@@ -1,0 +1,158 @@
+"""The findings that publishers' labels speak of: their names, and how a radiologist words them.
+
+One line per concept, continued on indented lines::
+
+    names | observation | how it is placed | nouns, one of which is used | absent, if unusual
+
+Names are those of CheXpert, VinDr-CXR, NIH, object-CXR and PadChest, in lower case. The place is
+``side`` (left pleural effusion), ``lung`` (opacity in the right upper lobe), ``bone`` (as side) or
+``none``. A ``+`` before a noun takes no article. The observation is the CheXpert one that the
+concept is an instance of, or ``-``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+TABLE = """
+enlarged cardiomediastinum; mediastinal enlargement; superior mediastinal enlargement | Enlarged
+    Cardiomediastinum | none | +widening of the mediastinum; +enlargement of the
+    cardiomediastinal silhouette | The mediastinal contours are normal
+mediastinal mass | Enlarged Cardiomediastinum | none | +mediastinal widening from a mediastinal
+    mass
+cardiomegaly | Cardiomegaly | none | +cardiomegaly; an enlarged cardiac silhouette; +enlargement
+    of the cardiac silhouette | The heart size is normal; The cardiac silhouette is not enlarged
+lung opacity; airspace opacity; alveolar pattern | Lung Opacity | lung | an opacity; an airspace
+    opacity; a parenchymal opacity
+increased density | Lung Opacity | lung | +increased density; an area of increased density
+infiltration; infiltrates; infiltrate | Lung Opacity | lung | +infiltrates; an infiltrate;
+    +infiltration
+ild; interstitial pattern | Lung Opacity | lung | +interstitial disease; an interstitial pattern
+ground glass pattern | Lung Opacity | lung | +ground-glass opacity
+reticular interstitial pattern | Lung Opacity | lung | a reticular interstitial pattern
+reticulonodular interstitial pattern | Lung Opacity | lung | a reticulonodular interstitial
+    pattern
+miliary opacities | Lung Opacity | lung | +miliary opacities
+fibrotic band | Lung Opacity | lung | a fibrotic band with linear opacity
+lung lesion | Lung Lesion | lung | a lung lesion; a pulmonary lesion
+nodule/mass | Lung Lesion | lung | a nodule or mass
+nodule | Lung Lesion | lung | a nodule; a pulmonary nodule
+multiple nodules | Lung Lesion | lung | +multiple nodules
+mass; pulmonary mass | Lung Lesion | lung | a mass; a pulmonary mass
+lung tumor | Lung Lesion | lung | a lung tumor
+lung cavity; cavitation | Lung Lesion | lung | a lung cavity; a cavitary lesion
+lung metastasis | Lung Lesion | lung | +lung metastases
+pseudonodule | Lung Lesion | lung | a nodule
+edema; pulmonary edema | Edema | none | +pulmonary edema; +interstitial edema
+hilar congestion | Edema | none | +hilar vascular congestion
+vascular redistribution; central vascular redistribution | Edema | none | +vascular redistribution
+heart insufficiency | Edema | none | +congestive heart failure
+kerley lines | Edema | none | +Kerley lines
+consolidation | Consolidation | lung | +consolidation; a consolidation
+pneumonia; atypical pneumonia | Pneumonia | lung | +pneumonia
+tuberculosis | Pneumonia | lung | +tuberculosis, an infection,
+atelectasis; atelectasis basal; laminar atelectasis; lobar atelectasis; segmental atelectasis;
+    round atelectasis; total atelectasis; basal atelectasis | Atelectasis | lung | +atelectasis;
+    +atelectatic change
+volume loss | Atelectasis | lung | +volume loss from atelectasis
+hypoexpansion basal | Atelectasis | lung | +basal atelectasis from low expansion
+pneumothorax | Pneumothorax | side | +pneumothorax
+hydropneumothorax | Pneumothorax | side | +hydropneumothorax
+pleural effusion; effusion | Pleural Effusion | side | +pleural effusion
+loculated pleural effusion; loculated fissural effusion | Pleural Effusion | side | +loculated
+    pleural effusion
+costophrenic angle blunting | Pleural Effusion | side | +costophrenic angle blunting from
+    pleural effusion
+hemothorax | Pleural Effusion | side | +hemothorax
+empyema | Pleural Effusion | side | +empyema
+pleural other | Pleural Other | side | +pleural disease; +pleural thickening
+pleural thickening; apical pleural thickening | Pleural Other | side | +pleural thickening
+calcified pleural thickening | Pleural Other | side | +calcified pleural thickening
+pleural plaques; calcified pleural plaques | Pleural Other | side | +pleural plaques
+fissure thickening; major fissure thickening; minor fissure thickening | Pleural Other | side |
+    +pleural thickening of a fissure
+fracture | Fracture | side | a fracture
+rib fracture; callus rib fracture | Fracture | side | a rib fracture
+clavicle fracture | Fracture | side | a clavicle fracture
+vertebral fracture; vertebral compression; vertebral anterior compression | Fracture | none | a
+    vertebral compression fracture
+support devices | Support Devices | none | +support devices; +lines and tubes | No support devices
+pacemaker; single chamber device; dual chamber device | Support Devices | none | a pacemaker
+dai | Support Devices | none | an implanted defibrillator
+central venous catheter; reservoir central venous catheter; central venous catheter via jugular
+    vein; central venous catheter via subclavian vein | Support Devices | none | a central
+    venous catheter
+catheter | Support Devices | none | a catheter
+endotracheal tube | Support Devices | none | an endotracheal tube
+nsg tube | Support Devices | none | a nasogastric tube
+chest drain tube | Support Devices | side | a chest drain tube
+chest tube | Support Devices | side | a chest tube
+tracheostomy tube | Support Devices | none | a tracheostomy tube
+sternotomy | Support Devices | none | +sternotomy wires
+metal; suture material; osteosynthesis material | Support Devices | none | +surgical hardware,
+    sutures or clips
+artificial heart valve; artificial aortic heart valve; artificial mitral heart valve | Support
+    Devices | none | a prosthetic heart valve
+no finding; normal | No Finding | none | +no abnormality
+emphysema | - | lung | +emphysema; +emphysematous change
+fibrosis; pulmonary fibrosis | - | lung | +fibrosis; +fibrotic change
+hernia; hiatal hernia | - | none | a hiatal hernia; a hernia
+calcification | - | lung | a calcification
+aortic enlargement | - | none | +aortic enlargement; +enlargement of the aorta
+enlarged pa; pulmonary artery enlargement | - | none | +enlargement of the pulmonary artery
+copd; copd signs | - | none | +signs of COPD
+lung cyst | - | lung | a lung cyst
+mediastinal shift | - | none | +mediastinal shift
+other lesion | - | none | +another abnormality
+other disease; other diseases | - | none | +another disease
+foreign object; foreign objects | - | object | a foreign object; a radiopaque foreign object
+aortic elongation; supra aortic elongation; ascendent aortic elongation; descendent aortic
+    elongation | - | none | +elongation of the aorta
+aortic atheromatosis | - | none | +aortic atheromatosis
+scoliosis | - | none | +scoliosis
+kyphosis | - | none | +kyphosis
+vertebral degenerative changes | - | none | +degenerative changes of the spine
+hemidiaphragm elevation; diaphragmatic eventration | - | side | +elevation of the hemidiaphragm
+hyperinflated lung; air trapping | - | none | +hyperinflation of the lungs
+subcutaneous emphysema | - | side | +subcutaneous emphysema
+bronchiectasis | - | lung | +bronchiectasis
+calcified granuloma; granuloma | - | lung | a calcified granuloma
+"""
+
+
+@dataclass(frozen=True)
+class Concept:
+    """One finding: its key (the first name), its observation or None, and its words."""
+
+    key: str
+    observation: str | None
+    placed: str
+    nouns: tuple[str, ...]
+    absent: tuple[str, ...]
+
+
+@cache
+def _concepts() -> dict[str, Concept]:
+    found: dict[str, Concept] = {}
+    for line in TABLE.replace("\n    ", " ").strip().splitlines():
+        names, observation, placed, nouns, *absent = (part.strip() for part in line.split("|"))
+        keys = _split(names)
+        concept = Concept(
+            keys[0],
+            None if observation == "-" else observation,
+            placed,
+            _split(nouns),
+            _split(absent[0]) if absent else (),
+        )
+        found.update(dict.fromkeys(keys, concept))
+    return found
+
+
+def find_concept(name: str) -> Concept | None:
+    """The concept of a publisher's label, or None where the table has none."""
+    return _concepts().get(name.lower().replace("_", " ").strip())
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part for part in (item.strip() for item in text.split(";")) if part)

@@ -1,0 +1,107 @@
+"""What is known of a study without its text, as a synthesis is told it.
+
+A publisher's own labels are more telling than the 14 observations made from them, so they come
+first; an observation is added where no label of the publisher speaks of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sources.record import Box, LabelValue, SourceLabel, Study
+from tasks.reports.concepts import find_concept
+from tasks.reports.places import NOWHERE, Place, merge, place_of_boxes, read_location
+
+SILENT = frozenset(
+    {"exclude", "suboptimal study", "unchanged", "differential diagnosis", "radiological finding"}
+)
+"""PadChest strings that say nothing about the image that a report could state."""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One named statement; ``votes`` of ``readers`` persons made it, where several read."""
+
+    name: str
+    value: LabelValue
+    place: Place = NOWHERE
+    votes: int | None = None
+    readers: int | None = None
+
+    def payload(self) -> dict[str, Any]:
+        """As the prompt shows it: only what is known."""
+        shown: dict[str, Any] = {"name": self.name, "value": str(self.value)}
+        if self.place.sides:
+            shown["sides"] = list(self.place.sides)
+        if self.place.region:
+            shown["place"] = self.place.region
+        if self.votes is not None and self.readers and self.readers > 1:
+            shown["readers"] = f"{self.votes} of {self.readers}"
+        return shown
+
+
+def facts_of(study: Study) -> tuple[Fact, ...]:
+    """All facts of a study, in the publisher's order; empty where nothing is labelled."""
+    facts = [
+        _merged(name, labels, study)
+        for name, labels in _by_name(study.source_labels).items()
+        if name.lower() not in SILENT
+    ]
+    spoken = {
+        concept.observation for fact in facts if (concept := find_concept(fact.name)) is not None
+    }
+    for label in study.labels:
+        if label.value is LabelValue.UNMENTIONED or label.observation in spoken:
+            continue
+        place = place_of_boxes(_boxes_named(label.observation, study.boxes), study.images)
+        facts.append(Fact(label.observation, label.value, place))
+    return tuple(_without_empty_normal(facts))
+
+
+def payload_of(study: Study, facts: tuple[Fact, ...]) -> dict[str, Any]:
+    """The question that a synthesis is asked."""
+    frontal = [image.view for image in study.images if image.view.is_frontal]
+    shown: dict[str, Any] = {"facts": [fact.payload() for fact in facts]}
+    return {"view": str(frontal[0]), **shown} if frontal else shown
+
+
+def _by_name(labels: Iterable[SourceLabel]) -> dict[str, list[SourceLabel]]:
+    groups: dict[str, list[SourceLabel]] = {}
+    for label in labels:
+        if label.value is not LabelValue.UNMENTIONED:
+            groups.setdefault(label.name, []).append(label)
+    return groups
+
+
+def _merged(name: str, labels: list[SourceLabel], study: Study) -> Fact:
+    """One fact per name: the strongest value, all places, and the readers' votes."""
+    ranked = (LabelValue.POSITIVE, LabelValue.UNCERTAIN, LabelValue.NEGATIVE)
+    strongest = min(labels, key=lambda label: ranked.index(label.value))
+    value = strongest.value
+    votes, readers = strongest.votes, strongest.readers
+    if value is LabelValue.POSITIVE and votes is not None and readers and 2 * votes < readers:
+        value = LabelValue.UNCERTAIN
+    places = [read_location(label.location) for label in labels]
+    if value is not LabelValue.NEGATIVE:
+        places.append(place_of_boxes(_boxes_named(name, study.boxes), study.images))
+    return Fact(name, value, merge(places), votes, readers)
+
+
+def _boxes_named(name: str, boxes: Iterable[Box]) -> list[Box]:
+    return [box for box in boxes if box.name.lower() == name.lower()]
+
+
+def _without_empty_normal(facts: list[Fact]) -> list[Fact]:
+    """Without a denied No Finding, which says only that something else is there."""
+    return [
+        fact
+        for fact in facts
+        if not (is_normal(fact.name) and fact.value is not LabelValue.POSITIVE)
+    ]
+
+
+def is_normal(name: str) -> bool:
+    """Whether a label's name says that the image is normal."""
+    return name.lower().replace("_", " ") in ("no finding", "normal")

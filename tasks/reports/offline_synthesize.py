@@ -1,0 +1,174 @@
+"""Facts → findings and impression, by rules: the offline stand-in for a language model.
+
+Each fact becomes one statement; the wording varies by the request's own hash, so the same facts
+always read the same. Negative facts are gathered into one or two sentences, as radiologists do.
+"""
+
+from __future__ import annotations
+
+import re
+from random import Random
+from typing import Any
+
+from tasks.reports.concepts import Concept, find_concept
+
+Fact = dict[str, Any]
+
+PRESENT_ONE = ("There is {}.", "{} is present.", "{} is seen.", "{}.")
+PRESENT_MANY = ("There are {}.", "{} are present.", "{} are seen.", "{}.")
+POSSIBLE = ("Possible {}.", "Findings may represent {}.", "Questionable {}.", "Suspected {}.")
+NORMAL_FINDINGS = (
+    "The lungs are clear. The heart size is normal. No pleural effusion or pneumothorax.",
+    "Clear lungs. The cardiac silhouette is normal. There is no pleural effusion or pneumothorax.",
+    "No focal consolidation, pleural effusion or pneumothorax. The heart size is normal.",
+    "The lungs are well expanded and clear. No effusion or pneumothorax. The heart is normal.",
+)
+NORMAL_IMPRESSION = ("No acute cardiopulmonary abnormality.", "No acute abnormality.")
+ORDER = ("lung", "side", "none", "object")
+"""Lungs, then pleura and bones, then heart, mediastinum and devices, then what does not belong."""
+
+_PLURAL = re.compile(
+    r"\b(?:opacities|nodules|metastases|plaques|wires|devices|tubes|lines|infiltrates|signs"
+    r"|changes|clips)\b"
+)
+_ARTICLE = re.compile(r"^(?:an?|the) ")
+_ON_ONE_SIDE = frozenset({"upper lobe", "middle lobe", "lower lobe", "lingula"})
+
+
+def synthesize(payload: dict[str, Any], random: Random) -> dict[str, str | None]:
+    """The answer to a synthesis question."""
+    facts: list[Fact] = payload["facts"]
+    normal = any(_is_normal(fact) for fact in facts)
+    rest = [fact for fact in facts if not _is_normal(fact)]
+    present = sorted((fact for fact in rest if fact["value"] != "negative"), key=_rank)
+    denied = [fact for fact in rest if fact["value"] == "negative"]
+    statements = [_state(fact, random) for fact in present]
+    if normal and not denied:
+        statements.insert(0, random.choice(NORMAL_FINDINGS))
+    statements += _deny(denied, random)
+    return {
+        "findings": " ".join(statements),
+        "impression": _impression(present, denied, normal, random),
+    }
+
+
+def _is_normal(fact: Fact) -> bool:
+    concept = find_concept(fact["name"])
+    return concept is not None and concept.observation == "No Finding"
+
+
+def _rank(fact: Fact) -> int:
+    concept = find_concept(fact["name"])
+    return ORDER.index(concept.placed) if concept else len(ORDER)
+
+
+def _state(fact: Fact, random: Random) -> str:
+    phrase = _phrase(fact, random)
+    if fact["value"] == "uncertain":
+        return random.choice(POSSIBLE).format(_ARTICLE.sub("", phrase))
+    head = phrase.partition(" in the ")[0].partition(" of ")[0]
+    forms = PRESENT_MANY if _PLURAL.search(head) else PRESENT_ONE
+    form = random.choice(forms)
+    return _sentence(form.format(_ARTICLE.sub("", phrase) if form == "{}." else phrase))
+
+
+def _phrase(fact: Fact, random: Random) -> str:
+    """The noun phrase of a fact, with its place: ``a nodule in the left upper lobe``."""
+    concept = find_concept(fact["name"])
+    if concept is None:
+        return str(fact["name"]).replace("_", " ").lower()
+    noun = random.choice(concept.nouns)
+    article, noun = ("", noun[1:]) if noun.startswith("+") else _split_article(noun)
+    side, region = _side(fact), fact.get("place")
+    if concept.placed == "none":
+        return f"{article}{noun}"
+    if concept.placed == "lung" and region:
+        return f"{article}{noun}{_in_region(side, region)}"
+    if concept.placed == "object":
+        return f"{article}{noun}{_over(side, region)}"
+    if not side:
+        return f"{article}{noun}"
+    return f"{'' if side == 'bilateral' else 'a ' if article else ''}{side} {noun}"
+
+
+def _split_article(noun: str) -> tuple[str, str]:
+    found = _ARTICLE.match(noun)
+    return (found.group(), noun[found.end() :]) if found else ("", noun)
+
+
+def _side(fact: Fact) -> str:
+    sides = fact.get("sides") or []
+    return "bilateral" if len(sides) > 1 else sides[0] if sides else ""
+
+
+def _in_region(side: str, region: str) -> str:
+    if region == "base":
+        return (
+            " at both lung bases"
+            if side == "bilateral"
+            else f" at the {side} lung base".replace("  ", " ")
+        )
+    if region == "apex":
+        return (
+            " at both lung apices"
+            if side == "bilateral"
+            else f" at the {side} lung apex".replace("  ", " ")
+        )
+    place = "lower lung" if region == "costophrenic angle" else region
+    place = place.replace(" zone", " lung zone")
+    if side == "bilateral":
+        return f" in both {place}s"
+    return f" in the {side} {place}".replace("  ", " ")
+
+
+def _over(side: str, region: str | None) -> str:
+    if not side and not region:
+        return ""
+    where = "both sides of the chest" if side == "bilateral" else f"the {side} chest"
+    zone = f" in the {region}".replace(" zone", " part") if region else ""
+    return f" projecting over {where}{zone}".replace("  ", " ")
+
+
+def _deny(denied: list[Fact], random: Random) -> list[str]:
+    """Absent findings: those with an own phrase alone, the others in one list."""
+    own, listed = [], []
+    for fact in denied:
+        concept = find_concept(fact["name"])
+        if concept is not None and concept.absent:
+            own.append(f"{random.choice(concept.absent)}.")
+        else:
+            listed.append(_bare_noun(fact, concept))
+    if listed:
+        opening = random.choice(("No {}.", "There is no {}.", "No evidence of {}."))
+        own.append(opening.format(_or_list(listed)))
+    return own
+
+
+def _bare_noun(fact: Fact, concept: Concept | None) -> str:
+    if concept is None:
+        return str(fact["name"]).replace("_", " ").lower()
+    return _ARTICLE.sub("", concept.nouns[0].removeprefix("+"))
+
+
+def _or_list(nouns: list[str]) -> str:
+    return nouns[0] if len(nouns) == 1 else f"{', '.join(nouns[:-1])} or {nouns[-1]}"
+
+
+def _impression(
+    present: list[Fact], denied: list[Fact], normal: bool, random: Random
+) -> str | None:
+    if present:
+        return " ".join(_sum_up(fact, random) for fact in present)
+    if normal:
+        return random.choice(NORMAL_IMPRESSION)
+    listed = [_bare_noun(fact, find_concept(fact["name"])) for fact in denied]
+    return f"No {_or_list(listed)}." if listed else None
+
+
+def _sum_up(fact: Fact, random: Random) -> str:
+    phrase = _ARTICLE.sub("", _phrase(fact, random))
+    return _sentence(f"possible {phrase}." if fact["value"] == "uncertain" else f"{phrase}.")
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
