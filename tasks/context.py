@@ -13,10 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from infra.artifact import Artifact, read_artifact
 from infra.errors import ArtifactError, InputError
 from infra.fingerprint import stat_digest
+from infra.log import LOGGER
 from infra.settings import Settings, load_settings
 from infra.settings.environment import Environment, load_environment, source_roots
 from infra.store import Store
 from sources.catalog import get_source
+from tasks.adapt import add_sources, fit_to_sources
 from tasks.graph import Graph, build_graph
 
 
@@ -82,37 +84,37 @@ def open_context(order: Order) -> Context:
     Raises:
         InputError: a setting, variable, source or path is wrong.
     """
-    settings = load_settings(order.recipe, order.scale, order.overrides)
     environment = load_environment(data_root=order.data_root)
-    roots = {
-        name: path
-        for name, path in source_roots(list(order.sources)).items()
-        if name in settings.sources.names
-    }
-    _refuse_unknown(order, settings)
+    given = source_roots(list(order.sources))
+    asked = [option.partition("=")[0] for option in order.sources]
+    settings, notes = add_sources(load_settings(order.recipe, order.scale, order.overrides), asked)
+    roots = {name: path for name, path in given.items() if name in settings.sources.names}
     for name, root in roots.items():
         get_source(name).card.require_files(root)
     replicas = frozenset(settings.sources.names) - roots.keys() if order.replicas else frozenset()
-    for name in replicas:
-        if get_source(name).write_replica is None:
-            raise InputError(
-                f"no replica for source '{name}'", "raw data", f"give --source {name}=PATH"
-            )
+    _require_replicas(replicas)
+    present = tuple(name for name in settings.sources.names if name in roots or name in replicas)
+    settings, more = fit_to_sources(settings, present) if present else (settings, [])
+    _say_once((*notes, *more))
     raw = {name: raw_digest(root) for name, root in roots.items()}
     graph = build_graph(settings, raw, replicas)
     store = Store(_absolute(environment.data_root), environment.state)
     return Context(order, settings, environment, store, graph, roots)
 
 
-def _refuse_unknown(order: Order, settings: Settings) -> None:
-    for option in order.sources:
-        name = option.partition("=")[0]
-        if name not in settings.sources.names:
+def _require_replicas(names: frozenset[str]) -> None:
+    for name in sorted(names):
+        if get_source(name).write_replica is None:
             raise InputError(
-                f"--source {name}, which recipe '{order.recipe}' does not read",
-                f"one of {', '.join(settings.sources.names)}",
-                f"add it with --set 'sources.routes.{name}=[\"structure\"]'",
+                f"no replica for source '{name}'", "raw data", f"give --source {name}=PATH"
             )
+
+
+@cache
+def _say_once(notes: tuple[str, ...]) -> None:
+    """Sub-flows open contexts of their own; a person reads each note once."""
+    for note in notes:
+        LOGGER.warning(note)
 
 
 def _absolute(root: str) -> str:

@@ -86,7 +86,7 @@ def build_graph(settings: Settings, raw: Mapping[str, str], replicas: frozenset[
         replicas: sources that are read from their synthetic stand-in.
 
     Raises:
-        InputError: no source of the recipe is given, or a test source is missing.
+        InputError: no source of the recipe is given.
     """
     builder = _Builder(settings)
     names = [name for name in settings.sources.names if name in raw or name in replicas]
@@ -114,13 +114,6 @@ def _require_sources(settings: Settings, names: list[str]) -> None:
             f"no raw data for any source of recipe '{settings.recipe}'",
             f"at least one of {', '.join(settings.sources.names)}",
             f"give --source {first}=PATH, set CXR_SOURCE_{first.upper()}, or use --replicas",
-        )
-    held_out = [name for name in settings.examples.test_sources if name not in names]
-    if held_out == list(settings.examples.test_sources):
-        raise InputError(
-            f"no test source among {', '.join(names)}",
-            f"one of {', '.join(settings.examples.test_sources)}",
-            "give its raw data, or --set examples.test_sources='[\"NAME\"]'",
         )
 
 

@@ -1,0 +1,77 @@
+"""Fit a recipe to the sources of a run, and say so.
+
+A recipe names the sources its paper used. A person may bring others, or not have all of them: then
+a source gets the routes its card suggests, and test sources and stage filters that would leave
+nothing fall back to what is there. Every such change is a note that the run prints, and part of the
+fingerprints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from infra.settings import Settings
+from infra.settings.sections import Route
+from sources.card import Card
+from sources.catalog import get_source
+
+ENGLISH = "en"
+
+
+def default_routes(card: Card) -> tuple[Route, ...]:
+    """Reports in English are kept and structured, others translated; labels are synthesized."""
+    if not card.has_reports:
+        return ("synthesize",)
+    return ("keep", "structure") if card.language == ENGLISH else ("translate",)
+
+
+def add_sources(settings: Settings, extra: Iterable[str]) -> tuple[Settings, list[str]]:
+    """The recipe with routes for sources it does not name.
+
+    Raises:
+        InputError: there is no such source.
+    """
+    routes = dict(settings.sources.routes)
+    notes = []
+    for name in extra:
+        if name not in routes:
+            routes[name] = default_routes(get_source(name).card)
+            notes.append(
+                f"source {name} is not in the recipe: its routes are {', '.join(routes[name])}"
+            )
+    sources = settings.sources.model_copy(update={"routes": routes})
+    return settings.model_copy(update={"sources": sources}), notes
+
+
+def fit_to_sources(settings: Settings, present: tuple[str, ...]) -> tuple[Settings, list[str]]:
+    """The recipe without references to sources that are not in the run."""
+    notes: list[str] = []
+    held_out = _held_out(settings, present, notes)
+    examples = settings.examples.model_copy(update=held_out)
+    stages = []
+    for stage in settings.stages:
+        kept = tuple(name for name in stage.sources or () if name in present)
+        if stage.sources is not None and not kept:
+            notes.append(f"stage {stage.name} trains on all sources: {_none_of(stage.sources)}")
+            stage = stage.model_copy(update={"sources": None})
+        stages.append(stage)
+    return settings.model_copy(update={"examples": examples, "stages": tuple(stages)}), notes
+
+
+def _held_out(
+    settings: Settings, present: tuple[str, ...], notes: list[str]
+) -> dict[str, tuple[str, ...]]:
+    """Test and validate sources: the recipe's, or else all with radiologists' reports, or all."""
+    with_reports = tuple(name for name in present if get_source(name).card.has_reports)
+    fallback = with_reports or present
+    chosen = {}
+    for field in ("test_sources", "validate_sources"):
+        wanted: tuple[str, ...] = getattr(settings.examples, field)
+        if not set(wanted) & set(present):
+            notes.append(f"{field} are {', '.join(fallback)}: {_none_of(wanted)}")
+            chosen[field] = fallback
+    return chosen
+
+
+def _none_of(names: tuple[str, ...]) -> str:
+    return f"none of the recipe's ({', '.join(names)}) is in this run"
