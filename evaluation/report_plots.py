@@ -51,13 +51,14 @@ _STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "legend.frameon": False,
 }
-_COLUMNS = 3
+_WIDEST, _COLUMNS = 4, 3
+"""Stages in one row up to the former number; of more, so many in each row."""
 _WIDTH_INCHES = 10.0
 
 
 def loss_plot(losses: Mapping[str, Sequence[tuple[int, float]]]) -> str:
     """One panel per stage: loss against optimizer step, with a running median where it is long."""
-    columns = min(_COLUMNS, len(losses))
+    columns = len(losses) if len(losses) <= _WIDEST else _COLUMNS
     rows = -(-len(losses) // columns)
     with rc_context(_STYLE):
         figure = Figure(figsize=(_WIDTH_INCHES, 2.5 * rows), layout="constrained")
@@ -114,12 +115,12 @@ def score_plot(scores: Scores) -> str:
         figure = Figure(figsize=(_WIDTH_INCHES, 0.9 + 0.42 * lines), layout="constrained")
         panels = figure.subplots(1, len(groups), squeeze=False).ravel()
         for panel, group in zip(panels, groups, strict=True):
-            _draw_intervals(panel, group)
+            _draw_intervals(panel, group, lines)
         panels[0].set_xlabel("higher is better (BLEU / 100)")
         panels[0].set_xlim(-0.02, 1.02)
         if len(groups) > 1:
             panels[1].set_xlabel("errors per report, lower is better")
-            panels[1].set_xlim(left=0)
+            panels[1].set_xlim(left=-0.02 * panels[1].get_xlim()[1])
         return _svg(figure, "Scores of the model and of its image-blind controls with intervals")
 
 
@@ -130,12 +131,13 @@ def _by_metric(scores: Sequence[Score]) -> dict[str, list[Score]]:
     return groups
 
 
-def _draw_intervals(panel: Axes, group: Mapping[str, Sequence[Score]]) -> None:
+def _draw_intervals(panel: Axes, group: Mapping[str, Sequence[Score]], lines: int) -> None:
+    """Metrics from the top down; ``lines`` is the height of the figure, so that panels align."""
     for line, (_, row) in enumerate(group.items()):
         for score in row:
             _draw_interval(panel, score, line)
     panel.set_yticks(range(len(group)), [short_name(name) for name in group])
-    panel.set_ylim(len(group) - 0.5, -0.5)
+    panel.set_ylim(lines - 0.5, -0.5)
     panel.grid(axis="x", color=_GRID, linewidth=0.6, alpha=0.6)
     panel.tick_params(length=0)
     panel.spines["left"].set_visible(False)

@@ -32,7 +32,8 @@ def number(value: float | None, scale: str = "0-1") -> str:
     """A score as text: three decimals, one on the scale of 100, a dash where unknown."""
     if value is None:
         return "–"
-    return f"{value:.1f}" if scale == "0-100" else f"{value:.3f}"
+    text = f"{value:.1f}" if scale == "0-100" else f"{value:.3f}"
+    return text.replace("-", "−")
 
 
 def between(interval: Interval, scale: str = "0-1") -> str:
@@ -150,7 +151,9 @@ class Verdict:
 
 def control_verdicts(scores: Scores) -> list[Verdict]:
     """The two headline measures against every control."""
-    chosen = [item for item in scores.differences if item.metric.endswith(HEADLINES)]
+    chosen = [
+        item for ending in HEADLINES for item in scores.differences if item.metric.endswith(ending)
+    ]
     return [_verdict(scores, item) for item in chosen]
 
 
