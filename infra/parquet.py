@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -282,7 +283,7 @@ def _views(chunk: pa.Array) -> list[memoryview]:
     offsets = np.frombuffer(offset_buffer, np.int64 if wide else np.int32)
     edges = offsets[chunk.offset : chunk.offset + len(chunk) + 1].tolist()
     view = memoryview(data if data is not None else b"").cast("B")
-    return [view[start:stop] for start, stop in zip(edges, edges[1:], strict=False)]
+    return [view[start:stop] for start, stop in pairwise(edges)]
 
 
 def _is_binary(kind: pa.DataType) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 import zlib
 
@@ -40,6 +41,7 @@ PILLOW_DAMAGE = (
 )
 """What Pillow's parsers raise on damaged bytes (its own list in ImageFile, plus its decoders')."""
 
+_SIMPLEJPEG_DAMAGE = (ValueError, KeyError)  # KeyError: a colour space it has no name for
 _EXIF_ORIENTATION = 0x0112
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -60,30 +62,43 @@ def read_jpeg(data: bytes, settings: ImageSettings) -> GreyImage:
     """
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data, strict=False)
-    except ValueError as error:
+    except _SIMPLEJPEG_DAMAGE as error:
         raise PixelError("undecodable", "JPEG header is damaged") from error
     check_shape(width, height, settings)
     size = stored_size(width, height, settings)
     decoded = _cmyk_to_grey(data) if colours == "CMYK" else decode_jpeg(data, size)
-    grey = np.asarray(resample(decoded, size, settings), dtype=np.uint8)
+    extent = scaled_extent(decoded, width, height)
+    grey = np.asarray(resample(decoded, size, settings, extent), dtype=np.uint8)
     turned = _upright(grey, data)
     if turned.shape != grey.shape:
         width, height = height, width
     return GreyImage(turned, width, height)
 
 
+def scaled_extent(decoded: Samples, width: int, height: int) -> tuple[float, float]:
+    """How much of ``decoded`` the picture of ``width`` x ``height`` px fills: n/8 of either side.
+
+    JPEG and JPEG 2000 decoders round both sides up, by 7/8 of a pixel at most.
+    """
+    for eighths in range(1, 8):
+        extent = width * eighths / 8, height * eighths / 8
+        if decoded.shape == (math.ceil(extent[1]), math.ceil(extent[0])):
+            return extent
+    return width, height
+
+
 def decode_jpeg(data: bytes, size: tuple[int, int]) -> Grey:
     """Luma at reduced scale, uint8 [height, width]."""
     try:
         return _luma(data, size, strict=True)
-    except ValueError as error:
+    except _SIMPLEJPEG_DAMAGE as error:
         # Bytes between markers harm no pixel; libjpeg warns of them as of real damage.
         if "extraneous bytes" not in str(error):
             lost = "premature" in str(error).lower()
             raise PixelError(*(_JPEG_TRUNCATED if lost else _JPEG_DAMAGED)) from error
     try:
         return _luma(data, size, strict=False)
-    except ValueError as error:
+    except _SIMPLEJPEG_DAMAGE as error:
         raise PixelError(*_JPEG_DAMAGED) from error
 
 

@@ -10,17 +10,16 @@ import io
 import logging
 import struct
 import warnings
-import zlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pydicom
-from pydicom.errors import InvalidDicomError
 from pydicom.multival import MultiValue
 from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from infra.settings.sections import ImageSettings
+from sources.pixels_decode import scaled_extent
 from sources.pixels_dicom_frame import DICOM_DAMAGE, FrameHeader, decode_frame
 from sources.pixels_grey import (
     GreyImage,
@@ -79,6 +78,8 @@ def is_dicom(data: bytes) -> bool:
 def read_dicom(data: bytes, settings: ImageSettings) -> GreyImage:
     """Decode, resize, then apply modality LUT, VOI LUT or window, and MONOCHROME1's inversion.
 
+    The window comes first where ``Display.must_precede_resizing`` says that the order matters.
+
     Raises:
         PixelError: ``no-pixels``, ``multi-frame``, ``transfer-syntax``, ``unsupported-pixels``,
             ``truncated``, ``undecodable``, ``constant-image`` or a size out of bounds.
@@ -89,24 +90,26 @@ def read_dicom(data: bytes, settings: ImageSettings) -> GreyImage:
             header, display = _read_header(data)
             check_shape(header.columns, header.rows, settings)
             size = stored_size(header.columns, header.rows, settings)
-            stored = resample(decode_frame(data, header, size), size, settings)
-        except DICOM_DAMAGE as error:
-            raise PixelError("undecodable", "DICOM data is damaged") from error
-    if is_flat(stored):
+            frame = decode_frame(data, header, size)
+            windowed_first = display.must_precede_resizing(float(frame.min()), float(frame.max()))
+            if windowed_first:
+                frame = display.show(frame.astype(np.float32))
+            extent = scaled_extent(frame, header.columns, header.rows)
+            sized = resample(frame, size, settings, extent)
+        except DICOM_DAMAGE:
+            # From None: the libraries' errors quote header values, which a traceback would show.
+            raise PixelError("undecodable", "DICOM data is damaged") from None
+    values = np.asarray(sized, dtype=np.float32)
+    if is_flat(values * 255 if windowed_first else values):
         raise PixelError("constant-image", "all pixels have the same value")
-    grey = to_grey(display.show(np.asarray(stored, dtype=np.float32)))
-    return GreyImage(grey, header.columns, header.rows)
+    unit = values if windowed_first else display.show(values)
+    return GreyImage(to_grey(unit), header.columns, header.rows)
 
 
 def _read_header(data: bytes) -> tuple[FrameHeader, Display]:
     """Parse up to the pixel data, keeping KEPT_TAGS alone."""
     stream = io.BytesIO(data)
-    try:
-        dataset = pydicom.dcmread(
-            stream, force=True, stop_before_pixels=True, specific_tags=KEPT_TAGS
-        )
-    except (InvalidDicomError, NotImplementedError, zlib.error) as error:
-        raise PixelError("undecodable", "DICOM header is damaged") from error
+    dataset = pydicom.dcmread(stream, force=True, stop_before_pixels=True, specific_tags=KEPT_TAGS)
     syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
     header = _frame_header(dataset, UID(syntax or ImplicitVRLittleEndian))
     start, length = _find_pixels(data, stream.tell(), header)

@@ -88,21 +88,36 @@ def stored_size(width: int, height: int, settings: ImageSettings) -> tuple[int, 
     return max(short, round(width * short / height)), short
 
 
-def resample(samples: Samples, size: tuple[int, int], settings: ImageSettings) -> Samples:
+def resample(
+    samples: Samples,
+    size: tuple[int, int],
+    settings: ImageSettings,
+    extent: tuple[float, float] | None = None,
+) -> Samples:
     """Scale to ``size`` (width, height); uint8 stays uint8, other types become float32.
 
     Both filters average over the pixels that they merge. Bicubic is Pillow's, as the image
     processors of BiomedCLIP and CLIP use it; area is OpenCV's.
+
+    Args:
+        extent: (width, height) of the picture in ``samples``, where its last row and column are
+            only partly filled, as JPEG's reduced scales leave them. Bicubic follows it exactly,
+            area to the nearest whole pixel.
     """
-    samples = _halve(samples, size)
+    if extent is None or extent == (samples.shape[1], samples.shape[0]):
+        samples, box = _halve(samples, size), None
+    elif settings.resample == "area":
+        samples, box = samples[: round(extent[1]), : round(extent[0])], None
+    else:
+        box = (0.0, 0.0, *extent)
     if samples.dtype != np.uint8:
         samples = samples.astype(np.float32)
-    if (samples.shape[1], samples.shape[0]) == size:
+    if (samples.shape[1], samples.shape[0]) == size and box is None:
         return samples
     shrinks = size[0] < samples.shape[1]
     if settings.resample == "area" and shrinks:
         return np.asarray(cv2.resize(samples, size, interpolation=cv2.INTER_AREA))
-    resized = np.asarray(Image.fromarray(samples).resize(size, Image.Resampling.BICUBIC))
+    resized = np.asarray(Image.fromarray(samples).resize(size, Image.Resampling.BICUBIC, box))
     return resized.clip(samples.min(), samples.max())
 
 

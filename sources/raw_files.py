@@ -18,7 +18,15 @@ from types import TracebackType
 
 import xxhash
 
-_DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError)
+_DAMAGED_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,  # a compression method that zipfile lacks
+    RuntimeError,  # a password is asked for
+    ValueError,
+    OSError,
+)
 LARGEST_MEMBER_BYTES = 1 << 30
 """A member that claims to unpack to more is refused. Our choice: ten times the largest films."""
 
@@ -136,10 +144,6 @@ class RawFolder:
             return self._archive(place).read(entry)
         except _DAMAGED_ZIP as error:
             raise RawFileError("archive-broken", f"damaged member in {place}: {member}") from error
-        except (OSError, RuntimeError) as error:  # RuntimeError: zipfile asks for a password
-            raise RawFileError(
-                "archive-broken", f"unreadable member in {place}: {member}"
-            ) from error
 
     def _stat(self, uri: str) -> FileStat:
         place, member = _split(uri)
@@ -167,7 +171,7 @@ class RawFolder:
             archive = zipfile.ZipFile(self._path(place))
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise RawFileError("file-missing", f"no file at {place}") from error
-        except (*_DAMAGED_ZIP, OSError) as error:
+        except _DAMAGED_ZIP as error:
             raise RawFileError("archive-broken", f"not a readable zip: {place}") from error
         self._archives[place] = archive
         return archive
@@ -177,7 +181,7 @@ class RawFolder:
         parts = place.split("/")
         if not place or "\0" in place or "\\" in place or ".." in parts or place.startswith("/"):
             raise RawFileError("path-outside-root", f"not a relative path: {place!r}")
-        folder, _, name = place.rpartition("/")
+        folder = place.rpartition("/")[0]
         path = self.root / place
         outside = not self._inside(folder) or (
             path.is_symlink() and not self._is_inside(Path(os.path.realpath(path)))
