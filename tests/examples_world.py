@@ -20,10 +20,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sources.perceptual_hash import HASH_BYTES
 
 from infra.fingerprint import file_digest
 from infra.settings.sections import ExampleSettings
+from sources.perceptual_hash import HASH_BYTES
 from sources.piece import cut
 from sources.pixels import IMAGE_ROW_SCHEMA
 from sources.record import STUDY_SCHEMA

@@ -10,9 +10,9 @@ import pytest
 from examples_world import SETTINGS, World
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sources.perceptual_hash import COPY_DISTANCE, HASH_BYTES
 
 from infra.settings.sections import ExampleSettings
+from sources.perceptual_hash import COPY_DISTANCE, HASH_BYTES
 from tasks.examples import leakage
 from tasks.examples.leakage import Hashes, nearest_copies
 from tasks.examples.plan import plan_examples

@@ -63,8 +63,10 @@ _HASHES: Final = """
     WHERE image.perceptual_hash IS NOT NULL AND study.split IS NOT NULL
     ORDER BY image.source, image.study_id, image.image_id
 """
-_PAIRS_AT_ONCE: Final = 1 << 21
-"""Candidate pairs compared in one go. Our choice: 64 MB for hashes of 32 bytes."""
+_PAIRS_AT_ONCE: Final = 1 << 20
+"""Candidate pairs compared in one go. Our choice: 128 MB for hashes of 64 bytes."""
+_HELD_AT_ONCE: Final = 1 << 14
+"""Held-out hashes entered in one go. Our choice: some 200 keys each, 60 MB for a band."""
 
 
 Hashes = NDArray[np.uint8]
@@ -104,8 +106,8 @@ def image_twins(connection: duckdb.DuckDBPyConnection) -> pa.Table:
 def nearest_copies(queries: Hashes, held: Hashes, largest_distance: int) -> tuple[Numbers, Numbers]:
     """For each query the nearest held hash within ``largest_distance`` bits.
 
-    Exact, without all pairs: cut into ``largest_distance // 2 + 1`` bands, two hashes that near
-    agree in one band but for at most one bit. The held side is entered under each of those keys,
+    Exact, without all pairs: cut into ``largest_distance // 3 + 1`` bands, two hashes that near
+    agree in one band but for at most two bits. The held side is entered under each of those keys,
     and only pairs that meet under a key are compared in full.
 
     Args:
@@ -114,23 +116,38 @@ def nearest_copies(queries: Hashes, held: Hashes, largest_distance: int) -> tupl
 
     Returns:
         Index into ``held`` (int64 [n], -1 where none; of equals the first) and the distance in
-        bits (int64 [n]).
+        bits (int64 [n], ``largest_distance + 1`` where none).
     """
-    bits = queries.shape[1] * 8
     nearest = np.full(len(queries), -1, np.int64)
     best = np.full(len(queries), largest_distance + 1, np.int64)
-    for start, stop in _bands(bits, largest_distance // 2 + 1):
-        keys, owners = _probes(_band_keys(held, start, stop), stop - start)
-        for rows, candidates in _meetings(_band_keys(queries, start, stop), keys, owners):
-            distances = np.bitwise_count(queries[rows] ^ held[candidates]).sum(
-                axis=1, dtype=np.int64
-            )
-            order = np.lexsort((candidates, distances, rows))
-            first = order[np.diff(rows[order], prepend=-1) > 0]
-            row, place, found = rows[first], candidates[first], distances[first]
-            closer = (found < best[row]) | ((found == best[row]) & (place < nearest[row]))
-            nearest[row[closer]], best[row[closer]] = place[closer], found[closer]
+    query_words, held_words = _words(queries), _words(held)
+    for first in range(0, len(held), _HELD_AT_ONCE):
+        part = held[first : first + _HELD_AT_ONCE]
+        for start, stop in _bands(queries.shape[1] * 8, largest_distance // 3 + 1):
+            keys, owners = _probes(_band_keys(part, start, stop), stop - start)
+            for rows, found in _meetings(_band_keys(queries, start, stop), keys, owners):
+                _keep_closer(nearest, best, query_words, held_words, rows, found + first)
     return nearest, best
+
+
+def _keep_closer(
+    nearest: Numbers, best: Numbers, queries: Keys, held: Keys, rows: Numbers, found: Numbers
+) -> None:
+    """Compare the pairs (query row, held row) in full and note what is nearer than before."""
+    distances = np.bitwise_count(queries[rows] ^ held[found]).sum(axis=1, dtype=np.int64)
+    near = np.flatnonzero(distances <= best[rows])
+    rows, found, distances = rows[near], found[near], distances[near]
+    order = np.lexsort((found, distances, rows))
+    first = order[np.diff(rows[order], prepend=-1) > 0]
+    row, place, distance = rows[first], found[first], distances[first]
+    closer = (distance < best[row]) | ((nearest[row] >= 0) & (place < nearest[row]))
+    nearest[row[closer]], best[row[closer]] = place[closer], distance[closer]
+
+
+def _words(hashes: Hashes) -> Keys:
+    """The same bits as uint64 [n, words], the last word filled with zeros."""
+    filled = np.pad(hashes, ((0, 0), (0, -hashes.shape[1] % 8)))
+    return filled.view(np.uint64)
 
 
 def _as_bytes(column: pa.ChunkedArray) -> Hashes:
@@ -156,10 +173,12 @@ def _band_keys(hashes: Hashes, start: int, stop: int) -> Keys:
 
 
 def _probes(keys: Keys, width: int) -> tuple[Keys, Numbers]:
-    """Each key and its neighbours at one bit, sorted, and which row each belongs to."""
-    flips = np.concatenate([[0], np.left_shift(np.uint64(1), np.arange(width, dtype=np.uint64))])
-    probes = (keys[:, None] ^ flips.astype(np.uint64)[None, :]).ravel()
-    owners = np.repeat(np.arange(len(keys)), width + 1)
+    """Each key and its neighbours at one and two bits, sorted, and which row each belongs to."""
+    single = np.left_shift(np.uint64(1), np.arange(width, dtype=np.uint64))
+    one, other = np.triu_indices(width, 1)
+    flips = np.concatenate([np.zeros(1, np.uint64), single, single[one] ^ single[other]])
+    probes = (keys[:, None] ^ flips[None, :]).ravel()
+    owners = np.repeat(np.arange(len(keys)), len(flips))
     order = np.argsort(probes, kind="stable")
     return probes[order], owners[order]
 
