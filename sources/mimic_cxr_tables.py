@@ -11,15 +11,16 @@ has, from the DICOM headers (about 1 ms each), with the manufacturer.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Final
 
 import duckdb
 import pyarrow as pa
 from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
 
 from sources.labels import CHEXPERT_COLUMNS, labels_sql, source_labels_sql, unknown_label_values
+from sources.pixels_dicom_frame import DICOM_DAMAGE
 from sources.record import View
 from sources.split import split_table
 from sources.tables import query, read_csv, sql_name
@@ -122,11 +123,12 @@ def _from_header(root: Path, record: dict[str, str]) -> dict[str, str | int | No
         "subject_id": record["subject_id"],
         "study_id": record["study_id"],
     }
+    path = root / (record["path"] or "")
     try:
-        header = dcmread(
-            root / (record["path"] or ""), stop_before_pixels=True, specific_tags=_HEADER_TAGS
-        )
-    except (OSError, InvalidDicomError, EOFError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's quote header values
+            header = dcmread(path, stop_before_pixels=True, specific_tags=_HEADER_TAGS)
+    except (*DICOM_DAMAGE, OSError):
         return row
     return row | {
         "view": str(header.get("ViewPosition", "") or ""),

@@ -32,9 +32,10 @@ import pyarrow as pa
 from infra.egress import Egress
 from infra.errors import SourceError
 from sources.assembly import assemble
+from sources.boxes import attach_boxes
 from sources.card import Access, Card, Expected
 from sources.labels import named_labels_sql, source_labels_sql
-from sources.record import STUDY_SCHEMA, Reading
+from sources.record import Reading
 from sources.split import DEFAULT_SHARES, split_table
 from sources.tables import query, read_csv
 
@@ -115,7 +116,8 @@ def read(root: Path) -> Reading:
         connection.register("boxes", boxes)
         connection.register("splits", _read_splits(root, rows))
         connection.execute(_LISTED)
-        return _with_boxes(assemble(connection, CARD.name), boxes)
+        reading = assemble(connection, CARD.name)
+    return attach_boxes(reading, _study_boxes(boxes))
 
 
 def _image_files(root: Path) -> pa.Table:
@@ -174,23 +176,15 @@ def _read_splits(root: Path, rows: pa.Table) -> pa.Table:
     )
 
 
-def _with_boxes(reading: Reading, boxes: pa.Table) -> Reading:
-    """The reading with each box on its study; ``Infiltrate`` gets the label table's spelling."""
+def _study_boxes(boxes: pa.Table) -> pa.Table:
+    """The boxes by study; ``Infiltrate`` gets the label table's spelling."""
     renamed = " ".join(f"WHEN '{old}' THEN '{new}'" for old, new in _BOX_NAMES.items())
-    joined = query(
-        f"""SELECT coalesce(list(struct_pack(image_id := boxes.image_id,
-                "name" := CASE name {renamed} ELSE name END, x_min := x, y_min := y,
-                x_max := x + width, y_max := y + height, reader := NULL::VARCHAR)
-                ORDER BY name, x, y) FILTER (name IS NOT NULL), []) AS boxes
-            FROM studies LEFT JOIN boxes ON boxes.image_id = study_id || '.png'
-            GROUP BY study_id ORDER BY study_id""",
-        studies=reading.studies.select(["study_id"]),
+    return query(
+        f"""SELECT regexp_replace(image_id, '\\.png$', '') AS study_id, image_id,
+                CASE name {renamed} ELSE name END AS name, x AS x_min, y AS y_min,
+                x + width AS x_max, y + height AS y_max, NULL::VARCHAR AS reader FROM boxes""",
         boxes=boxes,
     )
-    field = STUDY_SCHEMA.field("boxes")
-    column = joined.column("boxes").cast(field.type)
-    studies = reading.studies.set_column(STUDY_SCHEMA.names.index("boxes"), field, column)
-    return Reading(studies, reading.rejected, reading.studies_in, reading.images_in)
 
 
 _NAMES: Final = "string_split(\"Finding Labels\", '|')"

@@ -32,17 +32,18 @@ rejected; its study stays as text.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
 
 from infra.egress import Egress
 from sources.card import Access, Card, Expected
 from sources.openi_reports import parse_report, report_files
+from sources.pixels_dicom_frame import DICOM_DAMAGE
 from sources.record import (
     Image,
     Level,
@@ -175,8 +176,10 @@ def _reject(level: Level, row_id: str, study_id: str, reason: str, detail: str) 
 def _view_of(path: Path) -> View:
     """ViewPosition of a DICOM file; UNKNOWN where it has none or cannot be read."""
     try:
-        header = dcmread(path, stop_before_pixels=True, specific_tags=["ViewPosition"])
-    except (OSError, InvalidDicomError, EOFError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's quote header values
+            header = dcmread(path, stop_before_pixels=True, specific_tags=["ViewPosition"])
+    except (*DICOM_DAMAGE, OSError):
         return View.UNKNOWN
     return VIEWS.get(str(header.get("ViewPosition", "") or "").strip(), View.UNKNOWN)
 

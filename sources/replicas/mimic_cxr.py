@@ -10,13 +10,12 @@ misspelt and lower-case headers, missing, double and merged sections, and no rep
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import cv2
@@ -36,9 +35,11 @@ from sources.replicas.files import (
 from sources.replicas.mimic_cxr_plan import PlannedImage, PlannedStudy, plan_replica
 from sources.replicas.mimic_cxr_tables import table_files
 from sources.replicas.mimic_cxr_text import annotation_files, report_text, word_study
-from sources.replicas.phantom import Drawing, draw
+from sources.replicas.phantom import draw
 from sources.replicas.phantom_canvas import Layer
+from sources.replicas.traps import truncate
 from sources.replicas.truth import ReplicaSpec
+from sources.replicas.truth_file import TrueStudy, write_truth
 from sources.replicas.wording import Wording
 
 _SYNTAXES: Final = (
@@ -56,11 +57,10 @@ _README: Final = (
 
 @dataclass(frozen=True)
 class _Film:
-    """One file's bytes, its height and width in px, and its regions for the truth file."""
+    """One file's bytes, and its height and width in px."""
 
     data: bytes
     size: tuple[int, int]
-    regions: list[dict[str, Any]]
 
 
 def write(root: Path, spec: ReplicaSpec, *, annotations: bool = False) -> None:
@@ -72,11 +72,10 @@ def write(root: Path, spec: ReplicaSpec, *, annotations: bool = False) -> None:
     studies = plan_replica(spec)
     words = {study.study_id: word_study(study) for study in studies}
     sizes: dict[str, tuple[int, int]] = {}
-    regions: dict[str, list[dict[str, Any]]] = {}
     jobs = [(study, image) for study in studies for image in study.images]
     films = draw_many(partial(_film, side_px=spec.side_px), jobs, spec.processes)
     for (_, image), film in zip(jobs, films, strict=True):
-        sizes[image.image_id], regions[image.image_id] = film.size, film.regions
+        sizes[image.image_id] = film.size
         if image.trap != "missing":
             write_file(root / image.path, film.data)
     labels = {study.study_id: words[study.study_id].labels(study.truth) for study in studies}
@@ -87,8 +86,13 @@ def write(root: Path, spec: ReplicaSpec, *, annotations: bool = False) -> None:
     if annotations:
         for name, data in annotation_files(studies).items():
             write_file(root / FOLDER / name, data)
-    rows = (_truth_row(study, words[study.study_id], sizes, regions) for study in studies)
-    write_file(root / ".truth.jsonl", "".join(f"{json.dumps(row)}\n" for row in rows).encode())
+    write_truth(
+        root,
+        [
+            TrueStudy(study.study_id, study.truth, labels[study.study_id], _trap_of(study))
+            for study in studies
+        ],
+    )
 
 
 def _film(job: tuple[PlannedStudy, PlannedImage], side_px: int) -> _Film:
@@ -100,8 +104,8 @@ def _film(job: tuple[PlannedStudy, PlannedImage], side_px: int) -> _Film:
     else:
         data = encode_jpeg(_equalised(drawing.pixels), quality=95)
     if image.trap == "truncated":
-        data = data[: len(data) // 2]
-    return _Film(data, (height, width), _regions(drawing))
+        data = truncate(data)
+    return _Film(data, (height, width))
 
 
 def _equalised(pixels: Layer) -> Layer:
@@ -133,17 +137,6 @@ def _style(study: PlannedStudy, image: PlannedImage) -> DicomStyle:
     )
 
 
-def _regions(drawing: Drawing) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": region.name,
-            "side": region.side,
-            "box": [region.x_min, region.y_min, region.x_max, region.y_max],
-        }
-        for region in drawing.regions
-    ]
-
-
 def _write_reports(root: Path, studies: Iterable[PlannedStudy], words: dict[str, Wording]) -> None:
     """Most reports into the archive, some beside their study."""
     buffer = BytesIO()
@@ -162,32 +155,5 @@ def _write_reports(root: Path, studies: Iterable[PlannedStudy], words: dict[str,
     write_file(root / ARCHIVE, buffer.getvalue())
 
 
-def _truth_row(
-    study: PlannedStudy,
-    wording: Wording,
-    sizes: dict[str, tuple[int, int]],
-    regions: dict[str, list[dict[str, Any]]],
-) -> dict[str, Any]:
-    return {
-        "study_id": study.study_id,
-        "subject_id": study.subject_id,
-        "split": study.split,
-        "findings": [asdict(finding) for finding in study.truth.findings],
-        "labels": wording.labels(study.truth),
-        "indication": wording.indication,
-        "findings_text": wording.findings,
-        "impression": wording.impression,
-        "report_trap": study.report_trap,
-        "images": [
-            {
-                "image_id": image.image_id,
-                "view": image.view,
-                "position": image.position,
-                "trap": image.trap,
-                "height": sizes[image.image_id][0],
-                "width": sizes[image.image_id][1],
-                "regions": regions[image.image_id],
-            }
-            for image in study.images
-        ],
-    }
+def _trap_of(study: PlannedStudy) -> str | None:
+    return study.report_trap or next((image.trap for image in study.images if image.trap), None)

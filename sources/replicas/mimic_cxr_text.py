@@ -96,12 +96,13 @@ def annotation_files(studies: list[PlannedStudy]) -> dict[str, bytes]:
 
 
 def _entries(study: PlannedStudy) -> list[dict[str, Any]]:
+    if study.report_trap == "no report":
+        return []
     wording = word_study(study)
     has_findings = study.report_trap not in (
         "no findings",
         "findings and impression",
         "last paragraph",
-        "no report",
     )
     by_rules = "\n".join(wrap(wording.findings, _LINE)) if has_findings else None
     texts: dict[str, str | None] = {"rule-based": by_rules}
