@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset, FileMetaDataset, dcmread, dcmwrite
+from pydicom import DataElement, Dataset, FileMetaDataset, dcmread, dcmwrite
+from pydicom.config import IGNORE
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import UID
 
@@ -50,6 +51,8 @@ class DicomStyle:
         inverted: MONOCHROME1.
         window: write WindowCenter and WindowWidth, with the image in 5 to 75 % of the range; else
             the image fills the range.
+        top: the stored value of white, by default all of ``bits_stored``; 255 with 12 bits stored
+            makes a file that claims more than it holds.
         slope, intercept: the modality rescale; written where they are not 1 and 0.
         tags: further elements by keyword, written as given.
         instance_uid: MediaStorageSOPInstanceUID of the file's header, a legal UID or not.
@@ -59,6 +62,7 @@ class DicomStyle:
     bits_stored: int = 12
     inverted: bool = False
     window: bool = True
+    top: int | None = None
     slope: float = 1.0
     intercept: float = 0.0
     tags: Mapping[str, Any] = field(default_factory=dict)
@@ -102,7 +106,7 @@ def encode_dicom(pixels: Layer, style: DicomStyle) -> bytes:
     frame = _fill_pixel_module(dataset, pixels, style)
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.1.1")
-    meta.add_new(0x00020003, "UI", style.instance_uid)
+    meta.add(DataElement(0x00020003, "UI", style.instance_uid, validation_mode=IGNORE))
     meta.TransferSyntaxUID = UID(style.transfer_syntax.value)
     meta.ImplementationClassUID = UID("1.2.3.4")
     dataset.file_meta = meta
@@ -117,7 +121,7 @@ def encode_dicom(pixels: Layer, style: DicomStyle) -> bytes:
 
 def _fill_pixel_module(dataset: Dataset, pixels: Layer, style: DicomStyle) -> Stored:
     """Describe the frame in the dataset; returns the stored values [H, W]."""
-    top = 2**style.bits_stored - 1
+    top = style.top or 2**style.bits_stored - 1
     low, high = (0.05 * top, 0.75 * top) if style.window else (0.0, float(top))
     shown = low + np.clip(pixels, 0, 1) * (high - low)
     values = (low + high - shown) if style.inverted else shown
