@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
@@ -13,7 +15,10 @@ SOURCES_AT_ONCE = 3
 """Our choice: while one source's images are decoded, the next one's tables are read."""
 
 
-@flow(name="ingest", task_runner=ThreadPoolTaskRunner(max_workers=SOURCES_AT_ONCE))
+RUNNER: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=SOURCES_AT_ONCE)
+
+
+@flow(name="ingest", task_runner=RUNNER)
 def ingest(order: Order) -> list[StepReport]:
     """Replicas where asked for, then studies, then images, source by source."""
     context = open_context(order)
@@ -22,7 +27,7 @@ def ingest(order: Order) -> list[StepReport]:
         before = []
         if f"replicas/{name}" in context.graph.steps:
             before = [write_replica.submit(context, name)]
-        studies = read_studies.submit(context, name, wait_for=before)
-        images = store_images.submit(context, name, wait_for=[studies])
+        studies = read_studies.submit(context, name, wait_for=before, return_state=False)
+        images = store_images.submit(context, name, wait_for=[studies], return_state=False)
         futures += [*before, studies, images]
     return [future.result() for future in futures]

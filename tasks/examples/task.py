@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State
 
 from tasks.context import Context
 from tasks.examples.work import write_examples
-from tasks.monitor.states import Progress, is_worth_retrying, report_state
+from tasks.monitor.states import Progress, Reported, is_worth_retrying, report_state
 
 _DAY_SECONDS = 24 * 3600.0
 
@@ -23,6 +20,6 @@ _DAY_SECONDS = 24 * 3600.0
     timeout_seconds=_DAY_SECONDS,
     cache_policy=NO_CACHE,
 )
-def pack_examples(context: Context) -> State[Any]:
+def pack_examples(context: Context) -> Reported:
     """Training shards of all sources."""
     return report_state(write_examples(context, Progress("examples")))

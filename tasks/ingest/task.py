@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State
 
 from tasks.context import Context
 from tasks.ingest.pool import shared_pool
 from tasks.ingest.replicas import build_replica
 from tasks.ingest.stored_images import ingest_images
 from tasks.ingest.studies import ingest_studies
-from tasks.monitor.states import Progress, is_worth_retrying, report_state
+from tasks.monitor.states import Progress, Reported, is_worth_retrying, report_state
 
 RETRIES = 2
 """Our choice: a network file system's hiccup passes within two tries; bad input is not retried."""
@@ -29,7 +26,7 @@ _HOURS = 3600.0
     timeout_seconds=4 * _HOURS,
     cache_policy=NO_CACHE,
 )
-def write_replica(context: Context, name: str) -> State[Any]:
+def write_replica(context: Context, name: str) -> Reported:
     """A source's synthetic stand-in."""
     return report_state(build_replica(context, name, Progress(f"replica of {name}")))
 
@@ -43,7 +40,7 @@ def write_replica(context: Context, name: str) -> State[Any]:
     timeout_seconds=4 * _HOURS,
     cache_policy=NO_CACHE,
 )
-def read_studies(context: Context, name: str) -> State[Any]:
+def read_studies(context: Context, name: str) -> Reported:
     """A source's tables and reports."""
     return report_state(ingest_studies(context, name, Progress(f"studies of {name}")))
 
@@ -57,7 +54,7 @@ def read_studies(context: Context, name: str) -> State[Any]:
     timeout_seconds=72 * _HOURS,
     cache_policy=NO_CACHE,
 )
-def store_images(context: Context, name: str) -> State[Any]:
+def store_images(context: Context, name: str) -> Reported:
     """A source's pixels."""
     pool = shared_pool(context.environment.workers)
     return report_state(ingest_images(context, name, pool, Progress(f"images of {name}")))

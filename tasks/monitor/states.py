@@ -24,6 +24,10 @@ from tasks.monitor.step_report import StepReport
 _TELL_EVERY_SECONDS = 2.0  # our choice: an update costs a request to the server
 
 
+Reported = Any
+"""What a task returns: a ``State``, of which Prefect hands the caller the ``StepReport`` inside."""
+
+
 def report_state(artifact: Artifact) -> State[StepReport]:
     """``Completed``, named Cached when nothing was built; a table and an event when it was."""
     step = artifact.step

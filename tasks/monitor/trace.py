@@ -67,8 +67,9 @@ def _select(path: str, study_id: str, with_text: bool) -> list[dict[str, Any]]:
             return []
         left_out = [*_HIDDEN, *(() if with_text else _TEXT)]
         shown = [name for name in relation.columns if name not in left_out]
-        table = connection.execute(
-            f"SELECT {', '.join(shown)} FROM read_parquet(?) WHERE study_id = ?", [path, study_id]
+        table = connection.sql(
+            f"SELECT {', '.join(shown)} FROM read_parquet($1) WHERE study_id = $2",
+            params=[path, study_id],
         ).to_arrow_table()
     rows: list[dict[str, Any]] = table.to_pylist()
     return rows

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State
 
 from infra.launch import Event
 from tasks.context import Context
-from tasks.monitor.states import Progress, is_worth_retrying, report_state
+from tasks.monitor.states import Progress, Reported, is_worth_retrying, report_state
 from tasks.predict.work import predict
 
 _DAY_SECONDS = 24 * 3600.0
@@ -24,7 +21,7 @@ _DAY_SECONDS = 24 * 3600.0
     timeout_seconds=_DAY_SECONDS,
     cache_policy=NO_CACHE,
 )
-def run_predictions(context: Context) -> State[Any]:
+def run_predictions(context: Context) -> Reported:
     """Findings for the test examples and their image-blind controls."""
     progress = Progress("predictions")
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State
 
 from tasks.context import Context
-from tasks.monitor.states import is_worth_retrying, report_state
+from tasks.monitor.states import Reported, is_worth_retrying, report_state
 from tasks.register.work import register
 
 _HOUR_SECONDS = 3600.0
@@ -23,6 +20,6 @@ _HOUR_SECONDS = 3600.0
     timeout_seconds=_HOUR_SECONDS,
     cache_policy=NO_CACHE,
 )
-def register_model(context: Context) -> State[Any]:
+def register_model(context: Context) -> Reported:
     """A new version of the recipe's registered model."""
     return report_state(register(context))

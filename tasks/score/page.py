@@ -87,9 +87,9 @@ def _prediction_files(context: Context) -> list[str]:
 def _rows(paths: list[str], chosen: list[str], condition: str) -> dict[str, dict[str, Any]]:
     with duckdb.connect() as connection:
         connection.register("wanted", pa.table({"example_id": pa.array(chosen, pa.string())}))
-        rows = connection.execute(
-            f"SELECT * FROM read_parquet(?) SEMI JOIN wanted USING (example_id) WHERE {condition}",
-            [paths],
+        rows = connection.sql(
+            f"SELECT * FROM read_parquet($1) SEMI JOIN wanted USING (example_id) WHERE {condition}",
+            params=[paths],
         ).to_arrow_table()
     return {row["example_id"]: row for row in rows.to_pylist()}
 

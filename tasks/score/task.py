@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State
 
 from tasks.context import Context
-from tasks.monitor.states import Progress, is_worth_retrying, report_state
+from tasks.monitor.states import Progress, Reported, is_worth_retrying, report_state
 from tasks.reports.connection import Teacher
 from tasks.score.work import score
 
@@ -24,6 +21,6 @@ _DAY_SECONDS = 24 * 3600.0
     timeout_seconds=_DAY_SECONDS,
     cache_policy=NO_CACHE,
 )
-def score_predictions(context: Context, teacher: Teacher) -> State[Any]:
+def score_predictions(context: Context, teacher: Teacher) -> Reported:
     """Judge, score, and write the page."""
     return report_state(score(context, teacher, Progress("judged pairs")))

@@ -10,8 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from evaluation.chexprompt import KINDS, TIERS
-from evaluation.judged import JUDGED_SCHEMA
+from evaluation.judged import choose_judged
 from evaluation.report import render_report
 from evaluation.scores import Scores, score_predictions
 from infra.artifact import Artifact, build_artifact
@@ -71,48 +70,15 @@ def _judge(
     predictions: pa.Table,
     on_progress: Callable[[int, int], None],
 ) -> pa.Table:
-    """JUDGED_SCHEMA rows of all judges, for the model and every control."""
+    """JUDGEMENT_SCHEMA rows of all judges, for the model and every control."""
     settings = context.settings.score
-    rows = predictions.to_pylist()
-    ids = sorted({row["example_id"] for row in rows})
-    chosen = set(ids if settings.judged_studies is None else ids[: settings.judged_studies])
-    rows = [row for row in rows if row["example_id"] in chosen]
-    pairs = pa.Table.from_pylist(
-        [
-            {
-                "pair_id": f"{row['control']}\t{row['example_id']}",
-                "source": row["source"],
-                "reference": row["reference"],
-                "prediction": row["prediction"],
-            }
-            for row in rows
-        ]
-    )
-    client = teacher.client(context.settings.reports.model)
-    answers = judge_pairs(
-        pairs,
+    return judge_pairs(
+        choose_judged(predictions, settings.judged_studies, settings.seed),
         settings.judges,
-        client,
+        teacher.client(context.settings.reports.model),
         lambda source: get_source(source).card.llm_egress,
         on_progress,
     )
-    return pa.Table.from_pylist(
-        [_judged_row(row) for row in answers.to_pylist()], schema=JUDGED_SCHEMA
-    )
-
-
-def _judged_row(row: dict[str, object]) -> dict[str, object]:
-    control, _, example_id = str(row["pair_id"]).partition("\t")
-    failed = row["status"] != "ok"
-    tiers = {tier: None if failed else [row[f"{tier}_{kind}"] for kind in KINDS] for tier in TIERS}
-    return {
-        "example_id": example_id,
-        "control": control,
-        "judge": row["judge"],
-        "judge_version": row["prompt_version"],
-        "failure": row["status"] if failed else None,
-        **tiers,
-    }
 
 
 def _write(context: Context, scores: Scores, judged: pa.Table, folder: Path) -> None:
