@@ -15,6 +15,8 @@ from sources.example import (
     Task,
     example_from_row,
     examples_to_table,
+    one_line,
+    request_turn,
 )
 from sources.record import Origin, Split, Turn, View
 
@@ -67,3 +69,20 @@ def test_what_a_publisher_may_leave_out_is_nullable(name: str) -> None:
 @pytest.mark.parametrize("name", ["example_id", "split", "target", "origin", "turns"])
 def test_what_training_needs_is_not_nullable(name: str) -> None:
     assert not EXAMPLE_SCHEMA.field(name).nullable
+
+
+@pytest.mark.parametrize("indication", [None, "", " \n"])
+def test_without_indication_the_request_is_one_sentence(indication: str | None) -> None:
+    turn = request_turn(Task.FINDINGS, indication)
+    assert turn == Turn("user", "Report the findings of this chest X-ray.")
+
+
+def test_the_indication_stands_in_the_request_on_one_line() -> None:
+    assert request_turn(Task.IMPRESSION, "Cough,\n  fever.\n") == Turn(
+        "user", "Report the impression of this chest X-ray. Indication: Cough, fever."
+    )
+
+
+def test_one_line_keeps_the_words() -> None:
+    assert one_line(" a\tb \r\n\n c ") == "a b c"
+    assert one_line("") == ""

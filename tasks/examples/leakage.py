@@ -16,8 +16,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from sources.perceptual_hash import COPY_DISTANCE
 
+from sources.perceptual_hash import COPY_DISTANCE
 from tasks.examples.filters import Rule
 
 PROTECTION: Final = {"train": 0, "validate": 1, "test": 2}
