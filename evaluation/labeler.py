@@ -79,6 +79,7 @@ def _compile_cues() -> re.Pattern[str]:
         "either_negative": rules.EITHER_NEGATIVE,
         "either_uncertain": rules.EITHER_UNCERTAIN,
         "pre_uncertain": rules.PRE_UNCERTAIN,
+        "pre_suggested": rules.PRE_SUGGESTED,
         "pre_negative": rules.PRE_NEGATIVE,
     }
     inner = "|".join(f"(?P<{name}>{fragment})" for name, fragment in groups.items())
@@ -215,8 +216,8 @@ def _read_carrier(sentence: _Sentence, index: int, start: int, end: int) -> Ment
 def _value_at(sentence: _Sentence, start: int, end: int) -> LabelValue | None:
     """Value of what stands at ``start:end``; None where it is not asserted (history).
 
-    The nearest modifier before it decides, but for one pair: "no suspicious nodule" and "no sign
-    suggesting pneumonia" are negations, while "no effusion, cannot exclude pneumonia" is a doubt.
+    A negation before it wins over a doubt, but for "no effusion, cannot exclude pneumonia": there
+    the doubt is the nearer and a term stands between the two.
     """
     after = _value_after(sentence, end)
     if after is _NEGATIVE:
@@ -230,10 +231,16 @@ def _value_at(sentence: _Sentence, start: int, end: int) -> LabelValue | None:
         if cue.kind == "not_asserted":
             return None
         if cue.kind.endswith("negative"):
-            parted = doubt and any(cue.end <= at and to <= doubt.start for at, to in sentence.terms)
-            return _UNCERTAIN if parted else _NEGATIVE
+            return _UNCERTAIN if doubt and _holds(doubt, cue, sentence) else _NEGATIVE
         doubt = doubt or cue
     return _UNCERTAIN if doubt or after else _POSITIVE
+
+
+def _holds(doubt: _Cue, negation: _Cue, sentence: _Sentence) -> bool:
+    """Whether a doubt stands against a negation before it: a term must part the two."""
+    if doubt.kind == "pre_suggested":
+        return False
+    return any(negation.end <= at < doubt.start for at, _ in sentence.terms)
 
 
 def _value_after(sentence: _Sentence, end: int) -> LabelValue | None:
@@ -246,7 +253,7 @@ def _value_after(sentence: _Sentence, end: int) -> LabelValue | None:
             return None
         if not cue.kind.startswith(("post", "either")):
             continue
-        parted = any(end <= at < cue.start for at, _ in sentence.terms)
+        parted = any(end + 1 < at < cue.start for at, _ in sentence.terms)
         if parted and not _PLURAL.search(sentence.text, end, cue.end):
             return None
         return _NEGATIVE if cue.kind.endswith("negative") else _UNCERTAIN

@@ -133,9 +133,8 @@ CARRIERS: tuple[Carrier, ...] = (
         r"(?:is|are|appears?|remains?|be|size|mildly|moderately|markedly|slightly|severely"
         r"|grossly|again|stably|significantly|somewhat|minimally)"
         r" (?:enlarged|large|big|prominent|increased)|enlarged|enlargement",
-        r"normal|unremarkable|not (?:\w+ )?(?:enlarged|increased|large)",
-        r"borderline (?:\w+ )?(?:enlarged|enlargement|in size|size|large|heart)|borderline"
-        r"|upper limits? of normal|top normal",
+        r"normal|unremarkable|not (?:\w+ )?(?:enlarged|increased|large)|upper limits? of normal",
+        r"borderline (?:\w+ )?(?:enlarged|enlargement|in size|size|large|heart)|borderline",
     ),
     Carrier(
         "Enlarged Cardiomediastinum",
@@ -144,7 +143,7 @@ CARRIERS: tuple[Carrier, ...] = (
         r"(?:is|are|appears?|remains?|mildly|moderately|markedly|slightly|severely|somewhat)"
         r" (?:enlarged|wide|widened|prominent|full)|enlarged|widened|widening|enlargement",
         r"normal|unremarkable|not (?:\w+ )?(?:enlarged|widened)|intact|midline",
-        r"borderline|upper limits? of normal",
+        r"borderline",
     ),
     Carrier(
         "Lung Opacity",
@@ -178,11 +177,16 @@ PRE_UNCERTAIN = (
     r"cannot (?:\w+ )?(?:exclude|rule out)|can ?not be certain|rule out|exclude|differential"
     r"|(?:(?:may|might|could)(?: \w+)? be|possibly|perhaps|presumably) (?:due|secondary|related) to"
     r"|(?:may|might|could)(?: \w+)? be (?:compatible|consistent) with|may|might|could|perhaps"
-    r"|concern\w* for|concerning|suspicious for|suspicious|worrisome for|suspicion (?:of|for)"
-    r"|question of|suggest\w*|rais\w+ the|(?:evaluate|assess|correlate)(?: \w+)? for|presum\w+"
+    r"|question of|rais\w+ the|(?:evaluate|assess|correlate)(?: \w+)? for|presum\w+"
 )
 """Doubt about what follows. ``likely`` and ``probable`` are no doubt here: they commit the reader,
 and Open-I's human coders take them as findings (measured on the tuning half)."""
+
+PRE_SUGGESTED = (
+    r"concern\w* for|concerning|suspicious for|suspicious|worrisome for|suspicion (?:of|for)"
+    r"|suggest\w*"
+)
+"""Doubt that a negation before it takes along: "no opacity to suggest pneumonia" denies both."""
 
 EITHER_UNCERTAIN = (
     r"possib\w+|suspected|questionable|question|equivocal|versus|vs|potential\w*"
@@ -208,7 +212,10 @@ POST_UNCERTAIN = (
     r"|a possibility|a consideration|a concern|equivocal|in the differential|questioned)"
     r"|consideration"
 )
-NOT_ASSERTED = r"history of|hx of|h/o|(?:evaluation|assessment|evaluated) (?:for|of)|limited for"
+NOT_ASSERTED = (
+    r"history of|hx of|h/o|(?:evaluation|assessment|evaluated) (?:for|of)|limited for"
+    r"|(?:to|in|for) (?:identify|detect)(?:ing)?"
+)
 """What follows is told as history or as a question, and is no mention."""
 
 NOT_CUES = (
