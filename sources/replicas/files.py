@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -196,9 +197,12 @@ def _file_bytes(dataset: Dataset) -> bytes:
     dataset.file_meta.FileMetaInformationVersion = b"\0\1"
     dataset.file_meta.FileMetaInformationGroupLength = 0  # pydicom fills in the length
     implicit = str(dataset.file_meta.TransferSyntaxUID) == TransferSyntax.IMPLICIT_LITTLE.value
-    dcmwrite(
-        buffer, dataset, implicit_vr=implicit, little_endian=True, enforce_file_format=False
-    )  # enforce_file_format would add identifiers that some publishers leave out
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of identifiers that a publisher writes although illegal
+        # enforce_file_format would add identifiers that some publishers leave out
+        dcmwrite(
+            buffer, dataset, implicit_vr=implicit, little_endian=True, enforce_file_format=False
+        )
     return buffer.getvalue()
 
 
