@@ -26,7 +26,7 @@ subjects are hashed.
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 import duckdb
@@ -90,21 +90,28 @@ def read(root: Path) -> Reading:
     path = next(root / name for name in _TABLES if (root / name).is_file())
     table = read_csv(path, _COLUMNS, keep_rest=True)
     rest = [name for name in table.column_names if name not in _COLUMNS]
+    dicom_column = rest[1] if len(rest) > 1 and _has_dicom(root, table[rest[1]]) else None
     table = table.append_column("row", pa.array(range(table.num_rows), pa.int64()))
     has_png = next(root.glob("images/*/*/*/*.png"), None) is not None
     with duckdb.connect() as connection:
         connection.register("published", table)
         connection.register("faults", unknown_label_values(table, "row"))
         connection.register("splits", split_table(table["PatientID"]))
-        connection.execute(_listed_sql(rest[1] if len(rest) > 1 else None, has_png))
+        connection.execute(_listed_sql(dicom_column, has_png))
         return assemble(connection, CARD.name)
+
+
+def _has_dicom(root: Path, paths: pa.ChunkedArray) -> bool:
+    """Whether the folder that the DICOM paths begin with is on disk."""
+    first = next((path for path in paths.drop_null().to_pylist() if path.strip()), None)
+    return first is not None and (root / PurePosixPath(first.strip()).parts[0]).is_dir()
 
 
 def _listed_sql(dicom_column: str | None, has_png: bool) -> str:
     """``listed`` for the assembly.
 
     Args:
-        dicom_column: the name found in second place, None where the table has no such column.
+        dicom_column: the name found in second place, None where no DICOM files are on disk.
         has_png: whether PNG files are on disk; else the DICOM path is used where there is one.
     """
     dicom = sql_name(dicom_column) if dicom_column else "NULL::VARCHAR"

@@ -82,7 +82,7 @@ FROM numbered WHERE label > 0 GROUP BY study_id, cell, label
 """
 """In a sentence's list a label's places follow it; places before any label belong to none."""
 
-SOURCE_LABELS: Final = f"""
+SOURCE_LABELS: Final = """
 CREATE TEMP TABLE study_source_labels AS
 WITH named AS (SELECT study_id, unnest(names) AS name FROM study_names), with_place AS (
     SELECT DISTINCT study_id, name, "location" FROM named LEFT JOIN placed USING (study_id, name)
