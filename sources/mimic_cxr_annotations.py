@@ -25,6 +25,7 @@ import pyarrow as pa
 
 from infra.errors import SourceError
 from sources.record import REJECTED_SCHEMA, Origin, SectionedBy, Split
+from sources.tables import open_database
 
 FOLDER: Final = "llava-rad-mimic-cxr-annotation-1.0.0"
 _STEM: Final = "MIMIC_CXR_all_gpt4extract_rulebased_v1.json"
@@ -70,7 +71,7 @@ def read_annotations(root: Path) -> Annotations | None:
     }
     if not found:
         return None
-    with duckdb.connect() as connection:
+    with open_database() as connection:
         connection.execute(_EMPTY_ENTRIES)
         for path in found.values():
             try:

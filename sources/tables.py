@@ -12,9 +12,11 @@ from __future__ import annotations
 import codecs
 import csv
 import gzip
+import os
 import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO
@@ -86,12 +88,26 @@ def read_csv(
     return table
 
 
+def open_database() -> duckdb.DuckDBPyConnection:
+    """A connection to this process's in-memory database, for a ``with`` statement.
+
+    Temporary tables and registered names are this connection's own. Opening the database itself
+    takes 20 ms, so it is kept; by process, since a forked child must not use its parent's.
+    """
+    return _database(os.getpid()).cursor()
+
+
+@cache
+def _database(_process: int) -> duckdb.DuckDBPyConnection:
+    return duckdb.connect()
+
+
 def query(sql: str, **tables: pa.Table) -> pa.Table:
     """The result of one SELECT over Arrow tables, which go by their keyword.
 
     Rows come in the order that the statement asks for; string columns are ``string``.
     """
-    with duckdb.connect() as connection:
+    with open_database() as connection:
         for name, table in tables.items():
             connection.register(name, table)
         return connection.sql(sql).to_arrow_table()
@@ -267,7 +283,7 @@ def _read(path: Path, names: Sequence[str], delimiter: str, wanted: str) -> pa.T
             header = false, skip = 1, auto_detect = false, max_line_size = {_LINE_BYTES},
             compression = '{"gzip" if path.suffix == ".gz" else "none"}'
         )"""
-    with duckdb.connect() as connection:
+    with open_database() as connection:
         try:
             return connection.sql(statement, params=[_no_glob(path)]).to_arrow_table()
         except duckdb.Error as error:
