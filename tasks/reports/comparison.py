@@ -39,6 +39,7 @@ _PATTERNS = (
     r"\bprogress(?:ed|ion|ive|ively|ing)\b",
     r"\b(?:has|have) (?:\w+ )?(?:increased|decreased|enlarged|cleared|developed|appeared)\b",
     rf"\b(?:increas(?:ed|ing)|decreas(?:ed|ing))\b(?! (?:in )?(?:\w+ )?(?:{STATES}))",
+    r"\bcontinued\b|\b(?:as|than|from) before\b",
     r"\bno longer\b|\bpreviously\b|\bformerly\b|\bin the meantime\b",
     r"\bremains?\b|\bre-?demonstrat\w+|\breaccumulat\w+",
 )

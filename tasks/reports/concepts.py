@@ -34,7 +34,7 @@ reticular interstitial pattern | Lung Opacity | lung | a reticular interstitial 
 reticulonodular interstitial pattern | Lung Opacity | lung | a reticulonodular interstitial
     pattern
 miliary opacities | Lung Opacity | lung | +miliary opacities
-fibrotic band | Lung Opacity | lung | a fibrotic band with linear opacity
+fibrotic band | Lung Opacity | lung | a fibrotic linear opacity; a band-like scarring opacity
 lung lesion | Lung Lesion | lung | a lung lesion; a pulmonary lesion
 nodule/mass | Lung Lesion | lung | a nodule or mass
 nodule | Lung Lesion | lung | a nodule; a pulmonary nodule
@@ -44,7 +44,7 @@ lung tumor | Lung Lesion | lung | a lung tumor
 lung cavity; cavitation | Lung Lesion | lung | a lung cavity; a cavitary lesion
 lung metastasis | Lung Lesion | lung | +lung metastases
 pseudonodule | Lung Lesion | lung | a nodule
-edema; pulmonary edema | Edema | none | +pulmonary edema; +interstitial edema
+edema; pulmonary edema | Edema | none | +pulmonary edema; +edema
 hilar congestion | Edema | none | +hilar vascular congestion
 vascular redistribution; central vascular redistribution | Edema | none | +vascular redistribution
 heart insufficiency | Edema | none | +congestive heart failure

@@ -110,7 +110,7 @@ def _no_comparison(text: str) -> Problem | None:
     return Problem("comparison-kept", f"found {len(found)} words of comparison") if found else None
 
 
-def _labels_problem(study: Study, facts: Iterable[Fact], text: str) -> Problem | None:
+def _labels_problem(study: Study, facts: tuple[Fact, ...], text: str) -> Problem | None:
     """rule14's labels of the text against the study's."""
     wanted = {label.observation: {label.value} for label in study.labels}
     for fact in facts:
@@ -124,7 +124,11 @@ def _labels_problem(study: Study, facts: Iterable[Fact], text: str) -> Problem |
         if reason is not None:
             expected = " or ".join(sorted(wanted.get(observation, {LabelValue.UNMENTIONED})))
             return Problem(reason, f"found {observation} {value}; expected {expected}")
-    if LabelValue.POSITIVE in wanted.get(NO_FINDING, ()) and NO_FINDING not in found:
+    normal = wanted.get(NO_FINDING) == {LabelValue.POSITIVE}
+    others = any(
+        fact.value is not LabelValue.NEGATIVE and not is_normal(fact.name) for fact in facts
+    )
+    if normal and not others and NO_FINDING not in found:
         return Problem("label-lost", f"found {NO_FINDING} unmentioned; expected positive")
     return None
 
@@ -292,25 +296,43 @@ def _support_problem(report: str, text: str) -> Problem | None:
     return None
 
 
+TWIN_SHARE = 0.7
+"""Sentences within this share of the best overlap may be the one that was meant (our choice)."""
+
+
 def _aligned_problem(report: str, text: str) -> Problem | None:
-    """Each sentence against the one of the report that it shares most words with."""
-    source = [(part, set(_words(part))) for part in _sentences(report)]
+    """Each sentence against the ones of the report that it shares most words with."""
+    source = [(part, set(_words(part))) for part in _sentences(_unwrapped(report))]
     for sentence in _sentences(text):
         words = set(_words(sentence))
-        twin = max(source, key=lambda item: len(words & item[1]) / (len(item[1]) + 5), default=None)
-        if twin is None or not words:
-            continue
-        extra = _sides(sentence) - _sides(twin[0])
-        if extra:
-            return Problem(
-                "side-changed", f"found {', '.join(sorted(extra))}; expected no such side"
-            )
-        if _numbers(sentence) - _numbers(twin[0]):
-            return Problem("number-changed", "found a number that the report's sentence lacks")
-        denied = [bool(_ENGLISH_DENIAL.search(part.lower())) for part in (twin[0], sentence)]
-        if denied[0] != denied[1] and not comparison_words(twin[0]):
-            return Problem("negation-changed", "found a denial in one of report and answer only")
+        scores = [len(words & other) / (len(words | other) or 1) for _, other in source]
+        best = max(scores, default=0.0)
+        twins = [
+            part
+            for (part, _), score in zip(source, scores, strict=True)
+            if score and score >= TWIN_SHARE * best
+        ]
+        problems = [_twin_problem(twin, sentence) for twin in twins]
+        if problems and None not in problems:
+            return problems[0]
     return None
+
+
+def _twin_problem(source: str, sentence: str) -> Problem | None:
+    extra = _sides(sentence) - _sides(source)
+    if extra:
+        return Problem("side-changed", f"found {', '.join(sorted(extra))}; expected no such side")
+    if _numbers(sentence) - _numbers(source):
+        return Problem("number-changed", "found a number that the report's sentence lacks")
+    denied = [bool(_ENGLISH_DENIAL.search(part.lower())) for part in (source, sentence)]
+    if denied[0] != denied[1] and not comparison_words(source):
+        return Problem("negation-changed", "found a denial in one of report and answer only")
+    return None
+
+
+def _unwrapped(report: str) -> str:
+    """Lines that a printer broke, joined; empty lines still part paragraphs."""
+    return re.sub(r"(?<=[^\n])\n(?!\s*(?:\n|[A-Z][A-Za-z ]+:))", " ", report)
 
 
 def _words(text: str) -> list[str]:

@@ -17,7 +17,7 @@ pneumothorax: pneumothorax pneumothoraces hydropneumothorax ptx
 effusion: effusion effusions hydrothorax hydropneumothorax empyema hemothorax
 blunting: blunting blunted
 edema: edema oedema congestion congestive failure chf overload kerley cephalization engorgement
-consolidation: consolidation consolidations consolidative
+consolidation: consolidation consolidations consolidative consolidated
 pneumonia: pneumonia pneumonias bronchopneumonia infection
 infiltrate: infiltrate infiltrates infiltration airspace
 opacity: opacity opacities opacification haziness density densities
@@ -206,11 +206,16 @@ def _read_clause(clause: str) -> _Clause:
         _place(state, word)
         if word in CARRIERS:
             state.carrier = CARRIERS[word]
-        if word in ENLARGED and state.carrier:
-            _name(state, state.carrier)
+        if word in ENLARGED and (carrier := state.carrier or _coming_carrier(words, index)):
+            _name(state, carrier)
         elif word in _names():
             _name(state, word)
     return state
+
+
+def _coming_carrier(words: list[str], index: int) -> str | None:
+    """The anatomy in ``enlargement of the cardiac silhouette``, after its word."""
+    return next((CARRIERS[word] for word in words[index + 1 : index + 4] if word in CARRIERS), None)
 
 
 def _place(state: _Clause, word: str) -> None:

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 
 NOUNS = """
+alfil=pin  imperd=pin  collar=necklace  coll=necklace  monitor=monitor  cremaller=zipper  boton_ropa=button  joy=jewelry
 derram=effusion  neumotorax=pneumothorax|*pneumothorax  hidroneumotorax=hydropneumothorax
-cardiomegali=cardiomegaly  atelectasi=atelectasis|atelectasis  neumoni=pneumonia|pneumonia
-bronconeumoni=bronchopneumonia  consolid=consolidation  condens=consolidation
+cardiomegali=cardiomegaly  atelectasi=atelectasis|atelectasis  neumon=pneumonia|pneumonia
+bronconeumon=bronchopneumonia  consolid=consolidation  condens=consolidation
 infiltr=infiltrate|*infiltrates  opac=opacity  nodul=nodule  mas=mass  lesion=lesion
 densid=density  edem=edema|edema  enfisem=emphysema|emphysema  fibrosis=fibrosis|fibrosis
 fractur=fracture  calcific=calcification  granulom=granuloma
@@ -36,7 +37,7 @@ tuberculosis=tuberculosis  tbc=tuberculosis  epoc=COPD  metastasis=metastasis|*m
 neoplasi=neoplasm  tumor=tumor  quist=cyst  bull=bulla|*bullae  absces=abscess  empiem=empyema
 hemotorax=hemothorax  neumomediastin=pneumomediastinum  neumoperitone=pneumoperitoneum
 aneurism=aneurysm  dilat=dilatation  dilatacion=dilatation  crecimient=enlargement
-ensanch=widening  ensanchamient=widening  desplaz=shift  desviacion=deviation  desvi=deviation
+ensanch=widening  ensanchamient=widening  desplazamient=shift  desviacion=deviation  desvi=deviation
 retraccion=retraction  perd_volum=volume loss  perdid_volum=volume loss  perd_de_volum=volume loss
 perdid_de_volum=volume loss  hipoexpansion=hypoexpansion  hipoventil=hypoventilation
 aument_de_densid=increased density  aument_densid=increased density  aument=increase
@@ -57,7 +58,7 @@ cerclaj=wire|*wires  esternotomi=sternotomy  material=material|material
 osteosintesis=osteosynthesis  dispositiv=device|*devices
 cuerp_extrañ=foreign body|*foreign bodies  objet=object|*objects  traqueostomi=tracheostomy
 canul=cannula  valvul=valve  cirugi=surgery|surgery  mastectomi=mastectomy|mastectomy
-lobectomi=lobectomy  neumonectomi=pneumonectomy  radiografi=radiograph  estudi=study
+lobectomi=lobectomy  neumonectomi=pneumonectomy  radiograf=radiograph  estudi=study
 control=follow-up  proyeccion=projection  proyecc=projection  torax=chest  pacient=patient
 fiebr=fever  tos=cough  disne=dyspnea  dolor=pain  volum=volume|*volumes  tamañ=size  taman=size
 morfologi=morphology  contorn=contour|*contours  indic_cardiotorac=cardiothoracic ratio
@@ -71,9 +72,10 @@ opacificacion=opacification  nodulo=nodule  pezon=nipple
 """
 
 PLACES = """
-pulmon=lung|*lungs  parenquim=parenchyma  lobul=lobe  lob=lobe  bas=base|*bases
-vertic=apex|*apices  apic=apex|*apices  apex=apex|*apices  hili=hilum|*hila  mediastin=mediastinum
-corazon=heart  siluet=silhouette  aort=aorta  boton=knob  cay=arch  cayad=arch  arc_cost=rib|*ribs
+ven_cav_superior=superior vena cava  ven_cav_inferior=inferior vena cava  pulmon=lung|*lungs
+parenquim=parenchyma  lobul=lobe  lob=lobe  bas=base|*bases  vertic=apex|*apices
+apic=apex|*apices  apex=apex|*apices  hili=hilum|*hila  mediastin=mediastinum  corazon=heart
+siluet=silhouette  aort=aorta  boton=knob  cay=arch  cayad=arch  arc_cost=rib|*ribs
 arc=arch|*arches  costill=rib|*ribs  clavicul=clavicle  escapul=scapula  humer=humerus
 column=spine  vertebr=vertebra|*vertebrae  cuerp_vertebral=vertebral body|*vertebral bodies
 diafragm=diaphragm  hemidiafragm=hemidiaphragm  cupul=dome
@@ -91,19 +93,20 @@ caj_torac=rib cage
 """
 
 ADJECTIVES = """
-pleural=pleural  cardiac=cardiac  cardi=cardiac  aortic=aortic  mediastin=mediastinal
-hiliar=hilar  hili_adj=hilar  perihiliar=perihilar  basal=basal  apical=apical  bibasal=bibasal
-biapical=biapical  superior=upper  inferior=lower  medi=middle  central=central
-periferic=peripheral  perifer=peripheral  posterior=posterior  anterior=anterior  lateral=lateral
-intersticial=interstitial  interstici=interstitial  alveol=alveolar  alveolar=alveolar
-reticul=reticular  reticulonodul=reticulonodular  nodular=nodular  lamin=laminar  line=linear
-linear=linear  segmentari=segmental  lobar=lobar  basilar=basilar  retrocardiac=retrocardiac
-retrocardi=retrocardiac  subsegmentari=subsegmental  parahiliar=parahilar  parenquimat=parenchymal
-calcificad=calcified  calcic=calcified  degener=degenerative  dorsal=thoracic  lumbar=lumbar
-cervical=cervical  vertebral=vertebral  costal=costal  oseas=bony  ose=bony  vascul=vascular
-vascular=vascular  venos=venous  arterial=arterial  pulmonar=pulmonary  hiatal=hiatal  hiat=hiatal
-ateromatos=atheromatous  ateromat=atheromatous  elongad=elongated  cronic=chronic  agud=acute
-antigu=old  residual=residual  residu=residual  inflamatori=inflammatory  infecci=infectious
+visibl=visible  perihili=perihilar  redond=round  extrañ=foreign  proyect=projected  metal=metallic  pleural=pleural  cardiac=cardiac  cardi=cardiac  aortic=aortic
+mediastin=mediastinal  hiliar=hilar  hili_adj=hilar  perihiliar=perihilar  basal=basal
+apical=apical  bibasal=bibasal  biapical=biapical  superior=upper  inferior=lower  medi=middle
+central=central  periferic=peripheral  perifer=peripheral  posterior=posterior  anterior=anterior
+lateral=lateral  intersticial=interstitial  interstici=interstitial  alveol=alveolar
+alveolar=alveolar  reticul=reticular  reticulonodul=reticulonodular  nodular=nodular
+lamin=laminar  line=linear  linear=linear  segmentari=segmental  lobar=lobar  basilar=basilar
+retrocardiac=retrocardiac  retrocardi=retrocardiac  subsegmentari=subsegmental
+parahiliar=parahilar  parenquimat=parenchymal  calcificad=calcified  calcic=calcified
+degener=degenerative  dorsal=thoracic  lumbar=lumbar  cervical=cervical  vertebral=vertebral
+costal=costal  oseas=bony  ose=bony  vascul=vascular  vascular=vascular  venos=venous
+arterial=arterial  pulmonar=pulmonary  hiatal=hiatal  hiat=hiatal  ateromatos=atheromatous
+ateromat=atheromatous  elongad=elongated  cronic=chronic  agud=acute  antigu=old
+residual=residual  residu=residual  inflamatori=inflammatory  infecci=infectious
 infeccios=infectious  metastas=metastatic  tumoral=neoplastic  quirurg=surgical  metalic=metallic
 endotraqueal=endotracheal  nasogastr=nasogastric  orogastr=orogastric  toracic=thoracic
 torac=thoracic  yugular=jugular  mitral=mitral  valvular=valvular  bicameral=dual chamber
@@ -113,7 +116,7 @@ encapsul=loculated  homogene=homogeneous  parch=patchy  bien_defin=well-defined
 mal_defin=ill-defined  espicul=spiculated  redonde=round  libr=clear  libres=clear  normal=normal
 conserv=preserved  adecu=adequate  correct=correct  permeabl=patent  aument_adj=increased
 prominent=prominent  engrosad=thickened  ensanchad=widened  elevad=elevated  aplanad=flattened
-borrad=blurred  desplazad=displaced  aere=aerated  gastric=gastric  diafragmat=diaphragmatic
+borrad=blurred  desplaz=displaced  aere=aerated  gastric=gastric  diafragmat=diaphragmatic
 subcutane=subcutaneous  cardiovascul=cardiovascular  cardiopulmon=cardiopulmonary
 tuberculos=tuberculous  paquipleurit=pleural  fibros=fibrous  fibrotic=fibrotic
 cicatricial=scar-like  cicatric=scar-like  portatil=portable  distal=distal  proximal=proximal
@@ -138,20 +141,21 @@ bilateral=bilateral
 """
 
 RELATIONS = """
-de=of  del=of  en=in  a=at  al=at  con=with  por=by  sobr=over  hacia=toward  haci=toward
+portador_de=carries  de=of  del=of  en=in  a=at  al=at  con=with  por=by  sobr=over  hacia=toward  haci=toward
 desd=from  hast=to  bajo=under  entre=between  entr=between  tras=after  segun=according to
 para=for  compatible_con=compatible with  compat_con=compatible with
 compatibl_con=compatible with  sugest_de=suggestive of  sugerent_de=suggestive of
 sugestiv_de=suggestive of  sugier=suggests  en_relacion_con=related to  en_relacion_a=related to
-relacion_con=related to  a_nivel_de=at the level of  a_nivel=at the level of
-respect_a=compared to  respect_al=compared to  respect=compared to  en_comparacion_con=compared to
-comparacion_con=compared to  secundari_a=secondary to  asoci_a=associated with
-asociad_a=associated with  a_descart=to be excluded:  a_valor=to be assessed:  y=and  e=and  o=or
-u=or  ni=or  pero=but  per=but  aunqu=although  que=which  como=as  com=as  sin_embarg=however
-por_lo_que=so  es=is  son=are  esta=is  estan=are  hay=there is  exist=there is  muestr=shows
-present_v=shows  persist=persists  continu=continues  impresion=impresses as  sugiere=suggests
-suger=suggests  probablement=probably  posiblement=possibly  ya=already  tambien=also  tambi=also
-ademas=also  mas=more  menos=less  muy=very  algo=somewhat  actualment=currently  actual=currently
+relacion_con=related to  por_encim_de=above  encim_de=above  por_debaj_de=below  debaj_de=below
+a_nivel_de=at the level of  a_nivel=at the level of  respect_a=compared to  respect_al=compared to
+respect=compared to  en_comparacion_con=compared to  comparacion_con=compared to
+secundari_a=secondary to  asoci_a=associated with  asociad_a=associated with
+a_descart=to be excluded:  a_valor=to be assessed:  y=and  e=and  o=or  u=or  ni=or  pero=but
+per=but  aunqu=although  que=which  como=as  com=as  sin_embarg=however  por_lo_que=so  es=is
+son=are  esta=is  estan=are  hay=there is  exist=there is  muestr=shows  present_v=shows
+persist=persists  continu=continues  impresion=impresses as  sugiere=suggests  suger=suggests
+probablement=probably  posiblement=possibly  ya=already  tambien=also  tambi=also  ademas=also
+mas=more  menos=less  muy=very  algo=somewhat  actualment=currently  actual=currently
 previament=previously  previ_=previous  no_descart=cannot exclude  no_se_descart=cannot exclude
 no_se_pued_descart=cannot exclude  no_pued_descart=cannot exclude
 no_es_posibl_descart=cannot exclude
@@ -189,13 +193,13 @@ class Word:
     english: str
     plural: str = ""
     often_plural: bool = False
+    stem: str = ""
 
 
 def fold(text: str) -> str:
-    """Lower case without accents; ñ stays, since stems differ by it."""
-    kept = text.lower().replace("ñ", "\0")
-    plain = unicodedata.normalize("NFD", kept)
-    return "".join(c for c in plain if not unicodedata.combining(c)).replace("\0", "ñ")
+    """Lower case without accents or tildes, as PadChest writes."""
+    plain = unicodedata.normalize("NFD", text.lower())
+    return "".join(c for c in plain if not unicodedata.combining(c))
 
 
 @cache
@@ -207,9 +211,10 @@ def _entries() -> dict[str, Word]:
     )  # fmt: skip
     for kind, block in blocks:
         for entry in re.split(r"\s{2,}|\n", block.strip()) if kind != "X" else block.split():
-            stem, _, english = entry.partition("=")
+            written, _, english = entry.partition("=")
+            stem = fold(written)
             singular, _, plural = english.partition("|")
-            found[stem] = Word(kind, singular, plural.lstrip("*"), plural.startswith("*"))
+            found[stem] = Word(kind, singular, plural.lstrip("*"), plural.startswith("*"), stem)
     return found
 
 

@@ -1,15 +1,17 @@
 """One report → sections of the present examination alone, by rules.
 
 Sections go by their headings. In findings and impression every sentence that speaks of change is
-turned into what is visible now, or dropped when nothing else is in it.
+turned into what is visible now, or dropped when nothing else is in it (``offline_present``).
 """
 
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
+from functools import cache
 from typing import Any
 
-from tasks.reports.comparison import COMPARISON
+from tasks.reports.offline_present import without_comparison
 
 HEADINGS: dict[str, str | None] = {
     "examination": "technique",
@@ -53,11 +55,14 @@ _HEADING = re.compile(
     r"(?:(?<=\n)|^|(?<=[.!?] ))[ \t]*([A-Za-z][A-Za-z /]{2,32}):(?=\s)|^[ \t]*final report[ \t]*$",
     re.IGNORECASE | re.MULTILINE,
 )
+_BLANK_LINE = re.compile(r"\n[ \t]*\n\s*")
+CLOSE_ENOUGH = 0.82
+"""Similarity (difflib ratio) of a misspelt heading; our choice: one letter lost or swapped."""
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z\d(])")
-_NUMBERING = re.compile(r"(?:^|(?<=[\s]))(?:\d{1,2}[.)]|[-•*])\s+(?=[A-Z])")
+_NUMBERING = re.compile(r"(?:^|(?<=[\s]))(?:\d{1,2}[.)]|[-•*])\s+(?=[A-Z\d])")
 _REPEATED = re.compile(r"\b(\w{2,}) \1\b", re.IGNORECASE)
 _PERSON = re.compile(
-    r"\b(?:(?:\d+|_+|x{2,})[- ]?(?:year[- ]old|y/?o|yo)\b[- ]?)?"
+    r"\b(?:(?:(?:\d+|_+|x{2,})[- ]?)?(?:year[- ]old|y/?o|yo)\b[- ]?)?"
     r"(?:\b(?:fe)?male\b|\b(?:wo)?man\b|\bpatient\b|\bm\b|\bf\b)?(?: (?:with|presenting with)\b)?",
     re.IGNORECASE,
 )
@@ -70,7 +75,7 @@ _TALK = re.compile(
 
 def structure(payload: dict[str, Any]) -> dict[str, str | None]:
     """The answer to a structuring question."""
-    sections = _cut(str(payload["report"]))
+    sections = _cut(_BLANK_LINE.sub("\n\n", str(payload["report"])))
     return {
         "indication": _indication(sections.get("indication")),
         "technique": _clean(sections.get("technique")),
@@ -88,14 +93,34 @@ def _cut(report: str) -> dict[str, str]:
     for match in [*known, None]:
         text = report[start : match.start() if match else len(report)]
         if name is not None and text.strip(" \n_"):
+            text = _without_body(name, text, sections)
             sections[name] = f"{sections[name]} {text}" if name in sections else text
         if match is not None:
             name, start = HEADINGS[_heading(match)], match.end()
     return sections
 
 
+def _without_body(name: str, text: str, sections: dict[str, str]) -> str:
+    """A head section ends at its first empty line; what follows without a heading is findings."""
+    if name in ("findings", "impression"):
+        return text
+    head, _, body = text.strip(" \n").partition("\n\n")
+    if body.strip(" \n_"):
+        sections["findings"] = f"{sections.get('findings', '')} {body}"
+    return head
+
+
 def _heading(match: re.Match[str]) -> str:
-    return " ".join((match.group(1) or match.group()).lower().split())
+    """The heading in lower case; a misspelt one in capitals is read as the one it resembles."""
+    written = " ".join((match.group(1) or match.group()).split())
+    if written.lower() in HEADINGS or not written.isupper():
+        return written.lower()
+    return _resembling(written.lower())
+
+
+@cache
+def _resembling(written: str) -> str:
+    return next(iter(get_close_matches(written, HEADINGS, 1, CLOSE_ENOUGH)), written)
 
 
 def _clean(text: str | None) -> str | None:
@@ -124,109 +149,3 @@ def _present_only(text: str | None) -> str | None:
         if not _TALK.search(sentence) and (rewritten := without_comparison(sentence))
     ]
     return " ".join(kept) or None
-
-
-_DROP = re.compile(
-    r"^(?:there (?:is|has been|are) )?(?:(?:no|without|interval|any|significant|appreciable|acute"
-    r"|little|essentially|overall|otherwise|the|appearance|findings?|exam(?:ination)?|study|chest"
-    r"|is|are|has|have|been|of|in|with|unchanged|stable|changes?|definite|substantial|relevant"
-    r"|pulmonary|cardiopulmonary|findings|radiographic|radiograph|as|was|not|previous|prior|seen"
-    r"|since|from|compared|comparison|to|made|again|process|status|allowing|for|differences"
-    r"|technique|both|lungs?|improvement|improved|aeration|worsening|progression|available)\W*)+$",
-    re.IGNORECASE,
-)
-_STATUS: tuple[tuple[str, str], ...] = (
-    (r"^(?:as |when |in )?compar(?:ed|ison)\b[^,;]*[,;]\s*", ""),
-    (r"^since (?:the )?[^,;]*[,;]\s*", ""),
-    (r"^(?:again|once again)(?: (?:seen|noted|demonstrated) (?:is|are))?,?\s+", "There is "),
-    (r"^interval (?:removal|extubation|withdrawal)\b.*$", ""),
-    (r"^interval (?:placement|insertion|development|appearance) of\s+", "There is "),
-    (r"^interval (?:resolution|clearing) of\s+", "No "),
-    (r",? (?:as |when )?compar(?:ed|able) (?:to|with)\b[^,;.]*", ""),
-    (r",? in comparison (?:to|with)\b[^,;.]*", ""),
-    (
-        r",? (?:since|from|than|relative to) (?:the )?(?:prior|previous|last|earlier|preceding)\b"
-        r"[^,;.]*",
-        "",
-    ),
-    (r",? since (?:yesterday|\d|the \w+ (?:study|exam|film)|___|x{2,})[^,;.]*", ""),
-    (
-        r",? on (?:the )?(?:prior|previous|earlier) (?:\w+ ){0,2}(?:study|exam|examination|film"
-        r"|radiograph|ct)\b",
-        "",
-    ),
-    (r"^(?:the )?(.+?) (?:has|have) (?:completely |now |nearly )?(?:resolved|cleared)\b", r"No \1"),
-    (r"^(?:the )?(.+?) (?:is|are) no longer (?:seen|present|visualized|identified)\b", r"No \1"),
-    (r"\b(is|are) (?:again |unchanged and |stable and )(?=\w)", r"\1 "),
-    (
-        r"\b(?:(?:is|are|has|have) )?(?:remain(?:s|ed)?|stayed|persist(?:s|ed)?)"
-        r"(?: (?:stable|unchanged))?(?=[.,;]|$| in (?:size|appearance|position))",
-        "is present",
-    ),
-    (r"\bremains?\b", "is"),
-    (
-        r"\b(?:is|are|appears?) (?:overall |essentially |relatively |grossly |largely |not "
-        r"|significantly )*(?:unchanged|stable|changed|worse|worsened|improved|improving"
-        r"|resolving|worsening|increasing|decreasing)\b(?: in (?:size|appearance|position))?",
-        "is present",
-    ),
-    (
-        r"\b(?:has|have) (?:\w+ly |not |been |somewhat )*(?:increased|decreased|improved|worsened"
-        r"|enlarged|progressed|changed|developed|appeared)\b(?: in (?:size|extent))?",
-        "is present",
-    ),
-    (r"\b(?:with|and|but) (?:no|without) (?:\w+ )?(?:interval )?change\b", ""),
-    (r",? (?:which|that) (?:is|are) (?:unchanged|stable)\b", ""),
-    (r"\bno (?:definite )?new (?=\w)", "no "),
-    (r"\b(?:un)?changed (?=(?:in|from)\b)", ""),
-)
-_REWRITES = tuple((re.compile(pattern, re.IGNORECASE), by) for pattern, by in _STATUS)
-_LOOSE_WORD = re.compile(
-    r"\b(?:(?:is|are) again|once again|again|unchanged|stabl[ey]|stability|newly|new"
-    r"|interval(?:ly)?"
-    r"|persist(?:ent(?:ly)?|ing)|worsen(?:ed|ing)|worse|improv(?:ed|ing)|resolving|progressive(?:ly)?"
-    r"|progressing|previously (?:seen|noted|described|identified)|previously|now|no longer"
-    r"|re-?demonstrat\w+|increas(?:ed|ing)|decreas(?:ed|ing))\b,?\s*",
-    re.IGNORECASE,
-)
-_ORPHAN = re.compile(
-    r"^(?:(?:the|a|an|is|are|was|there|and|or|but|with|seen|noted|present|in|of|size|appearance"
-    r"|position|no|has|have|been|findings?|otherwise)\W*)*$",
-    re.IGNORECASE,
-)
-
-
-def without_comparison(sentence: str) -> str | None:
-    """What the sentence says of the present image; None where it says nothing of it."""
-    if not COMPARISON.search(sentence):
-        return sentence
-    text = sentence.strip()
-    if _DROP.match(text):
-        return None
-    for pattern, by in _REWRITES:
-        text = pattern.sub(by, text)
-    while (found := _next_loose(text)) is not None:
-        text = text[: found.start()] + text[found.end() :]
-    text = _tidy(text)
-    if _ORPHAN.match(text) or COMPARISON.search(text):
-        return None
-    return text
-
-
-def _next_loose(text: str) -> re.Match[str] | None:
-    """The next loose word that stands in a phrase of comparison (not in a state of one image)."""
-    spans = [match.span() for match in COMPARISON.finditer(text)]
-    for match in _LOOSE_WORD.finditer(text):
-        if any(start < match.end() and match.start() < end for start, end in spans):
-            return match
-    return None
-
-
-def _tidy(text: str) -> str:
-    text = re.sub(r"\s+([.,;])", r"\1", " ".join(text.split()))
-    text = re.sub(r"\b(is|are) (?:is|are) ", r"\1 ", text)
-    text = re.sub(r"\ba (?=[aeio])", "an ", re.sub(r"\ban (?=[^aeiouAEIOU\W])", "a ", text))
-    text = re.sub(r"([.,;])[.,;]+", r"\1", text).strip(" ,;")
-    if not text:
-        return ""
-    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")

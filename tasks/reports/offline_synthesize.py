@@ -23,6 +23,11 @@ NORMAL_FINDINGS = (
     "No focal consolidation, pleural effusion or pneumothorax. The heart size is normal.",
     "The lungs are well expanded and clear. No effusion or pneumothorax. The heart is normal.",
 )
+TOLD_BY_NORMAL = frozenset(
+    {"Lung Opacity", "Consolidation", "Cardiomegaly", "Pleural Effusion", "Pneumothorax"}
+    | {"Atelectasis", "Edema", "Pneumonia", "Lung Lesion"}
+)
+"""What clear lungs and a normal heart already deny."""
 NORMAL_IMPRESSION = ("No acute cardiopulmonary abnormality.", "No acute abnormality.")
 ORDER = ("lung", "side", "none", "object")
 """Lungs, then pleura and bones, then heart, mediastinum and devices, then what does not belong."""
@@ -43,8 +48,9 @@ def synthesize(payload: dict[str, Any], random: Random) -> dict[str, str | None]
     present = sorted((fact for fact in rest if fact["value"] != "negative"), key=_rank)
     denied = [fact for fact in rest if fact["value"] == "negative"]
     statements = [_state(fact, random) for fact in present]
-    if normal and not denied:
+    if normal and not present:
         statements.insert(0, random.choice(NORMAL_FINDINGS))
+        denied = [fact for fact in denied if _observation(fact) not in TOLD_BY_NORMAL]
     statements += _deny(denied, random)
     return {
         "findings": " ".join(statements),
@@ -53,8 +59,12 @@ def synthesize(payload: dict[str, Any], random: Random) -> dict[str, str | None]
 
 
 def _is_normal(fact: Fact) -> bool:
+    return _observation(fact) == "No Finding"
+
+
+def _observation(fact: Fact) -> str | None:
     concept = find_concept(fact["name"])
-    return concept is not None and concept.observation == "No Finding"
+    return concept.observation if concept else None
 
 
 def _rank(fact: Fact) -> int:
@@ -130,18 +140,18 @@ def _over(side: str, region: str | None) -> str:
 
 
 def _deny(denied: list[Fact], random: Random) -> list[str]:
-    """Absent findings: those with an own phrase alone, the others in one list."""
-    own, listed = [], []
-    for fact in denied:
+    """Absent findings: those with an own phrase alone, the others in a list for each region."""
+    own: list[str] = []
+    listed: dict[str, list[str]] = {}
+    for fact in sorted(denied, key=_rank):
         concept = find_concept(fact["name"])
         if concept is not None and concept.absent:
             own.append(f"{random.choice(concept.absent)}.")
         else:
-            listed.append(_bare_noun(fact, concept))
-    if listed:
-        opening = random.choice(("No {}.", "There is no {}.", "No evidence of {}."))
-        own.append(opening.format(_or_list(listed)))
-    return own
+            region = concept.placed if concept else ""
+            listed.setdefault(region, []).append(_bare_noun(fact, concept))
+    openings = ("No {}.", "There is no {}.", "No evidence of {}.")
+    return [random.choice(openings).format(_or_list(nouns)) for nouns in listed.values()] + own
 
 
 def _bare_noun(fact: Fact, concept: Concept | None) -> str:

@@ -17,6 +17,8 @@ from tasks.reports.offline_spanish import Word, find_phrase, find_word, fold
 
 _TOKEN = re.compile(r"\d+(?:[.,]\d+)*|\w+(?:-\w+)*|[^\w\s]")
 _SENTENCE_END = re.compile(r"\.(?!\d)|;|\n")
+DOUBTS = frozenset({"possible", "probable", "questionable"})
+"""Adjectives that stand before their noun, and so begin a new one after a noun."""
 PLACE_AS_ADJECTIVE = {
     "lung": "pulmonary",
     "mediastinum": "mediastinal",
@@ -61,7 +63,7 @@ class _Phrase:
 
     def add(self, token: str, word: Word) -> None:
         if word.kind in "NL":
-            self.noun, self.plural = word, token.endswith("s") and len(token) > 4
+            self.noun, self.plural = word, token.endswith("s") and token != word.stem
         else:
             {"Q": self.grades, "S": self.sides, "A": self.others}[word.kind].append(word.english)
 
@@ -97,8 +99,9 @@ def _translate_sentence(sentence: str) -> str:
         word = _as_adjective(found) if phrase.noun else found
         coming = words[index + 1][1].kind if index + 1 < len(words) else ""
         if word.kind in "NLAQS":
-            if word.kind in "NL" and phrase.noun is not None:
-                out.append(phrase.english(out[-1] if out else ""))
+            doubt = word.english in DOUBTS
+            if phrase.noun is not None and (word.kind in "NL" or doubt):
+                out.append(phrase.english(out[-1] if out else "") + ("," if doubt else ""))
                 phrase = _Phrase()
             phrase.add(token, word)
         elif word.english == "and" and phrase.noun and phrase.others and coming == "A":
