@@ -10,10 +10,11 @@ from sources.record import LabelValue
 from sources.replicas.truth import ReplicaSpec, draw_cohort
 from sources.replicas.wording import write_report
 
-WORDS = (
+VOCABULARY = (
     "no small left pleural effusion pneumothorax heart is enlarged . , or and without possible "
     "opacity may represent atelectasis ; but the lungs are clear normal PICC \n İ nodule - 1."
-).split(" ")
+)
+WORDS = VOCABULARY.split(" ")
 
 
 def test_mentions_have_their_place_in_the_squeezed_text() -> None:
