@@ -70,6 +70,8 @@ def draw(truth: ChestTruth, view: View, side_px: int, aspect: float | None = Non
     attenuation, masks = paint(canvas, truth, view, rng)
     placement = _placement(canvas, rng, tilt_degrees=3.0 if view is View.AP else 1.5)
     attenuation = _warp(attenuation, placement)
+    if view.is_frontal:
+        _paint_marker(canvas, attenuation, rng)
     regions = tuple(
         region
         for index, side, mask in masks
@@ -83,10 +85,10 @@ def _placement(
 ) -> NDArray[np.float64]:
     """Affine [2, 3] in px: how the person stands before the detector."""
     centre = (canvas.width / 2, canvas.height / 2)
-    zoom = rng.uniform(0.93, 1.09)
+    zoom = rng.uniform(0.90, 1.11)
     turned = cv2.getRotationMatrix2D(centre, rng.normal(0, tilt_degrees / 2), zoom)
     matrix: NDArray[np.float64] = np.array(turned, np.float64)
-    matrix[:, 2] += rng.uniform(-0.03, 0.03, size=2) * canvas.unit
+    matrix[:, 2] += rng.uniform(-0.035, 0.035, size=2) * canvas.unit
     return matrix
 
 
@@ -96,6 +98,24 @@ def _warp(layer: Layer, placement: NDArray[np.float64]) -> Layer:
         layer, placement, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     return np.asarray(moved, np.float32)
+
+
+_LETTERS = {
+    "L": [(0, -1), (0, 1), (1.1, 1)],
+    "R": [(0, 1), (0, -1), (0.9, -0.9), (1.1, -0.4), (0.8, 0), (0, 0), (1.2, 1)],
+}
+"""Strokes of the lead letters, two units high."""
+
+
+def _paint_marker(canvas: Canvas, attenuation: Layer, rng: np.random.Generator) -> None:
+    """The technologist's lead letter on the patient's side, on two films of three."""
+    letter = ("L", "R", "")[int(rng.integers(3))]
+    x, y = rng.uniform(0.38, 0.44), rng.uniform(0.05, 0.28)
+    if letter:
+        corner = np.array([x if letter == "L" else -x, y])
+        strokes = corner + 0.018 * np.asarray(_LETTERS[letter])
+        lead = canvas.lines([strokes], [0.006], [1.0])
+        attenuation += lead * np.clip(1.0 - attenuation, 0, None)
 
 
 def _region(truth: ChestTruth, index: int, side: Side | None, mask: Layer) -> Region | None:

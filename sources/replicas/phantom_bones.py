@@ -46,9 +46,9 @@ def paint_bones(scene: FrontalScene) -> None:
 def posterior_rib(scene: FrontalScene, sign: int, index: int) -> Curve:
     """Centre line [24, 2] of a posterior rib from the spine to the lateral wall."""
     shape, build = scene.shape, scene.truth.person.habitus
-    spacing = (shape.base - shape.apex) / (RIBS - 0.4)
-    start = shape.apex - 0.02 + spacing * (index + 0.4 * build.rib_phase)
-    slope = 0.05 + 0.09 * build.rib_slope + 0.006 * index
+    spacing = (shape.base - shape.apex) / (RIBS - 0.8 + 0.9 * build.clavicle)
+    start = shape.apex - 0.02 + spacing * (index + 0.9 * build.rib_phase - 0.3)
+    slope = 0.03 + 0.13 * build.rib_slope + 0.006 * index
     out = shape.half_at(min(start + slope, shape.base)) + 0.008
     across = np.linspace(0.045, out, 24)
     share = across / out

@@ -204,7 +204,8 @@ def _background(
     """Soft tissue around and in front of two bags of air, [H, W]."""
     build = truth.person.habitus
     x, y = canvas.x, canvas.y
-    shoulder = 0.115 + 0.5 * np.clip((y + 0.01) / 0.16, 0, 1) ** 0.8
+    sloping = 0.12 + 0.09 * rng.random()
+    shoulder = 0.115 + 0.5 * np.clip((y + 0.01) / sloping, 0, 1) ** 0.8
     trunk = np.maximum(shape.half, 0.75 * shape.width) + 0.045 + 0.05 * build.fat
     below = np.clip((y - 0.30) / 0.14, 0, 1)
     outline = shoulder * (1 - below) + trunk * below
@@ -212,6 +213,7 @@ def _background(
     depth = np.sqrt(np.clip(1 - (x / (outline + 0.02)) ** 2, 0, 1))
     image = inside * (0.22 + 0.06 * build.fat + 0.40 * depth)
     image *= 0.88 + 0.16 * np.clip((y - 0.2) / 0.7, 0, 1)
+    image += _soft_tissue(canvas, inside, rng)
     image += inside * 0.12 * np.clip((y - shape.dome[-1] - 0.02) / 0.1, 0, 1)
     air = np.float32(rng.uniform(0.44, 0.50))
     for sign, lung in lungs.items():
@@ -239,12 +241,21 @@ def _breasts(canvas: Canvas, shape: FrontalShape, size: float) -> Layer:
 def _paint_stomach(
     canvas: Canvas, shape: FrontalShape, image: Layer, rng: np.random.Generator
 ) -> None:
-    """The gas bubble under the left dome, which tells the sides apart."""
+    """The gas bubble under the left dome, which tells the sides apart, and gas in the bowel."""
     width = rng.uniform(0.05, 0.09)
-    bubble = canvas.oval(
-        0.42 * shape.width, shape.dome[1] + 0.052, width, rng.uniform(0.025, 0.035), 0.006
-    )
+    x, y = rng.uniform(0.36, 0.50) * shape.width, shape.dome[1] + 0.052
+    bubble = canvas.oval(x, y, width, rng.uniform(0.025, 0.035), 0.006)
     image -= bubble * np.float32(rng.uniform(0.10, 0.2))
+    for _ in range(int(rng.integers(0, 4))):
+        x, y = rng.uniform(-0.30, 0.30), shape.base + rng.uniform(0.02, 0.14)
+        loop = canvas.blob(rng, x, y, rng.uniform(0.03, 0.09), rng.uniform(0.02, 0.04), 0.012)
+        image -= loop * np.float32(rng.uniform(0.03, 0.09))
+
+
+def _soft_tissue(canvas: Canvas, inside: Layer, rng: np.random.Generator) -> Layer:
+    """Fat and muscle are uneven, and no two persons alike: clouds [H, W] around zero."""
+    coarse = canvas.clouds(rng, 7) * np.float32(0.016) + canvas.clouds(rng, 17) * np.float32(0.012)
+    return np.asarray(inside * (coarse + canvas.clouds(rng, 33) * np.float32(0.008)), np.float32)
 
 
 def _paint_heart(scene: FrontalScene) -> None:
