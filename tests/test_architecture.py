@@ -26,11 +26,8 @@ def source_files() -> list[Path]:
     return [path for package in PACKAGES for path in sorted((HOUSE / package).rglob("*.py"))]
 
 
-def test_files() -> list[Path]:
+def files_of_tests() -> list[Path]:
     return sorted((HOUSE / "tests").rglob("*.py"))
-
-
-test_files.__test__ = False  # type: ignore[attr-defined]  # a list of files, not a test
 
 
 def shown(path: Path) -> str:
@@ -113,7 +110,7 @@ def test_no_function_is_too_long() -> None:
 def test_no_file_is_too_long() -> None:
     found = [
         f"{shown(path)}: {lines} lines"
-        for path in [*source_files(), *test_files()]
+        for path in [*source_files(), *files_of_tests()]
         if (lines := line_count(path)) > FILE_LINES
     ]
     assert found == []
@@ -121,7 +118,7 @@ def test_no_file_is_too_long() -> None:
 
 def test_there_are_at_least_as_many_lines_of_tests_as_of_source() -> None:
     source = sum(line_count(path) for path in source_files())
-    tests = sum(line_count(path) for path in test_files())
+    tests = sum(line_count(path) for path in files_of_tests())
     assert tests >= source, f"{source} lines of source, {tests} of tests"
 
 
@@ -137,7 +134,7 @@ def test_names_say_what_a_file_holds() -> None:
 def test_every_module_says_what_it_is_for() -> None:
     found = [
         shown(path)
-        for path in [*source_files(), *test_files()]
+        for path in [*source_files(), *files_of_tests()]
         if path.read_text(encoding="utf-8").strip() and not ast.get_docstring(parsed(path))
     ]
     assert found == []
@@ -259,3 +256,38 @@ def test_there_is_no_stub() -> None:
         if "NotImplementedError" in ast.unparse(node.exc)
     ]
     assert found == []
+
+
+def test_the_guide_for_contributors_names_files_that_exist() -> None:
+    text = (HOUSE / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    paths = re.findall(r"`([\w./]+/[\w./]*|[\w./]+\.(?:md|toml))`", text)
+    assert len(paths) > 25
+    assert [path for path in paths if not (HOUSE / path).exists()] == []
+
+
+def test_the_guide_for_contributors_names_what_the_code_defines() -> None:
+    text = " ".join((HOUSE / "CONTRIBUTING.md").read_text(encoding="utf-8").split())
+    pairs = re.findall(r"`(\w+)`(?: and `\w+`)? (?:in|of|\() ?`([\w/]+\.py)`", text)
+    assert len(pairs) >= 10
+    missing = [
+        f"{name} in {path}"
+        for name, path in pairs
+        if not re.search(rf"\b{name}\b", (HOUSE / path).read_text(encoding="utf-8"))
+    ]
+    assert missing == []
+
+
+def test_commits_are_checked_by_the_locked_tools_alone() -> None:
+    hooks = (HOUSE / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    assert re.findall(r"repo: (\S+)", hooks) == ["local"]
+    entries = re.findall(r"entry: (\S+)", hooks)
+    assert {Path(entry).name for entry in entries} == {"ruff", "mypy", "lint-imports"}
+    assert all(entry.startswith(".venv/bin/") for entry in entries)
+
+
+def test_the_licence_is_the_one_that_the_package_declares() -> None:
+    licence = (HOUSE / "LICENSE").read_text(encoding="utf-8")
+    assert "Apache License" in licence
+    assert "Version 2.0, January 2004" in licence
+    assert "END OF TERMS AND CONDITIONS" in licence
+    assert 'license = "Apache-2.0"' in (HOUSE / "pyproject.toml").read_text(encoding="utf-8")
