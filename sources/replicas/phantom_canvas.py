@@ -109,6 +109,11 @@ class Canvas:
         large = cv2.resize(grid, (self.width, self.height), interpolation=cv2.INTER_CUBIC)
         return np.asarray(large, np.float32)
 
+    def tissue(self, rng: np.random.Generator) -> Layer:
+        """Fat and muscle are uneven, and in no two persons alike: clouds [H, W] around zero."""
+        coarse = self.clouds(rng, 7) * np.float32(0.016) + self.clouds(rng, 17) * np.float32(0.012)
+        return np.asarray(coarse + self.clouds(rng, 33) * np.float32(0.008), np.float32)
+
     def disc(self, x: float, y: float, radius: float, softness: float = 0.0) -> Layer:
         """A filled circle."""
         return self.oval(x, y, radius, radius, softness)

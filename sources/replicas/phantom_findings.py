@@ -182,7 +182,7 @@ def _plates(scene: FrontalScene, sign: int) -> Layer:
         )
     layer = canvas.lines(plates, [0.015] * len(plates), [1.0] * len(plates))
     layer = canvas.blur(layer, 0.002)
-    scene.image += layer * np.float32(0.27)
+    scene.image += layer * (np.float32(0.06) + np.float32(0.22) * scene.lungs[sign])
     return canvas.blur(layer, 0.004)
 
 

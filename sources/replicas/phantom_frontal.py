@@ -213,7 +213,7 @@ def _background(
     depth = np.sqrt(np.clip(1 - (x / (outline + 0.02)) ** 2, 0, 1))
     image = inside * (0.22 + 0.06 * build.fat + 0.40 * depth)
     image *= 0.88 + 0.16 * np.clip((y - 0.2) / 0.7, 0, 1)
-    image += _soft_tissue(canvas, inside, rng)
+    image += inside * canvas.tissue(rng)
     image += inside * 0.12 * np.clip((y - shape.dome[-1] - 0.02) / 0.1, 0, 1)
     air = np.float32(rng.uniform(0.44, 0.50))
     for sign, lung in lungs.items():
@@ -250,12 +250,6 @@ def _paint_stomach(
         x, y = rng.uniform(-0.30, 0.30), shape.base + rng.uniform(0.02, 0.14)
         loop = canvas.blob(rng, x, y, rng.uniform(0.03, 0.09), rng.uniform(0.02, 0.04), 0.012)
         image -= loop * np.float32(rng.uniform(0.03, 0.09))
-
-
-def _soft_tissue(canvas: Canvas, inside: Layer, rng: np.random.Generator) -> Layer:
-    """Fat and muscle are uneven, and no two persons alike: clouds [H, W] around zero."""
-    coarse = canvas.clouds(rng, 7) * np.float32(0.016) + canvas.clouds(rng, 17) * np.float32(0.012)
-    return np.asarray(inside * (coarse + canvas.clouds(rng, 33) * np.float32(0.008)), np.float32)
 
 
 def _paint_heart(scene: FrontalScene) -> None:

@@ -79,17 +79,19 @@ def _scene(canvas: Canvas, truth: ChestTruth, rng: np.random.Generator) -> Later
     lung = canvas.ramp(canvas.x - front, 0.010) * canvas.ramp(back - canvas.x, 0.010)
     domes = 0.6 * canvas.ramp(floor - y, 0.008) + 0.4 * canvas.ramp(floor + 0.024 - y, 0.008)
     lung = np.asarray(lung * domes * canvas.ramp(y - apex - 0.05, 0.16), np.float32)
-    image = _soft_tissue(canvas, truth, front, back)
+    image = _soft_tissue(canvas, truth, front, back, rng)
     image -= lung * np.float32(rng.uniform(0.37, 0.43)) * (0.72 + 0.34 * share)
     image = np.asarray(image, np.float32)
     return LateralScene(canvas, truth, rng, apex, dome, front, back, floor, lung, image)
 
 
-def _soft_tissue(canvas: Canvas, truth: ChestTruth, front: Layer, back: Layer) -> Layer:
+def _soft_tissue(
+    canvas: Canvas, truth: ChestTruth, front: Layer, back: Layer, rng: np.random.Generator
+) -> Layer:
     """The body's outline, wide at the top where the raised arms lie."""
     build = truth.person.habitus
     x, y = canvas.x, canvas.y
-    arms = np.clip((0.34 - y) / 0.34, 0, 1.2) ** 1.5
+    arms = np.clip((0.34 - y) / 0.34, 0, 1.2) ** rng.uniform(1.1, 2.2)
     fat = 0.035 + 0.04 * build.fat
     breast = 0.07 * build.breast * np.exp(-(((y - 0.5) / 0.12) ** 2))
     belly = (0.02 + 0.05 * build.fat) * np.clip((y - 0.75) / 0.3, 0, 1)
@@ -98,7 +100,8 @@ def _soft_tissue(canvas: Canvas, truth: ChestTruth, front: Layer, back: Layer) -
     inside = canvas.ramp(x - skin, 0.012) * canvas.ramp(behind - x, 0.012)
     across = (2 * x - skin - behind) / (behind - skin + 0.05)
     profile = np.sqrt(np.clip(1 - across**2, 0, 1))
-    return np.asarray(inside * (0.22 + 0.44 * profile + 0.10 * np.minimum(arms, 1)), np.float32)
+    thick = 0.22 + 0.44 * profile + 0.10 * np.minimum(arms, 1) + 1.3 * canvas.tissue(rng)
+    return np.asarray(inside * thick, np.float32)
 
 
 def _floor(canvas: Canvas, dome: float) -> Layer:
@@ -159,7 +162,7 @@ def _paint_bones(scene: LateralScene) -> None:
     canvas, build = scene.canvas, scene.truth.person.habitus
     strength = np.float32(0.05 + 0.05 * build.bone)
     bodies: list[Curve] = []
-    for y in np.arange(-0.02, 1.25, 0.066):
+    for y in np.arange(-0.05 + 0.066 * build.scoliosis, 1.25, 0.060 + 0.010 * build.height):
         x = scene.spine_x(float(y))
         bodies.append(curve((x - 0.022, y), (x + 0.022, y + 0.004)))
     rows = np.arange(-0.1, 1.3, 0.05)
@@ -171,8 +174,8 @@ def _paint_bones(scene: LateralScene) -> None:
     scene.image += canvas.blur(column, 0.004) * strength * np.float32(1.1) * fade
     ribs: list[Curve] = []
     for index in range(9):
-        y = scene.apex + 0.05 + 0.072 * (index + 0.4 * build.rib_phase)
-        slope = 0.10 + 0.10 * build.rib_slope
+        y = scene.apex + 0.05 + 0.072 * (index + 0.9 * build.rib_phase - 0.3)
+        slope = 0.06 + 0.16 * build.rib_slope
         ribs.append(
             smooth(
                 curve(
@@ -282,13 +285,6 @@ def _atelectasis(scene: LateralScene, finding: TrueFinding) -> Layer:
     return np.asarray(layer, np.float32)
 
 
-def _thickening(scene: LateralScene, _: TrueFinding) -> Layer:
-    canvas = scene.canvas
-    cap = scene.lung * canvas.ramp(0.045 - (canvas.y - scene.apex), 0.01)
-    scene.image += cap * np.float32(0.18)
-    return np.asarray(cap, np.float32)
-
-
 def _heart_mask(scene: LateralScene, finding: TrueFinding) -> Layer:
     return _heart_area(scene, _HEART_SIZE[finding.severity])
 
@@ -324,7 +320,6 @@ def _paint_device(scene: LateralScene, finding: TrueFinding) -> Layer:
 _PAINTERS: dict[str, Callable[[LateralScene, TrueFinding], Layer]] = {
     "pleural effusion": _fluid,
     "pneumothorax": _free_air,
-    "pleural thickening": _thickening,
     "cardiomegaly": _heart_mask,
     "consolidation": _blob,
     "lung opacity": _blob,
@@ -332,4 +327,4 @@ _PAINTERS: dict[str, Callable[[LateralScene, TrueFinding], Layer]] = {
     "edema": _edema,
     "atelectasis": _atelectasis,
 }
-"""A rib fracture and a wide mediastinum leave no region on a lateral film."""
+"""Fractures, apical thickening and a wide mediastinum leave no region on a lateral film."""
