@@ -6,6 +6,7 @@
     negation-changed   a denial appeared or vanished
     number-changed     a number appeared, vanished or changed
     comparison-kept    words of comparison where none may be
+    finding-lost       a finding of the report is gone
     text-added         words without support in the report
     section-changed    a section appeared or vanished
     language           the text is not English
@@ -70,8 +71,10 @@ def check_synthesized(study: Study, facts: tuple[Fact, ...], sections: Sections)
         return Problem("empty", "found neither findings nor impression")
     if len(text.split()) > LONGEST_WORDS:
         return Problem("length", f"found {len(text.split())} words; expected {LONGEST_WORDS}")
+    findings, impression = sections.get("findings", ""), sections.get("impression", "")
     return (
-        _labels_problem(study, facts, text)
+        _labels_problem(study, facts, findings)
+        or _labels_problem(study, facts, impression, may_leave_out=True)
         or _names_problem(facts, text)
         or _facts_sides_problem(facts, text)
         or _no_comparison(text)
@@ -89,12 +92,17 @@ def check_translated(source: Sections, answer: Sections) -> Problem | None:
     return None
 
 
-def check_structured(report: str, sections: Sections) -> Problem | None:
-    """Sections against the report they were cut from."""
+def check_structured(report: str, own: Sections, sections: Sections) -> Problem | None:
+    """Sections against the report they were cut from, and against its own sections if any."""
     text = _body(sections)
     if not text:
         return Problem("empty", "found neither findings nor impression")
-    return _no_comparison(text) or _support_problem(report, text) or _aligned_problem(report, text)
+    return (
+        _no_comparison(text)
+        or _support_problem(report, text)
+        or _aligned_problem(report, text)
+        or _lost_problem(own, sections)
+    )
 
 
 def _body(sections: Sections) -> str:
@@ -110,8 +118,10 @@ def _no_comparison(text: str) -> Problem | None:
     return Problem("comparison-kept", f"found {len(found)} words of comparison") if found else None
 
 
-def _labels_problem(study: Study, facts: tuple[Fact, ...], text: str) -> Problem | None:
-    """rule14's labels of the text against the study's."""
+def _labels_problem(
+    study: Study, facts: tuple[Fact, ...], text: str, may_leave_out: bool = False
+) -> Problem | None:
+    """rule14's labels of the text against the study's; an impression may leave some out."""
     wanted = {label.observation: {label.value} for label in study.labels}
     for fact in facts:
         concept = find_concept(fact.name)
@@ -121,14 +131,14 @@ def _labels_problem(study: Study, facts: tuple[Fact, ...], text: str) -> Problem
     for observation in OBSERVATIONS[:-1]:
         value = found.get(observation, LabelValue.UNMENTIONED)
         reason = _label_reason(observation, value, wanted)
-        if reason is not None:
+        if reason is not None and not (may_leave_out and reason == "label-lost"):
             expected = " or ".join(sorted(wanted.get(observation, {LabelValue.UNMENTIONED})))
             return Problem(reason, f"found {observation} {value}; expected {expected}")
     normal = wanted.get(NO_FINDING) == {LabelValue.POSITIVE}
     others = any(
         fact.value is not LabelValue.NEGATIVE and not is_normal(fact.name) for fact in facts
     )
-    if normal and not others and NO_FINDING not in found:
+    if normal and not others and not may_leave_out and NO_FINDING not in found:
         return Problem("label-lost", f"found {NO_FINDING} unmentioned; expected positive")
     return None
 
@@ -223,6 +233,10 @@ def _shared(facts: Iterable[Fact], fact: Fact, sentence: str) -> bool:
 
 
 _SPANISH_SIDES = re.compile(r"\b(izq\w*)|\b(derech\w*|dch\w*)\b")
+_SPANISH_COMPARISON = re.compile(
+    r"\b(?:previ|compar|respect|cambi|persist|nuev|res[ou]|mejor|empeor|evoluc|estab|disminu|aument"
+    r"|progres|continu|anterior|antigu|recient|control|actual)"
+)
 _SPANISH_DENIAL = re.compile(r"\b(?:no|sin|ni|ausenci?a?|niega|nunca)\b")
 _ENGLISH_DENIAL = re.compile(r"\b(?:no|not|without|nor|absence|absent|cannot|never|denies|free)\b")
 _SOFT_DENIAL = re.compile(r"\b(?:normal|clear|unremarkable|negative|unlikely|preserved|non)\b")
@@ -248,6 +262,8 @@ def _translation_problem(source: str, english: str) -> Problem | None:
     said = Counter(match.lower() for match in re.findall(r"(?i)\b(left|right)\b", english))
     if sides != said:
         return Problem("side-changed", f"found {_count(said)}; expected {_count(sides)}")
+    if comparison_words(english) and not _SPANISH_COMPARISON.search(source.lower()):
+        return Problem("text-added", "found a comparison that the source lacks")
     return _denial_problem(source, english)
 
 
@@ -291,8 +307,22 @@ def _support_problem(report: str, text: str) -> Problem | None:
         return Problem("text-added", f"found {len(extra)} of {len(content)} words unsupported")
     told = label_report(report)
     for observation, value in label_report(text).items():
-        if value is LabelValue.POSITIVE and observation not in told and observation != NO_FINDING:
-            return Problem("text-added", f"found {observation} positive; expected unmentioned")
+        expected = told.get(observation, LabelValue.UNMENTIONED)
+        surplus = value is LabelValue.POSITIVE and expected is not value
+        if surplus and observation != NO_FINDING:
+            return Problem("text-added", f"found {observation} positive; expected {expected}")
+    return None
+
+
+def _lost_problem(own: Sections, sections: Sections) -> Problem | None:
+    """What a section states without comparison is still in that section, or in the other."""
+    for name in {"findings", "impression"} & own.keys():
+        told = ". ".join(part for part in _sentences(own[name]) if not comparison_words(part))
+        kept = label_report(sections.get(name) or _body(sections))
+        for observation, value in label_report(told).items():
+            denied = kept.get(observation) in (None, LabelValue.NEGATIVE)
+            if value is LabelValue.POSITIVE and denied and observation != NO_FINDING:
+                return Problem("finding-lost", f"{name}: found no {observation}; expected positive")
     return None
 
 
@@ -319,15 +349,22 @@ def _aligned_problem(report: str, text: str) -> Problem | None:
 
 
 def _twin_problem(source: str, sentence: str) -> Problem | None:
-    extra = _sides(sentence) - _sides(source)
-    if extra:
-        return Problem("side-changed", f"found {', '.join(sorted(extra))}; expected no such side")
+    told, said = (re.findall(r"\b(?:left|right)\b", part.lower()) for part in (source, sentence))
+    if not _is_subsequence(said, told):
+        return Problem(
+            "side-changed", f"found {', '.join(said)}; expected {', '.join(told) or 'none'}"
+        )
     if _numbers(sentence) - _numbers(source):
         return Problem("number-changed", "found a number that the report's sentence lacks")
     denied = [bool(_ENGLISH_DENIAL.search(part.lower())) for part in (source, sentence)]
     if denied[0] != denied[1] and not comparison_words(source):
         return Problem("negation-changed", "found a denial in one of report and answer only")
     return None
+
+
+def _is_subsequence(part: list[str], whole: list[str]) -> bool:
+    rest = iter(whole)
+    return all(item in rest for item in part)
 
 
 def _unwrapped(report: str) -> str:

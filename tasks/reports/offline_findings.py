@@ -100,6 +100,9 @@ CHANGES = {
     "unchanged": "same", "stable": "same", "persistent": "same", "persists": "same",
     "again": "same", "similar": "same", "remains": "same",
 }  # fmt: skip
+LINKS = {**dict.fromkeys(("in", "at", "on", "of", "over", "within", "along", "near"), True),
+         **dict.fromkeys(("and", "or", "with", ",", "possible", "compatible"), False)}  # fmt: skip
+"""Whether a place that comes next belongs to the finding before it."""
 STATES = _set("""
     markings lucency volumes diameter attenuation interstitial ap
 """)
@@ -109,7 +112,7 @@ _CLAUSE = re.compile(
     r"[.;:!?](?:\s|$)|\n|\bbut\b|\bhowever\b|\balthough\b|\bwhile\b|\bthere (?:is|are)\b"
     r"|, (?=(?:the |a |an )?(?:heart|lungs?|left|right|mild|moderate|small|large|cardiac|with)\b)"
 )
-_WORD = re.compile(r"[a-z]+(?:-[a-z]+)?")
+_WORD = re.compile(r"[a-z]+(?:-[a-z]+)?|,")
 _CHANGE_PHRASE = re.compile(
     r"no (?:significant |interval |acute |appreciable )*change|(?:prior|previous|earlier|last)"
     r" (?:\w+ )?(?:study|exam\w*|radiograph|film|image)|comparison|compared|interval"
@@ -147,6 +150,7 @@ class _Clause:
     grade: int = 0
     carrier: str | None = None
     found: list[Finding] = field(default_factory=list)
+    is_after: bool = False
     mentioned: str | None = None
     changes: set[str] = field(default_factory=set)
 
@@ -219,18 +223,17 @@ def _coming_carrier(words: list[str], index: int) -> str | None:
 
 
 def _place(state: _Clause, word: str) -> None:
-    """A side, region or grade: of the finding before it where there is one, else of the next."""
-    last = state.found[-1] if state.found else None
-    if word in SIDES:
-        state.sides |= set(SIDES[word])
-        if last is not None:
-            state.found[-1] = last = replace(last, sides=last.sides | set(SIDES[word]))
-    if word in REGIONS:
-        state.regions.add(REGIONS[word])
-        if last is not None:
-            state.found[-1] = last = replace(last, regions=last.regions | {REGIONS[word]})
-    if word in GRADES:
-        state.grade = max(state.grade, GRADES[word])
+    """A side, region or grade: after a preposition the last finding's, else the next one's."""
+    if word in LINKS:
+        state.is_after = LINKS[word] and bool(state.found)
+    sides, regions = set(SIDES.get(word, "")), {REGIONS[word]} if word in REGIONS else set()
+    if state.found and (state.is_after or word == "bilaterally"):
+        last = state.found[-1]
+        state.found[-1] = replace(last, sides=last.sides | sides, regions=last.regions | regions)
+    else:
+        state.sides |= sides
+        state.regions |= regions
+    state.grade = max(state.grade, GRADES.get(word, 0))
 
 
 def _name(state: _Clause, word: str) -> None:
@@ -241,4 +244,4 @@ def _name(state: _Clause, word: str) -> None:
             continue
         sides, regions = frozenset(state.sides), frozenset(state.regions)
         state.found.append(Finding(name, sides, regions, state.grade, state.doubted))
-    state.sides, state.regions, state.grade = set(), set(), 0
+    state.sides, state.regions, state.grade, state.is_after = set(), set(), 0, False

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 
 NOUNS = """
-alfil=pin  imperd=pin  collar=necklace  coll=necklace  monitor=monitor  cremaller=zipper  boton_ropa=button  joy=jewelry
-derram=effusion  neumotorax=pneumothorax|*pneumothorax  hidroneumotorax=hydropneumothorax
-cardiomegali=cardiomegaly  atelectasi=atelectasis|atelectasis  neumon=pneumonia|pneumonia
-bronconeumon=bronchopneumonia  consolid=consolidation  condens=consolidation
-infiltr=infiltrate|*infiltrates  opac=opacity  nodul=nodule  mas=mass  lesion=lesion
-densid=density  edem=edema|edema  enfisem=emphysema|emphysema  fibrosis=fibrosis|fibrosis
-fractur=fracture  calcific=calcification  granulom=granuloma
+alfil=pin  imperd=pin  collar=necklace  coll=necklace  monitor=monitor  cremaller=zipper
+boton_ropa=button  joy=jewelry  derram=effusion  neumotorax=pneumothorax|*pneumothorax
+hidroneumotorax=hydropneumothorax  cardiomegali=cardiomegaly  atelectasi=atelectasis|atelectasis
+neumon=pneumonia|pneumonia  bronconeumon=bronchopneumonia  consolid=consolidation
+condens=consolidation  infiltr=infiltrate|*infiltrates  opac=opacity  nodul=nodule  mas=mass
+lesion=lesion  densid=density  edem=edema|edema  enfisem=emphysema|emphysema
+fibrosis=fibrosis|fibrosis  fractur=fracture  calcific=calcification  granulom=granuloma
 adenopati=lymphadenopathy|*adenopathies  bronquiectasi=bronchiectasis|*bronchiectasis
 cavit=cavitation  hern=hernia  herni=hernia  hern_de_hiat=hiatal hernia
 herni_de_hiat=hiatal hernia  escoliosis=scoliosis|scoliosis  cifosis=kyphosis|kyphosis
@@ -37,12 +37,12 @@ tuberculosis=tuberculosis  tbc=tuberculosis  epoc=COPD  metastasis=metastasis|*m
 neoplasi=neoplasm  tumor=tumor  quist=cyst  bull=bulla|*bullae  absces=abscess  empiem=empyema
 hemotorax=hemothorax  neumomediastin=pneumomediastinum  neumoperitone=pneumoperitoneum
 aneurism=aneurysm  dilat=dilatation  dilatacion=dilatation  crecimient=enlargement
-ensanch=widening  ensanchamient=widening  desplazamient=shift  desviacion=deviation  desvi=deviation
-retraccion=retraction  perd_volum=volume loss  perdid_volum=volume loss  perd_de_volum=volume loss
-perdid_de_volum=volume loss  hipoexpansion=hypoexpansion  hipoventil=hypoventilation
-aument_de_densid=increased density  aument_densid=increased density  aument=increase
-disminucion=decrease  disminu=decrease  aplastamient=compression  acuñ=wedging  acuñamient=wedging
-callo=callus  callo_fractur=fracture callus
+ensanch=widening  ensanchamient=widening  desplazamient=shift  desviacion=deviation
+desvi=deviation  retraccion=retraction  perd_volum=volume loss  perdid_volum=volume loss
+perd_de_volum=volume loss  perdid_de_volum=volume loss  hipoexpansion=hypoexpansion
+hipoventil=hypoventilation  aument_de_densid=increased density  aument_densid=increased density
+aument=increase  disminucion=decrease  disminu=decrease  aplastamient=compression  acuñ=wedging
+acuñamient=wedging  callo=callus  callo_fractur=fracture callus
 cambi_degener=degenerative change|*degenerative changes  cambi=change|*changes
 alter=abnormality|*abnormalities  alteracion=abnormality|*abnormalities
 anomali=abnormality|*abnormalities  hallazg=finding|*findings  sign=sign|*signs  imag=image
@@ -93,7 +93,8 @@ caj_torac=rib cage
 """
 
 ADJECTIVES = """
-visibl=visible  perihili=perihilar  redond=round  extrañ=foreign  proyect=projected  metal=metallic  pleural=pleural  cardiac=cardiac  cardi=cardiac  aortic=aortic
+visibl=visible  perihili=perihilar  redond=round  extrañ=foreign  proyect=projected
+metal=metallic  pleural=pleural  cardiac=cardiac  cardi=cardiac  aortic=aortic
 mediastin=mediastinal  hiliar=hilar  hili_adj=hilar  perihiliar=perihilar  basal=basal
 apical=apical  bibasal=bibasal  biapical=biapical  superior=upper  inferior=lower  medi=middle
 central=central  periferic=peripheral  perifer=peripheral  posterior=posterior  anterior=anterior
@@ -141,9 +142,9 @@ bilateral=bilateral
 """
 
 RELATIONS = """
-portador_de=carries  de=of  del=of  en=in  a=at  al=at  con=with  por=by  sobr=over  hacia=toward  haci=toward
-desd=from  hast=to  bajo=under  entre=between  entr=between  tras=after  segun=according to
-para=for  compatible_con=compatible with  compat_con=compatible with
+portador_de=carries  de=of  del=of  en=in  a=at  al=at  con=with  por=by  sobr=over  hacia=toward
+haci=toward  desd=from  hast=to  bajo=under  entre=between  entr=between  tras=after
+segun=according to  para=for  compatible_con=compatible with  compat_con=compatible with
 compatibl_con=compatible with  sugest_de=suggestive of  sugerent_de=suggestive of
 sugestiv_de=suggestive of  sugier=suggests  en_relacion_con=related to  en_relacion_a=related to
 relacion_con=related to  por_encim_de=above  encim_de=above  por_debaj_de=below  debaj_de=below

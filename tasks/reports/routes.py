@@ -229,9 +229,10 @@ def _language(study: Study, card: Card) -> str:
 
 def _ask_structure(study: Study, card: Card) -> Asked:
     text = _own_text(study)
+    own = sections_of(text) if text is not None else {}
     report = (study.raw_report or "").strip()
-    if not report and text is not None:
-        report = "\n".join(f"{name.upper()}: {body}" for name, body in sections_of(text).items())
+    if not report:
+        report = "\n".join(f"{name.upper()}: {body}" for name, body in own.items())
     if not report:
         return _rejected(study, "structure", "no-report", "found no text; expected a report")
     if _language(study, card) != ENGLISH:
@@ -240,7 +241,7 @@ def _ask_structure(study: Study, card: Card) -> Asked:
     return Question(
         study,
         {"report": report},
-        lambda sections: check_structured(report, sections),
+        lambda sections: check_structured(report, own, sections),
         Origin.RADIOLOGIST,
         SectionedBy.LLM,
     )
