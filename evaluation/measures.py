@@ -14,7 +14,7 @@ from importlib.metadata import version
 from evaluation import labeler_rules
 from evaluation.clinical import FIVE, TOP_FIVE, UncertainAs, macro_f1, micro_f1
 from evaluation.judged import COLUMNS, DETAILS, FREE, SUMMARY
-from evaluation.lexical import BLEU_PROFILE, ROUGE_PROFILE, corpus_bleu
+from evaluation.lexical import BLEU_PROFILE, ROUGE_PROFILE, ROUGE_REVISION, corpus_bleu
 from evaluation.statistics import Floats, Statistic, mean_of
 
 OWN = "cxrflow"
@@ -40,7 +40,7 @@ class Measure:
 def lexical_measures() -> list[Measure]:
     """BLEU-1, BLEU-4 and ROUGE-L in LLaVA-Rad's profile."""
     bleu = {
-        "implementation": "sacrebleu tokenizer, cxrflow arithmetic",
+        "implementation": f"{OWN}, equal to sacrebleu",
         "version": version("sacrebleu"),
         "tokenizer": "13a",
         "case": "kept",
@@ -49,9 +49,9 @@ def lexical_measures() -> list[Measure]:
         "empty_output": "no n-grams, counts for brevity",
     }
     rouge = {
-        "implementation": "rouge-score",
-        "version": version("rouge-score"),
-        "tokenizer": "rouge-score a-z0-9",
+        "implementation": f"{OWN}, equal to rouge-score",
+        "version": str(ROUGE_REVISION),
+        "tokenizer": "a-z0-9",
         "case": "lower",
         "stemmer": "none",
         "scale": "0-1",

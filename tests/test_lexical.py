@@ -118,6 +118,14 @@ def test_rouge_l_is_rouge_scores() -> None:
     assert rouge_l(REFERENCES, PREDICTIONS).tolist() == expected
 
 
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(pairs)
+def test_rouge_l_is_rouge_scores_for_any_text(rows: list[tuple[str, str]]) -> None:
+    scorer = RougeScorer(["rougeL"], use_stemmer=False)
+    expected = [scorer.score(r, p)["rougeL"].fmeasure for r, p in rows]
+    assert rouge_l([r for r, _ in rows], [p for _, p in rows]).tolist() == expected
+
+
 def test_rouge_l_by_hand() -> None:
     # Longest common subsequence "small effusion": 2 of 3 told, 2 of 4 true.
     scores = rouge_l(["Small left pleural effusion."], ["small right effusion"])
