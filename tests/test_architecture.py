@@ -45,7 +45,7 @@ def parsed(path: Path) -> ast.Module:
 
 def nodes(*kinds: type[ast.AST], tests: bool = False) -> Iterator[tuple[Path, ast.AST]]:
     """Every node of those kinds, with its file."""
-    for path in [*source_files(), *(test_files() if tests else [])]:
+    for path in [*source_files(), *(files_of_tests() if tests else [])]:
         for node in ast.walk(parsed(path)):
             if isinstance(node, kinds):
                 yield path, node
