@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ _SOURCE: Final = "openi"
 _ARCHIVE: Final = "NLMCXR_reports.tgz"
 _FOLDER: Final = "ecgen-radiology"
 _SECTIONS: Final = ("COMPARISON", "INDICATION", "FINDINGS", "IMPRESSION")
+_BLOCK_BYTES: Final = 1 << 20
 _NOT_A_TERM: Final = "No Indexing"
 
 COUNTERPARTS: Final[dict[str, str]] = {
@@ -115,11 +117,14 @@ def _unpacked(root: Path) -> Iterator[tuple[str, bytes]]:
 def _archived(root: Path) -> Iterator[tuple[str, bytes]]:
     path = root / _ARCHIVE
     try:
-        with tarfile.open(path, "r|gz") as archive:
+        # tarfile's own "r|gz" takes a cut file for the end of the archive
+        with gzip.open(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as archive:
             for member in archive:
                 stream = archive.extractfile(member) if member.name.endswith(".xml") else None
                 if stream is not None:
                     yield Path(member.name).name, stream.read()
+            while unpacked.read(_BLOCK_BYTES):
+                pass  # up to the checksum at the end
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise SourceError(
             f"a broken archive at {path} ({type(error).__name__})",

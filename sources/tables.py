@@ -23,7 +23,6 @@ from typing import BinaryIO
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from infra.errors import SourceError
 from sources.record import REJECTED_SCHEMA, STUDY_SCHEMA, Level
@@ -71,21 +70,18 @@ def read_csv(
     header = _checked_header(path, delimiter)
     found = list(names) if names else _usable_names(header)
     _require_columns(path, header, found, list(types), delimiter)
-    wanted = [
-        f"TRY_CAST({sql_name(name)} AS {kind}) AS {sql_name(name)}" for name, kind in types.items()
-    ]
-    wanted += [
-        sql_name(name) if name in found else f"NULL::VARCHAR AS {sql_name(name)}"
-        for name in optional
-    ]
-    if keep_rest:
-        wanted += [sql_name(name) for name in found if name not in types and name not in optional]
-    table = _read(path, found, delimiter, ", ".join(wanted))
+    extra = [name for name in found if keep_rest and name not in types and name not in optional]
+    table = _read(path, found, delimiter, [*types, *(n for n in optional if n in found), *extra])
     if table.num_rows == 0 and not allow_empty:
         raise SourceError(
             f"no rows below the header of {path}", "at least one row", _DOWNLOAD_AGAIN
         )
-    return table
+    wanted = [f"TRY_CAST({sql_name(n)} AS {kind}) AS {sql_name(n)}" for n, kind in types.items()]
+    wanted += [
+        sql_name(name) if name in found else f"NULL::VARCHAR AS {sql_name(name)}"
+        for name in optional
+    ]
+    return query(f"SELECT {', '.join([*wanted, *map(sql_name, extra)])} FROM cells", cells=table)
 
 
 def open_database() -> duckdb.DuckDBPyConnection:
@@ -111,12 +107,6 @@ def query(sql: str, **tables: pa.Table) -> pa.Table:
         for name, table in tables.items():
             connection.register(name, table)
         return connection.sql(sql).to_arrow_table()
-
-
-def repeated(table: pa.Table, column: str) -> pa.Array:
-    """The values of a column that occur more than once, in order of appearance."""
-    counts = pc.value_counts(table.column(column))
-    return counts.field("values").filter(pc.greater(counts.field("counts"), 1))
 
 
 def to_study_table(table: pa.Table, source: str) -> pa.Table:
@@ -275,10 +265,11 @@ def _require_columns(
     )
 
 
-def _read(path: Path, names: Sequence[str], delimiter: str, wanted: str) -> pa.Table:
+def _read(path: Path, names: Sequence[str], delimiter: str, wanted: Sequence[str]) -> pa.Table:
+    """The wanted columns as text: DuckDB would move a TRY_CAST into its reader and fail there."""
     columns = ", ".join(f"{sql_text(name)}: 'VARCHAR'" for name in names)
     statement = f"""
-        SELECT {wanted} FROM read_csv(
+        SELECT {", ".join(map(sql_name, wanted))} FROM read_csv(
             ?, columns = {{{columns}}}, delim = {sql_text(delimiter)}, quote = '"', escape = '"',
             header = false, skip = 1, auto_detect = false, max_line_size = {_LINE_BYTES},
             compression = '{"gzip" if path.suffix == ".gz" else "none"}'

@@ -16,7 +16,6 @@ from sources.tables import (
     query,
     read_csv,
     rejections,
-    repeated,
     sql_name,
     sql_text,
     to_study_table,
@@ -144,6 +143,13 @@ def test_types_are_applied_and_misfits_become_null(tmp_path: Path) -> None:
     assert table.schema.field("c").type == pa.string()
 
 
+@pytest.mark.parametrize("kind", ["INTEGER", "DOUBLE", "DATE"])
+def test_a_single_misfit_becomes_null(tmp_path: Path, kind: str) -> None:
+    path = write(tmp_path, "one.csv", b"a,b\nf,x\n")
+    table = read_csv(path, {"a": "VARCHAR", "b": kind})
+    assert table.to_pylist() == [{"a": "f", "b": None}]
+
+
 def test_text_columns_keep_leading_zeros(tmp_path: Path) -> None:
     path = write(tmp_path, "zeros.csv", b"a,b\n007,0101.5\n")
     assert read_csv(path, ("a", "b")).to_pylist() == [{"a": "007", "b": "0101.5"}]
@@ -176,11 +182,6 @@ def test_patterns_in_a_path_are_taken_literally(tmp_path: Path) -> None:
 def test_allow_empty(tmp_path: Path) -> None:
     path = write(tmp_path, "header.csv", b"a,b\n")
     assert read_csv(path, ("a",), allow_empty=True).num_rows == 0
-
-
-def test_repeated_values_in_order_of_appearance() -> None:
-    table = pa.table({"id": ["c", "a", "b", "a", "c"]})
-    assert repeated(table, "id").to_pylist() == ["c", "a"]
 
 
 def test_names_and_texts_are_quoted() -> None:
