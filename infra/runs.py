@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from infra.errors import InputError
-from infra.settings.sections import GenerateSettings, Section
+from infra.settings.sections import GenerateSettings, ImageSettings, Section
 from infra.settings.stages import ModelSettings, StageSettings
 
 Device = Literal["auto", "cpu"]
@@ -65,6 +65,7 @@ class RegisterRun(Section):
 
     Args:
         model: a folder that a finetune stage wrote.
+        images: how the recipe stores pixels; a served image goes the same way.
         tags: the git commit and every fingerprint behind the model.
         metrics: scores to log beside it.
         parent_run_id: the pipeline's MLflow run, under which this run is nested.
@@ -78,6 +79,7 @@ class RegisterRun(Section):
     experiment: str
     run_name: str = "register"
     parent_run_id: str | None = None
+    images: ImageSettings
     tags: dict[str, str] = Field(default_factory=dict)
     metrics: dict[str, float] = Field(default_factory=dict)
     max_new_tokens: int = Field(default=256, ge=1)

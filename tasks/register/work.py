@@ -40,6 +40,7 @@ def _register(context: Context, key: str, folder: Path) -> BuiltPiece:
         tracking_uri=book.uri,
         experiment=book.experiment,
         parent_run_id=pipeline_run(context, book),
+        images=settings.images,
         tags=lineage_tags(context),
         metrics=scores_of(context),
         max_new_tokens=settings.generate.max_new_tokens,

@@ -1,0 +1,133 @@
+"""Registers a model in MLflow: a pyfunc with signature, example, lineage tags and an alias.
+
+Registering the same model twice (a run killed in between, say) finds the version that is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infra.tracking_runs import PARENT_TAG, RunBook
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow import MlflowClient
+
+_RUN_NAME_TAG = "mlflow.runName"
+
+
+@dataclass(frozen=True)
+class Registered:
+    """One registered version; ``model_uri`` loads with ``mlflow.pyfunc.load_model``."""
+
+    name: str
+    version: int
+    run_id: str
+    model_uri: str
+    alias: str
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What to register and where.
+
+    Args:
+        tags: lineage; equal tags under one name mean the same model.
+        code: the Python file that defines the pyfunc and calls ``set_model``.
+        artifacts: local folders that the pyfunc reads, by name.
+        example: a synthetic input, one row.
+        columns: input columns with their MLflow types; all optional.
+        outputs: output columns, all text.
+        requirements: packages a server needs.
+    """
+
+    book: RunBook
+    name: str
+    alias: str
+    run_name: str
+    parent_run_id: str | None
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+    code: Path
+    artifacts: Mapping[str, Path]
+    example: pd.DataFrame
+    columns: Mapping[str, str]
+    outputs: Sequence[str]
+    requirements: Sequence[str]
+
+
+def register(registration: Registration) -> Registered:
+    """Log the pyfunc in a run of its own, register it, and point the alias at it."""
+    client = registration.book.client
+    known = _known_version(client, registration)
+    version, run_id = known or _log_and_register(registration)
+    client.set_registered_model_alias(registration.name, registration.alias, str(version))
+    return Registered(
+        name=registration.name,
+        version=version,
+        run_id=run_id,
+        model_uri=f"models:/{registration.name}/{version}",
+        alias=registration.alias,
+    )
+
+
+def _known_version(client: MlflowClient, registration: Registration) -> tuple[int, str] | None:
+    """The version and run of a model with exactly these tags; without tags none is known."""
+    if not registration.tags:
+        return None
+    for found in client.search_model_versions(f"name = '{registration.name}'"):
+        if registration.tags.items() <= dict(found.tags).items():
+            return int(found.version), str(found.run_id)
+    return None
+
+
+def _log_and_register(registration: Registration) -> tuple[int, str]:
+    import mlflow
+
+    book = registration.book
+    mlflow.set_tracking_uri(book.uri)
+    mlflow.set_registry_uri(book.uri)
+    run_id = _open_run(registration)
+    with mlflow.start_run(run_id=run_id):
+        mlflow.log_metrics(dict(registration.metrics))
+        logged = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(registration.code),
+            artifacts={name: str(path) for name, path in registration.artifacts.items()},
+            signature=_signature(registration),
+            input_example=registration.example,
+            pip_requirements=list(registration.requirements),
+            tags=dict(registration.tags),
+        )
+    version = mlflow.register_model(
+        logged.model_uri, registration.name, tags=dict(registration.tags)
+    )
+    return int(version.version), run_id
+
+
+def _open_run(registration: Registration) -> str:
+    """The run to log in: one left open by a killed process, else a new one."""
+    book = registration.book
+    tags = {**registration.tags, _RUN_NAME_TAG: registration.run_name}
+    if registration.parent_run_id is not None:
+        tags[PARENT_TAG] = registration.parent_run_id
+    open_runs = book.client.search_runs([book.experiment_id], "attributes.status = 'RUNNING'")
+    for run in open_runs:
+        if tags.items() <= run.data.tags.items():
+            return str(run.info.run_id)
+    return str(book.client.create_run(book.experiment_id, tags=tags).info.run_id)
+
+
+def _signature(registration: Registration) -> Any:
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    return ModelSignature(
+        inputs=Schema(
+            [ColSpec(kind, name, required=False) for name, kind in registration.columns.items()]
+        ),
+        outputs=Schema([ColSpec("string", name) for name in registration.outputs]),
+    )

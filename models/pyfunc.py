@@ -1,0 +1,95 @@
+"""The registered model: image bytes or a path (DICOM, PNG, JPEG), optionally an indication → findings.
+
+MLflow stores this file itself (models from code: nothing is pickled) beside the model's folder, and
+runs it in the server; the server has cxrflow installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+
+from infra.errors import InputError
+from models.serving import FindingsService, Question, read_settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MODEL_ARTIFACT = "model"
+SETTINGS_ARTIFACT = "serving"
+
+
+class FindingsModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+    """Columns ``image`` (bytes) or ``path``, and ``indication`` → ``findings, finish_reason``."""
+
+    def __init__(self) -> None:
+        self.service: FindingsService | None = None
+
+    def load_context(self, context: Any) -> None:
+        """Load the model from its folder."""
+        settings = read_settings(Path(context.artifacts[SETTINGS_ARTIFACT]))
+        self.service = FindingsService.load(Path(context.artifacts[MODEL_ARTIFACT]), settings)
+
+    def predict(  # untyped input: MLflow would derive another schema from a hint
+        self, context, model_input, params=None  # type: ignore[no-untyped-def]
+    ) -> pd.DataFrame:
+        """One row of findings per input row.
+
+        Raises:
+            InputError: a row without image, or an image that cannot be read.
+        """
+        import pandas as pd
+
+        del context, params
+        assert self.service is not None, "load_context has not run"
+        questions = [question_of(row) for row in rows_of(model_input)]
+        written = self.service.answer(questions)
+        return pd.DataFrame(
+            {
+                "findings": [each.text for each in written],
+                "finish_reason": [each.finish_reason for each in written],
+            }
+        )
+
+
+def rows_of(model_input: Any) -> Sequence[Mapping[str, Any]]:
+    """Rows of a DataFrame, or of a list of mappings, bytes or paths."""
+    if hasattr(model_input, "to_dict"):
+        rows: Sequence[Mapping[str, Any]] = model_input.to_dict("records")
+        return rows
+    wrapped = []
+    for item in model_input:
+        if isinstance(item, Mapping):
+            wrapped.append(item)
+        else:
+            wrapped.append({"image" if isinstance(item, bytes) else "path": item})
+    return wrapped
+
+
+def question_of(row: Mapping[str, Any]) -> Question:
+    """One input row; missing values may be None or NaN.
+
+    Raises:
+        InputError: neither ``image`` nor ``path`` is given, or the file is absent.
+    """
+    image, path, indication = (_given(row.get(key)) for key in ("image", "path", "indication"))
+    if image is None and path is None:
+        raise InputError("a row without image", "image bytes or a path", "fill one of the columns")
+    if image is None:
+        file = Path(str(path))
+        if not file.is_file():
+            raise InputError(f"no file {file}", "a DICOM, PNG or JPEG file", "check the path")
+        image = file.read_bytes()
+    assert isinstance(image, bytes | bytearray), f"image is {type(image).__name__}, not bytes"
+    return Question(bytes(image), None if indication is None else str(indication))
+
+
+def _given(value: Any) -> Any:
+    """None for what pandas uses for missing values."""
+    return None if value is None or value != value else value
+
+
+mlflow.models.set_model(FindingsModel())

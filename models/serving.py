@@ -1,0 +1,97 @@
+"""Findings for one published image file, the way training saw images: decode, store, read, ask."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from infra.errors import InputError
+from infra.settings.sections import GenerateSettings, ImageSettings
+from models.data import Sample, to_model_size
+from models.writer import FindingsWriter, Written
+from sources.example import Task, request_turn
+from sources.pixels import PixelError, prepare
+
+SETTINGS_FILE = "serving.json"
+
+
+class ServingSettings(ImageSettings):
+    """How the recipe stores pixels, and how long an answer may be."""
+
+    max_new_tokens: int = 256
+
+
+@dataclass(frozen=True)
+class Question:
+    """One image file (DICOM, PNG or JPEG) and the exam's reason, if known."""
+
+    image: bytes
+    indication: str | None = None
+
+
+def read_settings(folder: Path) -> ServingSettings:
+    """The settings that ``models.register`` left beside the model.
+
+    Raises:
+        InputError: the file is absent.
+    """
+    path = folder / SETTINGS_FILE
+    if not path.is_file():
+        raise InputError(f"no {SETTINGS_FILE} in {folder}", "a registered model", "register it")
+    return ServingSettings.model_validate_json(path.read_text())
+
+
+@dataclass(frozen=True)
+class FindingsService:
+    """A loaded model and its recipe's pixel settings."""
+
+    writer: FindingsWriter
+    settings: ServingSettings
+
+    @classmethod
+    def load(cls, model: Path, settings: ServingSettings, batch_size: int = 8) -> FindingsService:
+        """Load a finetune stage's folder."""
+        generate = GenerateSettings(
+            batch_size=batch_size, max_new_tokens=settings.max_new_tokens
+        )
+        return cls(FindingsWriter.load(model, generate, "auto"), settings)
+
+    def answer(self, questions: Sequence[Question]) -> list[Written]:
+        """Findings for each question, in order.
+
+        Raises:
+            InputError: a file cannot be read as a chest image.
+        """
+        samples = [self._sample(number, each) for number, each in enumerate(questions)]
+        size = self.writer.settings.batch_size
+        written: list[Written] = []
+        for start in range(0, len(samples), size):
+            batch = samples[start : start + size]
+            prompts = [self.writer.prompt(sample) for sample in batch]
+            written.extend(self.writer.write(prompts, [sample.pixels for sample in batch]))
+        return written
+
+    def _sample(self, number: int, question: Question) -> Sample:
+        try:
+            stored = prepare(question.image, self.settings)
+        except PixelError as error:
+            raise InputError(
+                f"image {number}: {error.reason}", "a DICOM, PNG or JPEG chest film", "check it"
+            ) from error
+        picture = Image.open(io.BytesIO(stored.pixels))
+        return Sample(
+            example_id=str(number),
+            source="served",
+            study_id=str(number),
+            subject_id=None,
+            split="test",
+            view="UNKNOWN",
+            pixels=to_model_size(picture, self.writer.side_px),
+            indication=question.indication,
+            turns=(request_turn(Task.FINDINGS, question.indication),),
+            target="",
+        )
