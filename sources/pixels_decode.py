@@ -19,11 +19,11 @@ from sources.pixels_grey import (
     Samples,
     check_shape,
     is_flat,
-    resample,
     stored_size,
     stretch,
     to_grey,
 )
+from sources.pixels_resample import resample
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 JPEG_MAGIC = b"\xff\xd8\xff"
@@ -80,7 +80,7 @@ def scaled_extent(decoded: Samples, width: int, height: int) -> tuple[float, flo
 
     JPEG and JPEG 2000 decoders round both sides up, by 7/8 of a pixel at most.
     """
-    for eighths in range(1, 8):
+    for eighths in range(1, 17):
         extent = width * eighths / 8, height * eighths / 8
         if decoded.shape == (math.ceil(extent[1]), math.ceil(extent[0])):
             return extent

@@ -26,10 +26,10 @@ from sources.pixels_grey import (
     PixelError,
     check_shape,
     is_flat,
-    resample,
     stored_size,
     to_grey,
 )
+from sources.pixels_resample import resample
 from sources.pixels_window import Display, LookUpTable, VoiFunction, Window
 
 __all__ = ["is_dicom", "read_dicom"]

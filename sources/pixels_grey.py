@@ -1,21 +1,17 @@
-"""Size checks and resampling shared by every image format; arrays are grey, [height, width]."""
+"""What every image format shares: size checks and grey levels; arrays are [height, width]."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from infra.settings.sections import ImageSettings
 
 Grey = npt.NDArray[np.uint8]
 Samples = npt.NDArray[np.integer[Any] | np.floating[Any]]
-
-cv2.setNumThreads(1)  # pieces are spread over processes; threads inside one would only compete
 
 STRETCH_PERCENTILES = (0.1, 99.9)
 """Range that fills black to white where a file states no window. Our choice: true minimum and
@@ -88,60 +84,20 @@ def stored_size(width: int, height: int, settings: ImageSettings) -> tuple[int, 
     return max(short, round(width * short / height)), short
 
 
-def resample(
-    samples: Samples,
-    size: tuple[int, int],
-    settings: ImageSettings,
-    extent: tuple[float, float] | None = None,
-) -> Samples:
-    """Scale to ``size`` (width, height); uint8 stays uint8, other types become float32.
-
-    Both filters average over the pixels that they merge. Bicubic is Pillow's, as the image
-    processors of BiomedCLIP and CLIP use it; area is OpenCV's.
-
-    Args:
-        extent: (width, height) of the picture in ``samples``, where its last row and column are
-            only partly filled, as JPEG's reduced scales leave them. Bicubic follows it exactly,
-            area to the nearest whole pixel.
-    """
-    if extent is None or extent == (samples.shape[1], samples.shape[0]):
-        samples, box = _halve(samples, size), None
-    elif settings.resample == "area":
-        samples, box = samples[: round(extent[1]), : round(extent[0])], None
-    else:
-        box = (0.0, 0.0, *extent)
-    if samples.dtype != np.uint8:
-        samples = samples.astype(np.float32)
-    if (samples.shape[1], samples.shape[0]) == size and box is None:
-        return samples
-    shrinks = size[0] < samples.shape[1]
-    if settings.resample == "area" and shrinks:
-        return np.asarray(cv2.resize(samples, size, interpolation=cv2.INTER_AREA))
-    resized = np.asarray(Image.fromarray(samples).resize(size, Image.Resampling.BICUBIC, box))
-    return resized.clip(samples.min(), samples.max())
-
-
-def _halve(samples: Samples, size: tuple[int, int]) -> Samples:
-    """Average 2x2 blocks while the result stays at least twice ``size`` (width, height).
-
-    The final filter then still covers two samples a pixel, so that the result differs by less than
-    half a grey level on average from one pass over all pixels, in a third of the time (measured).
-    """
-    while samples.shape[1] >= 4 * size[0] and samples.shape[0] >= 4 * size[1]:
-        height, width = samples.shape[0] // 2, samples.shape[1] // 2
-        even = samples[: 2 * height, : 2 * width]
-        samples = np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA))
-    return samples
-
-
 def to_grey(unit: npt.NDArray[np.float32]) -> Grey:
     """Values 0..1 as grey levels 0..255, rounded and clipped; [height, width]."""
     return np.asarray(np.clip(unit * 255.0 + 0.5, 0.0, 255.0).astype(np.uint8))
 
 
+def spread(samples: Samples, percentiles: tuple[float, float]) -> tuple[float, float]:
+    """Values at two percentiles, of every other row and column: a quarter of them tells as much."""
+    low, high = np.percentile(samples[::2, ::2], percentiles)
+    return float(low), float(high)
+
+
 def stretch(samples: Samples) -> npt.NDArray[np.float32]:
     """Values scaled to 0..1 between STRETCH_PERCENTILES; [height, width]."""
-    low, high = np.percentile(samples, STRETCH_PERCENTILES)
+    low, high = spread(samples, STRETCH_PERCENTILES)
     if high <= low:
         low, high = float(samples.min()), float(samples.max())
     scale = 1.0 / (high - low) if high > low else 0.0
@@ -149,9 +105,9 @@ def stretch(samples: Samples) -> npt.NDArray[np.float32]:
 
 
 def is_flat(samples: Samples) -> bool:
-    """Whether nothing is to be seen: values at FLAT_PERCENTILES are equal, or differ by noise.
+    """Whether nothing is to be seen: values at FLAT_PERCENTILES hardly differ.
 
-    The noise bound is 1/128 of full scale: two of 255 grey levels. Our choice.
+    By less than one stored value, or two of 255 grey levels, as JPEG's noise may. Our choice.
     """
-    low, high = np.percentile(samples, FLAT_PERCENTILES)
+    low, high = spread(samples, FLAT_PERCENTILES)
     return bool(high - low < (2.0 if samples.dtype == np.uint8 else 1.0))

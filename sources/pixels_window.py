@@ -16,14 +16,14 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from sources.pixels_grey import stretch
+from sources.pixels_grey import FLAT_PERCENTILES, spread, stretch
 
 Values = npt.NDArray[np.float32]
 
 FLAT_OUTPUT = 0.02
-"""A window that leaves less than this share of the output range between the 1st and 99th
-percentile was not meant for these values; they are stretched instead. Our choice: five of 255
-levels, where a real film, however poorly windowed, spans tens."""
+"""A window that leaves less than this share of the output range between FLAT_PERCENTILES was not
+meant for these values; they are stretched instead. Our choice: five of 255 levels, where a real
+film, however poorly windowed, spans tens."""
 
 EIGHT_BIT_TOP = 255
 
@@ -120,7 +120,7 @@ class Display:
             unit = self.window.apply(values)
         else:
             return stretch(values)
-        low, high = np.percentile(unit, (1.0, 99.0))
+        low, high = spread(unit, FLAT_PERCENTILES)
         return np.asarray(unit, np.float32) if high - low >= FLAT_OUTPUT else stretch(values)
 
     def _is_plain_eight_bit(self, stored: Values) -> bool:

@@ -1,0 +1,1 @@
+"""Speed beside named rivals, in the same minutes: ``python -m tests.bench.run``."""
