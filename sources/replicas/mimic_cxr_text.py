@@ -75,7 +75,7 @@ def _section(name: str, body: str) -> list[str]:
 def _paragraph(text: str) -> list[str]:
     """Wrapped lines, each behind one space, and the line of one space that ends a paragraph."""
     lines = chain.from_iterable(
-        wrap(part, _LINE, drop_whitespace=True) for part in text.split("\n")
+        wrap(part, _LINE, break_on_hyphens=False) for part in text.split("\n")
     )
     return [*(f" {line}" for line in lines), " "]
 
@@ -104,7 +104,9 @@ def _entries(study: PlannedStudy) -> list[dict[str, Any]]:
         "findings and impression",
         "last paragraph",
     )
-    by_rules = "\n".join(wrap(wording.findings, _LINE)) if has_findings else None
+    by_rules = (
+        "\n".join(wrap(wording.findings, _LINE, break_on_hyphens=False)) if has_findings else None
+    )
     texts: dict[str, str | None] = {"rule-based": by_rules}
     if study.split is not Split.TEST:
         plain = write_report(study.truth, compare=False, doubt=_DOUBT, age_text="___")
