@@ -81,7 +81,7 @@ def _can_rotate(rows: Sequence[int], places: Sequence[Place]) -> bool:
 
 
 def _rotate(rows: Sequence[int], places: Sequence[Place], seed: int, shown: list[int]) -> None:
-    """Order by a seeded hash of the study, then shift by the largest number of rows of one study."""
+    """Order by a seeded hash of the study, then shift by one study's largest number of rows."""
     if not rows:
         return
 

@@ -107,6 +107,9 @@ class ExampleShards(Dataset[Sample]):
         group = int(np.searchsorted(self.starts, index, side="right")) - 1
         return self._group(group)[index - int(self.starts[group])]
 
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[index] for index in range(len(self)))
+
     @property
     def window_rows(self) -> int:
         """Rows whose pixels fit into WINDOW_BYTES."""
@@ -181,6 +184,4 @@ def _sample(row: dict[str, Any], side_px: int | None) -> Sample:
         pixels = to_model_size(Image.open(io.BytesIO(image["pixels"])), side_px)
     fields = {name: row[name] for name in _COLUMNS if name != "turns"}
     turns = tuple(Turn(**turn) for turn in row["turns"])
-    return Sample(
-        **fields, view=image["view"], pixels=pixels, turns=turns, target=row["target"]
-    )
+    return Sample(**fields, view=image["view"], pixels=pixels, turns=turns, target=row["target"])

@@ -19,13 +19,14 @@ from transformers.models.vision_text_dual_encoder import VisionTextDualEncoderMo
 from infra.settings.stages import ModelSettings, TextEncoderSettings, VisionSettings
 from models.objectives import contrastive_loss
 
+DUAL_ENCODER_TYPE = "cxr-dual-encoder"
 LARGEST_LOGIT_SCALE = 100.0  # CLIP's clip of the temperature, which keeps training stable
 
 
 class CxrDualEncoderConfig(VisionTextDualEncoderConfig):  # type: ignore[misc]
     """Adds the hidden width of the text head."""
 
-    model_type = "cxr-dual-encoder"
+    model_type = DUAL_ENCODER_TYPE
     projection_hidden: int = 640
 
 

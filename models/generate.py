@@ -58,9 +58,9 @@ def generate(run: GenerateRun) -> int:
     writer = FindingsWriter.load(run.model, run.generate, run.device)
     examples = ExampleShards(run.examples, writer.side_px)
     samples = [examples[index] for index in range(len(examples))]
-    jobs = [
-        job for control in run.controls for job in _jobs(control, samples, run.generate.seed, writer)
-    ]
+    jobs: list[_Job] = []
+    for control in run.controls:
+        jobs.extend(_jobs(control, samples, run.generate.seed, writer.side_px))
     report("start", examples=len(samples), controls=list(run.controls), predictions=len(jobs))
     written = _write_all(writer, jobs, run.generate.batch_size)
     run.output.mkdir(parents=True, exist_ok=True)
@@ -73,11 +73,9 @@ def generate(run: GenerateRun) -> int:
     return 0
 
 
-def _jobs(
-    control: Control, samples: Sequence[Sample], seed: int, writer: FindingsWriter
-) -> list[_Job]:
+def _jobs(control: Control, samples: Sequence[Sample], seed: int, side_px: int) -> list[_Job]:
     places = [Place(sample.source, sample.study_id, sample.view) for sample in samples]
-    empty = blank(writer.side_px)
+    empty = blank(side_px)
     jobs = []
     for sample, row in zip(samples, shown_rows(control, places, seed), strict=True):
         shown = samples[row] if row is not None else replace(sample, pixels=empty)

@@ -31,7 +31,7 @@ class LinearProjector(nn.Module):
         return projected
 
 
-class LinearProjectorLlava(LlavaForConditionalGeneration):
+class LinearProjectorLlava(LlavaForConditionalGeneration):  # type: ignore[misc]
     """LLaVA with a linear projector; ``mlp2x_gelu`` is Hugging Face's own and needs no subclass."""
 
     def __init__(self, config: LlavaConfig) -> None:

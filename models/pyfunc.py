@@ -1,4 +1,4 @@
-"""The registered model: image bytes or a path (DICOM, PNG, JPEG), optionally an indication → findings.
+"""The registered model: a DICOM, PNG or JPEG image, optionally an indication → findings.
 
 MLflow stores this file itself (models from code: nothing is pickled) beside the model's folder, and
 runs it in the server; the server has cxrflow installed.
@@ -8,21 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import mlflow
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
 
 from infra.errors import InputError
 from models.serving import FindingsService, Question, read_settings
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MODEL_ARTIFACT = "model"
 SETTINGS_ARTIFACT = "serving"
 
 
-class FindingsModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+class FindingsModel(PythonModel):  # type: ignore[misc]
     """Columns ``image`` (bytes) or ``path``, and ``indication`` → ``findings, finish_reason``."""
 
     def __init__(self) -> None:
@@ -33,10 +31,10 @@ class FindingsModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         settings = read_settings(Path(context.artifacts[SETTINGS_ARTIFACT]))
         self.service = FindingsService.load(Path(context.artifacts[MODEL_ARTIFACT]), settings)
 
-    def predict(  # untyped input: MLflow would derive another schema from a hint
-        self, context, model_input, params=None  # type: ignore[no-untyped-def]
-    ) -> pd.DataFrame:
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
         """One row of findings per input row.
+
+        MLflow would derive another schema from type hints, so there are none.
 
         Raises:
             InputError: a row without image, or an image that cannot be read.
@@ -92,4 +90,4 @@ def _given(value: Any) -> Any:
     return None if value is None or value != value else value
 
 
-mlflow.models.set_model(FindingsModel())
+set_model(FindingsModel())

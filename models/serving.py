@@ -55,9 +55,7 @@ class FindingsService:
     @classmethod
     def load(cls, model: Path, settings: ServingSettings, batch_size: int = 8) -> FindingsService:
         """Load a finetune stage's folder."""
-        generate = GenerateSettings(
-            batch_size=batch_size, max_new_tokens=settings.max_new_tokens
-        )
+        generate = GenerateSettings(batch_size=batch_size, max_new_tokens=settings.max_new_tokens)
         return cls(FindingsWriter.load(model, generate, "auto"), settings)
 
     def answer(self, questions: Sequence[Question]) -> list[Written]:

@@ -23,7 +23,7 @@ from transformers.models.llama import LlamaForCausalLM
 from infra.runs import TrainRun
 from models.collate import Batch, ConversationCollator, PairCollator, PromptKind
 from models.data import Sample
-from models.dual_encoder import CxrDualEncoder, dual_encoder_config
+from models.dual_encoder import DUAL_ENCODER_TYPE, CxrDualEncoder, dual_encoder_config
 from models.processor import save_image_processor, save_vlm_processor
 from models.projector import projector_of
 from models.prompts import conversation_prompt
@@ -119,14 +119,14 @@ def _prepare_pretrain(run: TrainRun, read_texts: ReadTexts) -> Prepared:
 
 
 def load_vision_tower(tower: Dinov2Model, folder: Path) -> None:
-    """Load published DINOv2 weights; its mask token, which only its own pretraining used, is left."""
+    """Load published DINOv2 weights but for the mask token of its own pretraining."""
     state = Dinov2Model.from_pretrained(folder).state_dict()
     state.pop("embeddings.mask_token", None)
     tower.load_state_dict(state)
 
 
 def _prepare_align(run: TrainRun) -> Prepared:
-    dual = CxrDualEncoder.from_pretrained(input_of_type(run, CxrDualEncoder.config_class.model_type))
+    dual = CxrDualEncoder.from_pretrained(input_of_type(run, DUAL_ENCODER_TYPE))
     folder, dtype = language_folder(run), frozen_type(run)
     tokenizer = with_image_token(load_tokenizer(folder))
     language = LlamaForCausalLM.from_pretrained(folder, dtype=dtype)

@@ -38,16 +38,16 @@ class StageTrainer(Trainer):  # type: ignore[misc]
         self.order = order
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
+        del train_dataset
         return self.order
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        del state_dict
         folder = Path(output_dir or self.args.output_dir)
         folder.mkdir(parents=True, exist_ok=True)
         save_file(trainable_state(self.model), folder / TRAINABLE)
 
-    def _load_from_checkpoint(
-        self, resume_from_checkpoint: str, model: nn.Module | None = None
-    ) -> None:
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         load_trainable_state(model or self.model, Path(resume_from_checkpoint) / TRAINABLE)
 
 
@@ -100,12 +100,12 @@ class StageCallback(TrainerCallback):  # type: ignore[misc]
         self.terminated = True
 
     def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+        self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any
     ) -> None:
         self.started, self.first_step = time.monotonic(), state.global_step
 
     def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+        self, _args: TrainingArguments, _state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         if self.terminated:
             control.should_save = control.should_training_stop = True
@@ -114,7 +114,7 @@ class StageCallback(TrainerCallback):  # type: ignore[misc]
         self,
         args: TrainingArguments,
         state: TrainerState,
-        control: TrainerControl,
+        _control: TrainerControl,
         logs: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
@@ -144,7 +144,7 @@ class StageCallback(TrainerCallback):  # type: ignore[misc]
         )
 
     def on_save(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+        self, args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any
     ) -> None:
         if state.is_world_process_zero:
             checkpoint = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"

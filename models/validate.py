@@ -20,7 +20,7 @@ def validate_loss(
     examples: ExampleShards,
     batch_size: int,
 ) -> float:
-    """Mean loss over the first rows: per supervised token, or per pair where nothing is labelled."""
+    """Mean loss over the first rows: per supervised token, or per pair without labels."""
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device

@@ -107,8 +107,8 @@ class StageSettings(Section):
 
     ``starts_from`` names the stages whose models it reads. ``trainable`` names parts. ``sources``
     keeps only examples of those sources; None keeps all. ``steps`` overrides ``epochs`` where it is
-    set. ``batch_size`` is global: per device times devices times accumulation; ``device_batch_size``
-    bounds what one device sees at once, None puts the whole batch on the devices.
+    set. ``batch_size`` is global: per device times devices times accumulation.
+    ``device_batch_size`` bounds what one device sees at once; None cuts no batch into passes.
     """
 
     name: str
