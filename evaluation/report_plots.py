@@ -99,7 +99,7 @@ def _running_median(values: Floats) -> Floats:
     reach = len(values) // 20
     if not reach:
         return values
-    padded = np.pad(values, reach, mode="edge")
+    padded = np.pad(values, reach, mode="reflect")
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1)
     return np.asarray(np.median(windows, axis=-1), dtype=np.float64)
 
