@@ -10,14 +10,13 @@ left. Every number that has no source is our choice, made by looking at the resu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from zlib import crc32
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sources.record import View
-from sources.replicas.phantom_canvas import Canvas, Layer
+from sources.replicas.phantom_canvas import Canvas, Layer, stream
 from sources.replicas.phantom_frontal import paint_frontal
 from sources.replicas.phantom_lateral import paint_lateral
 from sources.replicas.truth import ChestTruth, Side
@@ -60,14 +59,15 @@ def draw(truth: ChestTruth, view: View, side_px: int, aspect: float | None = Non
         side_px: short side in px.
         aspect: width over height; by default a common film size, chosen by the truth.
     """
-    rng = np.random.default_rng([truth.seed, crc32(view.value.encode())])
+    rng = stream(truth.seed, view.value, "film")
     chosen = FRONTAL_ASPECTS[int(rng.integers(3))] if view.is_frontal else LATERAL_ASPECT
     ratio = aspect or chosen
     width = side_px if ratio <= 1 else round(side_px * ratio)
     height = side_px if ratio >= 1 else round(side_px / ratio)
     canvas = Canvas(height, width)
     paint = paint_frontal if view.is_frontal else paint_lateral
-    attenuation, masks = paint(canvas, truth, view, rng)
+    body = stream(truth.seed, view.value, "body")
+    attenuation, masks = paint(canvas, truth, view, body)
     placement = _placement(canvas, rng, tilt_degrees=3.0 if view is View.AP else 1.5)
     attenuation = _warp(attenuation, placement)
     if view.is_frontal:

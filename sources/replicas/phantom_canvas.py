@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache, cached_property
 from itertools import groupby
+from zlib import crc32
 
 import cv2
 import numpy as np
@@ -135,6 +136,11 @@ class Canvas:
         )
         outline = np.stack([x + rx * radius * np.cos(turn), y + ry * radius * np.sin(turn)], 1)
         return self.area(outline, softness)
+
+
+def stream(seed: int, *names: str) -> np.random.Generator:
+    """Random numbers of their own for each part of a film, so that parts do not disturb others."""
+    return np.random.default_rng([seed, *(crc32(name.encode()) for name in names)])
 
 
 def curve(*points: tuple[float, float]) -> Curve:

@@ -13,7 +13,7 @@ import numpy as np
 
 from sources.record import View
 from sources.replicas.phantom_bones import paint_bones
-from sources.replicas.phantom_canvas import Canvas, Curve, Layer, curve, smooth
+from sources.replicas.phantom_canvas import Canvas, Curve, Layer, curve, smooth, stream
 from sources.replicas.phantom_devices import DEVICE_PAINTERS
 from sources.replicas.phantom_findings import AIR_PAINTERS, LUNG_PAINTERS, Painter
 from sources.replicas.truth import ChestTruth, Side, TrueFinding
@@ -100,14 +100,20 @@ def paint_frontal(
 
 
 def _apply(scene: FrontalScene, painters: dict[str, Painter]) -> None:
-    """Run the painters of the findings that a frontal film shows, once per side."""
+    """Run the painters of the findings that a frontal film shows, once per side.
+
+    Each has random numbers of its own: the rest of the film is the same with and without it.
+    """
+    body = scene.rng
     for index, finding in enumerate(scene.truth.findings):
         painter = painters.get(finding.name)
         if painter is None or finding.lateral_only:
             continue
         signs = (-1, 1) if finding.side == "bilateral" else (SIGN_OF.get(finding.side or "", 0),)
         for sign in signs:
+            scene.rng = stream(scene.truth.seed, finding.name, str(sign))
             scene.masks.append((index, SIDE_OF[sign], painter(scene, finding, sign)))
+    scene.rng = body
 
 
 def _bell(share: Layer | float) -> Layer:
@@ -156,9 +162,10 @@ def _medial(
     """Reach of mediastinum and heart to either side, [H, 1] each."""
     apex, heart_top, dome_y, width, shift = frame
     large = truth.find("cardiomegaly")
+    play = rng.uniform(-0.012, 0.012)
     ratio = truth.person.habitus.heart + (0.012 if view is View.AP else 0.0)
     if large is not None and large.severity is not None:
-        ratio = HEART_RATIO[large.severity] + rng.uniform(-0.012, 0.012)
+        ratio = HEART_RATIO[large.severity] + play
     reach = 2 * width * ratio
     y = canvas.y
     upper = 0.052 + 0.008 * rng.random()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sources.record import View
-from sources.replicas.phantom_canvas import Canvas, Curve, Layer, curve, smooth
+from sources.replicas.phantom_canvas import Canvas, Curve, Layer, curve, smooth, stream
 from sources.replicas.truth import ChestTruth, Side, TrueFinding
 
 _HEART_SIZE = {None: 1.0, "small": 1.16, "moderate": 1.28, "large": 1.42}
@@ -50,18 +50,23 @@ def paint_lateral(
     scene = _scene(canvas, truth, rng)
     _paint_heart(scene)
     _paint_texture(scene)
-    for index, finding in enumerate(truth.findings):
-        painter = _PAINTERS.get(finding.name)
-        if painter is None:
-            continue
-        mask = painter(scene, finding)
-        if mask is not None:
-            scene.masks.append((index, finding.side, mask))
+    _apply(scene, _PAINTERS)
     _paint_bones(scene)
-    for index, finding in enumerate(truth.findings):
-        if finding.name in ("support device", "foreign object"):
-            scene.masks.append((index, finding.side, _paint_device(scene, finding)))
+    _apply(scene, {"support device": _paint_device, "foreign object": _paint_device})
     return scene.image, scene.masks
+
+
+def _apply(
+    scene: LateralScene, painters: dict[str, Callable[[LateralScene, TrueFinding], Layer]]
+) -> None:
+    """Run the painters of the findings, each with random numbers of its own."""
+    body = scene.rng
+    for index, finding in enumerate(scene.truth.findings):
+        if finding.name in painters:
+            scene.rng = stream(scene.truth.seed, finding.name, "lateral")
+            mask = painters[finding.name](scene, finding)
+            scene.masks.append((index, finding.side, mask))
+    scene.rng = body
 
 
 def _scene(canvas: Canvas, truth: ChestTruth, rng: np.random.Generator) -> LateralScene:
