@@ -74,6 +74,12 @@ def page(scores: Scores) -> ReportPage:
 
 
 @pytest.fixture(scope="module")
+def bare(page: ReportPage) -> ReportPage:
+    """The page without loss curves, which take long to draw."""
+    return replace(page, losses={})
+
+
+@pytest.fixture(scope="module")
 def text(page: ReportPage) -> str:
     return render_report(page)
 
@@ -174,18 +180,18 @@ def test_every_score_has_its_interval_and_signature(text: str, scores: Scores) -
     assert f"{number(interval.low)} to {number(interval.high)}" in text
 
 
-def test_verdicts_say_whether_the_model_reads_pixels(text: str, page: ReportPage) -> None:
+def test_verdicts_say_whether_the_model_reads_pixels(text: str, bare: ReportPage) -> None:
     assert text.count('<article class="verdict yes">') == 4
     rows = [prediction_row(i, c, NORMAL) for i in range(20) for c in ("none", "blank")]
     blind = score_predictions(pa.Table.from_pylist(rows), None, SETTINGS)
-    other = render_report(replace(page, scores=blind))
+    other = render_report(replace(bare, scores=blind))
     assert other.count('<article class="verdict no">') == 1
     assert "Does not beat the control" in " ".join(other.split())
 
 
-def test_without_controls_the_page_says_that_it_cannot_tell(page: ReportPage) -> None:
+def test_without_controls_the_page_says_that_it_cannot_tell(bare: ReportPage) -> None:
     alone = score_predictions(predictions_table(8, ("none",)), None, SETTINGS)
-    text = render_report(replace(page, scores=alone))
+    text = render_report(replace(bare, scores=alone))
     assert "No image-blind control was generated" in text
     assert 'class="verdict' not in text
 
@@ -236,19 +242,19 @@ def test_marks_do_not_rely_on_colour_alone(text: str) -> None:
     assert '<span class="sr"> (false: Edema)</span>' in text
 
 
-def test_text_of_the_data_is_escaped(page: ReportPage) -> None:
+def test_text_of_the_data_is_escaped(bare: ReportPage) -> None:
     bad = '<script>alert("x")</script> effusion & <b>nodule</b>'
     example = shown(bad, bad, study_id='"><img src=x>', source="<i>")
-    text = render_report(replace(page, best=[example], recipe="<u>x</u>"))
+    text = render_report(replace(bare, best=[example], recipe="<u>x</u>"))
     assert "<script" not in text
     assert "<img src=x>" not in text
     assert "<u>" not in text
     assert "&lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt;" in text
 
 
-def test_what_may_not_be_shown_is_not_there(page: ReportPage) -> None:
+def test_what_may_not_be_shown_is_not_there(bare: ReportPage) -> None:
     hidden = shown(None, None, image_png=None, is_replica=False)
-    text = render_report(replace(page, best=[hidden], worst=[]))
+    text = render_report(replace(bare, best=[hidden], worst=[]))
     assert "Image not shown: its source does not allow it" in text
     assert "Text not shown: its source does not allow it" in text
     assert "data:image/png" not in text
@@ -256,16 +262,16 @@ def test_what_may_not_be_shown_is_not_there(page: ReportPage) -> None:
         assert words not in html.unescape(re.sub(r"<[^>]*>", "", text))
 
 
-def test_replicas_are_marked_and_others_are_not(page: ReportPage) -> None:
+def test_replicas_are_marked_and_others_are_not(bare: ReportPage) -> None:
     badge = '<span class="badge">synthetic replica</span>'
-    bare = replace(page, replicas=frozenset(), funnel=())
-    assert badge in render_report(bare)
+    unmarked = replace(bare, replicas=frozenset(), funnel=())
+    assert badge in render_report(unmarked)
     real = [shown(EDEMA, EDEMA, is_replica=False)]
-    assert badge not in render_report(replace(bare, best=real, worst=[]))
+    assert badge not in render_report(replace(unmarked, best=real, worst=[]))
 
 
-def test_sections_without_data_are_left_out(page: ReportPage) -> None:
-    text = render_report(replace(page, losses={}, funnel=(), best=(), worst=()))
+def test_sections_without_data_are_left_out(bare: ReportPage) -> None:
+    text = render_report(replace(bare, funnel=(), best=(), worst=()))
     for name in ("losses", "funnel", "examples"):
         assert f'id="{name}"' not in text
         assert f'href="#{name}"' not in text
