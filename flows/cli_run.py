@@ -12,6 +12,7 @@ from infra.settings.environment import load_environment
 from tasks.context import Order, open_context
 from tasks.monitor.outcome import outcome_json, outcome_text
 from tasks.monitor.plan import plan_rows, plan_text
+from tasks.monitor.quiet import quiet_known_errors
 from tasks.monitor.trace import trace_study, trace_text
 
 Goal = Literal["ingest", "reports", "examples", "train", "evaluate", "register", "run"]
@@ -45,6 +46,7 @@ def run(order: Order, goal: Goal, *, as_json: bool) -> None:
     settle_prefect(context.environment.state)
     from flows.pipeline import pipeline  # Prefect reads its settings on import
 
+    quiet_known_errors()
     reports = pipeline(order, "register" if goal == "run" else goal)
     seconds = time.monotonic() - started
     if as_json:

@@ -15,6 +15,7 @@ from tasks.predict.task import run_predictions
 def evaluate(order: Order) -> list[StepReport]:
     """Generate, judge and score."""
     context = open_context(order)
-    predicted = run_predictions(context)
+    predicted = run_predictions(context, return_state=True).result()
     with Teacher(context.environment) as teacher:
-        return [predicted, score_predictions(context, teacher)]
+        scored = score_predictions(context, teacher, return_state=True).result()
+    return [predicted, scored]

@@ -12,4 +12,4 @@ from tasks.monitor.step_report import StepReport
 @flow(name="write examples")
 def write_examples(order: Order) -> list[StepReport]:
     """One artifact of shards for the whole recipe."""
-    return [pack_examples(open_context(order))]
+    return [pack_examples(open_context(order), return_state=True).result()]

@@ -12,4 +12,4 @@ from tasks.register.task import register_model
 @flow(name="register")
 def register(order: Order) -> list[StepReport]:
     """One new version of the recipe's registered model, with the alias candidate."""
-    return [register_model(open_context(order))]
+    return [register_model(open_context(order), return_state=True).result()]

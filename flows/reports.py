@@ -15,4 +15,7 @@ def write_reports(order: Order) -> list[StepReport]:
     """One client serves all sources, so that they share its limits and its cache."""
     context = open_context(order)
     with Teacher(context.environment) as teacher:
-        return [route_reports(context, name, teacher) for name in context.source_names]
+        return [
+            route_reports(context, name, teacher, return_state=True).result()
+            for name in context.source_names
+        ]

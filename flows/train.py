@@ -13,4 +13,7 @@ from tasks.train.task import run_stage
 def train(order: Order) -> list[StepReport]:
     """Stages run in the recipe's order; each in a process of its own."""
     context = open_context(order)
-    return [run_stage(context, stage.name) for stage in context.settings.stages]
+    return [
+        run_stage(context, stage.name, return_state=True).result()
+        for stage in context.settings.stages
+    ]

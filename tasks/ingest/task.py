@@ -1,4 +1,7 @@
-"""The ingest units of work as Prefect tasks."""
+"""The ingest units of work as Prefect tasks.
+
+They run in threads, where Prefect cannot interrupt a task: the ingest flow has the timeout.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,11 @@ from tasks.ingest.pool import shared_pool
 from tasks.ingest.replicas import build_replica
 from tasks.ingest.stored_images import ingest_images
 from tasks.ingest.studies import ingest_studies
-from tasks.monitor.states import Progress, Reported, is_worth_retrying, report_state
+from tasks.monitor.states import Progress, is_worth_retrying, report_state
+from tasks.monitor.step_report import StepReport
 
 RETRIES = 2
 """Our choice: a network file system's hiccup passes within two tries; bad input is not retried."""
-_HOURS = 3600.0
 
 
 @task(
@@ -23,10 +26,9 @@ _HOURS = 3600.0
     tags={"ingest"},
     retries=RETRIES,
     retry_condition_fn=is_worth_retrying,
-    timeout_seconds=4 * _HOURS,
     cache_policy=NO_CACHE,
 )
-def write_replica(context: Context, name: str) -> Reported:
+def write_replica(context: Context, name: str) -> StepReport:
     """A source's synthetic stand-in."""
     return report_state(build_replica(context, name, Progress(f"replica of {name}")))
 
@@ -37,10 +39,9 @@ def write_replica(context: Context, name: str) -> Reported:
     tags={"ingest"},
     retries=RETRIES,
     retry_condition_fn=is_worth_retrying,
-    timeout_seconds=4 * _HOURS,
     cache_policy=NO_CACHE,
 )
-def read_studies(context: Context, name: str) -> Reported:
+def read_studies(context: Context, name: str) -> StepReport:
     """A source's tables and reports."""
     return report_state(ingest_studies(context, name, Progress(f"studies of {name}")))
 
@@ -51,10 +52,9 @@ def read_studies(context: Context, name: str) -> Reported:
     tags={"ingest"},
     retries=RETRIES,
     retry_condition_fn=is_worth_retrying,
-    timeout_seconds=72 * _HOURS,
     cache_policy=NO_CACHE,
 )
-def store_images(context: Context, name: str) -> Reported:
+def store_images(context: Context, name: str) -> StepReport:
     """A source's pixels."""
     pool = shared_pool(context.environment.workers)
     return report_state(ingest_images(context, name, pool, Progress(f"images of {name}")))

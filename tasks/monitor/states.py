@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from prefect import Task
@@ -24,12 +24,11 @@ from tasks.monitor.step_report import StepReport
 _TELL_EVERY_SECONDS = 2.0  # our choice: an update costs a request to the server
 
 
-Reported = Any
-"""What a task returns: a ``State``, of which Prefect hands the caller the ``StepReport`` inside."""
+def report_state(artifact: Artifact) -> StepReport:
+    """``Completed``, named Cached when nothing was built; a table and an event when it was.
 
-
-def report_state(artifact: Artifact) -> State[StepReport]:
-    """``Completed``, named Cached when nothing was built; a table and an event when it was."""
+    What a task returns as a State reaches its caller as the data inside, hence the type.
+    """
     step = artifact.step
     counts = tuple((count.unit, count.rows_in, count.kept) for count in artifact.counts)
     report = StepReport(
@@ -49,7 +48,7 @@ def report_state(artifact: Artifact) -> State[StepReport]:
         )
     if report.cached:
         LOGGER.info("%-24s cached", report.key)
-        return Completed(name="Cached", message=artifact.folder, data=report)
+        return cast(StepReport, Completed(name="Cached", message=artifact.folder, data=report))
     LOGGER.info("%-24s built in %.1f s (%s)", report.key, artifact.seconds, artifact.reason)
     _show_counts(artifact)
     emit_event(
@@ -57,7 +56,7 @@ def report_state(artifact: Artifact) -> State[StepReport]:
         resource={"prefect.resource.id": f"cxrflow.{artifact.folder}", "cxrflow.kind": step.kind},
         payload={"reason": artifact.reason, "seconds": artifact.seconds, "pieces": report.built},
     )
-    return Completed(message=f"{artifact.folder}: {artifact.reason}", data=report)
+    return cast(StepReport, Completed(message=f"{artifact.folder}: {artifact.reason}", data=report))
 
 
 def _show_counts(artifact: Artifact) -> None:
