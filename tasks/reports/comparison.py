@@ -23,7 +23,8 @@ STUDY = (
 _PATTERNS = (
     r"\bcompar(?:ed|ison|able|ing)\b(?! (?:views? )?to the (?:left|right))",
     rf"\b{EARLIER} (?:\w+ )?{STUDY}\b",
-    r"\b(?:since|from|than|to) (?:the )?(?:prior|previous|last|before|yesterday)\b",
+    r"\b(?:since|than) (?:the )?(?:prior|previous|last|before|yesterday)\b",
+    r"\b(?:from|to) (?:the )?(?:priors?|previous)(?=[.,;]|$)",
     r"\bsince \w+",
     r"\bunchanged\b",
     r"\b(?:no|without|any|significant|interval|little) (?:\w+ )?change\b(?! of)",

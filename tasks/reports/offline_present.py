@@ -30,7 +30,7 @@ _ADVERBS = (
 )
 _CHANGED = (
     r"(?:unchanged|stable|changed|worse|worsened|improved|improving|resolving|worsening"
-    r"|increased|increasing|decreased|decreasing|enlarged|progressed|developed|appeared)"
+    r"|increased|increasing|decreased|decreasing|progressed|developed|appeared)"
 )
 _STATE = r"(?: in (?:size|appearance|position|extent|degree|severity)(?: and \w+)?)?"
 
@@ -59,10 +59,23 @@ _REWRITES = _rules(
     (r"^(?:there (?:has been|is) )?interval (?:resolution|clearing) of (?:the )?", "No "),
     (r"\b(?:(?:slight|mild|moderate|marked|some|minimal) )?(?:interval )?"
      r"(?:worsening|improvement|progression) (?:of|in) (?:the )?", ""),
+    (r"^no (?:\w+ )?(?:interval )?change (?:in |of )?(?:the )?"
+     r"(?:appearance of (?:the )?)?(?=\w+ \w)",
+     "There is "),
+    (r"^again,? ", ""),
+    (rf",? (?:similar|comparable|unchanged)(?: in appearance)? (?:to|from) (?:the )?{_EARLIER}\b"
+     r"[^,;.]*", ""),
+    (r",? (?:with )?(?:no|without) (?:(?:\w+ )?(?:interval )?change\b"
+     r"|[^,;.]*\bcomparison\b[^,;.]*)",
+     ""),
+    (r",? with interval (?:improvement|worsening|change)\b[^,;.]*", ""),
+    (r",? (?:are |is )?(?:more|less) \w+ (?:versus|than|on) (?:the )?[^,;.]*", ""),
+    (r",? (?:as )?(?:seen |noted )?(?:on|in|from|since|to) (?:the |recent )*comparison\b"
+     r"[^,;.]*", ""),
     (r",? as before\b|,? (?:than|from) before\b|,? in the interval\b", ""),
     (r",? (?:as |when )?compar(?:ed|able) (?:to|with)\b[^,;.]*", ""),
     (r",? in comparison (?:to|with)\b[^,;.]*", ""),
-    (rf",? (?:since|from|than|relative to) (?:the )?{_EARLIER}\b[^,;.]*", ""),
+    (rf",? (?:since|from|than|versus|relative to) (?:the )?{_EARLIER}\b[^,;.]*", ""),
     (r",? since (?:yesterday|\d|the \w+ (?:study|exam|film)|_+|x{2,})[^,;.]*", ""),
     (rf",? on (?:the )?{_EARLIER} (?:\w+ ){{0,2}}(?:study|exam\w*|films?|radiographs?|ct)\b", ""),
     (r"^(?:the )?(.+?) (?:has|have) (?:completely |now |nearly )?(?:resolved|cleared)\b", r"No \1"),
@@ -70,7 +83,7 @@ _REWRITES = _rules(
     (r",? (?:which|that) (?:is|are|has|have|remains?|appears?)(?: been)? "
      rf"{_ADVERBS}{_CHANGED}{_STATE}", ""),
     (rf",? (?:but|and|yet) (?:is |are |remains? |appears? )?{_ADVERBS}(?:unchanged|stable)\b", ""),
-    (r"\b(?:with|and|but) (?:no|without) (?:\w+ )?(?:interval )?change\b", ""),
+    (r"\b(?:has|have) (?:\w+ly )?enlarged\b", "is present"),
     (r",? in (?:an? )?(?:unchanged|stable|similar) position\b", ""),
     (rf"\b(is|are|appears?|remains?|has|have) {_ADVERBS}{_CHANGED}\b{_STATE}", _is_present),
     (r"\b(?:is|are) (?:again |unchanged and |stable and )(?=\w)", lambda m: m[0].split()[0] + " "),

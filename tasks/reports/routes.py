@@ -36,7 +36,10 @@ from sources.record import (
     study_from_row,
 )
 from tasks.reports.facts import Fact, facts_of, payload_of
-from tasks.reports.fidelity import Problem, check_structured, check_synthesized, check_translated
+from tasks.reports.fidelity import Problem
+from tasks.reports.fidelity_structured import check_structured
+from tasks.reports.fidelity_synthesized import check_synthesized
+from tasks.reports.fidelity_translated import check_translated
 from tasks.reports.prompts import STRUCTURE, SYNTHESIZE, TRANSLATE
 from tasks.reports.record import KEEP, KEEP_LLM, Report, reports_to_table, sections_of
 

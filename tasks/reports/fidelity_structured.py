@@ -1,0 +1,141 @@
+"""A structured report against the report it was cut from: nothing added, nothing lost."""
+
+from __future__ import annotations
+
+import re
+
+from evaluation.labeler import label_report
+from sources.record import OBSERVATIONS, LabelValue
+from tasks.reports.comparison import COMPARISON, comparison_words
+from tasks.reports.fidelity import Problem, no_comparison
+from tasks.reports.wording import (
+    ENGLISH_DENIAL,
+    Sections,
+    body,
+    numbers_of,
+    sentences_of,
+    unwrapped,
+    words_of,
+)
+
+NO_FINDING = OBSERVATIONS[-1]
+_ASIDE = re.compile(
+    r"\b(?:discussed|communicated|notified|telephone|paged|informed|dictated|signed|recommend"
+    r"|follow-?up|advised|correlat)",
+    re.IGNORECASE,
+)
+"""Notes and advice, which a structured report leaves out."""
+_GONE = re.compile(r"\b(?:resol|remov|clear|no longer|withdraw|extubat)", re.IGNORECASE)
+UNSUPPORTED_SHARE = 0.12
+"""Share of content words that a structured text may have beyond its report's (our choice; rewriting
+a comparison as a state takes a word or two a sentence)."""
+_GLUE = frozenset(
+    """
+    there this that these those with without within present seen noted appear appears evidence
+    identified demonstrated visualized again finding findings from into over area have been
+    their which normal portable chest radiograph views view
+    prior previous earlier study studies examination comparison compared
+    """.split()  # noqa: SIM905
+)
+
+
+def check_structured(report: str, own: Sections, sections: Sections) -> Problem | None:
+    """Sections against the report they were cut from, and against its own sections if any."""
+    text = body(sections)
+    if not text:
+        return Problem("empty", "found neither findings nor impression")
+    return (
+        no_comparison(text)
+        or _support_problem(report, text)
+        or _aligned_problem(report, text)
+        or _lost_problem(own, sections)
+    )
+
+
+def _support_problem(report: str, text: str) -> Problem | None:
+    """Content words of the text, by stem, against the report's."""
+    known = {word[:5] for word in words_of(report)}
+    content = [word for word in words_of(text) if len(word) > 3 and word not in _GLUE]
+    extra = [word for word in content if word[:5] not in known]
+    if len(extra) > UNSUPPORTED_SHARE * len(content) + 1:
+        return Problem("text-added", f"found {len(extra)} of {len(content)} words unsupported")
+    told = label_report(report)
+    for observation, value in label_report(text).items():
+        expected = told.get(observation, LabelValue.UNMENTIONED)
+        surplus = value is LabelValue.POSITIVE and expected is not value
+        if surplus and observation != NO_FINDING:
+            return Problem("text-added", f"found {observation} positive; expected {expected}")
+    return None
+
+
+RETAINED_SHARE = 0.5
+"""Share of a sentence's content words that its section must still have (our choice: minimal edits
+keep nearly all of them, a dropped sentence shares few with its neighbours)."""
+
+
+def _lost_problem(own: Sections, sections: Sections) -> Problem | None:
+    """What a section states without comparison is still there."""
+    for name in sorted({"findings", "impression"} & own.keys()):
+        stems = {word[:5] for word in words_of(sections.get(name) or body(sections))}
+        for index, sentence in enumerate(sentences_of(unwrapped(own[name]))):
+            content = _content(_must_stay(sentence))
+            if len(content & stems) < RETAINED_SHARE * len(content):
+                return Problem("finding-lost", f"{name}: found no trace of sentence {index + 1}")
+    return None
+
+
+def _must_stay(sentence: str) -> str:
+    """What of a report's sentence belongs into a structured one, which tells no change."""
+    if _ASIDE.search(sentence):
+        return ""
+    if not comparison_words(sentence):
+        return sentence
+    present = COMPARISON.sub(" ", sentence)
+    found = {name for name, value in label_report(present).items() if value is LabelValue.POSITIVE}
+    return present if found - {NO_FINDING} and not _GONE.search(sentence) else ""
+
+
+def _content(text: str) -> set[str]:
+    """Stems of the words that say something."""
+    return {word[:5] for word in words_of(text) if len(word) > 3 and word not in _GLUE}
+
+
+TWIN_SHARE = 0.7
+"""Sentences within this share of the best overlap may be the one that was meant (our choice)."""
+
+
+def _aligned_problem(report: str, text: str) -> Problem | None:
+    """Each sentence against the ones of the report that it shares most words with."""
+    source = [(part, set(words_of(part))) for part in sentences_of(unwrapped(report))]
+    for sentence in sentences_of(text):
+        words = set(words_of(sentence))
+        scores = [len(words & other) / (len(words | other) or 1) for _, other in source]
+        best = max(scores, default=0.0)
+        twins = [
+            part
+            for (part, _), score in zip(source, scores, strict=True)
+            if score and score >= TWIN_SHARE * best
+        ]
+        problems = [_twin_problem(twin, sentence) for twin in twins]
+        if problems and None not in problems:
+            return problems[0]
+    return None
+
+
+def _twin_problem(source: str, sentence: str) -> Problem | None:
+    told, said = (re.findall(r"\b(?:left|right)\b", part.lower()) for part in (source, sentence))
+    if not _is_subsequence(said, told):
+        return Problem(
+            "side-changed", f"found {', '.join(said)}; expected {', '.join(told) or 'none'}"
+        )
+    if numbers_of(sentence) - numbers_of(source):
+        return Problem("number-changed", "found a number that the report's sentence lacks")
+    denied = [bool(ENGLISH_DENIAL.search(part.lower())) for part in (source, sentence)]
+    if denied[0] != denied[1] and not comparison_words(source):
+        return Problem("negation-changed", "found a denial in one of report and answer only")
+    return None
+
+
+def _is_subsequence(part: list[str], whole: list[str]) -> bool:
+    rest = iter(whole)
+    return all(item in rest for item in part)

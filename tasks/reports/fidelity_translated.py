@@ -1,0 +1,88 @@
+"""An English translation against its source: sections, sides, denials, numbers, language."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from tasks.reports.comparison import comparison_words
+from tasks.reports.fidelity import Problem
+from tasks.reports.wording import ENGLISH_DENIAL, Sections, numbers_of, sentences_of, words_of
+
+LENGTH_RATIO = (0.4, 2.5)
+"""Words of a translation per word of its source (our choice: articles come and go)."""
+
+
+_SPANISH_SIDES = re.compile(r"\b(izq\w*)|\b(derech\w*|dch\w*)\b")
+_SPANISH_COMPARISON = re.compile(
+    r"\b(?:previ|compar|respect|cambi|persist|nuev|res[ou]|mejor|empeor|evoluc|estab|disminu|aument"
+    r"|progres|continu|anterior|antigu|recient|control|actual)"
+)
+_SPANISH_DENIAL = re.compile(r"\b(?:no|sin|ni|ausenci?a?|niega|nunca)\b")
+_SOFT_DENIAL = re.compile(r"\b(?:normal|clear|unremarkable|negative|unlikely|preserved|non)\b")
+_SPANISH_WORDS = frozenset(
+    """
+    el la los las del con sin en por para que se una uno derecho derecha izquierdo izquierda
+    derrame pulmon pulmonar hallazgos torax estudio cambios derech izquierd derram
+    """.split()  # noqa: SIM905
+)
+SPANISH_SHARE = 0.1
+"""Share of Spanish words in a translation that is refused (our choice: a name or two may stay)."""
+
+
+def check_translated(source: Sections, answer: Sections) -> Problem | None:
+    """An English translation against its source, section by section."""
+    if set(source) != set(answer):
+        return Problem("section-changed", f"found {_names(answer)}; expected {_names(source)}")
+    for name, text in source.items():
+        problem = _translation_problem(text, answer[name])
+        if problem is not None:
+            return Problem(problem.reason, f"{name}: {problem.detail}")
+    return None
+
+
+def _names(sections: Sections) -> str:
+    return ", ".join(sorted(sections)) or "nothing"
+
+
+def _translation_problem(source: str, english: str) -> Problem | None:
+    words = words_of(english)
+    ratio = len(words) / max(1, len(words_of(source)))
+    if len(words) > 8 and not LENGTH_RATIO[0] <= ratio <= LENGTH_RATIO[1]:
+        return Problem("length", f"found {ratio:.1f} words for one of the source")
+    foreign = sum(word in _SPANISH_WORDS for word in words)
+    if foreign > SPANISH_SHARE * len(words):
+        return Problem("language", f"found {foreign} of {len(words)} words Spanish")
+    if numbers_of(source) != numbers_of(english):
+        return Problem("number-changed", "found other numbers than the source has")
+    sides = _spanish_side_counts(source)
+    said = Counter(match.lower() for match in re.findall(r"(?i)\b(left|right)\b", english))
+    if sides != said:
+        return Problem("side-changed", f"found {_count(said)}; expected {_count(sides)}")
+    if comparison_words(english) and not _SPANISH_COMPARISON.search(source.lower()):
+        return Problem("text-added", "found a comparison that the source lacks")
+    return _denial_problem(source, english)
+
+
+def _spanish_side_counts(text: str) -> Counter[str]:
+    found = _SPANISH_SIDES.findall(text.lower())
+    return Counter("left" if left else "right" for left, _ in found)
+
+
+def _count(sides: Counter[str]) -> str:
+    return f"left {sides['left']} times, right {sides['right']} times"
+
+
+def _denial_problem(source: str, english: str) -> Problem | None:
+    """Sentence by sentence: a denial in one is a denial in the other."""
+    before = [bool(_SPANISH_DENIAL.search(part.lower())) for part in sentences_of(source)]
+    spoken = [part.lower() for part in sentences_of(english)]
+    after = [bool(ENGLISH_DENIAL.search(part)) for part in spoken]
+    if len(before) != len(after):
+        return Problem("section-changed", f"found {len(after)} sentences; expected {len(before)}")
+    for index, (denied, denies) in enumerate(zip(before, after, strict=True)):
+        if denied and not denies and not _SOFT_DENIAL.search(spoken[index]):
+            return Problem("negation-changed", f"found no denial in sentence {index + 1}")
+        if denies and not denied:
+            return Problem("negation-changed", f"found a denial in sentence {index + 1}")
+    return None

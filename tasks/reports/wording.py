@@ -1,0 +1,50 @@
+"""How report text is taken apart for the checks: words, sentences, sides, numbers, sections."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+
+Sections = Mapping[str, str]
+"""A report's sections that hold anything, by name."""
+
+ENGLISH_DENIAL = re.compile(r"\b(?:no|not|without|nor|absence|absent|cannot|never|denies|free)\b")
+
+
+def body(sections: Sections) -> str:
+    """Findings and impression as one text."""
+    return " ".join(sections[name] for name in ("findings", "impression") if name in sections)
+
+
+_SIDE = re.compile(r"\b(left|right)\b|\b(bilateral(?:ly)?|both)\b", re.IGNORECASE)
+
+
+def sides_of(text: str) -> set[str]:
+    """The sides that a text names; both for ``bilateral``."""
+    found: set[str] = set()
+    for match in _SIDE.finditer(text):
+        found |= {"left", "right"} if match.group(2) else {match.group(1).lower()}
+    return found
+
+
+def unwrapped(report: str) -> str:
+    """Lines that a printer broke, joined; empty lines still part paragraphs."""
+    return re.sub(r"(?<=[^\n])\n(?!\s*(?:\n|[A-Z][A-Za-z ]+:))", " ", report)
+
+
+def words_of(text: str) -> list[str]:
+    """Words in lower case, without numbers."""
+    return re.findall(r"[^\W\d_]+", text.lower())
+
+
+def numbers_of(text: str) -> Counter[str]:
+    """Numbers of a text; list numbers at the start of a line or sentence do not count."""
+    listed = re.sub(r"(?:^|(?<=[.\n:] ))\s*\d{1,2}[.)]\s", " ", text)
+    return Counter(number.replace(",", ".") for number in re.findall(r"\d+(?:[.,]\d+)*", listed))
+
+
+def sentences_of(text: str) -> list[str]:
+    """Parts between full stops, semicolons and line ends; decimal points part nothing."""
+    parts = re.split(r"\.(?!\d)|[;\n?!](?:\s|$)", text)
+    return [part for part in parts if re.search(r"\w", part)]
