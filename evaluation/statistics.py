@@ -51,10 +51,6 @@ class Bootstrap:
     def resamples(self) -> int:
         return int(self.weights.shape[0])
 
-    def only(self, rows: NDArray[np.intp]) -> Bootstrap:
-        """The same resamples of some studies alone, in the order of ``rows``."""
-        return Bootstrap(self.weights[:, rows], self.subjects, self.seed)
-
     def draws(self, statistic: Statistic, counts: Floats) -> Floats:
         """The statistic of every resample, (B,), from counts of every study, (N, K)."""
         return statistic(self.weights @ counts)

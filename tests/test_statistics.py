@@ -150,13 +150,6 @@ def test_what_excludes_zero(interval: Interval, excludes: bool) -> None:
     assert interval.excludes(0.0) is excludes
 
 
-def test_some_studies_keep_their_draws() -> None:
-    bootstrap = make_bootstrap(["a", "b", "c"], 30, 3)
-    part = bootstrap.only(np.array([2, 0]))
-    assert np.array_equal(part.weights, bootstrap.weights[:, [2, 0]])
-    assert (part.seed, part.resamples) == (3, 30)
-
-
 def test_five_hundred_resamples_of_f1_take_well_under_a_second() -> None:
     from evaluation.clinical import macro_f1, micro_f1
 
