@@ -15,9 +15,10 @@ required; the optional columns are in ``manifest_columns``, and any other is not
 values may stand on each of its rows or on the first alone. Users read docs/sources.md, "Your own
 data".
 
-View: the column, else a DICOM file's ViewPosition, the only header value that is ever taken.
+View: the column, else a DICOM file's ViewPosition, the only header value that gets out.
 Sections given as columns are the publisher's; a ``report`` alone is cut by the rules of
-``sections``. Without ``split`` the subject is hashed, and without ``subject_id`` the study.
+``sections``. ``split`` is the owner's; where it is blank it stays so, and the recipe's shares hash
+the subject (without ``subject_id`` the study) at ingest.
 """
 
 from __future__ import annotations
@@ -45,10 +46,9 @@ from sources.manifest_columns import (
     read_manifest,
     word_sql,
 )
-from sources.manifest_files import find_files
+from sources.manifest_files import find_files, header_views
 from sources.record import OBSERVATIONS, SECTIONS, STUDY_SCHEMA, Reading
 from sources.sections import section_report
-from sources.split import split_table
 from sources.tables import query
 
 CARD = Card(
@@ -61,7 +61,7 @@ CARD = Card(
     required=(("manifest.csv",),),
     language="en",
     has_reports=True,
-    official_split=False,
+    official_split=True,
     expected=Expected(),
 )
 
@@ -80,12 +80,21 @@ def read(root: Path) -> Reading:
     with duckdb.connect() as connection:
         connection.register("cleaned", table)
         connection.register("faults", faulty_rows(table))
-        connection.register("files", find_files(root, table["uri"].drop_null().to_pylist()))
-        connection.register("splits", split_table(table["split_key"]))
+        files = find_files(root, table["uri"].drop_null().to_pylist())
+        connection.register("files", files)
+        connection.register("headers", header_views(root, _unseen(table, files)))
         connection.register("sectioned", _sectioned(table))
         connection.register("labelled", query(_LABELLED, cleaned=table))
         connection.execute(_LISTED)
         return assemble(connection, CARD.name)
+
+
+def _unseen(table: pa.Table, files: pa.Table) -> list[str]:
+    """The uris of files that are there and have no view in the table."""
+    sql = """SELECT DISTINCT uri FROM cleaned JOIN files USING (uri)
+        WHERE reason IS NULL AND trim(coalesce("view", '')) = '' AND NOT contains(uri, '!')"""
+    uris: list[str] = query(sql, cleaned=table, files=files)["uri"].to_pylist()
+    return uris
 
 
 def _sectioned(table: pa.Table) -> pa.Table:
@@ -113,7 +122,6 @@ _CLEANED: Final = rf"""
 SELECT * EXCLUDE (image_path) REPLACE ({_BLANK_AS_NULL},
         coalesce(nullif(lower(trim(language)), ''), 'en') AS language),
     nullif(regexp_replace(replace(trim(image_path), '\', '/'), '^(\./)+', ''), '') AS uri,
-    coalesce(nullif(trim(subject_id), ''), nullif(trim(study_id), '')) AS split_key,
     trim(concat({", ".join(SECTIONS)})) <> '' AS has_sections
 FROM manifest ORDER BY "row"
 """
@@ -127,10 +135,7 @@ SELECT "row", {labels_sql()} AS labels FROM (
 _LISTED: Final = f"""
 CREATE TEMP TABLE listed AS
 SELECT cleaned."row", cleaned.uri AS image_id, cleaned.uri, study_id, subject_id,
-    coalesce({word_sql("split", SPLIT_WORDS)},
-        first({word_sql("split", SPLIT_WORDS)} IGNORE NULLS) OVER (
-            PARTITION BY study_id ORDER BY cleaned."row"
-            ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING), hashed) AS split,
+    {word_sql("split", SPLIT_WORDS)} AS split,
     coalesce({word_sql("view", VIEW_WORDS)}, header_view, 'UNKNOWN') AS "view",
     CASE WHEN cleaned.uri IS NULL THEN 'path-missing' WHEN study_id IS NULL THEN 'id-missing'
         WHEN files.reason IS NOT NULL THEN files.reason
@@ -149,7 +154,7 @@ SELECT cleaned."row", cleaned.uri AS image_id, cleaned.uri, study_id, subject_id
     labels, {AGE_SQL} AS subject_age, {word_sql("sex", SEX_WORDS)} AS subject_sex,
     {DATE_SQL} AS acquired_on, manufacturer, site
 FROM cleaned LEFT JOIN files ON files.uri = cleaned.uri
-LEFT JOIN (SELECT identifier, split AS hashed FROM splits) ON identifier = split_key
+LEFT JOIN headers ON headers.uri = cleaned.uri
 LEFT JOIN faults ON faults."row" = cleaned."row"
 LEFT JOIN sectioned USING (report, language)
 LEFT JOIN labelled ON labelled."row" = cleaned."row"

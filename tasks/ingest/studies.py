@@ -51,8 +51,8 @@ class _StudyPieces:
     @cached_property
     def _tables(self) -> dict[str, tuple[pa.Table, pa.Table]]:
         reading = self._source.read(self._root)
-        if not self._source.card.official_split:
-            reading = replace(reading, studies=_hash_again(reading.studies, self._shares))
+        keep = self._source.card.official_split
+        reading = replace(reading, studies=_split(reading.studies, self._shares, keep))
         return _cut_reading(reading, self._pieces)
 
     def plan(self) -> Mapping[str, str]:
@@ -68,13 +68,19 @@ class _StudyPieces:
         return BuiltPiece((_count_studies(studies, rejected), _count_images(studies, rejected)))
 
 
-def _hash_again(studies: pa.Table, shares: tuple[float, float, float]) -> pa.Table:
-    """The recipe's shares instead of the reader's own, by subject or, without one, by study."""
+def _split(studies: pa.Table, shares: tuple[float, float, float], keep: bool) -> pa.Table:
+    """Hash into the recipe's shares, by subject or, without one, by study.
+
+    Args:
+        keep: whether splits that the reader gave stay, so that blanks alone are hashed.
+    """
     owners = pc.coalesce(studies.column("subject_id"), studies.column("study_id"))
     known = split_table(owners, shares)
     places = pc.index_in(owners, value_set=known.column("identifier").combine_chunks())
     position = STUDY_SCHEMA.get_field_index("split")
-    return studies.set_column(position, STUDY_SCHEMA.field("split"), known["split"].take(places))
+    hashed = known["split"].take(places)
+    split = pc.coalesce(studies.column("split"), hashed) if keep else hashed
+    return studies.set_column(position, STUDY_SCHEMA.field("split"), split)
 
 
 def _cut_reading(reading: Reading, pieces: int) -> dict[str, tuple[pa.Table, pa.Table]]:
