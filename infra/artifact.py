@@ -19,7 +19,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, as_completed, wait
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -147,37 +147,43 @@ def build_artifact(
     if existing is not None and not damaged_pieces(existing):
         return existing
     with store.lock(step.folder, on_wait):
-        started = time.monotonic()
         existing = read_artifact(store, step)
         damaged = damaged_pieces(existing) if existing else []
         if existing is not None and not damaged:
             return existing
-        broken = existing is None and store.exists(f"{step.folder}/{MANIFEST}")
-        for piece in existing.pieces if existing else ():
-            if piece.key in damaged:
-                store.remove(piece.folder)
-        pieces = plan()
-        reason = _why_built(store, step, damaged, broken)
-        sound = _sound_pieces(store, step, existing)
-        ready = {
-            key: sound[key, digest] for key, digest in pieces.items() if (key, digest) in sound
-        }
-        todo = [key for key in pieces if key not in ready]
-        _build_missing(store, step, pieces, todo, ready, build, executor, on_piece)
-        built = [ready[key] for key in pieces]
-        seconds = time.monotonic() - started
-        _write_manifest(store, step, built, seconds, replace=broken or bool(damaged))
+        todo, reason = _build_locked(
+            store, step, existing, damaged, plan(), build, executor, on_piece
+        )
     done = read_artifact(store, step)
     assert done is not None
-    return Artifact(
-        store,
-        step,
-        done.pieces,
-        tuple(todo) or ("manifest",),
-        reason,
-        created_at=done.created_at,
-        seconds=done.seconds,
-    )
+    return replace(done, built=tuple(todo) or (MANIFEST,), reason=reason, drift=())
+
+
+def _build_locked(
+    store: Store,
+    step: Step,
+    existing: Artifact | None,
+    damaged: Sequence[str],
+    pieces: Mapping[str, str],
+    build: PieceBuilder,
+    executor: Executor | None,
+    on_piece: OnPiece,
+) -> tuple[list[str], str]:
+    """Build what is missing and publish the manifest; the built keys and the reason."""
+    started = time.monotonic()
+    broken = existing is None and store.exists(f"{step.folder}/{MANIFEST}")
+    for piece in existing.pieces if existing else ():
+        if piece.key in damaged:
+            store.remove(piece.folder)
+    reason = _why_built(store, step, damaged, broken)
+    sound = _sound_pieces(store, step, existing)
+    ready = {key: sound[key, digest] for key, digest in pieces.items() if (key, digest) in sound}
+    todo = [key for key in pieces if key not in ready]
+    _build_missing(store, step, pieces, todo, ready, build, executor, on_piece)
+    whole = [ready[key] for key in pieces]
+    seconds = time.monotonic() - started
+    _write_manifest(store, step, whole, seconds, overwrite=broken or bool(damaged))
+    return todo, reason
 
 
 def _why_built(store: Store, step: Step, damaged: Sequence[str], broken: bool) -> str:
@@ -267,7 +273,7 @@ def _sound_pieces(
 
 
 def _write_manifest(
-    store: Store, step: Step, pieces: Sequence[Piece], seconds: float, *, replace: bool
+    store: Store, step: Step, pieces: Sequence[Piece], seconds: float, *, overwrite: bool
 ) -> None:
     manifest = {
         "kind": step.kind,
@@ -286,7 +292,7 @@ def _write_manifest(
     }
     text = sealed(manifest)
     place = f"{step.folder}/{MANIFEST}"
-    if replace:
+    if overwrite:
         store.overwrite(place, text)
     else:
         store.write_new(place, text)

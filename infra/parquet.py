@@ -8,7 +8,7 @@ value, without a Python object for each picture's bytes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -54,7 +54,10 @@ class _DigestingFile:
     def write(self, data: pa.Buffer | bytes) -> int:
         self._digest.update(data)
         self._bytes += len(data)
-        return self._stream.write(data)
+        left = memoryview(data)
+        while left:
+            left = left[self._stream.write(left) :]
+        return len(data)
 
     def tell(self) -> int:
         return self._bytes
@@ -128,6 +131,8 @@ class ShardWriter:
         if kind is None:
             self.close()
         else:
+            with suppress(pa.ArrowException, OSError):
+                self._writer.close()  # or it would try when it is collected
             self._sink.close()
             self.path.unlink(missing_ok=True)
 
@@ -224,6 +229,11 @@ class ShardReader:
 
     def table(self, group: int, columns: Sequence[str] | None = None) -> pa.Table:
         """One row group; all columns, or the named ones."""
+        for name in columns or ():
+            if name not in self.schema.names:
+                raise ArtifactError(
+                    f"{self.path} has no column {name}; it has {', '.join(self.schema.names)}"
+                )
         with _explained(self.path):
             return self._file.read_row_group(
                 group, columns=None if columns is None else list(columns), use_threads=False

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mlflow.models import set_model
-from mlflow.pyfunc import PythonModel
+from mlflow.pyfunc.model import PythonModel
 
 from infra.errors import InputError
 from models.serving import FindingsService, Question, read_settings
@@ -20,7 +20,7 @@ MODEL_ARTIFACT = "model"
 SETTINGS_ARTIFACT = "serving"
 
 
-class FindingsModel(PythonModel):  # type: ignore[misc]
+class FindingsModel(PythonModel):
     """Columns ``image`` (bytes) or ``path``, and ``indication`` → ``findings, finish_reason``."""
 
     def __init__(self) -> None:

@@ -34,7 +34,7 @@ from models.tokenizers import (
     train_text_tokenizer,
     with_image_token,
 )
-from models.vlm import assemble, llama_config, load_vlm, lora_config
+from models.vlm import assemble, llama_config, load_vlm, with_lora
 from models.weights import frozen_type, input_of_type, language_folder, weights_folder
 
 ReadTexts = Callable[[], Iterable[Sample]]
@@ -152,12 +152,9 @@ def _prepare_finetune(run: TrainRun) -> Prepared:
 def _prepare_lora(
     run: TrainRun, vlm: LlavaForConditionalGeneration, tokenizer: Tokenizer
 ) -> Prepared:
-    from peft import get_peft_model
-
     assert run.stage.lora is not None
     parts = run.stage.trainable
-    lora = lora_config(run.stage.lora, with_projector="projector" in parts)
-    adapted = get_peft_model(vlm, lora)
+    adapted = with_lora(vlm, run.stage.lora, with_projector="projector" in parts)
     vlm.model.vision_tower.requires_grad_("vision" in parts)
     trainable_in_float32(adapted)
     collate = _conversations(run, tokenizer, (run.stage.prompt,), run.models.vision.patches)

@@ -6,13 +6,14 @@ whose place the projected image features take. Padding is ``<unk>``, as Vicuna's
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeAlias
 
 from tokenizers import Tokenizer as BackendTokenizer
 from tokenizers import decoders, normalizers, pre_tokenizers, processors, trainers
-from tokenizers.models import BPE, WordPiece
+from tokenizers.models import BPE
 from transformers import AutoTokenizer, BertTokenizer, PreTrainedTokenizerFast
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
@@ -48,15 +49,25 @@ def train_language_tokenizer(texts: Iterable[str], language: LanguageSettings) -
 
 
 def train_text_tokenizer(texts: Iterable[str], text: TextEncoderSettings) -> Tokenizer:
-    """A lower-casing WordPiece of at most ``text.vocabulary`` tokens with BERT's special tokens."""
-    backend = BackendTokenizer(WordPiece(unk_token="[UNK]"))
-    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=text.vocabulary, special_tokens=_TEXT_SPECIALS, show_progress=False
+    """A lower-casing WordPiece with BERT's special tokens.
+
+    The vocabulary is every character seen, alone and continuing a word, and the commonest words up
+    to ``text.vocabulary`` tokens. (The library's own WordPiece trainer breaks ties at random, so
+    that a resumed stage would meet another vocabulary.)
+    """
+    normalizer = normalizers.BertNormalizer(lowercase=True)
+    splitter = pre_tokenizers.BertPreTokenizer()
+    counts = Counter(
+        word
+        for each in texts
+        for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(each))
     )
-    backend.train_from_iterator(texts, trainer)
-    return BertTokenizer(vocab=backend.get_vocab(), model_max_length=text.context_tokens)
+    letters = sorted({letter for word in counts for letter in word})
+    spelling = letters + [f"##{letter}" for letter in letters]
+    commonest = sorted(counts, key=lambda word: (-counts[word], word))
+    tokens = dict.fromkeys([*_TEXT_SPECIALS, *spelling, *commonest])
+    vocabulary = {token: number for number, token in enumerate(list(tokens)[: text.vocabulary])}
+    return BertTokenizer(vocab=vocabulary, model_max_length=text.context_tokens)
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:

@@ -7,8 +7,9 @@ by 19,931,136 parameters to width 4096. LoRA r 64 on the seven linear layers of 
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from transformers import AutoConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
@@ -20,6 +21,9 @@ from infra.settings.stages import LanguageSettings, LoraSettings, ModelSettings
 from models.dual_encoder import dinov2_config
 from models.projector import VLM_OF_PROJECTOR, vlm_class
 from models.tokenizers import Tokenizer
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 LORA_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """Every linear layer of a Llama block, as in the authors' training code."""
@@ -92,11 +96,13 @@ def load_vlm(folder: Path) -> LlavaForConditionalGeneration:
     return vlm
 
 
-def lora_config(lora: LoraSettings, *, with_projector: bool) -> Any:
-    """PEFT's configuration: LoRA on the language model, the projector trained whole beside it."""
-    from peft import LoraConfig
+def with_lora(
+    vlm: LlavaForConditionalGeneration, lora: LoraSettings, *, with_projector: bool
+) -> PeftModel:
+    """LoRA on the language model, the projector trained whole beside it if asked; rest frozen."""
+    from peft import LoraConfig, get_peft_model
 
-    return LoraConfig(
+    config = LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
@@ -104,6 +110,10 @@ def lora_config(lora: LoraSettings, *, with_projector: bool) -> Any:
         target_modules=rf".*language_model\..*\.({'|'.join(LORA_LAYERS)})",
         modules_to_save=["multi_modal_projector"] if with_projector else None,
     )
+    with warnings.catch_warnings():
+        # peft 0.21 reads an attribute that transformers 5.23 renames
+        warnings.filterwarnings("ignore", category=FutureWarning, module="peft|transformers")
+        return get_peft_model(vlm, config)
 
 
 def parameters(module: torch.nn.Module, *, trainable_only: bool = False) -> int:

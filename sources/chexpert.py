@@ -100,8 +100,8 @@ def _plain_rows(root: Path) -> pa.Table:
     for pattern, required in (
         ("train.csv", ("Path", *_DETAILS, *OBSERVATIONS)),
         ("valid.csv", ("Path", *_DETAILS, *OBSERVATIONS)),
-        ("test.csv", ("Path",)),
         ("test_labels.csv", ("Path",)),
+        ("test.csv", ("Path",)),
     ):
         path = _find(root, pattern)
         if path is not None:

@@ -32,6 +32,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 
 from infra.egress import Egress
@@ -42,7 +43,7 @@ from sources.mimic_cxr_annotations import read_annotations
 from sources.mimic_cxr_reports import attach_texts
 from sources.record import Reading
 from sources.split import split_table
-from sources.tables import open_database, query, to_study_table
+from sources.tables import query, to_study_table
 
 CARD = Card(
     name="mimic_cxr",
@@ -73,7 +74,7 @@ def read(root: Path) -> Reading:
         SourceError: no table, or a table, archive or annotation file that cannot be read.
     """
     CARD.require_files(root)
-    with open_database() as connection:
+    with duckdb.connect() as connection:
         mimic_cxr_tables.list_images(connection, root)
         reading = assemble(connection, CARD.name)
     reading = _with_imageless(reading, mimic_cxr_tables.read_study_list(root))

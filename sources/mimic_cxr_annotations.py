@@ -24,8 +24,7 @@ import duckdb
 import pyarrow as pa
 
 from infra.errors import SourceError
-from sources.record import REJECTED_SCHEMA, Origin, SectionedBy, Split
-from sources.tables import open_database
+from sources.record import REJECTED_SCHEMA, STUDY_SCHEMA, Origin, SectionedBy, Split
 
 FOLDER: Final = "llava-rad-mimic-cxr-annotation-1.0.0"
 _STEM: Final = "MIMIC_CXR_all_gpt4extract_rulebased_v1.json"
@@ -40,6 +39,10 @@ METHODS: Final[dict[str, SectionedBy]] = {
 }
 """Both are the radiologist's words; GPT-4 took out comparisons with earlier images."""
 
+_TEXTS_SCHEMA: Final = pa.schema(
+    [pa.field("study_id", pa.string()), pa.field("texts", STUDY_SCHEMA.field("texts").type)]
+)
+
 
 @dataclass(frozen=True)
 class Annotations:
@@ -47,13 +50,15 @@ class Annotations:
 
     Args:
         splits: those whose file is there.
-        texts: columns study_id and texts (a list of TEXT_TYPE, rules before LLM).
+        study_ids: those with a text, each once, in order.
+        texts: of each of them a list of TEXT_TYPE, rules before LLM.
         rejected: REJECTED_SCHEMA rows, level text: ``id-unknown``, ``method-unknown``,
             ``findings-not-text``.
     """
 
     splits: frozenset[Split]
-    texts: pa.Table
+    study_ids: pa.Array
+    texts: pa.Array
     rejected: pa.Table
 
 
@@ -71,18 +76,17 @@ def read_annotations(root: Path) -> Annotations | None:
     }
     if not found:
         return None
-    with open_database() as connection:
+    with duckdb.connect() as connection:
         connection.execute(_EMPTY_ENTRIES)
         for path in found.values():
             try:
                 connection.execute(_INSERT_ENTRIES, [str(path)])
             except duckdb.Error as error:
                 raise _malformed(path, str(error)) from None
-        return Annotations(
-            frozenset(found),
-            connection.sql(_TEXTS).to_arrow_table(),
-            connection.sql(_REJECTED).to_arrow_table().cast(REJECTED_SCHEMA),
-        )
+        texts = connection.sql(_TEXTS).to_arrow_table().cast(_TEXTS_SCHEMA)
+        rejected = connection.sql(_REJECTED).to_arrow_table().cast(REJECTED_SCHEMA)
+    study_ids, lists = (texts[name].combine_chunks() for name in texts.column_names)
+    return Annotations(frozenset(found), study_ids, lists, rejected)
 
 
 def _malformed(path: Path, message: str) -> SourceError:
@@ -132,7 +136,8 @@ _TEXTS: Final = f"""
             technique := NULL::VARCHAR, comparison := NULL::VARCHAR, findings := findings,
             impression := impression), image) AS version
         FROM good GROUP BY study_id, method)
-    SELECT study_id, list(version ORDER BY method DESC) AS texts FROM versions GROUP BY study_id
+    SELECT study_id, list(version ORDER BY method DESC) AS texts FROM versions
+    GROUP BY study_id ORDER BY study_id
 """
 """Of an entry that repeats, the one with the first image name is taken: the files give all
 entries of a study and method the same text."""

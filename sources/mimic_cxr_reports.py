@@ -17,7 +17,7 @@ from infra.errors import SourceError
 from sources.mimic_cxr_annotations import Annotations
 from sources.record import STUDY_SCHEMA, Level, Reading, Rejected, rejected_to_table
 from sources.sections import section_report
-from sources.tables import join_rejections, query, rejections
+from sources.tables import join_rejections, rejections
 
 ARCHIVE: Final = "mimic-cxr-reports.zip"
 _SOURCE: Final = "mimic_cxr"
@@ -26,31 +26,47 @@ _BATCH_STUDIES: Final = 4096
 
 
 def attach_texts(root: Path, reading: Reading, annotations: Annotations | None) -> Reading:
-    """The reading with ``raw_report`` and ``texts`` filled in; its studies are sorted by id."""
+    """The reading with ``raw_report`` and ``texts`` filled in."""
     studies = reading.studies
     raw_chunks, text_chunks = [], []
     faults: list[Rejected] = []
     with _open_reports(root) as reports:
-        for batch in studies.select(["subject_id", "study_id"]).to_batches(_BATCH_STUDIES):
-            ids = zip(*(column.to_pylist() for column in batch.columns), strict=True)
-            raw = [reports.read(subject_id, study_id, faults) for subject_id, study_id in ids]
-            sections = [section_report(report) if report else None for report in raw]
-            texts = [[asdict(text)] if text else [] for text in sections]
+        for batch in studies.select(["subject_id", "study_id", "split"]).to_batches(_BATCH_STUDIES):
+            raw = [
+                reports.read(subject_id, study_id, faults)
+                for subject_id, study_id in zip(
+                    batch["subject_id"].to_pylist(), batch["study_id"].to_pylist(), strict=True
+                )
+            ]
             raw_chunks.append(pa.array(raw, pa.string()))
-            text_chunks.append(pa.array(texts, STUDY_SCHEMA.field("texts").type))
-    own = pa.chunked_array(text_chunks, STUDY_SCHEMA.field("texts").type)
+            text_chunks.append(_texts(batch, raw, annotations))
+    for name, chunks in (("raw_report", raw_chunks), ("texts", text_chunks)):
+        field = STUDY_SCHEMA.field(name)
+        column = pa.chunked_array(chunks, field.type)
+        studies = studies.set_column(STUDY_SCHEMA.names.index(name), field, column)
     rejected = [reading.rejected, rejected_to_table(faults)]
     if annotations is not None:
-        own = _prefer(annotations, studies, own)
         rejected += [annotations.rejected, _not_in(studies, annotations)]
-    for name, column in (
-        ("raw_report", pa.chunked_array(raw_chunks, pa.string())),
-        ("texts", own),
-    ):
-        studies = studies.set_column(
-            studies.column_names.index(name), STUDY_SCHEMA.field(name), column
-        )
     return replace(reading, studies=studies, rejected=join_rejections(*rejected))
+
+
+def _texts(
+    batch: pa.RecordBatch, raw: list[str | None], annotations: Annotations | None
+) -> pa.Array:
+    """The texts of some studies: the annotated ones in annotated splits, else our own."""
+    kind = STUDY_SCHEMA.field("texts").type
+    covered = annotations.splits if annotations else frozenset()
+    splits = batch["split"].to_pylist()
+    sections = [
+        section_report(report) if report and split not in covered else None
+        for report, split in zip(raw, splits, strict=True)
+    ]
+    own = pa.array([[asdict(text)] if text else [] for text in sections], kind)
+    if annotations is None:
+        return own
+    places = pc.index_in(batch["study_id"], annotations.study_ids)
+    is_annotated = pc.and_(pa.array([split in covered for split in splits]), pc.is_valid(places))
+    return pc.if_else(is_annotated, annotations.texts.take(places), own)
 
 
 class _Reports:
@@ -112,22 +128,9 @@ def _fault(study_id: str, reason: str, detail: str) -> Rejected:
     return Rejected(_SOURCE, Level.TEXT, study_id, study_id, reason, detail)
 
 
-def _prefer(annotations: Annotations, studies: pa.Table, own: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The annotated texts for studies in annotated splits, else our own."""
-    joined = query(
-        """SELECT coalesce(texts, []) AS texts FROM studies
-           LEFT JOIN annotated USING (study_id) ORDER BY study_id""",
-        studies=studies.select(["study_id"]),
-        annotated=annotations.texts,
-    )
-    splits = pa.array([str(split) for split in annotations.splits])
-    covered = pc.is_in(studies.column("split"), splits)
-    return pc.if_else(covered, joined.column("texts").cast(own.type), own)
-
-
 def _not_in(studies: pa.Table, annotations: Annotations) -> pa.Table:
     """Rejections of annotated studies that are not among the studies read."""
-    annotated = annotations.texts.column("study_id")
-    unknown = annotated.filter(pc.invert(pc.is_in(annotated, studies.column("study_id"))))
+    known = pc.is_in(annotations.study_ids, studies["study_id"])
+    unknown = annotations.study_ids.filter(pc.invert(known))
     detail = "the annotated study is not among the studies read"
     return rejections(_SOURCE, Level.TEXT, unknown, unknown, "study-unknown", detail)

@@ -26,6 +26,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+import duckdb
 import pyarrow as pa
 
 from infra.egress import Egress
@@ -36,7 +37,7 @@ from sources.card import Access, Card, Expected
 from sources.labels import named_labels_sql, source_labels_sql
 from sources.record import Reading
 from sources.split import DEFAULT_SHARES, split_table
-from sources.tables import open_database, query, read_csv
+from sources.tables import query, read_csv
 
 CARD = Card(
     name="nih_cxr14",
@@ -109,7 +110,7 @@ def read(root: Path) -> Reading:
         optional=("Patient Gender", "Patient Sex"),
     )
     boxes = _read_boxes(root / "BBox_List_2017.csv")
-    with open_database() as connection:
+    with duckdb.connect() as connection:
         connection.register("rows", rows)
         connection.register("files", _image_files(root))
         connection.register("boxes", boxes)

@@ -23,7 +23,7 @@ from sources.pixels_grey import (
     stretch,
     to_grey,
 )
-from sources.pixels_resample import resample
+from sources.pixels_resample import Placement, resample
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 JPEG_MAGIC = b"\xff\xd8\xff"
@@ -67,24 +67,24 @@ def read_jpeg(data: bytes, settings: ImageSettings) -> GreyImage:
     check_shape(width, height, settings)
     size = stored_size(width, height, settings)
     decoded = _cmyk_to_grey(data) if colours == "CMYK" else decode_jpeg(data, size)
-    extent = scaled_extent(decoded, width, height)
-    grey = np.asarray(resample(decoded, size, settings, extent), dtype=np.uint8)
+    placement = jpeg_placement(decoded, width, height)
+    grey = np.asarray(resample(decoded, size, settings, placement), dtype=np.uint8)
     turned = _upright(grey, data)
     if turned.shape != grey.shape:
         width, height = height, width
     return GreyImage(turned, width, height)
 
 
-def scaled_extent(decoded: Samples, width: int, height: int) -> tuple[float, float]:
-    """How much of ``decoded`` the picture of ``width`` x ``height`` px fills: n/8 of either side.
+def jpeg_placement(decoded: Grey, width: int, height: int) -> Placement:
+    """Where the picture of ``width`` x ``height`` px lies in ``decoded``: n/8 of either side.
 
-    JPEG and JPEG 2000 decoders round both sides up, by 7/8 of a pixel at most.
+    The decoder rounds both sides up, by 7/8 of a sample at most.
     """
     for eighths in range(1, 17):
-        extent = width * eighths / 8, height * eighths / 8
-        if decoded.shape == (math.ceil(extent[1]), math.ceil(extent[0])):
-            return extent
-    return width, height
+        placement = Placement(width * eighths / 8, height * eighths / 8)
+        if decoded.shape == (math.ceil(placement.height), math.ceil(placement.width)):
+            return placement
+    return Placement(width, height)
 
 
 def decode_jpeg(data: bytes, size: tuple[int, int]) -> Grey:

@@ -19,7 +19,6 @@ from pydicom.multival import MultiValue
 from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from infra.settings.sections import ImageSettings
-from sources.pixels_decode import scaled_extent
 from sources.pixels_dicom_frame import DICOM_DAMAGE, FrameHeader, decode_frame
 from sources.pixels_grey import (
     GreyImage,
@@ -90,12 +89,11 @@ def read_dicom(data: bytes, settings: ImageSettings) -> GreyImage:
             header, display = _read_header(data)
             check_shape(header.columns, header.rows, settings)
             size = stored_size(header.columns, header.rows, settings)
-            frame = decode_frame(data, header, size)
+            frame, placement = decode_frame(data, header, size)
             windowed_first = display.must_precede_resizing(float(frame.min()), float(frame.max()))
             if windowed_first:
                 frame = display.show(frame.astype(np.float32))
-            extent = scaled_extent(frame, header.columns, header.rows)
-            sized = resample(frame, size, settings, extent)
+            sized = resample(frame, size, settings, placement)
         except DICOM_DAMAGE:
             # From None: the libraries' errors quote header values, which a traceback would show.
             raise PixelError("undecodable", "DICOM data is damaged") from None

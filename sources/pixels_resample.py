@@ -8,6 +8,7 @@ only in part needs no special case.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -25,30 +26,41 @@ _CUBIC_A = -0.5
 """Keys' cubic, as Pillow and hence the image processors of BiomedCLIP and CLIP have it."""
 
 
+@dataclass(frozen=True)
+class Placement:
+    """How a decoder's reduced picture lies on its samples.
+
+    Args:
+        width, height: samples that the picture fills; decoders round up to whole ones.
+        shift: how far, in samples, each lies above and left of the middle of what it stands for.
+    """
+
+    width: float
+    height: float
+    shift: float = 0.0
+
+
 def resample(
     samples: Samples,
     size: tuple[int, int],
     settings: ImageSettings,
-    extent: tuple[float, float] | None = None,
+    placement: Placement | None = None,
 ) -> Samples:
     """Scale to ``size`` (width, height); uint8 stays uint8, other types become float32.
 
     Area weighs each input pixel by its overlap (linear interpolation where it enlarges), bicubic is
     Keys' cubic widened by the scale. Results stay inside the range of the input.
-
-    Args:
-        extent: (width, height) of the picture in ``samples``, where its last row and column are
-            only partly filled, as JPEG's reduced scales leave them.
     """
     height, width = samples.shape
-    if extent is None or extent == (width, height):
+    if placement is None or placement == Placement(width, height):
         if (width, height) == size:
             return samples if samples.dtype == np.uint8 else samples.astype(np.float32)
         samples = _halve(samples, size)
         height, width = samples.shape
-        extent = (width, height)
-    columns = _weights(width, extent[0], size[0], settings.resample)
-    rows = _weights(height, extent[1], size[1], settings.resample)
+        placement = Placement(width, height)
+    method, shift = settings.resample, placement.shift
+    columns = _weights(width, placement.width, shift, size[0], method)
+    rows = _weights(height, placement.height, shift, size[1], method)
     scaled = (columns @ (rows @ samples.astype(np.float32)).T).T
     scaled = np.clip(scaled, samples.min(), samples.max())
     if samples.dtype == np.uint8:
@@ -70,15 +82,15 @@ def _halve(samples: Samples, size: tuple[int, int]) -> Samples:
 
 
 @lru_cache(maxsize=256)
-def _weights(count: int, extent: float, size: int, method: str) -> csr_array[Any]:
+def _weights(count: int, extent: float, shift: float, size: int, method: str) -> csr_array[Any]:
     """Weights, float32 [size, count], that scale the first ``extent`` of ``count`` samples."""
     scale = extent / size
     reach = max(scale, 1.0) * (0.5 if method == "area" else 2.0)
-    centers = (np.arange(size)[:, None] + 0.5) * scale
+    centers = (np.arange(size)[:, None] + 0.5) * scale + shift
     first = np.floor(centers - reach).astype(np.int64)
     places = first + np.arange(int(np.ceil(2 * reach)) + 1)
     if method == "area":
-        ends = np.minimum(np.minimum(places + 1, centers + reach), extent)
+        ends = np.minimum(np.minimum(places + 1, centers + reach), extent + shift)
         weights = np.clip(ends - np.maximum(places, centers - reach), 0.0, None)
     else:
         weights = _cubic((places + 0.5 - centers) / max(scale, 1.0))

@@ -84,26 +84,12 @@ def read_csv(
     return query(f"SELECT {', '.join([*wanted, *map(sql_name, extra)])} FROM cells", cells=table)
 
 
-def open_database() -> duckdb.DuckDBPyConnection:
-    """A connection to this process's in-memory database, for a ``with`` statement.
-
-    Temporary tables and registered names are this connection's own. Opening the database itself
-    takes 20 ms, so it is kept; by process, since a forked child must not use its parent's.
-    """
-    return _database(os.getpid()).cursor()
-
-
-@cache
-def _database(_process: int) -> duckdb.DuckDBPyConnection:
-    return duckdb.connect()
-
-
 def query(sql: str, **tables: pa.Table) -> pa.Table:
     """The result of one SELECT over Arrow tables, which go by their keyword.
 
     Rows come in the order that the statement asks for; string columns are ``string``.
     """
-    with open_database() as connection:
+    with _database(os.getpid()).cursor() as connection:
         for name, table in tables.items():
             connection.register(name, table)
         return connection.sql(sql).to_arrow_table()
@@ -125,6 +111,16 @@ def to_study_table(table: pa.Table, source: str) -> pa.Table:
         else:
             arrays.append(_nothing(field.type, table.num_rows))
     return pa.Table.from_arrays(arrays, schema=STUDY_SCHEMA)
+
+
+@cache
+def _database(_process: int) -> duckdb.DuckDBPyConnection:
+    """The in-memory database behind ``read_csv`` and ``query``, where names live per cursor.
+
+    Opening one takes 20 ms, so it is kept; by process, since a forked child must not use its
+    parent's. It also keeps the memory it once took: grouping a whole source needs its own.
+    """
+    return duckdb.connect()
 
 
 def _nothing(kind: pa.DataType, rows: int) -> pa.Array:
@@ -274,7 +270,7 @@ def _read(path: Path, names: Sequence[str], delimiter: str, wanted: Sequence[str
             header = false, skip = 1, auto_detect = false, max_line_size = {_LINE_BYTES},
             compression = '{"gzip" if path.suffix == ".gz" else "none"}'
         )"""
-    with open_database() as connection:
+    with _database(os.getpid()).cursor() as connection:
         try:
             return connection.sql(statement, params=[_no_glob(path)]).to_arrow_table()
         except duckdb.Error as error:

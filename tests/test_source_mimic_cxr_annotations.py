@@ -87,7 +87,7 @@ def test_files_in_the_root_are_found_too(tmp_path: Path) -> None:
     annotations = read_annotations(root)
     assert annotations is not None
     assert annotations.splits == {"train"}
-    assert annotations.texts.to_pylist()[0]["texts"][0]["findings"] == "In the root."
+    assert annotations.texts.to_pylist()[0][0]["findings"] == "In the root."
 
 
 def test_no_file_means_no_annotations(tmp_path: Path) -> None:

@@ -103,8 +103,9 @@ class Transport:
             raw = await self._client.post("/chat/completions", body=body, cast_to=httpx2.Response)
         except openai.APIStatusError as error:
             raise _sort_status(error, self._endpoint, request.model) from None
-        except openai.APITimeoutError:
-            raise Transient("timeout") from None
+        except openai.APITimeoutError as error:
+            refused = isinstance(error.__cause__, httpx2.ConnectTimeout)  # how aiohttp tells it
+            raise Transient("connection" if refused else "timeout") from None
         except openai.APIConnectionError:
             raise Transient("connection") from None
         except httpx2.HTTPError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,9 @@ from tasks.examples.funnel import examples_funnel, funnel_rows, funnel_text
 from tasks.monitor.step_report import StepReport
 
 FUNNEL_KINDS = ("studies", "images", "reports")
-_HEADLINE = ("rule14", "chexprompt", "BLEU", "ROUGE")
+_HEADLINE = re.compile(
+    r"BLEU-[14]\[|ROUGE-L\[|rule14-m[a-z]+-F1(-5)?$|chexprompt\[.*\]-(significant-)?error(s|-free-share)$"
+)
 _MOST_LOSSES = 6  # our choice: as many as fit one line
 
 
@@ -121,7 +124,7 @@ def _scores_text(document: dict[str, Any]) -> str:
     table: dict[str, dict[str, str]] = {}
     controls = list(document["systems"])
     for row in document["scores"]:
-        if row["metric"].startswith(_HEADLINE):
+        if _HEADLINE.match(row["metric"]):
             table.setdefault(row["metric"], {})[row["control"]] = _interval(row)
     width = max((len(metric) for metric in table), default=0)
     header = "  ".join(["".ljust(width), *(f"{_title(name):>22}" for name in controls)])

@@ -7,7 +7,8 @@ from prefect.cache_policies import NO_CACHE
 
 from infra.launch import Event
 from tasks.context import Context
-from tasks.monitor.states import Progress, Reported, is_worth_retrying, report_state
+from tasks.monitor.states import Progress, is_worth_retrying, report_state
+from tasks.monitor.step_report import StepReport
 from tasks.predict.work import predict
 
 _DAY_SECONDS = 24 * 3600.0
@@ -21,7 +22,7 @@ _DAY_SECONDS = 24 * 3600.0
     timeout_seconds=_DAY_SECONDS,
     cache_policy=NO_CACHE,
 )
-def run_predictions(context: Context) -> Reported:
+def run_predictions(context: Context) -> StepReport:
     """Findings for the test examples and their image-blind controls."""
     progress = Progress("predictions")
 

@@ -6,7 +6,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.context import Context
-from tasks.monitor.states import Progress, Reported, is_worth_retrying, report_state
+from tasks.monitor.states import Progress, is_worth_retrying, report_state
+from tasks.monitor.step_report import StepReport
 from tasks.reports.connection import Teacher
 from tasks.reports.work import write_reports
 
@@ -22,6 +23,6 @@ _WEEK_SECONDS = 7 * 24 * 3600.0
     timeout_seconds=_WEEK_SECONDS,
     cache_policy=NO_CACHE,
 )
-def route_reports(context: Context, name: str, teacher: Teacher) -> Reported:
+def route_reports(context: Context, name: str, teacher: Teacher) -> StepReport:
     """Text versions of one source's reports."""
     return report_state(write_reports(context, name, teacher, Progress(f"reports of {name}")))

@@ -7,7 +7,8 @@ from prefect.cache_policies import NO_CACHE
 
 from infra.launch import Event
 from tasks.context import Context
-from tasks.monitor.states import Progress, Reported, report_state
+from tasks.monitor.states import Progress, report_state
+from tasks.monitor.step_report import StepReport
 from tasks.monitor.tracked import tracked_stage
 from tasks.train.work import train_stage
 
@@ -21,7 +22,7 @@ _WEEK_SECONDS = 7 * 24 * 3600.0
     timeout_seconds=_WEEK_SECONDS,
     cache_policy=NO_CACHE,
 )
-def run_stage(context: Context, name: str) -> Reported:
+def run_stage(context: Context, name: str) -> StepReport:
     """One stage; a failed one is not retried by itself, for divergence would only repeat."""
     progress = Progress(f"stage {name}")
     with tracked_stage(context, name) as log:
