@@ -1,0 +1,184 @@
+"""Reading shards: filters, the order of training, and the image-blind controls' exchange."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from models_world import SIDE_PX, example, write_shards
+
+from infra.errors import InputError
+from models import data
+from models.controls import BLANK_GREY, Place, blank, shown_rows
+from models.data import ExampleShards, TrainingOrder
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    return write_shards(tmp_path_factory.mktemp("shards"))["train"]
+
+
+def test_examples_come_in_the_shards_order(shards: tuple[Path, ...]) -> None:
+    examples = ExampleShards(shards, SIDE_PX)
+    assert len(examples) == 40
+    assert [each.study_id for each in examples] == [f"s{number}" for number in range(40)]
+
+
+def test_an_example_keeps_its_fields(shards: tuple[Path, ...]) -> None:
+    sample, written = ExampleShards(shards, SIDE_PX)[3], example(3)
+    assert (sample.example_id, sample.source, sample.study_id, sample.subject_id) == (
+        "mimic_cxr-train-3",
+        "mimic_cxr",
+        "s3",
+        "p3",
+    )
+    assert (sample.split, sample.view, sample.indication) == ("train", "PA", "Cough.")
+    assert sample.turns == written.turns
+    assert sample.target == "There is a nodule in the left lung. Case 3."
+    assert sample.pixels is not None and sample.pixels.shape == (SIDE_PX, SIDE_PX)
+
+
+def test_only_the_stages_sources_are_read(shards: tuple[Path, ...]) -> None:
+    examples = ExampleShards(shards, None, ["chexpert"])
+    assert {each.source for each in examples} == {"chexpert"}
+    assert len(examples) == 16
+
+
+def test_text_only_reading_decodes_no_pixels(shards: tuple[Path, ...]) -> None:
+    assert ExampleShards(shards, None)[0].pixels is None
+
+
+def test_missing_shard_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        ExampleShards([tmp_path / "no.parquet"], None)
+    assert str(error.value) == (
+        f"found no file {tmp_path / 'no.parquet'}; expected a shard of examples; "
+        "run 'cxr write-examples'"
+    )
+
+
+def test_nothing_left_is_an_error(shards: tuple[Path, ...]) -> None:
+    with pytest.raises(InputError) as error:
+        ExampleShards(shards, None, ["brax", "padchest"])
+    assert str(error.value) == (
+        "found no example of brax, padchest in 2 shards; expected at least one; "
+        "check the stage's sources and the examples' funnel"
+    )
+
+
+def test_each_epoch_gives_every_row_once(shards: tuple[Path, ...]) -> None:
+    order = list(TrainingOrder(ExampleShards(shards, None), 100, seed=0))
+    assert len(order) == 100
+    assert sorted(order[:40]) == sorted(order[40:80]) == list(range(40))
+    assert order[:40] != order[40:80]
+
+
+def test_order_follows_from_the_seed(shards: tuple[Path, ...]) -> None:
+    examples = ExampleShards(shards, None)
+    first, again, other = (list(TrainingOrder(examples, 40, seed)) for seed in (3, 3, 4))
+    assert first == again
+    assert first != other
+
+
+def test_longer_stage_begins_as_the_shorter_one(shards: tuple[Path, ...]) -> None:
+    examples = ExampleShards(shards, None)
+    assert list(TrainingOrder(examples, 60, 1))[:50] == list(TrainingOrder(examples, 50, 1))
+
+
+def test_window_keeps_rows_of_few_groups_together(
+    shards: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "WINDOW_BYTES", 16 * SIDE_PX**2)
+    order = list(TrainingOrder(ExampleShards(shards, SIDE_PX), 40, seed=0))
+    for start in (0, 16):
+        assert len({row // 8 for row in order[start : start + 16]}) == 2
+    assert sorted(order) == list(range(40))
+
+
+def test_small_window_reads_the_same_examples(
+    shards: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = [each.example_id for each in ExampleShards(shards, SIDE_PX)]
+    monkeypatch.setattr(data, "WINDOW_BYTES", 1)
+    examples = ExampleShards(shards, SIDE_PX)
+    assert [each.example_id for each in examples] == whole
+    assert len(examples._decoded) <= 2
+
+
+def places(*names: str) -> list[Place]:
+    """Places from ``source/study/view`` words."""
+    return [Place(*name.split("/")) for name in names]
+
+
+def test_shuffled_rows_keep_source_and_view_and_change_the_study() -> None:
+    rows = places(*(f"{s}/{n}/{v}" for n in range(6) for s in ("a", "b") for v in ("PA", "AP")))
+    shown = shown_rows("shuffled", rows, seed=0)
+    assert sorted(row for row in shown if row is not None) == list(range(24))
+    for row, other in enumerate(shown):
+        assert other is not None
+        assert (rows[row].source, rows[row].view) == (rows[other].source, rows[other].view)
+        assert rows[row].study_id != rows[other].study_id
+
+
+def test_shuffling_follows_from_the_seed() -> None:
+    rows = places(*(f"a/{n}/PA" for n in range(20)))
+    assert shown_rows("shuffled", rows, 1) == shown_rows("shuffled", rows, 1)
+    assert shown_rows("shuffled", rows, 1) != shown_rows("shuffled", rows, 2)
+
+
+def test_single_studies_are_exchanged_with_each_other() -> None:
+    rows = places("a/1/PA", "b/1/AP", "a/2/LATERAL")
+    shown = shown_rows("shuffled", rows, 0)
+    assert sorted(row for row in shown if row is not None) == [0, 1, 2]
+    assert all(row != other for row, other in enumerate(shown))
+
+
+def test_one_leftover_row_joins_all_others() -> None:
+    rows = places("a/1/PA", "a/2/PA", "a/3/PA", "a/4/AP")
+    shown = shown_rows("shuffled", rows, 0)
+    assert sorted(row for row in shown if row is not None) == [0, 1, 2, 3]
+    assert all(row != other for row, other in enumerate(shown))
+
+
+def test_one_study_cannot_be_shuffled() -> None:
+    with pytest.raises(InputError) as error:
+        shown_rows("shuffled", places("a/1/PA", "a/1/AP"), 0)
+    assert str(error.value) == (
+        "found 1 studies for the shuffled control; expected several, none owning more than half "
+        "of the images; evaluate on more studies"
+    )
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("ab"), st.integers(0, 9), st.sampled_from(["PA", "AP"])),
+        min_size=1,
+        max_size=40,
+    ),
+    st.integers(0, 5),
+)
+@settings(deadline=None, max_examples=200)
+def test_every_shuffle_is_a_derangement_of_studies(
+    rows: list[tuple[str, int, str]], seed: int
+) -> None:
+    world = [Place(source, str(study), view) for source, study, view in rows]
+    owned = Counter((each.source, each.study_id) for each in world)
+    if 2 * max(owned.values()) > len(world):
+        return
+    shown = shown_rows("shuffled", world, seed)
+    assert sorted(row for row in shown if row is not None) == list(range(len(world)))
+    for row, other in enumerate(shown):
+        assert other is not None
+        one, two = world[row], world[other]
+        assert (one.source, one.study_id) != (two.source, two.study_id)
+
+
+def test_other_controls_are_plain() -> None:
+    rows = places("a/1/PA", "a/2/PA")
+    assert shown_rows("none", rows, 0) == [0, 1]
+    assert shown_rows("blank", rows, 0) == [None, None]
+    assert blank(5).shape == (5, 5)
+    assert set(blank(5).ravel().tolist()) == {BLANK_GREY}

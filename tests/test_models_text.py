@@ -1,0 +1,246 @@
+"""Prompts, tokenizers and the tensors they become."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from models_world import MODELS, SIDE_PX, picture
+
+from infra.errors import InputError
+from infra.log import LOGGER
+from models.collate import IGNORED, ConversationCollator, PairCollator, key_of, normalise, pad_left
+from models.data import Sample, to_model_size
+from models.processor import image_processor
+from models.prompts import SYSTEM, conversation_prompt, plain_prompt
+from models.tokenizers import (
+    Tokenizer,
+    load_tokenizer,
+    train_language_tokenizer,
+    train_text_tokenizer,
+)
+from sources.record import Turn
+
+TEXTS = [
+    f"{SYSTEM} USER: Report it. ASSISTANT: A nodule in the {s} lung." for s in ("left", "right")
+]
+ASK = Turn("user", "Report it.")
+
+
+def language_tokenizer() -> Tokenizer:
+    return train_language_tokenizer(TEXTS, MODELS.language)
+
+
+def sample(target: str = "A nodule in the left lung.", turns: tuple[Turn, ...] = (ASK,)) -> Sample:
+    pixels = np.full((SIDE_PX, SIDE_PX), 60, np.uint8)
+    return Sample("e1", "mimic_cxr", "s1", "p1", "train", "PA", pixels, None, turns, target)
+
+
+def collator(
+    tokenizer: Tokenizer, prompt: str = "turns", image_tokens: int = 16, context: int = 256
+) -> ConversationCollator:
+    return ConversationCollator(tokenizer, (prompt,), image_tokens, context)  # type: ignore[arg-type]
+
+
+def test_conversation_is_vicunas_version_1() -> None:
+    assert conversation_prompt([ASK]) == (
+        "A chat between a curious user and an artificial intelligence assistant. "
+        "The assistant gives helpful, detailed, and polite answers to the user's questions. "
+        "USER: <image>\nReport it. ASSISTANT:"
+    )
+
+
+def test_earlier_answers_end_with_the_end_token_and_the_image_comes_once() -> None:
+    turns = [ASK, Turn("assistant", "Clear lungs."), Turn("user", "And the heart?")]
+    assert conversation_prompt(turns).removeprefix(SYSTEM) == (
+        " USER: <image>\nReport it. ASSISTANT: Clear lungs.</s> USER: And the heart? ASSISTANT:"
+    )
+
+
+def test_text_only_conversation_has_no_image() -> None:
+    assert conversation_prompt([ASK], with_image=False).endswith(" USER: Report it. ASSISTANT:")
+
+
+def test_image_only_prompt_is_the_image_alone() -> None:
+    assert plain_prompt() == "<image>"
+
+
+def test_conversation_must_end_with_the_user() -> None:
+    with pytest.raises(AssertionError, match="the last turn is the assistant's, not the user's"):
+        conversation_prompt([ASK, Turn("assistant", "Clear.")])
+
+
+def test_language_tokenizer_has_llamas_special_tokens_and_the_image() -> None:
+    tokenizer = language_tokenizer()
+    ids = tokenizer.convert_tokens_to_ids(["<unk>", "<s>", "</s>"])
+    assert ids == [0, 1, 2]
+    assert tokenizer.convert_tokens_to_ids("<image>") == len(tokenizer) - 1
+    assert tokenizer.pad_token_id == 0
+    assert tokenizer("A nodule")["input_ids"][0] == 1
+
+
+def test_prompt_and_answer_in_two_pieces_are_the_tokens_of_the_whole() -> None:
+    tokenizer = language_tokenizer()
+    prompt, answer = "USER: Report it. ASSISTANT:", "A nodule in the left lung."
+    pieces = (
+        tokenizer(prompt)["input_ids"] + tokenizer(answer, add_special_tokens=False)["input_ids"]
+    )
+    assert pieces == tokenizer(f"{prompt} {answer}")["input_ids"]
+
+
+def test_any_text_survives_the_language_tokenizer() -> None:
+    tokenizer = language_tokenizer()
+    text = "Größe 3 mm; 左肺\n≥ 2"
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    assert tokenizer.decode(ids).strip() == text
+    assert tokenizer.unk_token_id not in ids
+
+
+def test_equal_texts_train_equal_tokenizers(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        language_tokenizer().save_pretrained(tmp_path / name)
+        train_text_tokenizer(TEXTS, MODELS.text_encoder).save_pretrained(tmp_path / f"text-{name}")
+    for kind in ("", "text-"):
+        one, other = (tmp_path / f"{kind}{name}" / "tokenizer.json" for name in ("a", "b"))
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_text_tokenizer_lowers_case_and_frames_the_text() -> None:
+    tokenizer = train_text_tokenizer(TEXTS, MODELS.text_encoder)
+    ids = tokenizer("NODULE")["input_ids"]
+    assert tokenizer.convert_ids_to_tokens(ids) == ["[CLS]", "nodule", "[SEP]"]
+    assert tokenizer.pad_token_id == 0
+
+
+def test_saved_tokenizer_loads_equal(tmp_path: Path) -> None:
+    tokenizer = language_tokenizer()
+    tokenizer.save_pretrained(tmp_path)
+    again = load_tokenizer(tmp_path)
+    assert again(TEXTS[0])["input_ids"] == tokenizer(TEXTS[0])["input_ids"]
+    assert again.convert_tokens_to_ids("<image>") == len(tokenizer) - 1
+
+
+def test_folder_without_tokenizer_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        load_tokenizer(tmp_path)
+    assert str(error.value) == (
+        f"found no tokenizer.json or tokenizer.model in {tmp_path}; expected a tokenizer; "
+        "check the folder"
+    )
+
+
+def test_loss_covers_the_answer_and_its_end_alone() -> None:
+    tokenizer = language_tokenizer()
+    batch = collator(tokenizer)([sample()])
+    supervised = batch["labels"][batch["labels"] != IGNORED].tolist()
+    assert tokenizer.decode(supervised) == " A nodule in the left lung.</s>"
+    assert batch["logits_to_keep"].tolist() == list(
+        range(batch["input_ids"].shape[1] - len(supervised) - 1, batch["input_ids"].shape[1])
+    )
+
+
+def test_image_takes_its_places_after_the_first_user_turn_begins() -> None:
+    tokenizer = language_tokenizer()
+    ids = collator(tokenizer)([sample()])["input_ids"][0].tolist()
+    image_id = tokenizer.convert_tokens_to_ids("<image>")
+    first = ids.index(image_id)
+    assert ids.count(image_id) == 16
+    assert ids[first : first + 16] == [image_id] * 16
+    assert tokenizer.decode(ids[:first]).endswith("USER: ")
+
+
+def test_image_only_batches_hold_no_request_and_end_with_a_line_break() -> None:
+    tokenizer = language_tokenizer()
+    batch = collator(tokenizer, "image-only")([sample()])
+    ids = batch["input_ids"][0].tolist()
+    assert ids[0] == tokenizer.bos_token_id
+    assert tokenizer.decode(ids[17:]) == " A nodule in the left lung.\n"
+    assert batch["labels"][0, 1:].tolist() == ids[17:]
+
+
+def test_padding_is_masked_and_not_supervised() -> None:
+    tokenizer = language_tokenizer()
+    batch = collator(tokenizer)([sample("Short."), sample("A nodule in the left lung. " * 3)])
+    short = int(batch["attention_mask"][0].sum())
+    assert batch["attention_mask"][0].tolist() == [1] * short + [0] * (
+        batch["input_ids"].shape[1] - short
+    )
+    padded = batch["input_ids"].shape[1] - short
+    assert batch["labels"][0, -padded:].tolist() == [IGNORED] * padded
+
+
+def test_prompts_alternate_over_a_batch() -> None:
+    tokenizer = language_tokenizer()
+    both = ConversationCollator(tokenizer, ("turns", "image-only"), 0, 256)
+    ids = both([sample(), sample()])["input_ids"]
+    assert "USER:" in tokenizer.decode(ids[0])
+    assert "USER:" not in tokenizer.decode(ids[1])
+
+
+def test_long_answers_are_cut_before_the_image_counts_and_said_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tokenizer = language_tokenizer()
+    whole = collator(tokenizer)([sample("left " * 50)])
+    text_tokens = whole["input_ids"].shape[1] - 15
+    caplog.set_level(logging.WARNING)
+    LOGGER.propagate = True
+    cut = collator(tokenizer, context=text_tokens - 10)([sample("left " * 50)])
+    assert cut["input_ids"].shape[1] == whole["input_ids"].shape[1] - 10
+    assert caplog.messages == ["example e1: answer cut from 52 to 42 tokens"]
+
+
+def test_pairs_carry_keys_of_study_and_text() -> None:
+    tokenizer = train_text_tokenizer(TEXTS, MODELS.text_encoder)
+    batch = PairCollator(tokenizer, 32)([sample("a nodule"), sample("the left lung, it")])
+    assert batch["study_keys"].tolist() == [key_of("mimic_cxr", "s1")] * 2
+    assert batch["text_keys"].tolist() == [key_of("a nodule"), key_of("the left lung, it")]
+    assert batch["attention_mask"].sum(1).tolist() == [4, 7]
+
+
+def test_pair_texts_are_cut_at_the_context() -> None:
+    tokenizer = train_text_tokenizer(TEXTS, MODELS.text_encoder)
+    assert PairCollator(tokenizer, 8)([sample("left " * 30)])["input_ids"].shape == (1, 8)
+
+
+def test_keys_do_not_mix_neighbouring_names() -> None:
+    assert key_of("ab", "c") != key_of("a", "bc")
+    assert 0 <= key_of("x") < 2**63
+
+
+def test_left_padding_aligns_the_ends() -> None:
+    ids, mask = pad_left([[5, 6], [7, 8, 9]], pad_id=0)
+    assert ids.tolist() == [[0, 5, 6], [7, 8, 9]]
+    assert mask.tolist() == [[0, 1, 1], [1, 1, 1]]
+
+
+@pytest.mark.parametrize("size", [(28, 28), (40, 28), (28, 41), (97, 61), (61, 97), (20, 31)])
+def test_pixels_reach_the_model_as_hugging_faces_clip_processor_makes_them(
+    size: tuple[int, int],
+) -> None:
+    rng = np.random.default_rng(sum(size))
+    image = PIL.Image.fromarray(rng.integers(0, 256, size[::-1]).astype(np.uint8))
+    ours = normalise([to_model_size(image, SIDE_PX)])
+    theirs = image_processor(SIDE_PX)(image, return_tensors="pt")["pixel_values"]
+    assert ours.shape == (1, 3, SIDE_PX, SIDE_PX)
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+
+
+def test_normalised_grey_uses_clips_statistics() -> None:
+    black = normalise([np.zeros((2, 2), np.uint8)])
+    expected = [-0.48145466 / 0.26862954, -0.4578275 / 0.26130258, -0.40821073 / 0.27577711]
+    assert black[0, :, 0, 0].tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_picture_of_this_world_shows_its_side() -> None:
+    import io
+
+    left, right = (
+        to_model_size(PIL.Image.open(io.BytesIO(picture(side, 3))), SIDE_PX)
+        for side in ("left", "right")
+    )
+    assert left[10, 6] == right[10, 20] == 250

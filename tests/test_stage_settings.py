@@ -1,0 +1,98 @@
+"""The training stages of the presets, and what a stage's table may not say."""
+
+from __future__ import annotations
+
+import pytest
+from models_world import stage
+from pydantic import ValidationError
+
+from infra.settings import load_settings
+from infra.settings.stages import VisionSettings
+
+
+def message(error: pytest.ExceptionInfo[ValidationError]) -> str:
+    return error.value.errors()[0]["msg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "expected"),
+    [
+        (
+            "align",
+            {"trainable": ["text_encoder"]},
+            "Value error, a stage of kind align cannot train text_encoder",
+        ),
+        ("align", {"trainable": []}, "Value error, nothing is trainable"),
+        (
+            "finetune",
+            {"lora": None},
+            "Value error, a lora table and 'lora' in trainable belong together",
+        ),
+        (
+            "finetune",
+            {"trainable": ["projector"]},
+            "Value error, a lora table and 'lora' in trainable belong together",
+        ),
+        ("language", {"steps": None}, "Value error, steps or epochs is needed"),
+        ("language", {"learning_rate": 0}, "Input should be greater than 0"),
+        ("language", {"deepspeed_zero": 1}, "Input should be 0, 2 or 3"),
+        ("language", {"optimiser": "sgd"}, "Extra inputs are not permitted"),
+    ],
+)
+def test_contradictory_stage_is_refused(
+    name: str, changes: dict[str, object], expected: str
+) -> None:
+    with pytest.raises(ValidationError) as error:
+        stage(name, **changes)
+    assert message(error) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"image_px": 30}, "Value error, image_px 30 is no multiple of patch_px 7"),
+        ({"feature_layer": -4}, "Value error, feature_layer -4 with 2 layers"),
+    ],
+)
+def test_impossible_vision_tower_is_refused(changes: dict[str, int], expected: str) -> None:
+    shapes = {"image_px": 28, "patch_px": 7, "width": 32, "layers": 2, "heads": 2}
+    with pytest.raises(ValidationError) as error:
+        VisionSettings.model_validate({**shapes, **changes})
+    assert message(error) == expected
+
+
+def test_both_scales_run_the_same_stages_but_for_the_stand_in() -> None:
+    paper, tiny = (load_settings("llava_rad", scale) for scale in ("paper", "tiny"))
+    assert [each.name for each in paper.stages] == ["pretrain", "align", "finetune"]
+    assert [each.name for each in tiny.stages] == ["language", "pretrain", "align", "finetune"]
+    for each in paper.stages:
+        small = tiny.stage(each.name)
+        assert (small.kind, small.prompt, small.sources, small.lora) == (
+            each.kind,
+            each.prompt,
+            each.sources,
+            each.lora,
+        )
+
+
+def test_every_stage_starts_from_stages_before_it() -> None:
+    for scale in ("paper", "tiny"):
+        seen: set[str] = set()
+        for each in load_settings("llava_rad", scale).stages:
+            assert set(each.starts_from) <= seen
+            seen.add(each.name)
+
+
+def test_tiny_loads_no_weights_and_paper_loads_all() -> None:
+    paper, tiny = (load_settings("llava_rad", scale).models for scale in ("paper", "tiny"))
+    assert [tiny.vision.weights, tiny.text_encoder.weights, tiny.language.weights] == ["", "", ""]
+    assert [paper.vision.weights, paper.text_encoder.weights, paper.language.weights] == [
+        "facebook/dinov2-base",
+        "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract",
+        "lmsys/vicuna-7b-v1.5",
+    ]
+
+
+def test_paper_reads_518_px_in_1369_patches() -> None:
+    vision = load_settings("llava_rad", "paper").models.vision
+    assert (vision.image_px, vision.patch_px, vision.patches) == (518, 14, 1369)
