@@ -31,7 +31,10 @@ def answer_question(body: dict[str, Any]) -> str:
         KeyError, TypeError, ValueError: the body is not a question that these rules know.
     """
     messages = body["messages"]
-    question = next(item["content"] for item in reversed(messages) if _is_question(item))
+    questions = [item["content"] for item in messages if _is_question(item)]
+    if not questions:
+        raise ValueError("no user message is a JSON object")
+    question = questions[-1]
     seed = blake2b(f"{body.get('seed')}{question}".encode(), digest_size=8).digest()
     rules = RULES[_shape(body, messages)]
     return json.dumps(rules(json.loads(question), Random(seed)), ensure_ascii=False)
@@ -47,4 +50,4 @@ def _shape(body: dict[str, Any], messages: list[dict[str, str]]) -> str:
     if asked.get("type") == "json_schema":
         return str(asked["json_schema"]["name"])
     words = " ".join(item["content"] for item in messages if item["role"] == "system")
-    return next(name for name in RULES if f"shape {name}." in words)
+    return next((name for name in RULES if f"shape {name}." in words), "")
