@@ -19,7 +19,6 @@ from sources.piece import rows_digest
 from sources.raw_files import RawFolder
 from sources.record import Level
 from tasks.context import Context
-from tasks.ingest.images import ingest_piece
 from tasks.ingest.studies import REJECTED_FILE, STUDIES_FILE, count_reasons
 
 IMAGES_FILE = "images.parquet"
@@ -75,6 +74,8 @@ def _plan(root: Path, files: Mapping[str, Path]) -> Mapping[str, str]:
 def _build(
     root: Path, files: Mapping[str, Path], settings: ImageSettings, key: str, folder: Path
 ) -> BuiltPiece:
+    from tasks.ingest.images import ingest_piece  # decoders that a cached run never needs
+
     rows = image_rows(files[key])
     images, rejected = ingest_piece(root, rows, settings)
     write_table(folder / IMAGES_FILE, images)

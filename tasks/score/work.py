@@ -6,13 +6,11 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from evaluation.judged import choose_judged
-from evaluation.report import render_report
-from evaluation.scores import Scores, score_predictions
 from infra.artifact import Artifact, build_artifact
 from infra.parquet import write_table
 from infra.pieces import BuiltPiece, Count
@@ -20,8 +18,9 @@ from sources.catalog import get_source
 from tasks.context import Context
 from tasks.predict.work import PREDICTIONS_FILE
 from tasks.reports.connection import Teacher
-from tasks.score.judge import judge_pairs
-from tasks.score.page import make_page
+
+if TYPE_CHECKING:
+    from evaluation.scores import Scores
 
 PIECE = "scores"
 SCORES_FILE = "scores.json"
@@ -51,6 +50,8 @@ def _score(
     key: str,
     folder: Path,
 ) -> BuiltPiece:
+    from evaluation.scores import score_predictions  # two seconds that a cached run never pays
+
     del key
     settings = context.settings.score
     predicted = context.artifact(f"predictions/{context.settings.recipe}")
@@ -71,6 +72,9 @@ def _judge(
     on_progress: Callable[[int, int], None],
 ) -> pa.Table:
     """JUDGEMENT_SCHEMA rows of all judges, for the model and every control."""
+    from evaluation.judged import choose_judged
+    from tasks.score.judge import judge_pairs
+
     settings = context.settings.score
     return judge_pairs(
         choose_judged(predictions, settings.judged_studies, settings.seed),
@@ -82,6 +86,9 @@ def _judge(
 
 
 def _write(context: Context, scores: Scores, judged: pa.Table, folder: Path) -> None:
+    from evaluation.report import render_report
+    from tasks.score.page import make_page
+
     (folder / SCORES_FILE).write_text(json.dumps(scores.to_dict(), indent=1) + "\n")
     write_table(folder / EXAMPLES_FILE, scores.examples)
     write_table(folder / JUDGED_FILE, judged)
