@@ -148,8 +148,10 @@ def test_every_row_names_its_source(read: Read) -> None:
 def test_a_subject_has_one_split(read: Read) -> None:
     splits: dict[str, set[str]] = {}
     for row in read.rows:
-        assert row["split"] in set(Split)
-        splits.setdefault(row["subject_id"] or row["study_id"], set()).add(row["split"])
+        if row["split"] is not None:  # a hospital's own list may leave it to the recipe
+            assert row["split"] in set(Split)
+            splits.setdefault(row["subject_id"] or row["study_id"], set()).add(row["split"])
+    assert splits or read.source.card.name == "manifest"
     assert all(len(found) == 1 for found in splits.values())
 
 

@@ -153,10 +153,12 @@ def test_files_are_where_the_reader_says(
 
 
 def test_jpegs_are_histogram_equalised(root: Path, rows: dict[str, dict[str, Any]]) -> None:
-    uri = next(i["uri"] for row in rows.values() for i in row["images"] if i["uri"][-3:] == "jpg")
-    pixels = cv2.imread(str(root / uri), cv2.IMREAD_UNCHANGED)
-    quarters = np.quantile(pixels, (0.25, 0.5, 0.75))
-    assert np.allclose(quarters, (64, 128, 191), atol=12)
+    uris = [image["uri"] for row in rows.values() for image in row["images"]]
+    for uri in [uri for uri in uris if uri.endswith(".jpg")][:10]:
+        pixels = cv2.imread(str(root / uri), cv2.IMREAD_UNCHANGED)
+        assert pixels is not None and pixels.max() >= 250
+        again = cv2.equalizeHist(pixels)
+        assert np.abs(again.astype(int) - pixels).mean() < 8, "14 and more for a plain film"
 
 
 def test_a_part_lies_there_as_dicom_of_both_polarities(root: Path) -> None:

@@ -64,3 +64,17 @@ def test_table_of_integers_hashes_their_text() -> None:
 
 def test_empty_table() -> None:
     assert split_table(pa.array([], pa.string())).num_rows == 0
+
+
+def test_the_hash_does_not_follow_the_order_of_identifiers() -> None:
+    neighbours = [hash_split(str(10_000_000 + number)) for number in range(60)]
+    assert len(set(neighbours)) == 3
+    changes = sum(one is not other for one, other in zip(neighbours, neighbours[1:], strict=False))
+    assert changes > 8
+
+
+def test_a_surrounding_space_is_part_of_the_identifier() -> None:
+    differing = [
+        name for name in map(str, range(200)) if hash_split(name) != hash_split(f" {name}")
+    ]
+    assert differing
