@@ -309,7 +309,7 @@ def _leaves(schema: pa.Schema) -> list[tuple[str, str, pa.DataType]]:
             for index in range(kind.num_fields):
                 walk(f"{path}.{kind.field(index).name}", column, kind.field(index).type)
         elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
-            walk(f"{path}.list.{kind.value_field.name}", column, kind.value_type)
+            walk(f"{path}.list.element", column, kind.value_type)  # the format's name for items
         else:
             found.append((path, column, kind))
 

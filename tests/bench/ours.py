@@ -12,6 +12,7 @@ import xxhash
 
 from infra.parquet import ShardReader, ShardWriter
 from infra.settings.sections import ImageSettings
+from sources.perceptual_hash import HASH_BYTES
 from sources.pixels import IMAGE_ROW_SCHEMA, prepare, read_grey
 from tests.bench.worker import pictures, serve
 
@@ -52,7 +53,7 @@ def _rows(start: int, part: list[bytes]) -> pa.Table:
     values: dict[str, list[object]] = {
         "pixels": list(part),
         "image_id": [f"{start + index:06d}" for index in range(count)],
-        "perceptual_hash": [b"\0" * 72] * count,
+        "perceptual_hash": [b"\0" * HASH_BYTES] * count,
     }
     columns = []
     for field in IMAGE_ROW_SCHEMA:

@@ -36,7 +36,7 @@ COLUMNS = {
     "height": 512,
     "original_width": 512,
     "original_height": 512,
-    "perceptual_hash": "0" * 144,
+    "perceptual_hash": "0" * 128,
     "raw_digest": "x",
 }
 """What an image row of ours holds beside its picture; the hash in hex, since JSON has no bytes."""
