@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import pyarrow as pa
 import pytest
@@ -69,7 +70,7 @@ def test_empty_table() -> None:
 def test_the_hash_does_not_follow_the_order_of_identifiers() -> None:
     neighbours = [hash_split(str(10_000_000 + number)) for number in range(60)]
     assert len(set(neighbours)) == 3
-    changes = sum(one is not other for one, other in zip(neighbours, neighbours[1:], strict=False))
+    changes = sum(one is not other for one, other in pairwise(neighbours))
     assert changes > 8
 
 
