@@ -138,6 +138,7 @@ def _tidy(text: str) -> str:
     text = re.sub(r"\s+([.,;])", r"\1", " ".join(text.split()))
     text = re.sub(r"\b(is|are) (?:is|are) ", r"\1 ", text)
     text = re.sub(r"\ba (?=[aeio])", "an ", re.sub(r"\ban (?=[^aeiouAEIOU\W])", "a ", text))
+    text = re.sub(r",? (?:that|which) (?:is|are)(?=[.,;]|$)", "", text)
     text = re.sub(r"(?:,| but| and)+(?=\.|$)", "", text)
     text = re.sub(r"([.,;])[.,;]+", r"\1", text).strip(" ,;")
     if not text:

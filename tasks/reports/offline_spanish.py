@@ -82,8 +82,8 @@ diafragm=diaphragm  hemidiafragm=hemidiaphragm  cupul=dome
 sen_costofren=costophrenic angle|*costophrenic angles
 sen_cardiofren=cardiophrenic angle|*cardiophrenic angles  sen=sinus|*sinuses
 angul_costofren=costophrenic angle|*costophrenic angles  cisur=fissure  pleur=pleura
-hemitorax=hemithorax  camp=field|*fields  zon=zone|*zones  region=region  lingul=lingula
-segment=segment|*segments  traque=trachea  carin=carina  bronqui=bronchus|*bronchi
+hemitorax=hemithorax|hemithoraces  camp=field|*fields  zon=zone|*zones  region=region
+lingul=lingula  segment=segment|*segments  traque=trachea  carin=carina  bronqui=bronchus|*bronchi
 ventricul=ventricle  auricul=atrium  ven_cav=vena cava  ven=vein  subclavi=subclavian vein
 yugul=jugular vein  arteri=artery  vas=vessel|*vessels  estomag=stomach
 camar_gastr=gastric bubble  esofag=esophagus  cuell=neck  part_bland=soft tissue|*soft tissues
