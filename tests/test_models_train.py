@@ -1,0 +1,396 @@
+"""Training stages end to end at toy size: what is trained, what is left, and surviving a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from models_world import MODELS, STAGES, stage, train_run, trained_world, write_shards
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+
+from infra.errors import CxrError, InputError, Unavailable
+from infra.runs import TrainRun, write_run
+from infra.settings.stages import StageSettings
+from models.data import ExampleShards
+from models.stages import prepare
+from models.tokenizers import load_tokenizer
+from models.train import spread_batch, total_steps, train
+from models.trainer import (
+    TRAINABLE,
+    WHOLE,
+    Diverged,
+    last_whole_checkpoint,
+    load_trainable_state,
+)
+from models.vlm import load_vlm
+from models.weights import input_of_type, weights_folder
+
+HOUSE = Path(__file__).parent.parent
+
+
+def losses(folder: Path) -> list[float]:
+    lines = (folder / "losses.jsonl").read_text().splitlines()
+    return [json.loads(line)["loss"] for line in lines]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> set[str]:
+    assert before.keys() == after.keys()
+    return {name for name in before if not torch.equal(before[name], after[name])}
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("language", {"generation_config.json", "tokenizer.json", "tokenizer_config.json"}),
+        ("pretrain", {"preprocessor_config.json", "tokenizer.json", "tokenizer_config.json"}),
+        (
+            "align",
+            {
+                "generation_config.json",
+                "processor_config.json",
+                "tokenizer.json",
+                "tokenizer_config.json",
+            },
+        ),
+        (
+            "finetune",
+            {
+                "adapter",
+                "generation_config.json",
+                "processor_config.json",
+                "tokenizer.json",
+                "tokenizer_config.json",
+            },
+        ),
+    ],
+)
+def test_stage_leaves_a_hugging_face_folder(name: str, files: set[str]) -> None:
+    found = {file.name for file in (trained_world() / name).iterdir()}
+    always = {"config.json", "model.safetensors", "losses.jsonl", "result.json"}
+    assert found == files | always
+
+
+@pytest.mark.parametrize("name", list(STAGES))
+def test_result_and_losses_agree(name: str) -> None:
+    folder = trained_world() / name
+    result = json.loads((folder / "result.json").read_text())
+    rows = [json.loads(line) for line in (folder / "losses.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert (result["stage"], result["kind"], result["steps"]) == (name, name, 6)
+    assert (result["first_loss"], result["last_loss"]) == (rows[0]["loss"], rows[-1]["loss"])
+    assert result["validate_loss"] > 0
+
+
+def test_language_stage_learns_the_reports() -> None:
+    found = losses(trained_world() / "language")
+    assert found[-1] < found[0] - 0.3
+
+
+def test_language_model_loads_with_hugging_faces_own_classes() -> None:
+    model = AutoModelForCausalLM.from_pretrained(trained_world() / "language")
+    assert model.config.model_type == "llama"
+    assert model.config.vocab_size == len(load_tokenizer(trained_world() / "language"))
+
+
+def test_align_trains_the_projector_alone() -> None:
+    root = trained_world()
+    parts = weights(root / "align")
+    dual, language = weights(root / "pretrain"), weights(root / "language")
+    tower = "model.vision_tower." if "model.vision_tower.layernorm.weight" in parts else ""
+    if not tower:
+        tower = next(name for name in parts if name.endswith("vision_tower.layernorm.weight"))
+        tower = tower.removesuffix("layernorm.weight")
+    for name, value in dual.items():
+        if name.startswith("vision_model."):
+            assert torch.equal(parts[tower + name.removeprefix("vision_model.")], value)
+    names = {name.split("layers.", 1)[1] for name in language if "layers." in name}
+    for name in names:
+        one = next(value for key, value in language.items() if key.endswith(f".layers.{name}"))
+        two = next(
+            value for key, value in parts.items() if "language_model" in key and key.endswith(name)
+        )
+        assert torch.equal(one, two)
+    result = json.loads((root / "align" / "result.json").read_text())
+    projector = 32 * 32 + 32 + 32 * 32 + 32
+    assert result["trained_parameters"] == projector
+
+
+def test_finetune_trains_language_layers_and_projector_and_leaves_the_tower() -> None:
+    root = trained_world()
+    moved = changed(weights(root / "align"), weights(root / "finetune"))
+    assert moved
+    assert all("language_model" in name or "multi_modal_projector" in name for name in moved)
+    assert any("multi_modal_projector" in name for name in moved)
+    assert sum("layers." in name for name in moved) == 2 * 7
+    assert not any("embed_tokens" in name or "lm_head" in name for name in moved)
+
+
+def test_adapter_on_the_aligned_model_is_the_merged_model() -> None:
+    from peft import PeftModel
+
+    root = trained_world()
+    merged = load_vlm(root / "finetune").eval()
+    with pytest.warns(FutureWarning, match="is_gradient_checkpointing"):
+        adapted = PeftModel.from_pretrained(load_vlm(root / "align"), root / "finetune" / "adapter")
+    generator = torch.Generator().manual_seed(0)
+    image_id = merged.config.image_token_id
+    batch = {
+        "input_ids": torch.tensor([[1, *[image_id] * 16, 7, 9, 11]]),
+        "pixel_values": torch.randn(1, 3, 28, 28, generator=generator),
+    }
+    with torch.no_grad():
+        torch.testing.assert_close(
+            adapted.eval()(**batch).logits, merged(**batch).logits, atol=1e-4, rtol=1e-4
+        )
+
+
+def test_stage_reads_its_sources_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = train_run(tmp_path, stage("pretrain", steps=1, sources=["chexpert"]))
+    assert train(run) == 0
+    start = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert (start["event"], start["stage"], start["examples"], start["steps"]) == (
+        "start",
+        "pretrain",
+        16,
+        1,
+    )
+
+
+def test_progress_and_result_are_json_lines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(train_run(tmp_path, stage("language", steps=2))) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert events[0]["event"] == "start"
+    assert events[-1]["event"] == "done"
+    last = [each for each in events if each["event"] == "progress"][-1]
+    assert (last["stage"], last["step"], last["steps"]) == ("language", 2, 2)
+
+
+def test_not_a_number_stops_with_advice(tmp_path: Path) -> None:
+    run = train_run(tmp_path, stage("pretrain", learning_rate=1e30, warmup_share=0.0))
+    with pytest.raises(Diverged) as error:
+        train(run)
+    assert str(error.value) == (
+        "stage pretrain: the loss is nan at step 2; lower the stage's learning_rate (1e+30) "
+        "or lengthen its warmup"
+    )
+    assert not (run.output / "result.json").exists()
+
+
+def test_full_finetune_trains_what_the_stage_names(tmp_path: Path) -> None:
+    root = trained_world()
+    settings = stage("finetune", trainable=["vision", "projector"], lora=None, steps=2)
+    run = train_run(tmp_path, settings, inputs={"align": root / "align"})
+    assert train(run) == 0
+    moved = changed(weights(root / "align"), weights(run.output))
+    assert any("vision_tower" in name for name in moved)
+    assert not any("language_model" in name for name in moved)
+
+
+def test_killed_stage_goes_on_to_the_same_losses(tmp_path: Path) -> None:
+    settings = stage("finetune", steps=10, save_steps=2)
+    inputs = {"align": trained_world() / "align"}
+    undisturbed = train_run(tmp_path / "a", settings, inputs=inputs)
+    assert train(undisturbed) == 0
+    run = train_run(tmp_path / "b", settings, inputs=inputs)
+    kill_after(run, tmp_path / "run.json", signal.SIGKILL, checkpoint=4)
+    assert not (run.output / "result.json").exists()
+    assert train(run) == 0
+    assert losses(run.output) == pytest.approx(losses(undisturbed.output), rel=1e-5)
+    for name, value in weights(undisturbed.output).items():
+        torch.testing.assert_close(weights(run.output)[name], value, atol=1e-6, rtol=1e-4)
+
+
+def test_sigterm_leaves_a_checkpoint_and_143(tmp_path: Path) -> None:
+    run = train_run(tmp_path, stage("language", steps=2000, save_steps=1999))
+    code = kill_after(run, tmp_path / "run.json", signal.SIGTERM)
+    assert code == 143
+    checkpoint = last_whole_checkpoint(run.resume)
+    assert checkpoint is not None
+    assert 0 < int(checkpoint.name.removeprefix("checkpoint-")) < 1999
+
+
+def kill_after(run: TrainRun, file: Path, how: signal.Signals, checkpoint: int = 0) -> int:
+    """Start the stage as a child and kill it once it has made that checkpoint, or a step."""
+    write_run(run, file)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "models.train", str(file)],
+        cwd=HOUSE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert child.stdout is not None
+    wanted = run.resume / f"checkpoint-{checkpoint}" / WHOLE
+    for line in child.stdout:
+        if checkpoint and '"progress"' in line and not wanted.is_file():
+            while not wanted.is_file() and child.poll() is None:
+                time.sleep(0.005)
+        if '"progress"' in line:
+            break
+    child.send_signal(how)
+    child.stdout.close()
+    return child.wait(timeout=60)
+
+
+def test_torn_checkpoint_is_passed_over_and_removed(tmp_path: Path) -> None:
+    for step, whole in ((2, True), (10, True), (12, False)):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        if whole:
+            (folder / WHOLE).write_text("{}")
+    assert last_whole_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
+    assert not (tmp_path / "checkpoint-12").exists()
+    assert last_whole_checkpoint(tmp_path / "none") is None
+
+
+def test_checkpoint_of_another_stage_is_refused(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({"strange": torch.zeros(1)}, tmp_path / TRAINABLE)
+    with pytest.raises(CxrError) as error:
+        load_trainable_state(torch.nn.Linear(2, 2), tmp_path / TRAINABLE)
+    assert str(error.value) == (
+        f"{tmp_path / TRAINABLE} holds other parameters than the stage trains: bias, …"
+    )
+
+
+def test_missing_input_stage_is_named() -> None:
+    root = trained_world()
+    run = train_run(root, stage("align"), inputs={"language": root / "language"})
+    with pytest.raises(InputError) as error:
+        input_of_type(run, "cxr-dual-encoder")
+    assert str(error.value) == (
+        "found inputs of stage 'align' (language: llama); expected a model of type "
+        "cxr-dual-encoder; name the stage that makes it in starts_from"
+    )
+
+
+def test_empty_input_folder_is_named(tmp_path: Path) -> None:
+    run = train_run(tmp_path, stage("finetune"))
+    with pytest.raises(InputError, match=r"found no readable config\.json in"):
+        input_of_type(run, "llava")
+
+
+def test_missing_published_weights_are_unavailable(tmp_path: Path) -> None:
+    run = train_run(tmp_path, stage("align"))
+    with pytest.raises(Unavailable) as error:
+        weights_folder(run, "lmsys/vicuna-7b-v1.5")
+    assert str(error.value) == (
+        "weights lmsys/vicuna-7b-v1.5: no weights root is set; download them and set "
+        "CXR_WEIGHTS_ROOT"
+    )
+    placed = run.model_copy(update={"weights_root": tmp_path})
+    with pytest.raises(Unavailable, match=r"no config\.json in"):
+        weights_folder(placed, "lmsys/vicuna-7b-v1.5")
+
+
+def test_published_weights_start_the_towers_and_the_language_model(tmp_path: Path) -> None:
+    """The paper's loading path, with small weights in the published layout."""
+    root, store = trained_world(), tmp_path / "weights"
+    from models.dual_encoder import CxrDualEncoder
+
+    dual = CxrDualEncoder.from_pretrained(root / "pretrain")
+    dual.vision_model.save_pretrained(store / "lab" / "tower")
+    dual.text_model.save_pretrained(store / "lab" / "bert")
+    load_tokenizer(root / "pretrain").save_pretrained(store / "lab" / "bert")
+    shapes = MODELS.model_dump()
+    shapes["vision"]["weights"], shapes["text_encoder"]["weights"] = "lab/tower", "lab/bert"
+    shapes["language"]["weights"] = str(root / "language")
+    run = train_run(tmp_path, stage("pretrain"), models=shapes, weights_root=store)
+    prepared = prepare(run, lambda: ExampleShards(run.train_examples, None))
+    started = prepared.model.state_dict()
+    for name, value in dual.state_dict().items():
+        if name.startswith(("vision_model.", "text_model.")):
+            assert torch.equal(started[name], value), name
+    align = train_run(
+        tmp_path,
+        stage("align", steps=1, starts_from=["pretrain"]),
+        models=shapes,
+        inputs={"pretrain": root / "pretrain"},
+    )
+    assert train(align) == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "devices", "expected"),
+    [
+        ({"batch_size": 8}, 1, (8, 1)),
+        ({"batch_size": 256, "device_batch_size": 32}, 4, (32, 2)),
+        ({"batch_size": 64, "device_batch_size": 16}, 4, (16, 1)),
+        ({"batch_size": 8, "device_batch_size": 100}, 2, (4, 1)),
+    ],
+)
+def test_global_batch_is_spread(
+    changes: dict[str, int], devices: int, expected: tuple[int, int]
+) -> None:
+    assert spread_batch(stage("align", **changes), devices) == expected
+
+
+def test_batch_that_does_not_divide_is_refused() -> None:
+    with pytest.raises(InputError) as error:
+        spread_batch(stage("align", batch_size=10, device_batch_size=4), 1)
+    assert str(error.value) == (
+        "found stage 'align': batch_size 10, device_batch_size 4, 1 devices; expected a batch "
+        "that divides evenly; change batch_size or the number of devices"
+    )
+
+
+def test_contrastive_batch_is_never_cut() -> None:
+    with pytest.raises(InputError, match="found stage 'pretrain': 2 passes per contrastive batch"):
+        spread_batch(stage("pretrain", batch_size=8, device_batch_size=4), 1)
+
+
+def test_deepspeed_needs_its_launcher(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        train(train_run(tmp_path, stage("language", deepspeed_zero=2)))
+    assert str(error.value) == (
+        "found stage 'language' with deepspeed_zero 2 and no launcher; expected torchrun; "
+        "start it with torchrun, or set deepspeed_zero to 0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "rows", "expected"),
+    [
+        ({"steps": 7}, 1000, 7),
+        ({"steps": None, "epochs": 1.0, "batch_size": 256}, 400_042, 1563),
+        ({"steps": None, "epochs": 3.0, "batch_size": 64}, 400_042, 18_752),
+        ({"steps": None, "epochs": 0.5, "batch_size": 8}, 3, 1),
+    ],
+)
+def test_epochs_become_steps(changes: dict[str, object], rows: int, expected: int) -> None:
+    settings: StageSettings = stage("align", **changes)
+    assert total_steps(settings, rows) == expected
+
+
+def test_child_reports_bad_input_on_one_line(tmp_path: Path) -> None:
+    write_shards(tmp_path)
+    run = train_run(tmp_path, stage("language", sources=["brax"]))
+    write_run(run, tmp_path / "run.json")
+    child = subprocess.run(
+        [sys.executable, "-m", "models.train", str(tmp_path / "run.json")],
+        cwd=HOUSE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert child.returncode == 2
+    assert child.stderr.splitlines()[-1] == (
+        "error: found no example of brax in 2 shards; expected at least one; "
+        "check the stage's sources and the examples' funnel"
+    )
