@@ -212,3 +212,21 @@ def test_any_text_is_cut_without_error_and_adds_no_words(text: str) -> None:
 def test_findings_and_impression_come_back_as_written(bodies: list[str]) -> None:
     found = sections(report(f"FINDINGS: {bodies[0]}", "", f"IMPRESSION: {bodies[1]}"))
     assert found == {"findings": collapse(bodies[0]), "impression": collapse(bodies[1])}
+
+
+def test_headers_without_the_leading_space_count_too() -> None:
+    assert sections("FINDINGS: Clear.\nIMPRESSION: Normal.\n") == {
+        "findings": "Clear.",
+        "impression": "Normal.",
+    }
+
+
+def test_a_header_at_the_very_end_is_an_empty_section() -> None:
+    assert sections(report("FINDINGS: Clear.", "", "IMPRESSION:").rstrip("\n")) == {
+        "findings": "Clear."
+    }
+
+
+def test_history_and_indication_are_one_section_of_which_the_last_counts() -> None:
+    text = report("HISTORY: Fall.", "", "INDICATION: Cough.", "", "IMPRESSION: Normal.")
+    assert sections(text) == {"indication": "Cough.", "impression": "Normal."}
