@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from sources.replicas.phantom_frontal import FrontalScene
 
 RIBS = 9
-FRACTURED_RIB = {"upper": 3, "middle": 5, "lower": 7}
-"""Index of the posterior rib that breaks, by zone."""
+FRACTURE_HEIGHT = {"upper": 0.20, "middle": 0.46, "lower": 0.72}
+"""Where a fracture of each zone lies, as a share of the way from the lung's apex to its base."""
+
+_BREAK = 15
+"""The point of a rib's 24 where it breaks: lateral, where ribs do."""
 
 _STEP = 0.030
 """How far the outer fragment sinks: one rib's thickness, so that 112 px still show it."""
@@ -56,18 +59,24 @@ def posterior_rib(scene: FrontalScene, sign: int, index: int) -> Curve:
     return np.stack([sign * across, y], axis=1)
 
 
+def fractured_rib(scene: FrontalScene, sign: int, fracture: TrueFinding) -> int:
+    """Index of the rib that passes nearest to the middle of the fracture's zone."""
+    wanted = scene.shape.height_at(FRACTURE_HEIGHT[fracture.zone or "middle"])
+    heights = [posterior_rib(scene, sign, index)[_BREAK, 1] for index in range(RIBS)]
+    return int(np.argmin(np.abs(np.array(heights) - wanted)))
+
+
 def _ribs(scene: FrontalScene, fracture: TrueFinding | None) -> tuple[list[Curve], list[Curve]]:
     """Bodies and cortical edges of all ribs."""
     bodies: list[Curve] = []
     edges: list[Curve] = []
     offset = np.array([0.0, 0.5 * (0.020 + 0.008 * scene.truth.person.habitus.bone)])
     for sign in (-1, 1):
+        broken = fractured_rib(scene, sign, fracture) if fracture is not None else -1
         for index in range(RIBS):
             rib = posterior_rib(scene, sign, index)
             is_broken = (
-                fracture is not None
-                and (fracture.side == "left") == (sign > 0)
-                and index == FRACTURED_RIB[fracture.zone or "middle"]
+                fracture is not None and (fracture.side == "left") == (sign > 0) and index == broken
             )
             parts = _broken(rib) if is_broken else [rib]
             bodies += parts
@@ -79,7 +88,7 @@ def _ribs(scene: FrontalScene, fracture: TrueFinding | None) -> tuple[list[Curve
 
 def _broken(rib: Curve) -> list[Curve]:
     """Two fragments: the outer one sinks by ``_STEP`` and leaves a gap."""
-    return [rib[:15], rib[16:] + np.array([0.0, _STEP])]
+    return [rib[:_BREAK], rib[_BREAK + 1 :] + np.array([0.0, _STEP])]
 
 
 def _anterior_edges(scene: FrontalScene, sign: int, end: Curve) -> list[Curve]:
@@ -134,14 +143,14 @@ def _paint_shoulders(scene: FrontalScene, strength: np.float32) -> None:
 def _paint_break(scene: FrontalScene, finding: TrueFinding) -> Layer:
     """The gap and the bright ends of a fracture; returns its mask."""
     sign = 1 if finding.side == "left" else -1
-    rib = posterior_rib(scene, sign, FRACTURED_RIB[finding.zone or "middle"])
-    x, y = float(rib[15, 0]), float(rib[15, 1]) + _STEP / 2
+    rib = posterior_rib(scene, sign, fractured_rib(scene, sign, finding))
+    x, y = float(rib[_BREAK, 0]), float(rib[_BREAK, 1]) + _STEP / 2
     canvas = scene.canvas
     ends = [
         curve((rib[14, 0], rib[14, 1] - 0.018), (rib[14, 0], rib[14, 1] + 0.018)),
         curve((rib[16, 0], rib[16, 1] + _STEP - 0.018), (rib[16, 0], rib[16, 1] + _STEP + 0.018)),
     ]
-    scene.image += canvas.lines(ends, [0.013, 0.013], [1.0, 1.0]) * np.float32(0.34)
+    scene.image += canvas.lines(ends, [0.013, 0.013], [1.0, 1.0]) * np.float32(0.46)
     gap = canvas.lines([curve((x, y - 0.03), (x, y + 0.03))], [0.011], [1.0])
-    scene.image -= gap * np.float32(0.12)
+    scene.image -= gap * np.float32(0.16)
     return canvas.oval(x, y, 0.045, 0.04)
