@@ -141,16 +141,14 @@ def _paint_shoulders(scene: FrontalScene, strength: np.float32) -> None:
 
 
 def _paint_break(scene: FrontalScene, finding: TrueFinding) -> Layer:
-    """The gap and the bright ends of a fracture; returns its mask."""
+    """The gap and the dense ends of the fragments; returns the fracture's mask."""
     sign = 1 if finding.side == "left" else -1
     rib = posterior_rib(scene, sign, fractured_rib(scene, sign, finding))
     x, y = float(rib[_BREAK, 0]), float(rib[_BREAK, 1]) + _STEP / 2
     canvas = scene.canvas
-    ends = [
-        curve((rib[14, 0], rib[14, 1] - 0.018), (rib[14, 0], rib[14, 1] + 0.018)),
-        curve((rib[16, 0], rib[16, 1] + _STEP - 0.018), (rib[16, 0], rib[16, 1] + _STEP + 0.018)),
-    ]
-    scene.image += canvas.lines(ends, [0.013, 0.013], [1.0, 1.0]) * np.float32(0.46)
-    gap = canvas.lines([curve((x, y - 0.03), (x, y + 0.03))], [0.011], [1.0])
-    scene.image -= gap * np.float32(0.16)
+    ends = [rib[_BREAK - 4 : _BREAK], rib[_BREAK + 1 : _BREAK + 5] + np.array([0.0, _STEP])]
+    callus = canvas.blur(canvas.lines(ends, [0.028, 0.028], [1.0, 1.0]), 0.003)
+    scene.image += callus * np.float32(0.24)
+    gap = canvas.lines([curve((x, y - 0.03), (x, y + 0.03))], [0.009], [1.0])
+    scene.image -= canvas.blur(gap, 0.002) * np.float32(0.14)
     return canvas.oval(x, y, 0.045, 0.04)
