@@ -34,7 +34,7 @@ EXAMPLES = (
     ),
     (
         {
-            "reference": "Large left pneumothorax. Right chest tube in place.",
+            "reference": "Large left pneumothorax. Pulmonary edema.",
             "prediction": "Small right pneumothorax. Mild degenerative change of the spine.",
         },
         ErrorCounts(

@@ -18,7 +18,7 @@ DIGESTS = {
     "structure-1": "17d5dbc2c5560fd6",
     "translate-1": "5aba7a389ed773ce",
     "synthesize-1": "12b95a4dac950c73",
-    "chexprompt-1": "5e842d75d07b6392",
+    "chexprompt-1": "6a63aab607d926bd",
 }
 """Raise the version in the prompt's module and write the new digest here, both or neither."""
 

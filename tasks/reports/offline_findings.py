@@ -32,7 +32,7 @@ fracture: fracture fractures fractured
 device: pacemaker catheter catheters tube tubes line lines port wires clips stent defibrillator
     icd leads lead electrodes hardware prosthesis valve device devices drain sutures staples
     picc
-foreign object: object objects foreign
+foreign object: object objects foreign coin button buttons ring pin necklace jewelry zipper
 thickening: thickening scarring scar plaque plaques
 emphysema: emphysema emphysematous hyperinflation hyperinflated hyperexpanded copd hyperlucency
 fibrosis: fibrosis fibrotic interstitial reticulation reticular
@@ -219,7 +219,7 @@ def _read_clause(clause: str) -> _Clause:
 
 def _coming_carrier(words: list[str], index: int) -> str | None:
     """The anatomy in ``enlargement of the cardiac silhouette``, after its word."""
-    return next((CARRIERS[word] for word in words[index + 1 : index + 4] if word in CARRIERS), None)
+    return next((CARRIERS[word] for word in words[index + 1 : index + 6] if word in CARRIERS), None)
 
 
 def _place(state: _Clause, word: str) -> None:
