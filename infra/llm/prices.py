@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from dataclasses import dataclass
 from datetime import date
@@ -42,9 +41,14 @@ class PriceTable:
         known = [
             price
             for price in self.prices
-            if price.since <= day and re.fullmatch(rf"{re.escape(price.model)}(-\d[\w-]*)?", model)
+            if price.since <= day and (model == price.model or _is_snapshot(model, price.model))
         ]
         return max(known, key=lambda price: (len(price.model), price.since), default=None)
+
+
+def _is_snapshot(model: str, name: str) -> bool:
+    """``gpt-4o-2024-08-06`` is one of ``gpt-4o``; ``gpt-4o-mini`` is not."""
+    return model.startswith(f"{name}-") and model[len(name) + 1 : len(name) + 2].isdigit()
 
 
 def load_prices(state_dir: Path | None = None) -> PriceTable:
