@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import xxhash
 
+from infra.memory import keep_freed_memory
 from infra.settings.sections import ImageSettings
 from sources.pixels import IMAGE_ROW_SCHEMA, PixelError, StoredImage, prepare
 from sources.raw_files import RawFileError, RawFolder
@@ -50,6 +51,7 @@ def ingest_piece(
     Returns:
         Kept rows in IMAGE_ROW_SCHEMA, and the rest in REJECTED_SCHEMA.
     """
+    keep_freed_memory()
     kept: list[tuple[_Asked, StoredImage, str]] = []
     rejected: list[Rejected] = []
     with RawFolder(raw_root) as folder:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import xxhash
 
+from infra.memory import keep_freed_memory
 from infra.parquet import ShardReader, ShardWriter
 from infra.settings.sections import ImageSettings
 from sources.perceptual_hash import HASH_BYTES
@@ -18,12 +19,12 @@ from tests.bench.worker import pictures, serve
 
 SETTINGS = ImageSettings(short_side_px=512, resample="area", jpeg_quality=95)
 SHARD_ROWS = 512
-GROUP_ROWS = 64
+GROUP_ROWS = 128
 
 
 @cache
 def _pool() -> Pool:
-    return multiprocessing.get_context("spawn").Pool(2)
+    return multiprocessing.get_context("spawn").Pool(2, keep_freed_memory)
 
 
 def _prepare_file(path: Path) -> int:
@@ -90,4 +91,5 @@ def read(folder: Path) -> int:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()  # as ingest does
     serve({"jpeg": jpeg, "dicom": dicom, "write": write, "read": read})
