@@ -47,6 +47,9 @@ def test_a_whole_report() -> None:
         ("CONCLUSION: Normal.", {"impression": "Normal."}),
         ("FINDINS: Clear.\nIMPRESSON: Normal.", {"findings": "Clear.", "impression": "Normal."}),
         ("HISTORY: Cough.\n\nClear lungs.", {"indication": "Cough.", "findings": "Clear lungs."}),
+        ("Indication: Cough. Clear lungs. No effusion.",
+         {"indication": "Cough.", "findings": "Clear lungs. No effusion."}),
+        ("Indication: Cough.", {"indication": "Cough."}),
         ("COMPARISON: None.\nFINDINGS: Clear.", {"findings": "Clear."}),
         ("FINDINGS: One.\nFINDINGS: Two.", {"findings": "One. Two."}),
         ("FINDINGS:\nIMPRESSION: Normal.", {"impression": "Normal."}),
@@ -56,7 +59,7 @@ def test_a_whole_report() -> None:
         ("FINDINGS: 1. 1.7 cm nodule.", {"findings": "1.7 cm nodule."}),
         ("", {}),
     ],
-)
+)  # fmt: skip
 def test_sections(report: str, sections: dict[str, str]) -> None:
     answer = structure({"report": report})
     assert {name: text for name, text in answer.items() if text} == sections

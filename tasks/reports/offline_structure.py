@@ -97,7 +97,16 @@ def _cut(report: str) -> dict[str, str]:
             sections[name] = f"{sections[name]} {text}" if name in sections else text
         if match is not None:
             name, start = HEADINGS[_heading(match)], match.end()
-    return sections
+    return sections if {"findings", "impression"} & sections.keys() else _split_head(sections)
+
+
+def _split_head(sections: dict[str, str]) -> dict[str, str]:
+    """Where only a head section is named, its first sentence is all of it: the rest is findings."""
+    if not sections:
+        return sections
+    name = list(sections)[-1]
+    head, *rest = _SENTENCE.split(" ".join(sections[name].split()), maxsplit=1)
+    return {**sections, name: head, **({"findings": rest[0]} if rest else {})}
 
 
 def _without_body(name: str, text: str, sections: dict[str, str]) -> str:
