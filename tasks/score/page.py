@@ -2,7 +2,7 @@
 
 Text and pictures of a gated source never leave the data root; the page lies under it, so they are
 shown there. What goes to MLflow is decided elsewhere. No time of day is on the page: two runs that
-made the same thing write the same bytes, and the manifest has the date.
+made the same thing write the same bytes, and the manifest has both.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from PIL import Image
 
 from evaluation.report import ReportPage, ShownExample, choose_examples
 from evaluation.scores import Scores
-from infra.provenance import git_commit
 from sources.record import Split
 from tasks.context import Context
 from tasks.monitor.outcome import funnel, losses
@@ -51,8 +50,7 @@ def make_page(context: Context, scores: Scores) -> ReportPage:
 def _fingerprints(context: Context) -> dict[str, str]:
     kinds = ("examples", "stages", "predictions")
     steps = [step for step in context.graph.steps.values() if step.kind in kinds]
-    named = {f"{step.kind}/{step.name}": step.fingerprint for step in steps}
-    return {"git commit": git_commit(), **named}
+    return {f"{step.kind}/{step.name}": step.fingerprint for step in steps}
 
 
 def _shown(context: Context, scores: Scores, wanted: Iterable[str]) -> dict[str, ShownExample]:
