@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from prefect import flow
-from tasks.reports.connection import Teacher
-from tasks.score.task import score_predictions
 
 from tasks.context import Order, open_context
 from tasks.monitor.step_report import StepReport
 from tasks.predict.task import run_predictions
+from tasks.reports.connection import Teacher
+from tasks.score.task import score_predictions
 
 
 @flow(name="evaluate")

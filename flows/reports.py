@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from prefect import flow
-from tasks.reports.connection import Teacher
 
 from tasks.context import Order, open_context
 from tasks.monitor.step_report import StepReport
+from tasks.reports.connection import Teacher
 from tasks.reports.task import route_reports
 
 

@@ -92,8 +92,7 @@ class Artifact:
         for file in piece.files:
             place = target / file.name
             if not place.exists() or file_digest(place) != file.digest:
-                place.parent.mkdir(parents=True, exist_ok=True)
-                self.store.fs.get_file(self.store.path(f"{piece.folder}/{file.name}"), str(place))
+                self.store.download(f"{piece.folder}/{file.name}", file.digest, place)
         return target
 
 
@@ -151,8 +150,10 @@ def build_artifact(
         damaged = damaged_pieces(existing) if existing else []
         if existing is not None and not damaged:
             return existing
+        with explained_place(store.root):
+            pieces = plan()
         todo, reason = _build_locked(
-            store, step, existing, damaged, plan(), build, executor, on_piece
+            store, step, existing, damaged, pieces, build, executor, on_piece
         )
     done = read_artifact(store, step)
     assert done is not None
@@ -241,8 +242,10 @@ def _publish(
     if not files:
         raise ArtifactError(f"{step.folder}: piece {key} wrote no file")
     place = f"{step.folder}/{key}-{content_digest(files)}"
-    store.publish_folder(folder, place)
     piece = Piece(key, input_digest, place, files, outcome.counts, outcome.facts)
+    if not is_sound(store, piece):
+        store.remove(place)  # what a crash or a bad disk left there must not win
+    store.publish_folder(folder, place)
     store.overwrite(_receipt(step, key), sealed(asdict(piece)))
     return piece
 

@@ -29,10 +29,13 @@ class ChildFailed(CxrError):
     """A child process ended badly; ``stderr_tail`` holds its last lines."""
 
     def __init__(self, module: str, code: int, stderr_tail: str) -> None:
-        self.stderr_tail = stderr_tail
+        self.module, self.code, self.stderr_tail = module, code, stderr_tail
         last = stderr_tail.strip().splitlines()[-1] if stderr_tail.strip() else "no message"
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
         super().__init__(f"{module} {how}: {last}")
+
+    def __reduce__(self) -> tuple[type[ChildFailed], tuple[str, int, str]]:
+        return type(self), (self.module, self.code, self.stderr_tail)
 
 
 def command_for(module: str, run_file: Path, processes: int) -> list[str]:
@@ -74,7 +77,8 @@ def run_module(
         command_for(module, run_file, processes),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         cwd=HOUSE,
         env=_child_environment(),
         start_new_session=True,

@@ -13,7 +13,16 @@ def git_commit() -> str:
     """The checkout's commit, with ``-dirty`` when tracked files differ; ``unknown`` without git."""
     try:
         described = subprocess.run(
-            ["git", "-C", str(HOUSE), "describe", "--always", "--dirty", "--abbrev=40"],
+            [
+                "git",
+                "-C",
+                str(HOUSE),
+                "describe",
+                "--always",
+                "--dirty",
+                "--abbrev=40",
+                "--exclude=*",
+            ],
             capture_output=True,
             text=True,
             timeout=10,

@@ -22,9 +22,9 @@ def read_record(store: Store, relative: str) -> dict[str, Any] | None:
     """A sealed record, or None when it is absent or differs from its seal."""
     try:
         record = json.loads(store.fs.cat_file(store.path(relative)))
-    except (FileNotFoundError, ValueError):
+        if not isinstance(record, dict):
+            return None
+        seal = record.pop(SEAL, None)
+        return record if seal == fingerprint(record) else None
+    except (FileNotFoundError, ValueError):  # a NaN, which JSON lacks, has no fingerprint
         return None
-    if not isinstance(record, dict):
-        return None
-    seal = record.pop(SEAL, None)
-    return record if seal == fingerprint(record) else None

@@ -12,22 +12,23 @@ import shutil
 import socket
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import fsspec
 import psutil
 from filelock import FileLock, Timeout
 
-from infra.errors import InputError
+from infra.errors import ArtifactError, InputError
+from infra.fingerprint import file_digest
 
 SCRATCH = ".scratch"
 _PLACE_ERRORS = {
     errno.ENOSPC: ("no space left", "room for what is written"),
     errno.EDQUOT: ("the disk quota is used up", "room for what is written"),
     errno.EROFS: ("a read-only file system", "a folder that can be written"),
-    errno.EACCES: ("no permission to write", "a folder that can be written"),
-    errno.EPERM: ("no permission to write", "a folder that can be written"),
+    errno.EACCES: ("no permission", "a place that this user may use"),
+    errno.EPERM: ("no permission", "a place that this user may use"),
 }
 
 
@@ -55,16 +56,37 @@ class Store:
         return f"{self._base}/{relative}"
 
     def local(self, relative: str, digest: str | None = None) -> Path:
-        """A local path to read from; a remote file is downloaded once per digest."""
+        """A local path to read from; a remote file is downloaded once per digest and checked.
+
+        Raises:
+            ArtifactError: what was downloaded has another digest.
+        """
         if self.is_local:
             return Path(self.path(relative))
         target = self.state / "downloads" / (digest or uuid.uuid4().hex) / Path(relative).name
         if digest is None or not target.exists():
+            self.download(relative, digest, target)
+        return target
+
+    def download(self, relative: str, digest: str | None, target: Path) -> None:
+        """Fetch a remote file to a local place; it appears there whole and checked.
+
+        Raises:
+            ArtifactError: what was downloaded has another digest.
+        """
+        with explained_place(str(self.state)):
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = target.with_suffix(f".{uuid.uuid4().hex}.part")
-            self.fs.get_file(self.path(relative), str(partial))
-            partial.replace(target)
-        return target
+            try:
+                self.fs.get_file(self.path(relative), str(partial))
+                if digest is not None and file_digest(partial) != digest:
+                    raise ArtifactError(
+                        f"{self.root}/{relative} differs from its manifest; remove it and run "
+                        "again: its piece alone is rebuilt"
+                    )
+                partial.replace(target)
+            finally:
+                partial.unlink(missing_ok=True)
 
     def exists(self, relative: str) -> bool:
         return bool(self.fs.exists(self.path(relative)))
@@ -135,7 +157,8 @@ class Store:
     def remove(self, relative: str) -> None:
         """Delete a folder under the root; on a local root it vanishes in one step."""
         if not self.is_local:
-            self.fs.rm(self.path(relative), recursive=True)
+            with suppress(FileNotFoundError):
+                self.fs.rm(self.path(relative), recursive=True)
             return
         doomed = self._scratch_root() / f"{_owner()}-{uuid.uuid4().hex}"
         doomed.parent.mkdir(parents=True, exist_ok=True)
@@ -165,14 +188,15 @@ class Store:
     def lock(self, name: str, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
         """Hold a named lock on this machine; the system frees it when the process dies."""
         path = self.state / "locks" / f"{name.replace('/', '--')}.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            if on_wait is not None:
-                on_wait()
-            lock.acquire()
+        with explained_place(str(self.state)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                if on_wait is not None:
+                    on_wait()
+                lock.acquire()
         try:
             yield
         finally:
@@ -196,13 +220,19 @@ def _is_owned(name: str) -> bool:
 
 @contextmanager
 def explained_place(where: str) -> Iterator[None]:
-    """Turn a full, read-only or forbidden disk into one clear line."""
+    """Turn a full, read-only or forbidden disk into one clear line.
+
+    Args:
+        where: the place that is named, unless the error names a file outside it.
+    """
     try:
         yield
     except OSError as error:
         if error.errno not in _PLACE_ERRORS:
             raise
         found, expected = _PLACE_ERRORS[error.errno]
+        named = str(error.filename or where)
+        place = where if named.startswith(where) else named
         raise InputError(
-            f"{found} at {where}", expected, "mend that and run again: finished pieces are kept"
+            f"{found} at {place}", expected, "mend that and run again: finished pieces are kept"
         ) from error

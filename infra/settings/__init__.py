@@ -48,10 +48,19 @@ class Settings(Section):
     replicas: ReplicaSettings = ReplicaSettings()
 
     @model_validator(mode="after")
-    def _stage_names_differ(self) -> Settings:
+    def _stages_can_run(self) -> Settings:
         names = [stage.name for stage in self.stages]
+        if not names:
+            raise ValueError("no stage")
         if len(set(names)) != len(names):
             raise ValueError(f"stage names repeat: {', '.join(names)}")
+        for number, stage in enumerate(self.stages):
+            later = set(stage.starts_from) - set(names[:number])
+            if later:
+                raise ValueError(
+                    f"stage {stage.name} starts from {', '.join(sorted(later))}, which is no "
+                    "earlier stage"
+                )
         return self
 
     def stage(self, name: str) -> StageSettings:
@@ -78,7 +87,7 @@ def preset_names() -> list[tuple[str, str]]:
 
 
 def load_settings(recipe: str, scale: str, overrides: Sequence[str] = ()) -> Settings:
-    """Read a preset and apply ``key.path=value`` overrides (values are TOML).
+    """Read a preset and apply ``key.path=value`` overrides: TOML, plain text or ``null``.
 
     Raises:
         SettingsError: no such preset, an override that is not ``key=value``, or a value the recipe
@@ -116,7 +125,7 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _apply_override(tree: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
+    key, equals, text = (part.strip() for part in override.partition("="))
     if not equals or not key:
         raise SettingsError(f"override '{override}'", "key.path=value", "quote it for the shell")
     *parents, leaf = key.split(".")
@@ -127,6 +136,8 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
     if isinstance(node, list):
         node = _child(node, leaf, key)
         raise SettingsError(f"override '{key}'", "a value inside a stage", f"try {key}.steps=…")
+    if not isinstance(node, dict):
+        raise _no_table(key, parents[-1])
     node[leaf] = value
 
 
@@ -134,14 +145,21 @@ def _child(node: Any, part: str, key: str) -> Any:
     """Step into a table by key, or into ``[[stages]]`` by a stage's name."""
     if isinstance(node, list):
         for item in node:
-            if item.get("name") == part:
+            if isinstance(item, dict) and item.get("name") == part:
                 return item
     elif isinstance(node, dict):
         return node.setdefault(part, {})
-    raise SettingsError(f"override key '{key}'", f"a table or stage '{part}'", "see 'cxr config'")
+    raise _no_table(key, part)
+
+
+def _no_table(key: str, part: str) -> SettingsError:
+    return SettingsError(f"override key '{key}'", f"a table or stage '{part}'", "see 'cxr config'")
 
 
 def _toml_value(text: str) -> Any:
+    """TOML, or ``null`` for nothing, or else plain text."""
+    if text == "null":
+        return None
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -151,8 +169,11 @@ def _toml_value(text: str) -> Any:
 def _one_line(error: ValidationError, where: str) -> SettingsError:
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
-    found = repr(first["input"]) if first["type"] != "missing" else "nothing"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return SettingsError(
-        f"{found[:80]} at '{place}' of {where}{more}", first["msg"].lower(), "see 'cxr config'"
-    )
+    where = f"at '{place or 'the top'}' of {where}{more}"
+    if first["type"] == "value_error":  # one of our own rules about several values
+        found, expected = first["msg"].removeprefix("Value error, "), "values that fit together"
+    else:
+        found = repr(first["input"])[:80] if first["type"] != "missing" else "nothing"
+        expected = first["msg"].lower()
+    return SettingsError(f"{found} {where}", expected, "see 'cxr config'")
