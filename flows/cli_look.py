@@ -10,10 +10,11 @@ from pathlib import Path
 
 from infra.errors import InputError
 from infra.settings import load_settings, preset_names
-from infra.settings.environment import load_environment
-from infra.store import Store
+from infra.settings.environment import load_environment, without_password
+from infra.store import explained_place
 from sources.catalog import catalog, get_source
 from sources.replicas.truth import ReplicaSpec
+from tasks.context import open_store
 from tasks.monitor.doctor import examine
 
 
@@ -52,7 +53,7 @@ def show_config(recipe: str, scale: str, overrides: tuple[str, ...], *, as_json:
     settings = load_settings(recipe, scale, overrides)
     environment = load_environment()
     place = {
-        key: "set" if key == "llm_api_key" else str(value)
+        key: "set" if key == "llm_api_key" else without_password(str(value))
         for key, value in environment.model_dump().items()
     }
     if as_json:
@@ -77,9 +78,7 @@ def _lines(prefix: str, value: object) -> str:
 def show_doctor(data_root: str | None, *, as_json: bool) -> bool:
     """What is well and what is not; True when nothing is wrong."""
     environment = load_environment(data_root=data_root)
-    root = environment.data_root
-    store = Store(root if "://" in root else str(Path(root).absolute()), environment.state)
-    findings = examine(store, environment)
+    findings = examine(open_store(environment), environment)
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=1))
     else:
@@ -99,9 +98,10 @@ def write_replica(name: str, folder: Path, studies: int, seed: int, side_px: int
         raise InputError(
             f"source '{name}', which has no replica", "a gated source", "see 'cxr sources'"
         )
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"files in {folder}", "an empty or new folder", "choose another")
-    folder.mkdir(parents=True, exist_ok=True)
-    write(folder, ReplicaSpec(studies, seed, side_px))
+    with explained_place(str(folder)):
+        folder.mkdir(parents=True, exist_ok=True)
+        write(folder, ReplicaSpec(studies, seed, side_px))
     files = sum(1 for path in folder.rglob("*") if path.is_file())
     print(f"{files} files in {folder}; every pixel and word in them is synthetic")

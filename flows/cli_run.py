@@ -8,7 +8,6 @@ from dataclasses import asdict
 from typing import Literal, get_args
 
 from infra.prefect_place import settle_prefect
-from infra.settings.environment import load_environment
 from tasks.context import Order, open_context
 from tasks.monitor.outcome import outcome_json, outcome_text
 from tasks.monitor.plan import plan_rows, plan_text
@@ -65,6 +64,5 @@ def show_plan(order: Order, goal: Goal, *, as_json: bool) -> None:
 
 def show_trace(order: Order, study_id: str, *, with_text: bool, as_json: bool) -> None:
     """One study in every artifact of the run."""
-    load_environment(data_root=order.data_root)
     found = trace_study(open_context(order), study_id, with_text=with_text)
     print(json.dumps(found, indent=1, default=str) if as_json else trace_text(study_id, found))

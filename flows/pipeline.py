@@ -13,8 +13,10 @@ from flows.ingest import ingest
 from flows.register import register
 from flows.reports import write_reports
 from flows.train import train
-from tasks.context import Order
+from tasks.context import Order, open_context
 from tasks.monitor.step_report import StepReport
+from tasks.monitor.tracked import tracked_pipeline
+from tasks.preflight import require_models
 
 Goal = Literal["ingest", "reports", "examples", "train", "evaluate", "register"]
 SUB_FLOWS = {
@@ -34,9 +36,11 @@ def pipeline(order: Order, until: Goal = "register") -> list[StepReport]:
     assert context is not None
     assert context.flow_run is not None
     order = order.model_copy(update={"pipeline_id": str(context.flow_run.id)})
+    require_models(open_context(order), until)
     reports: list[StepReport] = []
-    for name, sub_flow in SUB_FLOWS.items():
-        reports += sub_flow(order)
-        if name == until:
-            break
+    with tracked_pipeline(order.pipeline_id):
+        for name, sub_flow in SUB_FLOWS.items():
+            reports += sub_flow(order)
+            if name == until:
+                break
     return reports

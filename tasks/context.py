@@ -86,6 +86,8 @@ def open_context(order: Order) -> Context:
     """
     environment = load_environment(data_root=order.data_root)
     given = source_roots(list(order.sources))
+    for name in given:
+        get_source(name)  # a misspelt CXR_SOURCE_ variable must not pass unseen
     asked = [option.partition("=")[0] for option in order.sources]
     settings, notes = add_sources(load_settings(order.recipe, order.scale, order.overrides), asked)
     roots = {name: path for name, path in given.items() if name in settings.sources.names}
@@ -98,8 +100,7 @@ def open_context(order: Order) -> Context:
     _say_once((*notes, *more))
     raw = {name: raw_digest(root) for name, root in roots.items()}
     graph = build_graph(settings, raw, replicas)
-    store = Store(_absolute(environment.data_root), environment.state)
-    return Context(order, settings, environment, store, graph, roots)
+    return Context(order, settings, environment, open_store(environment), graph, roots)
 
 
 def _require_replicas(names: frozenset[str]) -> None:
@@ -117,8 +118,10 @@ def _say_once(notes: tuple[str, ...]) -> None:
         LOGGER.warning(note)
 
 
-def _absolute(root: str) -> str:
-    return root if "://" in root else str(Path(root).absolute())
+def open_store(environment: Environment) -> Store:
+    """The environment's data root; a relative path counts from the working directory."""
+    root = environment.data_root
+    return Store(root if "://" in root else str(Path(root).absolute()), environment.state)
 
 
 @cache

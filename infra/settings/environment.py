@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -75,6 +76,15 @@ def load_environment(**overrides: object) -> Environment:
         raise SettingsError(
             f"a bad value in {name}", first["msg"].lower(), f"correct or unset {name}"
         ) from None
+
+
+def without_password(place: str) -> str:
+    """A URL as it may be shown: its password, if it has one, as ``***``."""
+    parts = urlsplit(place)
+    if parts.password is None:
+        return place
+    user, host = parts.username or "", parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"{user}:***@{host}").geturl()
 
 
 def source_roots(given: list[str]) -> dict[str, Path]:

@@ -14,9 +14,10 @@ from typing import Literal
 from infra.fingerprint import HOUSE
 from infra.pieces import is_sound, piece_from_json
 from infra.record_file import read_record
-from infra.settings.environment import Environment
+from infra.settings.environment import Environment, without_password
 from infra.step import MANIFEST
 from infra.store import Store
+from tasks.graph import REVISIONS
 
 SMALLEST_FREE_GB = 5.0
 """Our choice: a demo writes about 0.5 GB, and Parquet writing needs room to spare."""
@@ -59,7 +60,8 @@ def _device() -> Finding:
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=HOUSE, check=False
     )
     if child.returncode:
-        return Finding("GPU", "wrong", child.stderr.strip().splitlines()[-1])
+        last = child.stderr.strip().rpartition("\n")[2] or f"ended with {child.returncode}"
+        return Finding("GPU", "wrong", last)
     name = child.stdout.strip()
     if name:
         return Finding("GPU", "fine", name)
@@ -89,10 +91,10 @@ def _scratch(store: Store) -> Finding:
 def _artifacts(store: Store) -> Iterator[Finding]:
     """Every artifact under the root: whole, damaged, or unfinished."""
     sound = 0
-    for kind in store.list_folder(""):
-        if kind.startswith("."):
-            continue
+    for kind in REVISIONS:
         for name in store.list_folder(kind):
+            if name.startswith("."):
+                continue
             problem = _problem(store, f"{kind}/{name}")
             if problem is None:
                 sound += 1
@@ -118,8 +120,7 @@ def _problem(store: Store, folder: str) -> Finding | None:
 def _endpoint(environment: Environment) -> Finding:
     if environment.llm_base_url is None:
         return Finding("language model", "fine", "the embedded offline server (rules)")
+    place = without_password(environment.llm_base_url)
     return Finding(
-        "language model",
-        "fine",
-        f"{environment.llm_base_url} with guarantee '{environment.llm_guarantee}'",
+        "language model", "fine", f"{place} with guarantee '{environment.llm_guarantee}'"
     )

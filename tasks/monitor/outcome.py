@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from infra.artifact import Artifact, read_artifact
+from infra.settings.environment import without_password
 from sources.funnel import FunnelRow
 from tasks.context import Context
 from tasks.examples.funnel import examples_funnel, funnel_rows, funnel_text
@@ -87,7 +88,8 @@ def places(context: Context) -> dict[str, str]:
     if receipt is not None:
         facts = json.loads(receipt.files("registered.json")[0].read_text())
         found["registered model"] = f"models:/{facts['name']}/{facts['version']}"
-        found["MLflow"] = f"mlflow ui --backend-store-uri {context.environment.tracking_uri}"
+        uri = without_password(context.environment.tracking_uri)
+        found["MLflow"] = f"mlflow ui --backend-store-uri {uri}"
     return found
 
 
@@ -101,10 +103,9 @@ def outcome_text(context: Context, reports: Sequence[StepReport], seconds: float
     parts.append(
         f"{len(reports)} steps: {cached} cached, {len(reports) - cached} built, in {seconds:.0f} s"
     )
-    width = max(len(name) for name in places(context))
-    parts.append(
-        "\n".join(f"{name.ljust(width)}  {where}" for name, where in places(context).items())
-    )
+    named = places(context)
+    width = max(map(len, named))
+    parts.append("\n".join(f"{name.ljust(width)}  {where}" for name, where in named.items()))
     parts.append("Not a medical device: for research and development only.")
     return "\n\n".join(part for part in parts if part)
 

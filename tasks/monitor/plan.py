@@ -41,9 +41,13 @@ class PlanRow:
 
 def plan_rows(context: Context, goal: str) -> list[PlanRow]:
     """All steps up to a goal, in order; reads manifests and digests, writes nothing."""
+    return [_plan_step(context, step) for step in steps_until(context, goal)]
+
+
+def steps_until(context: Context, goal: str) -> list[Step]:
+    """The steps that a goal needs, in an order in which they can run."""
     kinds = KINDS_UNTIL.get(goal)
-    steps = [step for step in context.graph.steps.values() if kinds is None or step.kind in kinds]
-    return [_plan_step(context, step) for step in steps]
+    return [step for step in context.graph.steps.values() if kinds is None or step.kind in kinds]
 
 
 def _plan_step(context: Context, step: Step) -> PlanRow:

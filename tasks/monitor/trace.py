@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-import duckdb
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from infra.artifact import Artifact, read_artifact
 from infra.errors import InputError
@@ -54,24 +56,20 @@ def _rows_in(
         for file in piece.files:
             if file.name.endswith(".parquet"):
                 path = artifact.store.local(f"{piece.folder}/{file.name}", file.digest)
-                rows = _select(str(path), study_id, with_text)
+                rows = _select(path, study_id, with_text)
                 if rows:
                     found[f"{piece.folder}/{file.name}"] = rows
     return found
 
 
-def _select(path: str, study_id: str, with_text: bool) -> list[dict[str, Any]]:
-    with duckdb.connect() as connection:
-        relation = connection.read_parquet(path)
-        if "study_id" not in relation.columns:
+def _select(path: Path, study_id: str, with_text: bool) -> list[dict[str, Any]]:
+    with pq.ParquetFile(path) as file:
+        names = file.schema_arrow.names
+        if "study_id" not in names:
             return []
         left_out = [*_HIDDEN, *(() if with_text else _TEXT)]
-        shown = [name for name in relation.columns if name not in left_out]
-        table = connection.sql(
-            f"SELECT {', '.join(shown)} FROM read_parquet($1) WHERE study_id = $2",
-            params=[path, study_id],
-        ).to_arrow_table()
-    rows: list[dict[str, Any]] = table.to_pylist()
+        table = file.read([name for name in names if name not in left_out])
+    rows: list[dict[str, Any]] = table.filter(pc.equal(table["study_id"], study_id)).to_pylist()
     return rows
 
 

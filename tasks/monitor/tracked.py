@@ -11,6 +11,8 @@ from infra.provenance import git_commit
 from infra.tracking_runs import NestedRun, RunBook
 from tasks.context import Context
 
+_OPEN: dict[str, tuple[RunBook, str]] = {}
+"""Parent runs that this process uses, by pipeline id."""
 _NOT_METRICS = ("event", "step", "steps", "stage")
 
 
@@ -30,7 +32,23 @@ def pipeline_run(context: Context, book: RunBook) -> str:
         "cxrflow.git_commit": git_commit(),
         "cxrflow.replicas": ",".join(step.name for step in context.graph.of_kind("replicas")),
     }
-    return book.pipeline_run(context.order.pipeline_id, tags)
+    pipeline_id = context.order.pipeline_id
+    run_id = book.pipeline_run(pipeline_id, tags)
+    _OPEN[pipeline_id] = book, run_id
+    return run_id
+
+
+@contextmanager
+def tracked_pipeline(pipeline_id: str) -> Iterator[None]:
+    """Ends the pipeline's MLflow run with the block, if a step of this process started one."""
+    status = "FAILED"
+    try:
+        yield
+        status = "FINISHED"
+    finally:
+        book, run_id = _OPEN.pop(pipeline_id, (None, ""))
+        if book is not None:
+            book.end(run_id, status)
 
 
 class StageLog:
@@ -64,11 +82,10 @@ def tracked_stage(context: Context, name: str) -> Iterator[StageLog]:
     """A log for one stage; its MLflow run, if it started, ends with the block."""
     key = f"stages/{name}"
     log = StageLog(context, key, dict(context.graph[key].settings))
+    status = "FAILED"
     try:
         yield log
-    except BaseException:
+        status = "FINISHED"
+    finally:
         if log.run is not None:
-            log.run.end("FAILED")
-        raise
-    if log.run is not None:
-        log.run.end("FINISHED")
+            log.run.end(status)

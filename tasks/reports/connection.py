@@ -1,7 +1,8 @@
 """The language model of a run: one client, connected when the first answer is needed.
 
-The embedded offline server answers where the environment names no endpoint. A recipe that asks for
-another model than ``offline-rules`` must be given one: rules never pass for a model.
+The embedded offline server answers where the environment names no endpoint. A recipe that asks
+for another model than ``offline-rules``, to write or to judge, must be given one: rules never pass
+for a model.
 """
 
 from __future__ import annotations
@@ -17,6 +18,29 @@ from tasks.reports.offline_answers import MODEL
 from tasks.reports.offline_server import offline_server
 
 
+def require_endpoint(environment: Environment, model: str) -> None:
+    """Raise SettingsError unless there is a server that ``model`` can be asked of."""
+    if environment.llm_base_url is None and model != MODEL:
+        raise SettingsError(
+            f"model '{model}' without an endpoint",
+            "the address of a server that has it",
+            f"set CXR_LLM_BASE_URL, or ask for {MODEL}, the embedded rules, in reports.model and "
+            "score.judges",
+        )
+
+
+def named_endpoint(environment: Environment) -> Endpoint | None:
+    """The server that the environment names, if any."""
+    if environment.llm_base_url is None:
+        return None
+    return Endpoint(
+        environment.llm_base_url,
+        environment.llm_api_key,
+        environment.llm_guarantee,
+        environment.llm_kind,
+    )
+
+
 class Teacher:
     """A context manager; ``client`` connects on first call and is shared between threads."""
 
@@ -26,37 +50,23 @@ class Teacher:
         self._lock = threading.Lock()
         self._client: Client | None = None
 
-    def client(self, model: str) -> Client:
-        """The connected client.
+    def client(self, *models: str) -> Client:
+        """The connected client, for questions to these models.
 
         Raises:
-            SettingsError: ``model`` needs an endpoint and none is set, or the endpoint's model is
-                the offline rules while a real endpoint is set.
+            SettingsError: a model needs an endpoint and none is set.
         """
+        for model in models:
+            require_endpoint(self._environment, model)
         with self._lock:
             if self._client is None:
-                endpoint = self._endpoint(model)
+                endpoint = named_endpoint(self._environment)
+                if endpoint is None:
+                    endpoint = self._stack.enter_context(offline_server())
                 limits = Limits(concurrency=self._environment.llm_concurrency)
                 client = Client(endpoint, self._environment.state, limits)
                 self._client = self._stack.enter_context(client)
             return self._client
-
-    def _endpoint(self, model: str) -> Endpoint:
-        environment = self._environment
-        if environment.llm_base_url is not None:
-            return Endpoint(
-                environment.llm_base_url,
-                environment.llm_api_key,
-                environment.llm_guarantee,
-                environment.llm_kind,
-            )
-        if model != MODEL:
-            raise SettingsError(
-                f"model '{model}' without an endpoint",
-                "the address of a server that has it",
-                f"set CXR_LLM_BASE_URL, or --set reports.model={MODEL} for the embedded rules",
-            )
-        return self._stack.enter_context(offline_server())
 
     def __enter__(self) -> Teacher:
         return self

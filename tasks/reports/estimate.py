@@ -10,6 +10,7 @@ import duckdb
 from infra.artifact import Artifact
 from infra.llm.prices import load_prices
 from tasks.context import Context
+from tasks.reports.offline_answers import MODEL
 
 TOKENS_PER_REQUEST = {
     "structure": (900, 250),
@@ -43,7 +44,7 @@ def estimate_reports(context: Context, name: str, studies: Artifact) -> Estimate
         if price is not None:
             tokens = TOKENS_PER_REQUEST[route]
             cost += number * price.cost_usd(*tokens)
-    free = settings.reports.model == "offline-rules" or requests == 0
+    free = settings.reports.model == MODEL or requests == 0
     return Estimate(requests, 0.0 if free else (cost if price is not None else None))
 
 

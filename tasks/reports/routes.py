@@ -72,12 +72,13 @@ def write_piece(
     studies: pa.Table,
     route: Route,
     settings: ReportSettings,
-    client: Client,
+    client: Client | None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Piece:
     """All report versions of one route for studies (STUDY_SCHEMA) of one source, in their order.
 
-    For ``keep`` every text is a version or a rejected row; for the other routes every study is one.
+    For ``keep`` every text is a version or a rejected row, and no client is needed; for the other
+    routes every study is one.
 
     Raises:
         EgressRefused: the source's text may not go to the client's endpoint.
@@ -93,6 +94,7 @@ def write_piece(
     asked = [ask(study, card) for study in rows]
     questions = [item for item in asked if isinstance(item, Question)]
     requests = [_request(item, prompt, settings, card) for item in questions]
+    assert client is not None, f"route {route} asks a model"
     answers = client.complete_many(requests, on_progress)
     raise_unreached(answers)
     answered = dict(zip(map(id, questions), answers, strict=True))

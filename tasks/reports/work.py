@@ -58,10 +58,9 @@ def _write(
     settings = context.settings
     studies = pq.read_table(files[key])
     routes = settings.sources.routes[name]
-    written = [
-        write_piece(studies, route, settings.reports, teacher.client(settings.reports.model))
-        for route in routes
-    ]
+    asks = any(route != "keep" for route in routes)
+    client = teacher.client(settings.reports.model) if asks else None
+    written = [write_piece(studies, route, settings.reports, client) for route in routes]
     reports = pa.concat_tables([piece.reports for piece in written])
     rejected = pa.concat_tables([piece.rejected for piece in written])
     reports = reports.sort_by([("study_id", "ascending"), ("version", "ascending")])
@@ -89,10 +88,11 @@ NOT_APPLICABLE = frozenset({"no-report", "no-labels", "no-findings", "is-english
 
 def _check_failed_share(what: str, counts: tuple[Count, ...], largest: float) -> None:
     for count in counts:
-        failed = sum(n for why, n in count.rejected.items() if why not in NOT_APPLICABLE)
+        reasons = {why: n for why, n in count.rejected.items() if why not in NOT_APPLICABLE}
+        failed = sum(reasons.values())
         asked = count.kept + failed
         if asked and failed / asked > largest:
-            worst = max(count.rejected.items(), key=lambda pair: pair[1])
+            worst = max(reasons.items(), key=lambda pair: pair[1])
             raise ArtifactError(
                 f"{what}, {count.unit}: {failed} of {asked} texts failed their checks, more than "
                 f"the recipe's share of {largest:g}; most often {worst[0]} ({worst[1]}); look at "

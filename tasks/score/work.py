@@ -79,7 +79,7 @@ def _judge(
     return judge_pairs(
         choose_judged(predictions, settings.judged_studies, settings.seed),
         settings.judges,
-        teacher.client(context.settings.reports.model),
+        teacher.client(*settings.judges),
         lambda source: get_source(source).card.llm_egress,
         on_progress,
     )

@@ -1,0 +1,41 @@
+"""Refuse before anything is read what a later step would refuse after hours of work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from infra.artifact import read_artifact
+from infra.step import Step
+from sources.catalog import get_source
+from tasks.context import Context
+from tasks.monitor.plan import steps_until
+from tasks.reports.connection import named_endpoint, require_endpoint
+
+
+def require_models(context: Context, goal: str) -> None:
+    """Check that every language model which the missing steps ask may be asked.
+
+    Artifacts that are there ask nothing, so that a finished run needs no endpoint.
+
+    Raises:
+        SettingsError: a model needs an endpoint and none is set.
+        EgressRefused: a source's text may not go to the endpoint.
+    """
+    endpoint = named_endpoint(context.environment)
+    for step in steps_until(context, goal):
+        if read_artifact(context.store, step) is None:
+            for model, source in _asked(context, step):
+                require_endpoint(context.environment, model)
+                if endpoint is not None:
+                    endpoint.admit(source, get_source(source).card.llm_egress)
+
+
+def _asked(context: Context, step: Step) -> Iterator[tuple[str, str]]:
+    """(model, source whose text it is shown) of one step."""
+    settings = context.settings
+    if step.kind == "reports" and set(settings.sources.routes[step.name]) != {"keep"}:
+        yield settings.reports.model, step.name
+    if step.kind == "scores":
+        for name in settings.examples.test_sources:
+            if name in context.source_names:
+                yield from ((judge, name) for judge in settings.score.judges)
