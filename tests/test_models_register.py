@@ -1,0 +1,213 @@
+"""The registered model: version, alias, lineage, and findings in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from models_world import IMAGES, picture, trained_world
+
+from infra.errors import InputError
+from infra.runs import RegisterRun
+from infra.tracking_runs import RunBook
+from models.register import register, synthetic_film
+from models.serving import FindingsService, Question, ServingSettings, read_settings
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # mlflow warns about type hints of its own while it is imported
+    from models.pyfunc import question_of, rows_of
+
+# MLflow and SQLAlchemy warn about each other; what our own code warns about, the other files see.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+TAGS = {"cxrflow.git_commit": "abc", "cxrflow.models.llava_rad": "0123456789abcdef"}
+FRESH_PROCESS = """
+import json, sys, warnings
+import mlflow, pandas as pd
+mlflow.set_tracking_uri(sys.argv[1])
+model = mlflow.pyfunc.load_model("models:/cxr@candidate")
+rows = [{"image": open(path, "rb").read(), "path": None, "indication": None}
+        for path in sys.argv[2:]] + [{"image": None, "path": sys.argv[2], "indication": "Cough."}]
+print(json.dumps(model.predict(pd.DataFrame(rows)).to_dict("records")))
+"""
+
+
+def run_for(root: Path, **changes: object) -> RegisterRun:
+    run = {
+        "model": trained_world() / "finetune",
+        "model_name": "cxr",
+        "tracking_uri": f"sqlite:///{root / 'mlflow.db'}",
+        "experiment": "llava_rad",
+        "images": IMAGES,
+        "tags": TAGS,
+        "metrics": {"micro_f1": 0.5},
+        "max_new_tokens": 8,
+        "output": root / "receipt",
+    }
+    return RegisterRun.model_validate({**run, **changes})
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("registry")
+    book = RunBook(f"sqlite:///{root / 'mlflow.db'}", "llava_rad", root / "artifacts")
+    assert book.experiment_id
+    assert register(run_for(root)) == 0
+    return root
+
+
+def client(root: Path) -> MlflowClient:
+    uri = f"sqlite:///{root / 'mlflow.db'}"
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def receipt(root: Path) -> dict[str, object]:
+    found: dict[str, object] = json.loads((root / "receipt" / "registered.json").read_text())
+    return found
+
+
+def test_receipt_names_the_version_behind_the_alias(registry: Path) -> None:
+    found = receipt(registry)
+    version = client(registry).get_model_version_by_alias("cxr", "candidate")
+    assert found == {
+        "name": "cxr",
+        "version": 1,
+        "run_id": version.run_id,
+        "model_uri": "models:/cxr/1",
+        "alias": "candidate",
+    }
+
+
+def test_version_and_run_carry_the_lineage_and_the_scores(registry: Path) -> None:
+    version = client(registry).get_model_version("cxr", "1")
+    run = client(registry).get_run(version.run_id)
+    assert TAGS.items() <= version.tags.items()
+    assert TAGS.items() <= run.data.tags.items()
+    assert run.data.metrics == {"micro_f1": 0.5}
+    assert run.info.status == "FINISHED"
+
+
+def test_same_model_is_registered_once(registry: Path) -> None:
+    before = receipt(registry)
+    assert register(run_for(registry)) == 0
+    assert receipt(registry) == before
+    assert len(client(registry).search_model_versions("name = 'cxr'")) == 1
+
+
+def test_signature_has_optional_columns_and_nothing_is_pickled(registry: Path) -> None:
+    folder = next((registry / "artifacts").rglob("MLmodel")).parent
+    schema = (folder / "MLmodel").read_text()
+    for column in ("image", "path", "indication", "findings", "finish_reason"):
+        assert f'"name": "{column}"' in schema
+    assert not list(folder.rglob("*.pkl"))
+    assert list(folder.rglob("model.safetensors"))
+
+
+def test_fresh_process_writes_findings_for_png_and_jpeg(registry: Path, tmp_path: Path) -> None:
+    png, jpeg = tmp_path / "a.png", tmp_path / "a.jpg"
+    png.write_bytes(picture("left", 1, 60, 50))
+    pixels = cv2.imdecode(np.frombuffer(png.read_bytes(), np.uint8), cv2.IMREAD_GRAYSCALE)
+    jpeg.write_bytes(cv2.imencode(".jpg", pixels)[1].tobytes())
+    uri = f"sqlite:///{registry / 'mlflow.db'}"
+    child = subprocess.run(
+        [sys.executable, "-c", FRESH_PROCESS, uri, str(png), str(jpeg)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert child.returncode == 0, child.stderr[-2000:]
+    answers = json.loads(child.stdout.splitlines()[-1])
+    assert len(answers) == 3
+    for answer in answers:
+        assert set(answer) == {"findings", "finish_reason"}
+        assert answer["finish_reason"] in ("stop", "length")
+
+
+def service() -> FindingsService:
+    settings = ServingSettings(**IMAGES.model_dump(), max_new_tokens=8)
+    return FindingsService.load(trained_world() / "finetune", settings, batch_size=2)
+
+
+def test_served_image_goes_the_way_of_training() -> None:
+    """A film larger than the recipe's size is stored first, then read as training does."""
+    served = service()
+    sample = served._sample(0, Question(picture("left", 5, 64, 48), "Cough."))
+    assert sample.pixels is not None
+    assert sample.pixels.shape == (28, 28)
+    assert sample.turns[0].text == "Report the findings of this chest X-ray. Indication: Cough."
+
+
+def test_questions_are_answered_in_order_over_batches() -> None:
+    served = service()
+    questions = [Question(picture(side, n, 40, 40)) for n, side in enumerate(["left", "right"] * 2)]
+    together = served.answer(questions)
+    assert together == [served.answer([question])[0] for question in questions]
+
+
+def test_unreadable_image_is_named_by_its_reason() -> None:
+    with pytest.raises(InputError) as error:
+        service().answer([Question(b"no image at all")])
+    assert str(error.value) == (
+        "found image 0: not-an-image; expected a DICOM, PNG or JPEG chest film; check it"
+    )
+
+
+def test_rows_come_from_frames_mappings_bytes_and_paths() -> None:
+    frame = pd.DataFrame([{"image": b"x", "indication": "Cough."}])
+    assert rows_of(frame) == [{"image": b"x", "indication": "Cough."}]
+    assert rows_of([b"x", "a.png", {"path": "b.png"}]) == [
+        {"image": b"x"},
+        {"path": "a.png"},
+        {"path": "b.png"},
+    ]
+
+
+def test_row_may_hold_bytes_or_a_path(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"pixels")
+    assert question_of({"image": b"x", "indication": float("nan")}) == Question(b"x")
+    row = {"image": None, "path": str(tmp_path / "a.png"), "indication": "Cough."}
+    assert question_of(row) == Question(b"pixels", "Cough.")
+
+
+def test_row_without_image_is_refused() -> None:
+    with pytest.raises(InputError) as error:
+        question_of({"image": None, "path": None})
+    assert str(error.value) == (
+        "found a row without image; expected image bytes or a path; fill one of the columns"
+    )
+
+
+def test_absent_path_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        question_of({"path": str(tmp_path / "no.png")})
+    assert str(error.value) == (
+        f"found no file {tmp_path / 'no.png'}; expected a DICOM, PNG or JPEG file; check the path"
+    )
+
+
+def test_unregistered_folder_has_no_serving_settings(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        read_settings(tmp_path)
+    assert str(error.value) == (
+        f"found no serving.json in {tmp_path}; expected a registered model; register it"
+    )
+
+
+def test_registering_no_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"found no readable config\.json in"):
+        register(run_for(tmp_path, model=tmp_path))
+
+
+def test_synthetic_film_is_a_png_of_no_person() -> None:
+    film = cv2.imdecode(np.frombuffer(synthetic_film(), np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert film.shape == (256, 256)
+    assert film[128, 70] < film[128, 128]
+    assert synthetic_film() == synthetic_film()
