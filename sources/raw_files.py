@@ -2,12 +2,16 @@
 
 A uri is a path relative to the source's root with forward slashes; ``archive.zip!member`` names a
 member of a zip under the root. No uri reaches outside the root, by ``..``, an absolute path or a
-symbolic link to a file or folder elsewhere; a root that is itself a link is followed.
+symbolic link to a file or folder elsewhere; a root that is itself a link is followed. Pipes and
+devices are never opened, since reading one may wait for ever.
 """
 
 from __future__ import annotations
 
+import lzma
 import os
+import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
@@ -26,9 +30,14 @@ _DAMAGED_ZIP = (
     RuntimeError,  # a password is asked for
     ValueError,
     OSError,
+    lzma.LZMAError,
+    struct.error,
 )
-LARGEST_MEMBER_BYTES = 1 << 30
-"""A member that claims to unpack to more is refused. Our choice: ten times the largest films."""
+LARGEST_FILE_BYTES = 1 << 30
+"""A file, or a member that claims to unpack to more, is refused. Our choice: ten times the largest
+films."""
+_SHOWN_CHARACTERS = 200
+"""Of a file's name, in a message. Our choice: the longest of the sources has 120."""
 
 
 class RawFileError(Exception):
@@ -95,7 +104,7 @@ class RawFolder:
             archive.close()
         self._archives.clear()
 
-    def read(self, uri: str) -> bytes:
+    def read(self, uri: str, largest_bytes: int = LARGEST_FILE_BYTES) -> bytes:
         """The file's bytes.
 
         Raises:
@@ -103,10 +112,29 @@ class RawFolder:
                 ``file-empty``, ``archive-broken`` or ``member-missing``.
         """
         place, member = _split(uri)
-        data = self._read_file(place) if member is None else self._read_member(place, member)
+        if member is None:
+            data = self._read_file(place, largest_bytes)
+        else:
+            data = self._read_member(place, member, largest_bytes)
         if not data:
-            raise RawFileError("file-empty", f"0 bytes at {uri}")
+            raise RawFileError("file-empty", f"0 bytes at {shown(uri)}")
         return data
+
+    def file(self, uri: str) -> Path:
+        """The path of a plain file, for a reader that wants its beginning alone.
+
+        Raises:
+            RawFileError: ``path-outside-root``, ``file-missing`` or ``file-unreadable``.
+        """
+        return self._regular_file(uri)[0]
+
+    def members(self, place: str) -> list[str]:
+        """Names of a zip's members, from its central directory alone.
+
+        Raises:
+            RawFileError: ``path-outside-root``, ``file-missing`` or ``archive-broken``.
+        """
+        return self._archive(place).namelist()
 
     def stat(self, uris: Iterable[str]) -> list[FileStat]:
         """Size and mark of each file, in order, without reading it; ABSENT where ``read`` fails."""
@@ -125,25 +153,42 @@ class RawFolder:
             digest.update(f"{uri}\0{stat.size}\0{stat.mark}\n".encode())
         return digest.hexdigest()
 
-    def _read_file(self, place: str) -> bytes:
+    def _regular_file(self, place: str) -> tuple[Path, int]:
+        """A file's path and size in bytes."""
         path = self._path(place)
         try:
-            return path.read_bytes()
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            raise RawFileError("file-missing", f"no file at {place}") from error
+            status = path.stat()
         except OSError as error:
-            raise RawFileError("file-unreadable", f"{error.strerror} at {place}") from error
+            raise _unreadable(place, error) from error
+        if stat.S_ISDIR(status.st_mode):
+            raise RawFileError("file-missing", f"no file at {shown(place)}")
+        if not stat.S_ISREG(status.st_mode):
+            raise RawFileError("file-unreadable", f"a pipe or device at {shown(place)}")
+        return path, status.st_size
 
-    def _read_member(self, place: str, member: str) -> bytes:
-        entry = self._entry(place, member)
-        if entry.file_size > LARGEST_MEMBER_BYTES:
+    def _read_file(self, place: str, largest_bytes: int) -> bytes:
+        path, size = self._regular_file(place)
+        if size > largest_bytes:
             raise RawFileError(
-                "archive-broken", f"member of {entry.file_size} bytes in {place}: {member}"
+                "file-unreadable", f"{size} bytes at {shown(place)}; at most {largest_bytes}"
+            )
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise _unreadable(place, error) from error
+
+    def _read_member(self, place: str, member: str, largest_bytes: int) -> bytes:
+        entry = self._entry(place, member)
+        if entry.file_size > largest_bytes:
+            raise RawFileError(
+                "archive-broken",
+                f"member of {entry.file_size} bytes in {shown(place)}: {shown(member)}",
             )
         try:
             return self._archive(place).read(entry)
         except _DAMAGED_ZIP as error:
-            raise RawFileError("archive-broken", f"damaged member in {place}: {member}") from error
+            detail = f"damaged member in {shown(place)}: {shown(member)}"
+            raise RawFileError("archive-broken", detail) from error
 
     def _stat(self, uri: str) -> FileStat:
         place, member = _split(uri)
@@ -160,19 +205,19 @@ class RawFolder:
         try:
             return self._archive(place).getinfo(member)
         except KeyError as error:
-            raise RawFileError("member-missing", f"no member {member} in {place}") from error
+            detail = f"no member {shown(member)} in {shown(place)}"
+            raise RawFileError("member-missing", detail) from error
 
     def _archive(self, place: str) -> zipfile.ZipFile:
         """The open zip; its central directory is read once."""
         found = self._archives.get(place)
         if found is not None:
             return found
+        path, _ = self._regular_file(place)
         try:
-            archive = zipfile.ZipFile(self._path(place))
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            raise RawFileError("file-missing", f"no file at {place}") from error
+            archive = zipfile.ZipFile(path)
         except _DAMAGED_ZIP as error:
-            raise RawFileError("archive-broken", f"not a readable zip: {place}") from error
+            raise RawFileError("archive-broken", f"not a readable zip: {shown(place)}") from error
         self._archives[place] = archive
         return archive
 
@@ -180,7 +225,7 @@ class RawFolder:
         """The place under the root, after all checks that it stays there."""
         parts = place.split("/")
         if not place or "\0" in place or "\\" in place or ".." in parts or place.startswith("/"):
-            raise RawFileError("path-outside-root", f"not a relative path: {place!r}")
+            raise RawFileError("path-outside-root", f"not a relative path: {shown(place)!r}")
         folder = place.rpartition("/")[0]
         path = self.root / place
         outside = not self._inside(folder) or (
@@ -188,7 +233,7 @@ class RawFolder:
             and not self._is_inside(Path(os.path.realpath(path)))
         )
         if outside:
-            raise RawFileError("path-outside-root", f"a link leads outside the root: {place}")
+            raise RawFileError("path-outside-root", f"a link leads outside the root: {shown(place)}")
         return path
 
     def _folder_is_inside(self, folder: str) -> bool:
@@ -196,6 +241,18 @@ class RawFolder:
 
     def _is_inside(self, real: Path) -> bool:
         return real == self._real_root or self._real_root in real.parents
+
+
+def shown(name: str) -> str:
+    """A file's name as a message may show it: on one line, and not endless."""
+    clean = "".join(letter if letter.isprintable() else "?" for letter in name[:_SHOWN_CHARACTERS])
+    return clean if len(name) <= _SHOWN_CHARACTERS else f"{clean}…"
+
+
+def _unreadable(place: str, error: OSError) -> RawFileError:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return RawFileError("file-missing", f"no file at {shown(place)}")
+    return RawFileError("file-unreadable", f"{error.strerror} at {shown(place)}")
 
 
 def _split(uri: str) -> tuple[str, str | None]:
