@@ -149,8 +149,8 @@ class RawFolder:
     def stat_digest(self, uris: Sequence[str]) -> str:
         """xxh3-128, in hex, of the uris and what ``stat`` says of them, in order."""
         digest = xxhash.xxh3_128()
-        for uri, stat in zip(uris, self.stat(uris), strict=True):
-            digest.update(f"{uri}\0{stat.size}\0{stat.mark}\n".encode())
+        for uri, found in zip(uris, self.stat(uris), strict=True):
+            digest.update(f"{uri}\0{found.size}\0{found.mark}\n".encode())
         return digest.hexdigest()
 
     def _regular_file(self, place: str) -> tuple[Path, int]:
@@ -233,7 +233,8 @@ class RawFolder:
             and not self._is_inside(Path(os.path.realpath(path)))
         )
         if outside:
-            raise RawFileError("path-outside-root", f"a link leads outside the root: {shown(place)}")
+            detail = f"a link leads outside the root: {shown(place)}"
+            raise RawFileError("path-outside-root", detail)
         return path
 
     def _folder_is_inside(self, folder: str) -> bool:

@@ -126,7 +126,33 @@ def test_a_file_that_may_not_be_read(root: Path) -> None:
 
 def test_a_file_under_a_name_that_is_too_long(root: Path) -> None:
     name = "x" * 300
-    assert refusal(root, name) == f"file-unreadable: File name too long at {name}"
+    assert refusal(root, name) == f"file-unreadable: File name too long at {name[:200]}…"
+
+
+def test_a_pipe_is_not_opened(root: Path) -> None:
+    os.mkfifo(root / "pipe.jpg")
+    assert refusal(root, "pipe.jpg") == "file-unreadable: a pipe or device at pipe.jpg"
+
+
+def test_a_file_beyond_the_bound_is_not_read(root: Path) -> None:
+    with RawFolder(root) as folder:
+        assert folder.read("files/p10/a.jpg", largest_bytes=6) == b"film a"
+        with pytest.raises(RawFileError) as caught:
+            folder.read("files/p10/a.jpg", largest_bytes=5)
+        assert str(caught.value) == "file-unreadable: 6 bytes at files/p10/a.jpg; at most 5"
+
+
+def test_names_in_messages_stay_on_one_line(root: Path) -> None:
+    assert refusal(root, "a\nb.jpg") == "file-missing: no file at a?b.jpg"
+
+
+def test_members_and_paths_without_reading(root: Path) -> None:
+    with RawFolder(root) as folder:
+        assert folder.members("train.zip") == ["train/b.jpg", "train/empty.jpg"]
+        assert folder.file("files/p10/a.jpg") == root / "files" / "p10" / "a.jpg"
+        with pytest.raises(RawFileError) as caught:
+            folder.file("../secret.txt")
+    assert caught.value.reason == "path-outside-root"
 
 
 def test_stat_tells_versions_apart_without_reading(root: Path) -> None:
