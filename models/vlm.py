@@ -18,7 +18,7 @@ from transformers.models.llama import LlamaForCausalLM
 
 from infra.errors import InputError
 from infra.settings.stages import LanguageSettings, LoraSettings, ModelSettings
-from models.dual_encoder import dinov2_config
+from models.dual_encoder import dinov2_config, initial_spread
 from models.projector import VLM_OF_PROJECTOR, vlm_class
 from models.tokenizers import Tokenizer
 
@@ -40,6 +40,7 @@ def llama_config(language: LanguageSettings, tokenizer: Tokenizer) -> LlamaConfi
         num_key_value_heads=language.heads,
         max_position_embeddings=language.positions,
         rms_norm_eps=1e-5,  # Llama 2
+        initializer_range=initial_spread(language.width),
         tie_word_embeddings=False,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,

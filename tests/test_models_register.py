@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 
 import cv2
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
@@ -111,6 +112,7 @@ def test_signature_has_optional_columns_and_nothing_is_pickled(registry: Path) -
     assert list(folder.rglob("model.safetensors"))
 
 
+@pytest.mark.slow
 def test_fresh_process_writes_findings_for_png_and_jpeg(registry: Path, tmp_path: Path) -> None:
     png, jpeg = tmp_path / "a.png", tmp_path / "a.jpg"
     png.write_bytes(picture("left", 1, 60, 50))
@@ -129,6 +131,15 @@ def test_fresh_process_writes_findings_for_png_and_jpeg(registry: Path, tmp_path
     for answer in answers:
         assert set(answer) == {"findings", "finish_reason"}
         assert answer["finish_reason"] in ("stop", "length")
+
+
+def test_registered_model_loads_and_writes(registry: Path) -> None:
+    mlflow.set_tracking_uri(f"sqlite:///{registry / 'mlflow.db'}")
+    model = mlflow.pyfunc.load_model("models:/cxr@candidate")
+    frame = pd.DataFrame([{"image": picture("left", 1, 60, 50), "indication": "Cough."}])
+    answer = model.predict(frame).to_dict("records")
+    served = service().answer([Question(picture("left", 1, 60, 50), "Cough.")])[0]
+    assert answer == [{"findings": served.text, "finish_reason": served.finish_reason}]
 
 
 def service() -> FindingsService:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -200,6 +201,22 @@ def test_full_finetune_trains_what_the_stage_names(tmp_path: Path) -> None:
     assert not any("language_model" in name for name in moved)
 
 
+def test_resumed_stage_repeats_the_undisturbed_losses(tmp_path: Path) -> None:
+    settings = stage("finetune", steps=6, save_steps=3)
+    inputs = {"align": trained_world() / "align"}
+    undisturbed = train_run(tmp_path, settings, inputs=inputs)
+    assert train(undisturbed) == 0
+    run = undisturbed.model_copy(
+        update={"output": tmp_path / "again", "resume": tmp_path / "resume-again"}
+    )
+    shutil.copytree(undisturbed.resume / "checkpoint-3", run.resume / "checkpoint-3")
+    assert train(run) == 0
+    assert losses(run.output) == pytest.approx(losses(undisturbed.output), rel=1e-6)
+    for name, value in weights(undisturbed.output).items():
+        torch.testing.assert_close(weights(run.output)[name], value, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.slow
 def test_killed_stage_goes_on_to_the_same_losses(tmp_path: Path) -> None:
     settings = stage("finetune", steps=10, save_steps=2)
     inputs = {"align": trained_world() / "align"}
@@ -214,6 +231,7 @@ def test_killed_stage_goes_on_to_the_same_losses(tmp_path: Path) -> None:
         torch.testing.assert_close(weights(run.output)[name], value, atol=1e-6, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_sigterm_leaves_a_checkpoint_and_143(tmp_path: Path) -> None:
     run = train_run(tmp_path, stage("language", steps=2000, save_steps=1999))
     code = kill_after(run, tmp_path / "run.json", signal.SIGTERM)
@@ -378,6 +396,7 @@ def test_epochs_become_steps(changes: dict[str, object], rows: int, expected: in
     assert total_steps(settings, rows) == expected
 
 
+@pytest.mark.slow
 def test_child_reports_bad_input_on_one_line(tmp_path: Path) -> None:
     write_shards(tmp_path)
     run = train_run(tmp_path, stage("language", sources=["brax"]))
