@@ -117,3 +117,19 @@ def test_children_do_not_see_the_language_models_key(
 def test_several_processes_go_through_torchrun(tmp_path: Path) -> None:
     command = command_for("models.train", tmp_path / "run.json", 2)
     assert command[1:5] == ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+
+
+def test_bytes_that_are_no_text_do_not_stop_the_run(module: Path, tmp_path: Path) -> None:
+    """More than a pipe holds: a reader that gave up would leave the child waiting for ever."""
+    module.write_text(
+        "import os, sys\n"
+        "for number in range(3000):\n"
+        "    os.write(2, b'\\xff\\xfe is no text, line %d\\n' % number)\n"
+        "os.write(1, b'\\xff\\n')\n"
+        'print(\'{"event": "done"}\', flush=True)\n'
+        "sys.exit(3)\n"
+    )
+    events: list[launch.Event] = []
+    with pytest.raises(ChildFailed, match=r"child ended with 3: .* is no text, line 2999"):
+        run_module("child", tmp_path / "run.json", events.append)
+    assert events == [{"event": "done"}]
