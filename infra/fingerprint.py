@@ -44,14 +44,14 @@ def file_digest(path: Path) -> str:
 def stat_digest(root: Path, paths: Iterable[str]) -> str:
     """Fingerprint of raw files by relative path, size and modification time, in path order.
 
-    A file that is not there (a link to nothing, say) counts as absent.
+    A file that is not there (a link to nothing or to itself, say) counts as absent.
     """
     digest = hashlib.blake2b(digest_size=8)
     for name in sorted(paths):
         try:
             status = (root / name).stat()
             mark = f"{status.st_size}\0{status.st_mtime_ns}"
-        except FileNotFoundError:
+        except OSError:
             mark = "absent"
         digest.update(f"{name}\0{mark}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()

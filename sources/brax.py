@@ -38,6 +38,7 @@ from sources.card import Access, Card, Expected
 from sources.labels import labels_sql, unknown_label_values
 from sources.record import OBSERVATIONS, Reading
 from sources.split import split_table
+from sources.table_bytes import is_there
 from sources.tables import read_csv, sql_name
 
 _TABLES: Final = ("master_spreadsheet_update.csv", "master_spreadsheet.csv")
@@ -87,7 +88,7 @@ def read(root: Path) -> Reading:
         SourceError: no table, or a table that cannot be read.
     """
     CARD.require_files(root)
-    path = next(root / name for name in _TABLES if (root / name).is_file())
+    path = next(root / name for name in _TABLES if is_there(root / name))
     table = read_csv(path, _COLUMNS, keep_rest=True)
     rest = [name for name in table.column_names if name not in _COLUMNS]
     dicom_column = rest[1] if len(rest) > 1 and _has_dicom(root, table[rest[1]]) else None

@@ -42,6 +42,7 @@ from sources.dicom_header import read_headers
 from sources.record import OBSERVATIONS, Reading
 from sources.run_length import RunLengthError, extent_of
 from sources.split import split_table
+from sources.table_bytes import is_there
 from sources.tables import query, read_csv, sql_text
 
 FOLDERS: Final = ("dataset", "chest_radiographs")
@@ -94,7 +95,7 @@ def read(root: Path) -> Reading:
     with duckdb.connect() as connection:
         connection.register("reports", _read_reports(root / "Pneumothorax_reports.csv"))
         connection.register("tubes", _read_masks(root / "chest_tube.csv"))
-        fractures = next((n for n in FRACTURE_TABLES if (root / n).is_file()), FRACTURE_TABLES[0])
+        fractures = next((n for n in FRACTURE_TABLES if is_there(root / n)), FRACTURE_TABLES[0])
         connection.register("fractures", _read_masks(root / fractures))
         connection.execute(_MARKS)
         connection.execute(_IMAGES)
@@ -118,7 +119,7 @@ def _read_reports(path: Path) -> pa.Table:
 def _read_masks(path: Path) -> pa.Table:
     """Columns ``anon_SOPUID`` and ``mask_rle``; no rows where the table is not there."""
     columns = ("anon_SOPUID", "mask_rle")
-    if not path.is_file():
+    if not is_there(path):
         return pa.table({name: pa.array([], pa.string()) for name in columns})
     return read_csv(path, columns, allow_empty=True)
 

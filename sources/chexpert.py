@@ -35,6 +35,7 @@ from sources import chexpert_plus
 from sources.assembly import assemble
 from sources.card import Access, Card, Expected
 from sources.labels import labels_sql, unknown_label_values
+from sources.raw_files import is_storable
 from sources.record import OBSERVATIONS, Reading
 from sources.tables import read_csv
 
@@ -137,6 +138,7 @@ def _patient_folders(root: Path) -> pa.Table:
         (split, path.name, f"{base}/{path.name}", suffix, rank)
         for rank, (split, base, suffix) in enumerate(bases)
         for path in sorted((root / base).glob("patient*"))
+        if is_storable(path.name)
     ]
     names = ("split_folder", "patient", "folder", "suffix", "rank")
     kinds = (*[pa.string()] * 4, pa.int32())

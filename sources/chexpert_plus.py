@@ -25,6 +25,7 @@ import pyarrow.json as pj
 from infra.errors import SourceError
 from sources.labels import labels_sql
 from sources.record import OBSERVATIONS
+from sources.table_bytes import is_there
 from sources.tables import read_csv
 
 TABLE: Final = "df_chexpert_plus_*.csv"
@@ -75,7 +76,7 @@ _NO_LABELS: Final = _LABEL_SCHEMA.empty_table()
 def _read_labels(folder: Path) -> pa.Table:
     """path_to_image and the 14 observations as numbers, from the first label file there is."""
     paths = [folder / "chexbert_labels" / name for name in _LABEL_FILES]
-    path = next((candidate for candidate in paths if candidate.is_file()), None)
+    path = next((candidate for candidate in paths if is_there(candidate)), None)
     if path is None:
         return _NO_LABELS
     options = pj.ParseOptions(

@@ -32,10 +32,16 @@ def _look(root: Path, uri: str) -> dict[str, str | None]:
             "reason": "path-outside-root",
             "detail": "an absolute path or one with '..'; expected one relative to manifest.csv",
         }
-    path = root / place
-    if not path.is_file():
+    if not _is_file(root / place):
         return row | {"reason": "file-missing", "detail": "no such file below the root"}
     return row
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, or a folder that may not be entered
+        return False
 
 
 def header_views(root: Path, uris: Iterable[str]) -> pa.Table:

@@ -25,6 +25,8 @@ import pyarrow as pa
 
 from infra.errors import SourceError
 from sources.record import REJECTED_SCHEMA, STUDY_SCHEMA, Origin, SectionedBy, Split
+from sources.table_bytes import is_there
+from sources.tables import literal_path
 
 FOLDER: Final = "llava-rad-mimic-cxr-annotation-1.0.0"
 _STEM: Final = "MIMIC_CXR_all_gpt4extract_rulebased_v1.json"
@@ -72,7 +74,7 @@ def read_annotations(root: Path) -> Annotations | None:
         split: path
         for split, name in FILES.items()
         for path in (root / FOLDER / name, root / name)
-        if path.is_file()
+        if is_there(path)
     }
     if not found:
         return None
@@ -80,7 +82,7 @@ def read_annotations(root: Path) -> Annotations | None:
         connection.execute(_EMPTY_ENTRIES)
         for path in found.values():
             try:
-                connection.execute(_INSERT_ENTRIES, [str(path)])
+                connection.execute(_INSERT_ENTRIES, [literal_path(path)])
             except duckdb.Error as error:
                 raise _malformed(path, str(error)) from None
         texts = connection.sql(_TEXTS).to_arrow_table().cast(_TEXTS_SCHEMA)
@@ -134,7 +136,7 @@ _TEXTS: Final = f"""
             origin := '{Origin.RADIOLOGIST}', sectioned_by := CASE method {_SECTIONED_BY} END,
             "language" := 'en', indication := coalesce(reason, indication, history),
             technique := NULL::VARCHAR, comparison := NULL::VARCHAR, findings := findings,
-            impression := impression), image) AS version
+            impression := impression), coalesce(image, '')) AS version
         FROM good GROUP BY study_id, method)
     SELECT study_id, list(version ORDER BY method DESC) AS texts FROM versions
     GROUP BY study_id ORDER BY study_id

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
-from zipfile import BadZipFile, ZipFile
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from infra.errors import SourceError
 from sources.mimic_cxr_annotations import Annotations
+from sources.raw_files import RawFileError, RawFolder
 from sources.record import STUDY_SCHEMA, Level, Reading, Rejected, rejected_to_table
 from sources.sections import section_report
+from sources.table_bytes import is_there
 from sources.tables import join_rejections, rejections
 
 ARCHIVE: Final = "mimic-cxr-reports.zip"
 _SOURCE: Final = "mimic_cxr"
+_LARGEST_REPORT_BYTES: Final = 16 << 20
+"""Our choice: a thousand times the longest published report."""
 _BATCH_STUDIES: Final = 4096
 """Studies turned into Arrow at once. Our choice: some 10 MB of text as Python objects."""
 
@@ -30,7 +31,8 @@ def attach_texts(root: Path, reading: Reading, annotations: Annotations | None) 
     studies = reading.studies
     raw_chunks, text_chunks = [], []
     faults: list[Rejected] = []
-    with _open_reports(root) as reports:
+    with RawFolder(root) as folder:
+        reports = _Reports(folder, _members(folder))
         for batch in studies.select(["subject_id", "study_id", "split"]).to_batches(_BATCH_STUDIES):
             raw = [
                 reports.read(subject_id, study_id, faults)
@@ -72,17 +74,19 @@ def _texts(
 class _Reports:
     """Where reports are found: members of the archive by study id, then files."""
 
-    def __init__(self, root: Path, archive: ZipFile | None) -> None:
-        self._root, self._archive = root, archive
-        names = archive.namelist() if archive else []
-        self._members = {Path(name).stem: name for name in names if name.endswith(".txt")}
+    def __init__(self, folder: RawFolder, members: list[str]) -> None:
+        self._folder = folder
+        self._members = {Path(name).stem: name for name in members if name.endswith(".txt")}
 
     def read(self, subject_id: str, study_id: str, faults: list[Rejected]) -> str | None:
         """One report's text; None where there is none or, with a row in ``faults``, it is bad."""
         try:
             data = self._bytes(subject_id, study_id)
-        except (BadZipFile, zlib.error, OSError) as error:
-            faults.append(_fault(study_id, "report-unreadable", type(error).__name__))
+        except RawFileError as error:
+            if error.reason == "file-empty":
+                faults.append(_fault(study_id, "report-empty", "the report file has no text"))
+            else:
+                faults.append(_fault(study_id, "report-unreadable", error.detail))
             return None
         if data is None:
             return None
@@ -97,31 +101,29 @@ class _Reports:
         return text
 
     def _bytes(self, subject_id: str, study_id: str) -> bytes | None:
-        if self._archive and (member := self._members.get(f"s{study_id}")):
-            return self._archive.read(member)
-        path = self._root / "files" / f"p{subject_id[:2]}" / f"p{subject_id}" / f"s{study_id}.txt"
+        if member := self._members.get(f"s{study_id}"):
+            return self._folder.read(f"{ARCHIVE}!{member}", _LARGEST_REPORT_BYTES)
+        place = f"files/p{subject_id[:2]}/p{subject_id}/s{study_id}.txt"
         try:
-            return path.read_bytes()
-        except FileNotFoundError:
-            return None
+            return self._folder.read(place, _LARGEST_REPORT_BYTES)
+        except RawFileError as error:
+            if error.reason == "file-missing" and not os.path.lexists(self._folder.root / place):
+                return None
+            raise
 
 
-@contextmanager
-def _open_reports(root: Path) -> Iterator[_Reports]:
-    path = root / ARCHIVE
-    if not path.is_file():
-        yield _Reports(root, None)
-        return
+def _members(folder: RawFolder) -> list[str]:
+    path = folder.root / ARCHIVE
+    if not is_there(path):
+        return []
     try:
-        archive = ZipFile(path)
-    except BadZipFile as error:
+        return folder.members(ARCHIVE)
+    except RawFileError as error:
         raise SourceError(
-            f"a broken zip archive at {path} ({error})",
+            f"a broken zip archive at {path} ({error.__cause__ or error.detail})",
             "the publisher's archive of reports",
             "download the file again and compare its checksum with the publisher's",
         ) from None
-    with archive:
-        yield _Reports(root, archive)
 
 
 def _fault(study_id: str, reason: str, detail: str) -> Rejected:

@@ -11,18 +11,19 @@ has, from the DICOM headers (about 1 ms each), with the manufacturer.
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Final
 
 import duckdb
 import pyarrow as pa
-from pydicom import dcmread
 
+from sources.dicom_header import read_tags, size_in_px
 from sources.labels import CHEXPERT_COLUMNS, labels_sql, source_labels_sql, unknown_label_values
 from sources.pixels_dicom_frame import DICOM_DAMAGE
+from sources.raw_files import ABSENT, RawFileError, RawFolder
 from sources.record import View
 from sources.split import split_table
+from sources.table_bytes import is_there, read_names
 from sources.tables import query, read_csv, sql_name
 
 METADATA: Final = "mimic-cxr-2.0.0-metadata.csv.gz"
@@ -80,13 +81,13 @@ def list_images(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
 def read_study_list(root: Path) -> pa.Table | None:
     """Columns ``subject_id`` and ``study_id`` of the study list; None where it is not there."""
     path = root / STUDIES
-    return read_csv(path, ("subject_id", "study_id")) if path.is_file() else None
+    return read_csv(path, ("subject_id", "study_id")) if is_there(path) else None
 
 
 def _read_records(root: Path) -> pa.Table:
     """The record list: subject_id, study_id, dicom_id, path; empty where it is not there."""
     columns = ("subject_id", "study_id", "dicom_id", "path")
-    if (root / RECORDS).is_file():
+    if is_there(root / RECORDS):
         return read_csv(root / RECORDS, columns)
     return pa.table({name: pa.array([], pa.string()) for name in columns})
 
@@ -95,7 +96,7 @@ def _read_entries(root: Path, records: pa.Table) -> pa.Table:
     """One row per listed image, the -JPG metadata's first: the columns of _ENTRY_COLUMNS."""
     schema = pa.schema(_ENTRY_COLUMNS)
     metadata = schema.empty_table()
-    if (root / METADATA).is_file():
+    if is_there(root / METADATA):
         types = dict.fromkeys(
             ("dicom_id", "subject_id", "study_id", "ViewPosition", "StudyDate"), "VARCHAR"
         )
@@ -112,30 +113,28 @@ def _read_entries(root: Path, records: pa.Table) -> pa.Table:
         records=records,
         metadata=metadata,
     )
-    rows = [_from_header(root, row) for row in others.to_pylist()]
+    with RawFolder(root) as folder:
+        rows = [_from_header(folder, row) for row in others.to_pylist()]
     return pa.concat_tables([metadata, pa.Table.from_pylist(rows, schema=schema)])
 
 
-def _from_header(root: Path, record: dict[str, str]) -> dict[str, str | int | None]:
+def _from_header(folder: RawFolder, record: dict[str, str]) -> dict[str, str | int | None]:
     """What the DICOM header says of one image; ids alone where it cannot be read."""
     row: dict[str, str | int | None] = {
         "image_id": record["dicom_id"],
         "subject_id": record["subject_id"],
         "study_id": record["study_id"],
     }
-    path = root / (record["path"] or "")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's quote header values
-            header = dcmread(path, stop_before_pixels=True, specific_tags=_HEADER_TAGS)
-    except (*DICOM_DAMAGE, OSError):
+        header = read_tags(folder, record["path"] or "", _HEADER_TAGS)
+        size = {"width": size_in_px(header["Columns"]), "height": size_in_px(header["Rows"])}
+    except (RawFileError, *DICOM_DAMAGE):
         return row
     return row | {
-        "view": str(header.get("ViewPosition", "") or ""),
-        "date": str(header.get("StudyDate", "") or ""),
-        "width": header.get("Columns"),
-        "height": header.get("Rows"),
-        "manufacturer": str(header.get("Manufacturer", "") or "") or None,
+        "view": header["ViewPosition"],
+        "date": header["StudyDate"],
+        **size,
+        "manufacturer": header["Manufacturer"] or None,
     }
 
 
@@ -143,19 +142,20 @@ def _readable(root: Path, listed: pa.Table, column: str) -> pa.Table:
     """The table, or none of its rows where not one of its probed files exists."""
     step = max(1, listed.num_rows // _PROBES)
     probed = [listed.column(column)[row].as_py() for row in range(0, listed.num_rows, step)]
-    exists = any(name and (root / name).is_file() for name in probed)
+    with RawFolder(root) as folder:
+        exists = any(stat != ABSENT for stat in folder.stat(name for name in probed if name))
     return listed if exists else listed.slice(0, 0)
 
 
 def _read_jpeg_names(root: Path) -> pa.Table:
     path = root / JPEG_NAMES
-    names = path.read_text(encoding="utf-8").split() if path.is_file() else []
+    names = read_names(path) if is_there(path) else []
     return _readable(root, pa.table({"name": pa.array(names, pa.string())}), "name")
 
 
 def _read_splits(root: Path, entries: pa.Table) -> pa.Table:
     """Columns study_id, split, splits (how many the study has): official, else by subject."""
-    if (root / METADATA).is_file():
+    if is_there(root / METADATA):
         return query(
             """SELECT study_id, min(split) AS split,
                       count(DISTINCT split) AS splits FROM official GROUP BY study_id""",
@@ -171,7 +171,7 @@ def _read_splits(root: Path, entries: pa.Table) -> pa.Table:
 
 def _read_labels(root: Path) -> pa.Table:
     """Columns study_id, labels, fault of the CheXpert labeler's table."""
-    if not (root / CHEXPERT).is_file():
+    if not is_there(root / CHEXPERT):
         return query(_label_rows(labels_sql({}), "[]"), rows=_NO_ROWS, faults=_NO_FAULTS)
     rows = read_csv(root / CHEXPERT, ("study_id", *CHEXPERT_COLUMNS.values()))
     faults = unknown_label_values(rows, "study_id")
@@ -182,7 +182,7 @@ def _read_expert_labels(root: Path) -> pa.Table:
     """The same columns and source_labels, of the radiologist's table for the test split."""
     opacity = "Airspace Opacity"
     columns = dict(CHEXPERT_COLUMNS) | {"Lung Opacity": opacity}
-    if not (root / EXPERT).is_file():
+    if not is_there(root / EXPERT):
         return query(_label_rows(labels_sql({}), "[]"), rows=_NO_ROWS, faults=_NO_FAULTS)
     rows = read_csv(root / EXPERT, ("study_id", *columns.values()))
     faults = unknown_label_values(rows, "study_id", columns)

@@ -35,8 +35,10 @@ from sources.assembly import assemble
 from sources.boxes import attach_boxes
 from sources.card import Access, Card, Expected
 from sources.labels import named_labels_sql, source_labels_sql
+from sources.raw_files import is_storable
 from sources.record import Reading
 from sources.split import DEFAULT_SHARES, split_table
+from sources.table_bytes import is_there, read_names
 from sources.tables import query, read_csv
 
 CARD = Card(
@@ -103,7 +105,7 @@ def read(root: Path) -> Reading:
         SourceError: a table that cannot be read.
     """
     CARD.require_files(root)
-    table = next(path for name in CARD.required[0] if (path := root / name).is_file())
+    table = next(path for name in CARD.required[0] if is_there(path := root / name))
     rows = read_csv(
         table,
         ("Image Index", "Finding Labels", "Patient ID", "Patient Age", "View Position"),
@@ -128,6 +130,8 @@ def _image_files(root: Path) -> pa.Table:
     uris: dict[str, str] = {}
     for folder in folders:
         for path in sorted(folder.glob("*.png")):
+            if not is_storable(path.name):
+                continue
             uris.setdefault(path.name, path.relative_to(root).as_posix())
     columns = {"image_id": list(uris), "uri": list(uris.values())}
     return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
@@ -136,7 +140,7 @@ def _image_files(root: Path) -> pa.Table:
 def _read_boxes(path: Path) -> pa.Table:
     """_BOX_COLUMNS, in px; the header has more names than the rows have cells."""
     kinds = dict.fromkeys(_BOX_COLUMNS, "DOUBLE") | {"image_id": "VARCHAR", "name": "VARCHAR"}
-    if not path.is_file():
+    if not is_there(path):
         return query(f"SELECT {', '.join(f'NULL::{k} AS {n}' for n, k in kinds.items())} LIMIT 0")
     return read_csv(path, kinds, names=_BOX_COLUMNS, allow_empty=True)
 
@@ -144,7 +148,7 @@ def _read_boxes(path: Path) -> pa.Table:
 def _read_splits(root: Path, rows: pa.Table) -> pa.Table:
     """Columns ``image_id`` and ``split``."""
     lists = {name: root / name for name in ("train_val_list.txt", "test_list.txt")}
-    present = [name for name, path in lists.items() if path.is_file()]
+    present = [name for name, path in lists.items() if is_there(path)]
     subjects = rows.column("Patient ID")
     if not present:
         return query(
@@ -160,9 +164,7 @@ def _read_splits(root: Path, rows: pa.Table) -> pa.Table:
                 "both lists of the official split, or neither",
                 f"download {path.name} too, or move the other one away",
             )
-    named = {
-        name: pa.array(path.read_text(encoding="utf-8").split()) for name, path in lists.items()
-    }
+    named = {name: pa.array(read_names(path), pa.string()) for name, path in lists.items()}
     return query(
         """SELECT DISTINCT "Image Index" AS image_id,
                CASE WHEN test.name IS NOT NULL THEN 'test' ELSE split END AS split

@@ -28,7 +28,6 @@ annotated: the labels stay empty, so that neither No Finding nor Support Devices
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -40,7 +39,9 @@ from infra.errors import SourceError
 from sources.assembly import assemble
 from sources.boxes import BOX_COLUMNS, attach_boxes
 from sources.card import Access, Card, Expected
+from sources.raw_files import RawFileError, RawFolder, is_storable
 from sources.record import Reading
+from sources.table_bytes import is_there
 from sources.tables import query, read_csv
 
 CARD = Card(
@@ -102,26 +103,28 @@ def _read_table(path: Path, part: str) -> pa.Table:
 def _list_files(root: Path, part: str) -> pa.Table:
     """Columns ``part``, ``name`` and ``uri`` of every JPEG of one part; the zip goes first."""
     archive = root / f"{part}.zip"
-    if archive.is_file():
+    if is_there(archive):
         uris = [f"{part}.zip!{member}" for member in _members(archive)]
     else:
-        uris = [path.relative_to(root).as_posix() for path in sorted((root / part).glob("*.jpg"))]
-    names = {PurePosixPath(uri.partition("!")[2] or uri).name: uri for uri in uris}
-    columns = {"part": [part] * len(names), "name": list(names), "uri": list(names.values())}
+        names = sorted(path.name for path in (root / part).glob("*.jpg"))
+        uris = [f"{part}/{name}" for name in names if is_storable(name)]
+    found = {PurePosixPath(uri.partition("!")[2] or uri).name: uri for uri in uris}
+    columns = {"part": [part] * len(found), "name": list(found), "uri": list(found.values())}
     return pa.table({key: pa.array(values, pa.string()) for key, values in columns.items()})
 
 
 def _members(archive: Path) -> list[str]:
     """Names of the zip's JPEG members, from its central directory alone."""
     try:
-        with zipfile.ZipFile(archive) as opened:
-            return [name for name in opened.namelist() if name.lower().endswith(".jpg")]
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        with RawFolder(archive.parent) as folder:
+            names = folder.members(archive.name)
+    except RawFileError as error:
         raise SourceError(
-            f"a broken zip at {archive} ({type(error).__name__})",
+            f"a broken zip at {archive} ({type(error.__cause__ or error).__name__})",
             "a whole zip file",
             "download the file again and compare its size with the publisher's",
         ) from None
+    return [name for name in names if name.lower().endswith(".jpg")]
 
 
 _OBJECTS: Final = """

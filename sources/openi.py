@@ -32,18 +32,17 @@ rejected; its study stays as text.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from pydicom import dcmread
-
 from infra.egress import Egress
 from sources.card import Access, Card, Expected
+from sources.dicom_header import read_tags
 from sources.openi_reports import parse_report, report_files
 from sources.pixels_dicom_frame import DICOM_DAMAGE
+from sources.raw_files import RawFileError, RawFolder
 from sources.record import (
     Image,
     Level,
@@ -54,6 +53,7 @@ from sources.record import (
     rejected_to_table,
     studies_to_table,
 )
+from sources.table_bytes import is_there
 from sources.tables import read_csv
 
 CARD = Card(
@@ -147,7 +147,7 @@ def _with_files(root: Path, studies: list[Study], rejected: list[Rejected]) -> l
                 rejected.append(_reject_image(image, study, image.image_id in seen))
                 continue
             seen.add(image.image_id)
-            view = _view_of(dicom) if dicom else View.UNKNOWN
+            view = _view_of(root, dicom) if dicom else View.UNKNOWN
             if view is View.UNKNOWN:
                 view = next((projections[name] for name in names if name in projections), view)
             images.append(replace(image, uri=path.relative_to(root).as_posix(), view=view))
@@ -173,21 +173,20 @@ def _reject(level: Level, row_id: str, study_id: str, reason: str, detail: str) 
     return Rejected(CARD.name, level, row_id, study_id, reason, detail)
 
 
-def _view_of(path: Path) -> View:
+def _view_of(root: Path, path: Path) -> View:
     """ViewPosition of a DICOM file; UNKNOWN where it has none or cannot be read."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's quote header values
-            header = dcmread(path, stop_before_pixels=True, specific_tags=["ViewPosition"])
-    except (*DICOM_DAMAGE, OSError):
+        with RawFolder(root) as folder:
+            header = read_tags(folder, path.relative_to(root).as_posix(), ["ViewPosition"])
+    except (RawFileError, *DICOM_DAMAGE):
         return View.UNKNOWN
-    return VIEWS.get(str(header.get("ViewPosition", "") or "").strip(), View.UNKNOWN)
+    return VIEWS.get(header["ViewPosition"], View.UNKNOWN)
 
 
 def _read_projections(root: Path) -> dict[str, View]:
     """View by image id, of the Kaggle table: 7,466 short rows, ``1_IM-0001-4001.dcm.png``."""
     path = root / _PROJECTIONS
-    if not path.is_file():
+    if not is_there(path):
         return {}
     columns = read_csv(path, ("filename", "projection")).to_pydict()
     return {

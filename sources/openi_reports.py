@@ -11,6 +11,7 @@ from typing import Final
 from xml.etree import ElementTree
 
 from infra.errors import SourceError
+from sources.raw_files import RawFileError, RawFolder
 from sources.record import (
     OBSERVATIONS,
     Image,
@@ -27,12 +28,15 @@ from sources.record import (
 )
 from sources.sections import collapse
 from sources.split import hash_split
+from sources.table_bytes import require_file
 
 _SOURCE: Final = "openi"
 _ARCHIVE: Final = "NLMCXR_reports.tgz"
 _FOLDER: Final = "ecgen-radiology"
 _SECTIONS: Final = ("COMPARISON", "INDICATION", "FINDINGS", "IMPRESSION")
 _BLOCK_BYTES: Final = 1 << 20
+LARGEST_REPORT_BYTES: Final = 4 << 20
+"""Our choice: 450 times the publisher's longest file (9 kB)."""
 _NOT_A_TERM: Final = "No Indexing"
 
 COUNTERPARTS: Final[dict[str, str]] = {
@@ -60,11 +64,13 @@ COUNTERPARTS: Final[dict[str, str]] = {
 name what the observation names; all others speak through the source label alone."""
 
 
-def report_files(root: Path) -> Iterator[tuple[str, bytes]]:
+def report_files(root: Path) -> Iterator[tuple[str, bytes | RawFileError]]:
     """Name and content of each report, in order of name where unpacked, else of the archive.
 
+    An unpacked file that cannot be read comes as the error.
+
     Raises:
-        SourceError: the archive is broken or holds no report.
+        SourceError: the archive is no file, is broken or holds no report.
     """
     count = 0
     for name, data in _unpacked(root) if (root / _FOLDER).is_dir() else _archived(root):
@@ -78,14 +84,13 @@ def report_files(root: Path) -> Iterator[tuple[str, bytes]]:
         )
 
 
-def parse_report(name: str, data: bytes, rejected: list[Rejected]) -> Study | None:
+def parse_report(
+    name: str, data: bytes | RawFileError, rejected: list[Rejected]
+) -> Study | None:
     """One study, its images without uri; None, with a row in ``rejected``, where it cannot be."""
-    try:
-        tree = ElementTree.fromstring(data)
-    except ElementTree.ParseError as error:
-        line, column = error.position
-        detail = f"not well-formed XML at line {line}, column {column}"
-        rejected.append(Rejected(_SOURCE, Level.STUDY, name, None, "report-unreadable", detail))
+    tree = _parse_xml(data)
+    if isinstance(tree, str):
+        rejected.append(Rejected(_SOURCE, Level.STUDY, name, None, "report-unreadable", tree))
         return None
     study_id = (_attribute(tree.find("uId"), "id") or "").strip()
     if not study_id:
@@ -109,20 +114,55 @@ def parse_report(name: str, data: bytes, rejected: list[Rejected]) -> Study | No
     )
 
 
-def _unpacked(root: Path) -> Iterator[tuple[str, bytes]]:
-    for path in sorted((root / _FOLDER).glob("*.xml")):
-        yield path.name, path.read_bytes()
+class _WithoutDoctype(ElementTree.TreeBuilder):
+    """Refuses a document type, the only place where entities can be declared.
+
+    No report of the publisher has one, and a few lines of it can stand for gigabytes of text or
+    for another file.
+    """
+
+    def doctype(self, name: str, public_id: str | None, system: str | None) -> None:
+        del name, public_id, system
+        raise ValueError("a document type declaration; expected XML without one")
+
+
+def _parse_xml(data: bytes | RawFileError) -> ElementTree.Element | str:
+    """The document, or why it is none."""
+    if isinstance(data, RawFileError):
+        return data.detail
+    if len(data) > LARGEST_REPORT_BYTES:
+        return f"more than {LARGEST_REPORT_BYTES} bytes"
+    try:
+        return ElementTree.fromstring(data, ElementTree.XMLParser(target=_WithoutDoctype()))
+    except ElementTree.ParseError as error:
+        line, column = error.position
+        return f"not well-formed XML at line {line}, column {column}"
+    except LookupError:
+        return "XML in an encoding that nothing knows"
+    except ValueError as error:  # the parser's or _WithoutDoctype's; neither quotes the text
+        return str(error)
+
+
+def _unpacked(root: Path) -> Iterator[tuple[str, bytes | RawFileError]]:
+    with RawFolder(root) as folder:
+        for path in sorted((root / _FOLDER).glob("*.xml")):
+            try:
+                yield path.name, folder.read(f"{_FOLDER}/{path.name}", LARGEST_REPORT_BYTES)
+            except RawFileError as error:
+                yield path.name, error
 
 
 def _archived(root: Path) -> Iterator[tuple[str, bytes]]:
     path = root / _ARCHIVE
+    require_file(path)
     try:
         # tarfile's own "r|gz" takes a cut file for the end of the archive
         with gzip.open(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as archive:
             for member in archive:
                 stream = archive.extractfile(member) if member.name.endswith(".xml") else None
                 if stream is not None:
-                    yield Path(member.name).name, stream.read()
+                    # one byte more than allowed shows that there is more
+                    yield Path(member.name).name, stream.read(LARGEST_REPORT_BYTES + 1)
             while unpacked.read(_BLOCK_BYTES):
                 pass  # up to the checksum at the end
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
-from zipfile import BadZipFile, ZipFile
 
 import pyarrow as pa
+
+from sources.raw_files import RawFileError, RawFolder, is_storable
 
 BROKEN: Final[frozenset[str]] = frozenset(
     f"216840111366964{tail}.png"
@@ -65,6 +66,8 @@ def find_images(root: Path) -> Found:
     faults: list[tuple[str, str]] = []
     for base in (root, root / "images"):
         for path in sorted(base.iterdir()) if base.is_dir() else ():
+            if not is_storable(path.name):
+                continue
             if path.suffix == ".png":
                 rows.append((path.name, None, path.relative_to(root).as_posix()))
             elif path.name.isdigit() and path.is_dir():
@@ -72,8 +75,8 @@ def find_images(root: Path) -> Found:
             elif path.suffix == ".zip" and path.stem.isdigit():
                 try:
                     rows += _in_zip(root, path)
-                except (BadZipFile, OSError) as error:
-                    faults.append((path.stem, f"{path.name}: {type(error).__name__}"))
+                except RawFileError as error:
+                    faults.append((path.stem, error.detail))
     names = ("name", "holder", "uri")
     return Found(
         images=pa.Table.from_pylist(
@@ -89,12 +92,13 @@ def find_images(root: Path) -> Found:
 
 def _in_folder(root: Path, folder: Path) -> Iterator[tuple[str, str | None, str]]:
     for path in sorted(folder.glob("*.png")):
-        yield path.name, folder.name, path.relative_to(root).as_posix()
+        if is_storable(path.name):
+            yield path.name, folder.name, path.relative_to(root).as_posix()
 
 
 def _in_zip(root: Path, archive: Path) -> Iterator[tuple[str, str | None, str]]:
     place = archive.relative_to(root).as_posix()
-    with ZipFile(archive) as members:
-        for member in members.namelist():
+    with RawFolder(root) as folder:
+        for member in folder.members(place):
             if member.endswith(".png"):
                 yield PurePosixPath(member).name, archive.stem, f"{place}!{member}"

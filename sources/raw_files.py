@@ -250,6 +250,15 @@ def shown(name: str) -> str:
     return clean if len(name) <= _SHOWN_CHARACTERS else f"{clean}…"
 
 
+def is_storable(name: str) -> bool:
+    """Whether a file's name is text: a name in another encoding can be in no UTF-8 table."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _unreadable(place: str, error: OSError) -> RawFileError:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return RawFileError("file-missing", f"no file at {shown(place)}")

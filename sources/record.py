@@ -199,9 +199,7 @@ _TEXT = pa.string()
 TEXT_TYPE = _struct(
     origin=_TEXT, sectioned_by=_TEXT, language=_TEXT, **dict.fromkeys(SECTIONS, _TEXT)
 )
-IMAGE_TYPE = _struct(
-    image_id=_TEXT, view=_TEXT, uri=_TEXT, width=pa.int32(), height=pa.int32()
-)
+IMAGE_TYPE = _struct(image_id=_TEXT, view=_TEXT, uri=_TEXT, width=pa.int32(), height=pa.int32())
 LABEL_TYPE = _struct(observation=_TEXT, value=_TEXT)
 SOURCE_LABEL_TYPE = _struct(
     name=_TEXT, value=_TEXT, location=_TEXT, votes=pa.int16(), readers=pa.int16()

@@ -9,29 +9,24 @@ expected and what to do; it never quotes a cell, since a cell may hold report te
 
 from __future__ import annotations
 
-import codecs
-import csv
-import gzip
 import os
 import re
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import BinaryIO
+from typing import Final
 
 import duckdb
 import pyarrow as pa
 
 from infra.errors import SourceError
 from sources.record import REJECTED_SCHEMA, STUDY_SCHEMA, Level
+from sources.table_bytes import DOWNLOAD_AGAIN, LINE_BYTES, checked_header
 
-_BLOCK_BYTES = 4 << 20
-_LINE_BYTES = 16 << 20
-"""Longest row accepted. Our choice: far above any report, and DuckDB's own limit is 2 MB."""
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-_DOWNLOAD_AGAIN = "download the file again and compare its checksum with the publisher's"
+_NAMED_COLUMNS: Final = 8
+"""How many columns a message names before it counts the rest. Our choice: a line or two."""
 
 
 def read_csv(
@@ -62,20 +57,18 @@ def read_csv(
         The required columns, then the optional ones, then the rest, in the file's row order.
 
     Raises:
-        SourceError: missing file, no bytes, broken gzip, not UTF-8, a missing column, another
+        SourceError: missing file, no bytes, broken gzip, not UTF-8 text, a missing column, another
             delimiter, a row of another length, an unclosed quote, or no rows.
     """
     types = dict(columns) if isinstance(columns, Mapping) else dict.fromkeys(columns, "VARCHAR")
     delimiter = delimiter or ("\t" if ".tsv" in path.suffixes else ",")
-    header = _checked_header(path, delimiter)
+    header = checked_header(path, delimiter)
     found = list(names) if names else _usable_names(header)
     _require_columns(path, header, found, list(types), delimiter)
     extra = [name for name in found if keep_rest and name not in types and name not in optional]
     table = _read(path, found, delimiter, [*types, *(n for n in optional if n in found), *extra])
     if table.num_rows == 0 and not allow_empty:
-        raise SourceError(
-            f"no rows below the header of {path}", "at least one row", _DOWNLOAD_AGAIN
-        )
+        raise SourceError(f"no rows below the header of {path}", "at least one row", DOWNLOAD_AGAIN)
     wanted = [f"TRY_CAST({sql_name(n)} AS {kind}) AS {sql_name(n)}" for n, kind in types.items()]
     wanted += [
         sql_name(name) if name in found else f"NULL::VARCHAR AS {sql_name(name)}"
@@ -179,56 +172,6 @@ def _plain_text(column: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Arra
     return column.cast(pa.string())
 
 
-def _checked_header(path: Path, delimiter: str) -> list[str]:
-    """The first row's cells, once the whole file is known to be readable UTF-8."""
-    if not path.is_file():
-        raise SourceError(f"no file at {path}", "the publisher's table", _DOWNLOAD_AGAIN)
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    first_line = ""
-    offset = 0
-    for block in _blocks(path):
-        pending = len(decoder.getstate()[0])
-        try:
-            text = decoder.decode(block)
-        except UnicodeDecodeError as error:
-            raise _not_utf8(path, offset - pending + error.start) from None
-        if "\n" not in first_line:
-            first_line += text
-        offset += len(block)
-    if offset == 0:
-        raise SourceError(f"an empty file at {path}", "a header and rows", _DOWNLOAD_AGAIN)
-    if decoder.getstate()[0]:
-        raise _not_utf8(path, offset - len(decoder.getstate()[0]))
-    lines = first_line.removeprefix("\ufeff").splitlines()
-    return next(csv.reader(lines, delimiter=delimiter), [])
-
-
-def _not_utf8(path: Path, offset: int) -> SourceError:
-    return SourceError(
-        f"bytes that are not UTF-8 at offset {offset} of {path}",
-        "UTF-8 text",
-        "download the file again, or convert it to UTF-8",
-    )
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    """The (unpacked) bytes of a file, in blocks."""
-    try:
-        with _open(path) as stream:
-            while block := stream.read(_BLOCK_BYTES):
-                yield block
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise SourceError(
-            f"broken gzip data in {path} ({type(error).__name__})",
-            "a whole gzip file",
-            _DOWNLOAD_AGAIN,
-        ) from None
-
-
-def _open(path: Path) -> BinaryIO | gzip.GzipFile:
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
-
-
 def _usable_names(header: Sequence[str]) -> list[str]:
     """Distinct names: blanks become ``column<position>``, repeats get a number."""
     names: list[str] = []
@@ -255,10 +198,16 @@ def _require_columns(
                 "download the file again, or save it with the publisher's delimiter",
             )
     raise SourceError(
-        f"no column {', '.join(repr(name) for name in missing)} in {path}",
-        f"the columns {', '.join(required)}",
+        f"no column {_some([repr(name) for name in missing])} in {path}",
+        f"the columns {_some(required)}",
         "check that this is the publisher's file and release",
     )
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first names of a list, and how many more there are."""
+    more = len(names) - _NAMED_COLUMNS
+    return ", ".join(names[:_NAMED_COLUMNS]) + (f" and {more} more" if more > 0 else "")
 
 
 def _read(path: Path, names: Sequence[str], delimiter: str, wanted: Sequence[str]) -> pa.Table:
@@ -267,12 +216,12 @@ def _read(path: Path, names: Sequence[str], delimiter: str, wanted: Sequence[str
     statement = f"""
         SELECT {", ".join(map(sql_name, wanted))} FROM read_csv(
             ?, columns = {{{columns}}}, delim = {sql_text(delimiter)}, quote = '"', escape = '"',
-            header = false, skip = 1, auto_detect = false, max_line_size = {_LINE_BYTES},
+            header = false, skip = 1, auto_detect = false, max_line_size = {LINE_BYTES},
             compression = '{"gzip" if path.suffix == ".gz" else "none"}'
         )"""
     with _database(os.getpid()).cursor() as connection:
         try:
-            return connection.sql(statement, params=[_no_glob(path)]).to_arrow_table()
+            return connection.sql(statement, params=[literal_path(path)]).to_arrow_table()
         except duckdb.Error as error:
             raise _malformed(path, str(error), len(names)) from None
 
@@ -284,13 +233,13 @@ def _malformed(path: Path, message: str, width: int) -> SourceError:
     cells = re.search(r"Expected Number of Columns: \d+ Found: (\d+)", message)
     if cells:
         return SourceError(
-            f"{cells[1]} cells on {place}", f"{width} as in the header", _DOWNLOAD_AGAIN
+            f"{cells[1]} cells on {place}", f"{width} as in the header", DOWNLOAD_AGAIN
         )
     if "unterminated quote" in message:
-        return SourceError(f"a quote that never ends on {place}", "paired quotes", _DOWNLOAD_AGAIN)
-    return SourceError(f"a malformed row on {place}", "delimited text", _DOWNLOAD_AGAIN)
+        return SourceError(f"a quote that never ends on {place}", "paired quotes", DOWNLOAD_AGAIN)
+    return SourceError(f"a malformed row on {place}", "delimited text", DOWNLOAD_AGAIN)
 
 
-def _no_glob(path: Path) -> str:
+def literal_path(path: Path) -> str:
     """The path with the characters that DuckDB would expand taken literally."""
     return re.sub(r"([*?\[])", r"[\1]", str(path))

@@ -237,7 +237,7 @@ WITH observed AS (
 ), named AS (
     SELECT split, image_id, list(struct_pack("name" := name, "value" := "value",
         "location" := NULL::VARCHAR,
-        votes := CASE WHEN split = 'train' THEN votes::SMALLINT END,
+        votes := CASE WHEN split = 'train' THEN TRY_CAST(votes AS SMALLINT) END,
         readers := CASE WHEN split = 'train' THEN readers::SMALLINT
             ELSE {_TEST_READERS}::SMALLINT END)
         ORDER BY list_position([{_NAME_TEXTS}], name)) AS source_labels

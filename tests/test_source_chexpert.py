@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
 
 import pytest
@@ -246,10 +245,8 @@ def test_a_missing_column(tmp_path: Path) -> None:
     root = write(tmp_path, row(path_of(1)), header=HEADER.replace("Fracture", "Broken"))
     assert error_of(root) == (
         f"found no column 'Fracture' in {root}/train.csv; expected the columns Path, Sex, Age, "
-        "Frontal/Lateral, AP/PA, Enlarged Cardiomediastinum, Cardiomegaly, Lung Opacity, "
-        "Lung Lesion, Edema, Consolidation, Pneumonia, Atelectasis, Pneumothorax, "
-        "Pleural Effusion, Pleural Other, Fracture, Support Devices, No Finding; check that this "
-        "is the publisher's file and release"
+        "Frontal/Lateral, AP/PA, Enlarged Cardiomediastinum, Cardiomegaly, Lung Opacity and 11 "
+        "more; check that this is the publisher's file and release"
     )
 
 
@@ -276,7 +273,7 @@ def test_a_row_of_another_length(tmp_path: Path) -> None:
 
 def test_bytes_that_are_not_utf8(tmp_path: Path) -> None:
     root = write(tmp_path, row(path_of(1)))
-    (root / "train.csv").write_bytes(gzip.compress(b"Path"))
+    (root / "train.csv").write_bytes(b"P\xe4th")
     assert error_of(root).startswith(
         f"found bytes that are not UTF-8 at offset 1 of {root}/train.csv; expected UTF-8 text;"
     )

@@ -109,8 +109,8 @@ def test_absent_and_damaged_files_have_reasons(tmp_path: Path) -> None:
     assert [row["reason"] for row in rows] == [
         "file-missing", "dicom-unreadable", "dicom-unreadable",
     ]  # fmt: skip
-    assert rows[0]["detail"] == f"no file at {tmp_path.name}/gone"
-    assert rows[1]["detail"] == f"header of {tmp_path.name}/text: InvalidDicomError"
+    assert rows[0]["detail"] == "no file at gone"
+    assert rows[1]["detail"] == "header of text: InvalidDicomError"
 
 
 def test_headers_keep_the_asked_order(tmp_path: Path) -> None:

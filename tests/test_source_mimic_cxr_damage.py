@@ -204,4 +204,8 @@ def test_a_flipped_byte_in_one_report_of_the_archive(tmp_path: Path) -> None:
     reading = read(root)
     assert reading.studies.num_rows == 2
     [row] = reading.rejected.to_pylist()
-    assert (row["reason"], row["detail"]) == ("report-unreadable", "BadZipFile")
+    member = "files/p10/p10000001/s50000001.txt"
+    assert (row["reason"], row["detail"]) == (
+        "report-unreadable",
+        f"damaged member in mimic-cxr-reports.zip: {member}",
+    )

@@ -99,7 +99,8 @@ def message_of(path: Path, columns: tuple[str, ...] = ("a", "b")) -> str:
         (
             "plain.csv.gz",
             b"a,b\n1,2\n",
-            "found broken gzip data in {path} (BadGzipFile); expected a whole gzip file; " + AGAIN,
+            "found data that is not gzip in {path}; expected a gzip file, as its name says; "
+            "download the file again without unpacking it, or pack it with gzip",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) and "." in value[:20] else "",
