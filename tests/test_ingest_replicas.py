@@ -1,0 +1,99 @@
+"""Replicas as artifacts: the publisher's tree, equal bytes each time, read like real data."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from raw_world import payload
+
+from infra.errors import ArtifactError, InputError
+from infra.pieces import Count
+from tasks.context import Context, Order, open_context
+from tasks.ingest.replicas import PIECE, build_replica
+from tasks.ingest.studies import ingest_studies
+
+SIZES = (
+    'sources.routes={chexpert=["synthesize"]}',
+    "sources.pieces=2",
+    "replicas.studies.chexpert=12",
+    "replicas.side_px=96",
+)
+
+
+def on_replicas(data: Path, *overrides: str) -> Context:
+    return open_context(Order(data_root=str(data), replicas=True, overrides=(*SIZES, *overrides)))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("replica") / "data"
+    build_replica(on_replicas(folder), "chexpert")
+    return folder
+
+
+def test_the_tree_is_the_piece(data: Path) -> None:
+    context = on_replicas(data)
+    artifact = build_replica(context, "chexpert")
+    assert artifact.cached
+    root = context.raw_root("chexpert")
+    assert root == artifact.local_folder(PIECE)
+    assert (root / "CheXpert-v1.0-small" / "train.csv").is_file()
+    files = len(payload(root))
+    assert artifact.counts == (Count("files", files, files),)
+
+
+def test_another_place_gives_the_same_bytes_and_times(data: Path, tmp_path: Path) -> None:
+    context, other = on_replicas(data), on_replicas(tmp_path / "data")
+    build_replica(other, "chexpert")
+    ours, theirs = context.raw_root("chexpert"), other.raw_root("chexpert")
+    assert payload(ours) == payload(theirs)
+    times = {path.stat().st_mtime for path in theirs.rglob("*") if path.is_file()}
+    assert len(times) == 1
+
+
+def test_a_rebuilt_replica_changes_nothing_after_it(data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data, tmp_path / "data")
+    context = on_replicas(tmp_path / "data")
+    ingest_studies(context, "chexpert")
+    next(context.raw_root("chexpert").glob("*/train/*/*/*.jpg")).unlink()
+    rebuilt = build_replica(context, "chexpert")
+    assert (rebuilt.built, rebuilt.reason) == (("tree",), "damaged: tree")
+    assert ingest_studies(context, "chexpert").cached
+
+
+def test_size_and_seed_make_another_artifact(data: Path) -> None:
+    folders = {
+        on_replicas(data, *more).graph["replicas/chexpert"].folder
+        for more in ((), ("replicas.seed=1",), ("replicas.studies.chexpert=13",))
+    }
+    assert len(folders) == 3
+
+
+def test_real_data_takes_the_replicas_place(data: Path) -> None:
+    tree = on_replicas(data).raw_root("chexpert")
+    order = Order(
+        data_root=str(data), replicas=True, sources=(f"chexpert={tree}",), overrides=SIZES
+    )
+    context = open_context(order)
+    assert "replicas/chexpert" not in context.graph.steps
+    assert context.raw_root("chexpert") == tree
+
+
+def test_a_replica_that_is_not_built_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="run the step that makes replicas/chexpert first"):
+        on_replicas(tmp_path / "data").raw_root("chexpert")
+
+
+def test_open_data_has_no_replica(tmp_path: Path) -> None:
+    order = Order(
+        data_root=str(tmp_path),
+        replicas=True,
+        overrides=('sources.routes={openi=["keep"]}',),
+    )
+    with pytest.raises(InputError) as caught:
+        open_context(order)
+    assert str(caught.value) == (
+        "found no replica for source 'openi'; expected raw data; give --source openi=PATH"
+    )
