@@ -161,7 +161,8 @@ _STUDIES: Final = f"""
 """
 
 _REJECTED: Final = """
-    SELECT $1 AS source, * FROM (
+    SELECT $1 AS source, * REPLACE (left(regexp_replace(detail, '\\s+', ' ', 'g'), 300) AS detail)
+    FROM (
         SELECT 'study' AS level, study_id AS row_id, study_id, study_reason AS reason,
             study_detail AS detail
         FROM studies WHERE study_reason IS NOT NULL

@@ -24,7 +24,7 @@ from sources.raw_files import ABSENT, RawFileError, RawFolder
 from sources.record import View
 from sources.split import split_table
 from sources.table_bytes import is_there, read_names
-from sources.tables import query, read_csv, sql_name
+from sources.tables import code_sql, query, read_csv, sql_name
 
 METADATA: Final = "mimic-cxr-2.0.0-metadata.csv.gz"
 SPLIT: Final = "mimic-cxr-2.0.0-split.csv.gz"
@@ -225,7 +225,8 @@ _LISTED: Final = f"""
         CASE WHEN image_id IS NULL OR study_id IS NULL OR subject_id IS NULL
             THEN 'row ' || (row + 1) || ' lacks dicom_id, study_id or subject_id'
             WHEN views.view IS NULL
-            THEN 'ViewPosition ''' || numbered.view || ''' is not one of MIMIC-CXR''s values'
+            THEN 'ViewPosition ' || {code_sql("numbered.view")}
+                || ' is not one of MIMIC-CXR''s values'
             END AS detail,
         CASE WHEN coalesce(expert.fault, labelled.fault) IS NOT NULL THEN 'label-value-unknown'
             WHEN splits > 1 THEN 'split-conflict'
@@ -237,7 +238,7 @@ _LISTED: Final = f"""
             WHEN splits > 1 THEN splits || ' splits over its images; expected one'
             WHEN split IS NULL THEN 'not in the split table'
             WHEN split NOT IN ('train', 'validate', 'test')
-            THEN 'split ''' || split || '''; expected train, validate or test'
+            THEN 'split ' || {code_sql("split")} || '; expected train, validate or test'
             END AS study_detail
     FROM numbered
     LEFT JOIN views ON views.position = trim(coalesce(numbered.view, ''))

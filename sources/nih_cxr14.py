@@ -39,7 +39,7 @@ from sources.raw_files import is_storable
 from sources.record import Reading
 from sources.split import DEFAULT_SHARES, split_table
 from sources.table_bytes import is_there, read_names
-from sources.tables import query, read_csv
+from sources.tables import code_sql, query, read_csv
 
 CARD = Card(
     name="nih_cxr14",
@@ -196,6 +196,7 @@ _NUMBER: Final = "TRY_CAST(regexp_extract(\"Patient Age\", '^\\d+') AS DOUBLE)"
 _YEARS: Final = f"""CASE upper(right("Patient Age", 1))
     WHEN 'M' THEN {_NUMBER} / 12 WHEN 'D' THEN {_NUMBER} / 365.25 ELSE {_NUMBER} END"""
 """The older label file writes ages as ``058Y``, ``007M`` or ``012D``."""
+_VIEW: Final = code_sql("""coalesce("View Position", '')""")
 _LISTED: Final = f"""
     CREATE OR REPLACE TEMP VIEW listed AS
     WITH numbered AS (SELECT *, row_number() OVER () - 1 AS row FROM rows),
@@ -215,7 +216,8 @@ _LISTED: Final = f"""
             THEN 'row ' || (row + 1) || ' lacks Image Index or Patient ID'
             WHEN uri IS NULL THEN 'no such file in images or images_001 to images_012'
             WHEN coalesce("View Position", '') NOT IN ('PA', 'AP')
-            THEN 'View Position ''' || coalesce("View Position", '') || '''; expected PA or AP'
+            THEN 'View Position ' || {_VIEW}
+                || '; expected PA or AP'
             WHEN bad_boxes.image_id IS NOT NULL
             THEN 'a row of the box table lacks its name, numbers or a size above zero'
             END AS detail,

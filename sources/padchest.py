@@ -148,6 +148,7 @@ FROM plain LEFT JOIN nearest USING ("row") LEFT JOIN archives USING (holder)
 LEFT JOIN bad_files USING (image_id)
 """
 
+_HOLDER: Final = "CASE WHEN regexp_full_match(holder, '[0-9]{1,3}') THEN holder ELSE '?' END"
 _LISTED: Final = f"""
 CREATE TEMP TABLE listed AS
 SELECT "row", image_id, study_id, subject_id, split, uri, reason,
@@ -158,7 +159,7 @@ SELECT "row", image_id, study_id, subject_id, split, uri, reason,
         WHEN 'archive-unreadable' THEN fault || '; expected a whole zip'
         WHEN 'file-missing' THEN CASE WHEN is_broken = false
             THEN 'one of the 11 images that no archive of the publisher holds'
-            ELSE 'not in ' || coalesce(holder, 'any') || '.zip, folder ' || coalesce(holder, '?')
+            ELSE 'not in ' || {_HOLDER} || '.zip, folder ' || {_HOLDER}
                 || ', images or the root' END
         END AS detail,
     CASE projection WHEN 'PA' THEN 'PA' WHEN 'AP' THEN 'AP' WHEN 'AP_horizontal' THEN 'AP'

@@ -163,6 +163,17 @@ def sql_name(column: str) -> str:
     return '"' + column.replace('"', '""') + '"'
 
 
+def code_sql(value: str) -> str:
+    """SQL: a cell quoted for a detail where it looks like a code, else the word ``text``.
+
+    Columns that slipped put reports and names where codes belong, and a detail must hold neither.
+    """
+    return (
+        f"CASE WHEN regexp_full_match({value}, '[A-Z0-9_/-]{{0,16}}|[a-z_-]{{1,12}}') "
+        f"THEN '''' || {value} || '''' ELSE 'text' END"
+    )
+
+
 def sql_text(text: str) -> str:
     """A text, quoted for a statement."""
     return "'" + text.replace("'", "''") + "'"
