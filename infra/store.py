@@ -11,7 +11,7 @@ import os
 import shutil
 import socket
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -29,7 +29,15 @@ _PLACE_ERRORS = {
     errno.EROFS: ("a read-only file system", "a folder that can be written"),
     errno.EACCES: ("no permission", "a place that this user may use"),
     errno.EPERM: ("no permission", "a place that this user may use"),
+    errno.ENOTDIR: ("a file in the way", "a folder"),
+    errno.EEXIST: ("a file in the way", "a folder"),
+    errno.ENAMETOOLONG: ("too long a name", "a name that the file system accepts"),
+    errno.ENOENT: ("nothing that can be written", "a place where folders can be made"),
 }
+_ON_USE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+"""What may befall a place that was fine at first."""
+_AT_FIRST = (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ENOENT)
+"""What is wrong with a place from the start."""
 
 
 class Store:
@@ -42,14 +50,19 @@ class Store:
 
     def __init__(self, root: str, state: Path) -> None:
         self.root = root.rstrip("/") or "/"
-        self.fs, self._base = fsspec.core.url_to_fs(self.root)
+        try:
+            self.fs, self._base = fsspec.core.url_to_fs(self.root)
+        except (ValueError, ImportError) as error:
+            raise InputError(
+                f"data root {self.root}, which nothing here can open",
+                "a folder, or a URL such as s3://bucket/prefix",
+                f"correct it, or install what it needs ({error})",
+            ) from None
         self.is_local = self.fs.protocol == "file" or "file" in self.fs.protocol
         self.state = state
-        with explained_place(str(state)):
-            state.mkdir(parents=True, exist_ok=True)
         if self.is_local:
-            with explained_place(self.root):
-                Path(self._base).mkdir(parents=True, exist_ok=True)
+            _make_folder(Path(self._base))
+        _make_folder(state)
 
     def path(self, relative: str) -> str:
         """Absolute path or key of something under the root."""
@@ -218,17 +231,23 @@ def _is_owned(name: str) -> bool:
     return rest.isdigit() and psutil.pid_exists(int(rest))
 
 
+def _make_folder(path: Path) -> None:
+    with explained_place(str(path), (*_ON_USE, *_AT_FIRST)):
+        path.mkdir(parents=True, exist_ok=True)
+
+
 @contextmanager
-def explained_place(where: str) -> Iterator[None]:
+def explained_place(where: str, faults: Collection[int] = _ON_USE) -> Iterator[None]:
     """Turn a full, read-only or forbidden disk into one clear line.
 
     Args:
         where: the place that is named, unless the error names a file outside it.
+        faults: the error numbers that are explained; others pass as they are.
     """
     try:
         yield
     except OSError as error:
-        if error.errno not in _PLACE_ERRORS:
+        if error.errno is None or error.errno not in faults:
             raise
         found, expected = _PLACE_ERRORS[error.errno]
         named = str(error.filename or where)

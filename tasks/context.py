@@ -93,6 +93,7 @@ def open_context(order: Order) -> Context:
     roots = {name: path for name, path in given.items() if name in settings.sources.names}
     for name, root in roots.items():
         get_source(name).card.require_files(root)
+    _require_apart(environment, roots)
     replicas = frozenset(settings.sources.names) - roots.keys() if order.replicas else frozenset()
     _require_replicas(replicas)
     present = tuple(name for name in settings.sources.names if name in roots or name in replicas)
@@ -101,6 +102,22 @@ def open_context(order: Order) -> Context:
     raw = {name: raw_digest(root) for name, root in roots.items()}
     graph = build_graph(settings, raw, replicas)
     return Context(order, settings, environment, open_store(environment), graph, roots)
+
+
+def _require_apart(environment: Environment, roots: Mapping[str, Path]) -> None:
+    """A data root inside raw data would change that data with every file it writes."""
+    places = [environment.state]
+    if "://" not in environment.data_root:
+        places.insert(0, Path(environment.data_root).absolute())
+    for name, root in roots.items():
+        raw = root.resolve()
+        for place in places:
+            if raw in (place.resolve(), *place.resolve().parents):
+                raise InputError(
+                    f"{place} inside the raw data of {name} at {root}",
+                    "artifacts and state outside of what is read",
+                    "give another --data-root",
+                )
 
 
 def _require_replicas(names: frozenset[str]) -> None:

@@ -94,7 +94,7 @@ def load_settings(recipe: str, scale: str, overrides: Sequence[str] = ()) -> Set
             does not accept.
     """
     path = PRESETS / f"{recipe}.{scale}.toml"
-    if not path.is_file():
+    if (recipe, scale) not in preset_names():
         known = ", ".join("/".join(pair) for pair in preset_names())
         raise SettingsError(
             f"recipe '{recipe}' at scale '{scale}'", f"one of {known}", "see 'cxr config --help'"

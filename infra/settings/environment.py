@@ -6,6 +6,7 @@ Every field can be set as ``CXR_<NAME>``; a source's raw data lies at ``CXR_SOUR
 from __future__ import annotations
 
 import os
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -17,6 +18,10 @@ from infra.egress import Guarantee
 from infra.errors import SettingsError
 
 SOURCE_PREFIX = "CXR_SOURCE_"
+_PREFIX = "CXR_"
+_TOO_CLOSE = 0.85
+"""Similarity (difflib ratio) that counts as a slip of the pen: CXR_DATAROOT for CXR_DATA_ROOT is
+0.96, CXR_PUBLIC_DATA for it 0.64. Our choice."""
 
 
 class Environment(BaseSettings):
@@ -27,9 +32,11 @@ class Environment(BaseSettings):
     ``weights_root`` is the folder with one folder for each published model that a recipe names.
     """
 
-    model_config = SettingsConfigDict(env_prefix="CXR_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="CXR_", frozen=True, extra="ignore", env_ignore_empty=True
+    )
 
-    data_root: str = "data"
+    data_root: str = Field(default="data", min_length=1)
     state_dir: Path | None = None
     workers: int = Field(default_factory=lambda: max(1, len(os.sched_getaffinity(0))), ge=1)
     processes_per_node: int = Field(default=1, ge=1, description="training ranks; one per GPU")
@@ -68,6 +75,7 @@ def load_environment(**overrides: object) -> Environment:
             be a secret.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
+    _refuse_misspelt()
     try:
         return Environment(**given)  # type: ignore[arg-type]  # pydantic converts
     except ValidationError as error:
@@ -76,6 +84,17 @@ def load_environment(**overrides: object) -> Environment:
         raise SettingsError(
             f"a bad value in {name}", first["msg"].lower(), f"correct or unset {name}"
         ) from None
+
+
+def _refuse_misspelt() -> None:
+    """A variable that is nearly one of ours would be ignored, and the run go elsewhere."""
+    known = [f"{_PREFIX}{name.upper()}" for name in Environment.model_fields]
+    for name in sorted(os.environ):
+        if not name.startswith(_PREFIX) or name.startswith(SOURCE_PREFIX) or name in known:
+            continue
+        close = get_close_matches(name, known, n=1, cutoff=_TOO_CLOSE)
+        if close:
+            raise SettingsError(f"the variable {name}", f"{close[0]}", f"rename or unset {name}")
 
 
 def without_password(place: str) -> str:
