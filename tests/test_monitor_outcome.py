@@ -1,0 +1,178 @@
+"""What a run leads to: funnel, losses, scores and places, before and after each exists."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from raw_world import look, write_raw
+
+from infra.artifact import build_artifact
+from infra.pieces import BuiltPiece, Count
+from tasks.context import Context
+from tasks.ingest.studies import ingest_studies
+from tasks.monitor.outcome import funnel, losses, outcome_json, outcome_text, places, scores
+from tasks.monitor.step_report import StepReport
+
+RECIPE = ('sources.routes={chexpert=["synthesize"]}',)
+DOCUMENT: dict[str, Any] = {
+    "systems": ["none", "blank"],
+    "unavailable": {"RadGraph-F1": "needs RadGraph's weights"},
+    "scores": [
+        dict(zip(("metric", "control", "value", "low", "high"), row, strict=True))
+        for row in (
+            ("BLEU-4[mimic_cxr]", "none", 0.25, 0.2, 0.3),
+            ("BLEU-4[mimic_cxr]", "blank", 0.1, None, None),
+            ("rule14-micro-F1", "none", None, None, None),
+            ("rule14-Edema-F1", "none", 0.9, 0.8, 1.0),
+        )
+    ],
+}
+
+
+@dataclass(frozen=True)
+class World:
+    context: Context
+
+    def add(self, key: str, write: Callable[[Path], None], *counts: Count) -> None:
+        """A finished artifact of that step with one piece, as the real steps leave it."""
+        piece = "model" if key.startswith("stages/") else "piece"
+
+        def build(key: str, folder: Path) -> BuiltPiece:
+            write(folder)
+            return BuiltPiece(counts)
+
+        build_artifact(self.context.store, self.context.graph[key], lambda: {piece: ""}, build)
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_raw("chexpert", tmp_path_factory.mktemp("outcome") / "raw", 12)
+
+
+@pytest.fixture
+def world(raw: Path, tmp_path: Path) -> World:
+    return World(look(tmp_path / "data", {"chexpert": raw}, *RECIPE))
+
+
+def add_stage(world: World, name: str, curve: list[tuple[int, float]]) -> None:
+    lines = [json.dumps({"step": step, "loss": loss}) for step, loss in curve]
+    lines.append(json.dumps({"step": 99, "lr": 0.1}))
+    world.add(f"stages/{name}", lambda folder: put(folder / "losses.jsonl", "\n".join(lines)))
+
+
+def put(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
+def add_scores(world: World) -> None:
+    def write(folder: Path) -> None:
+        put(folder / "scores.json", json.dumps(DOCUMENT))
+        put(folder / "report.html", "<html>")
+
+    world.add("scores/llava_rad", write)
+
+
+def test_before_anything_there_is_nothing(world: World) -> None:
+    assert funnel(world.context) == []
+    assert losses(world.context) == {}
+    assert scores(world.context) is None
+    assert places(world.context) == {"data root": world.context.store.root}
+
+
+def test_the_funnel_has_every_step_that_has_run(world: World) -> None:
+    studies = ingest_studies(world.context, "chexpert")
+    rows = funnel(world.context)
+    assert [(row.source, row.stage, row.unit) for row in rows] == [
+        ("chexpert", "studies", "studies"),
+        ("chexpert", "studies", "images listed"),
+    ]
+    assert [row.rows_in for row in rows] == [count.rows_in for count in studies.counts]
+
+
+def test_losses_are_read_in_the_recipes_order(world: World) -> None:
+    add_stage(world, "align", [(1, 2.5), (2, 2.0)])
+    add_stage(world, "language", [(1, 6.0)])
+    assert losses(world.context) == {"language": [(1, 6.0)], "align": [(1, 2.5), (2, 2.0)]}
+
+
+def test_places_appear_as_their_artifacts_do(world: World) -> None:
+    add_scores(world)
+    add_stage(world, "finetune", [(1, 1.0)])
+    world.add(
+        "models/llava_rad",
+        lambda folder: put(folder / "registered.json", '{"name": "llava_rad", "version": 3}'),
+    )
+    found = places(world.context)
+    assert list(found) == ["data root", "report page", "model folder", "registered model", "MLflow"]
+    assert Path(found["report page"]).read_text() == "<html>"
+    assert (Path(found["model folder"]) / "losses.jsonl").is_file()
+    assert found["registered model"] == "models:/llava_rad/3"
+    state = world.context.environment.state
+    assert found["MLflow"] == (
+        f"mlflow ui --backend-store-uri sqlite:///{state / 'mlflow' / 'mlflow.db'}"
+    )
+
+
+def test_a_servers_password_is_not_shown(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXR_MLFLOW_URI", "postgresql://cxr:hunter2@db.example.org:5432/mlflow")
+    world = World(look(tmp_path / "data", {"chexpert": raw}, *RECIPE))
+    world.add(
+        "models/llava_rad",
+        lambda folder: put(folder / "registered.json", '{"name": "m", "version": 1}'),
+    )
+    assert places(world.context)["MLflow"] == (
+        "mlflow ui --backend-store-uri postgresql://cxr:***@db.example.org:5432/mlflow"
+    )
+    assert "hunter2" not in json.dumps(outcome_json(world.context))
+
+
+def test_the_json_has_all_of_it(world: World) -> None:
+    ingest_studies(world.context, "chexpert")
+    add_scores(world)
+    document = json.loads(json.dumps(outcome_json(world.context)))
+    assert list(document) == ["funnel", "losses", "scores", "places"]
+    assert document["scores"] == DOCUMENT
+    for row in document["funnel"]:
+        assert row["in"] == row["kept"] + sum(row["rejected"].values())
+
+
+def test_the_text_shows_headlines_beside_their_controls(world: World) -> None:
+    add_scores(world)
+    curve = [(step, 8.0 / step) for step in range(1, 41)]
+    add_stage(world, "pretrain", curve)
+    reports = [
+        StepReport("studies/chexpert", "f", 0, "", 0.0, ()),
+        StepReport("stages/pretrain", "f", 1, "never built", 3.0, ()),
+    ]
+    lines = outcome_text(world.context, reports, 12.4).splitlines()
+    width = len("BLEU-4[mimic_cxr]")
+    model, blank = "0.250 [0.200, 0.300]", "0.100"
+    assert f"{' ' * width}  {'model':>22}  {'blank image':>22}" in lines
+    assert f"BLEU-4[mimic_cxr]  {model:>22}  {blank:>22}" in lines
+    assert f"{'rule14-micro-F1'.ljust(width)}  {'-':>22}  {'-':>22}" in lines
+    assert not [line for line in lines if line.startswith("rule14-Edema")]
+    assert "unavailable: RadGraph-F1: needs RadGraph's weights" in lines
+    assert "2 steps: 1 cached, 1 built, in 12 s" in lines
+    assert lines[-1] == "Not a medical device: for research and development only."
+    (loss,) = [line for line in lines if line.startswith("loss of ")]
+    assert loss == (
+        "loss of pretrain  1: 8.000  9: 0.889  17: 0.471  25: 0.320  33: 0.242  40: 0.200"
+    )
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 6, 7, 11, 100])
+def test_a_curve_fits_one_line_and_ends_with_its_last_step(world: World, length: int) -> None:
+    add_stage(world, "align", [(step, 1.0) for step in range(1, length + 1)])
+    text = outcome_text(world.context, [], 0.0)
+    (line,) = [line for line in text.splitlines() if line.startswith("loss of align")]
+    points = line.split()[3:][::2]
+    assert points[0] == "1:"
+    assert points[-1] == f"{length}:"
+    assert len(points) == len(set(points)) <= 6
