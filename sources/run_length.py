@@ -7,10 +7,16 @@ shaped width x height, and transposed). This is not COCO's dialect, whose starts
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+_NUMBER: Final = re.compile(r"-?[0-9]+")
+_DIGITS: Final = 12
+"""Longest number that is looked at: no sum of a million of them leaves 64 bits."""
 
 
 class RunLengthError(ValueError):
@@ -34,12 +40,14 @@ def runs_of(text: str, height: int, width: int) -> NDArray[np.int64]:
         RunLengthError: not pairs of numbers, an empty run, or pixels beyond the image.
     """
     words = text.split()
-    try:
-        values = np.array(words, dtype=np.int64)
-    except ValueError:
-        raise RunLengthError("a word that is not a number") from None
-    if values.size == 0 or values.size % 2:
-        raise RunLengthError(f"{values.size} numbers; expected pairs")
+    if not all(_NUMBER.fullmatch(word) for word in words):
+        raise RunLengthError("a word that is not a number")
+    if not words or len(words) % 2:
+        raise RunLengthError(f"{len(words)} numbers; expected pairs")
+    longest = max(len(word) for word in words)
+    if longest > _DIGITS:
+        raise RunLengthError(f"a number of {longest} digits")
+    values = np.array(words, dtype=np.int64)
     if (values < 0).any() or (values[1::2] == 0).any():
         raise RunLengthError("a negative gap or an empty run")
     ends = np.cumsum(values)[1::2]

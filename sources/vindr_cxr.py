@@ -252,7 +252,8 @@ _BOXES: Final = f"""
 CREATE TEMP TABLE boxes AS
 SELECT image_id AS study_id, image_id || '.dicom' AS image_id, class_name AS "name",
     {", ".join(_BOX_CELLS)}, rad_id AS reader, split,
-    coalesce(x_max <= x_min OR y_max <= y_min OR x_min < 0 OR y_min < 0, true) AS is_faulty,
+    coalesce(x_max <= x_min OR y_max <= y_min OR x_min < 0 OR y_min < 0
+        OR NOT isfinite(x_max) OR NOT isfinite(y_max), true) AS is_faulty,
     coalesce(class_name NOT IN ({_NAME_TEXTS}, '{_OTHER_IN_TEST}'), true) AS is_unknown
 FROM (SELECT *, 'train' AS split FROM boxes_train UNION ALL SELECT *, 'test' FROM boxes_test)
 WHERE NOT (is_blank AND class_name = 'No finding')

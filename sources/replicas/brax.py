@@ -9,7 +9,7 @@ ages in groups of five years, manufacturers as numbers, dates that are fiction.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 from zlib import crc32
@@ -129,7 +129,7 @@ def write(root: Path, spec: ReplicaSpec) -> None:
         (
             TrueStudy(
                 f"{person_id(truth, spec.seed)}/{_digits('study', truth.seed)}",
-                truth,
+                replace(truth, views=_views(truth, traps.get(index))),
                 write_report(truth, doubt=_DOUBT).labels(truth),
                 traps.get(index),
             )
@@ -152,7 +152,7 @@ def _digits(kind: str, seed: int, separator: str = ".") -> str:
 def _films(truth: ChestTruth, spec: ReplicaSpec, trap: str | None) -> Iterator[Film]:
     """The images of one study; the trap is on the first one."""
     study = f"{person_id(truth, spec.seed)}/Study_{_digits('study', truth.seed)}"
-    for number, view in enumerate(truth.views):
+    for number, view in enumerate(_views(truth, trap)):
         own = trap if number == 0 else None
         name = f"image-{_digits(f'image{number}', truth.seed, '-')}.png"
         if own == "unreadable":
@@ -162,11 +162,16 @@ def _films(truth: ChestTruth, spec: ReplicaSpec, trap: str | None) -> Iterator[F
             png=f"images/{stem}",
             dicom=f"Anonymized_DICOMs/{stem.removesuffix('.png')}.dcm",
             truth=truth,
-            view=View.LATERAL if own == "right-lateral" else view,
+            view=view,
             height=round(spec.side_px / _ASPECT),
             width=spec.side_px,
             trap=own,
         )
+
+
+def _views(truth: ChestTruth, trap: str | None) -> tuple[View, ...]:
+    """What is drawn: an RL film is a lateral one, whatever was planned."""
+    return (View.LATERAL, *truth.views[1:]) if trap == "right-lateral" else truth.views
 
 
 def draw_film(film: Film) -> bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from re import sub
 from typing import Final
 from zlib import crc32
 
@@ -122,7 +123,7 @@ def _sections(truth: ChestTruth, report: Wording) -> dict[str, str]:
         "comparison": report.comparison,
         "technique": report.technique,
         "findings": report.findings if has["findings"] else "",
-        "impression": report.impression,
+        "impression": sub(r" (?=[2-9]\. )", "\n", report.impression),
         "end of impression": _END,
         "summary": "1-NORMAL" if truth.is_normal else "4-POSSIBLE SIGNIFICANT FINDINGS",
     }

@@ -23,6 +23,7 @@ import numpy as np
 
 from sources.mimic_cxr_annotations import FOLDER
 from sources.mimic_cxr_reports import ARCHIVE
+from sources.record import LabelValue, Split
 from sources.replicas.files import (
     DicomStyle,
     TransferSyntax,
@@ -32,7 +33,13 @@ from sources.replicas.files import (
     quantise,
     write_file,
 )
-from sources.replicas.mimic_cxr_plan import PlannedImage, PlannedStudy, plan_replica
+from sources.replicas.mimic_cxr_plan import (
+    BLANK_LABELS_STUDY,
+    UNLABELLED_STUDY,
+    PlannedImage,
+    PlannedStudy,
+    plan_replica,
+)
 from sources.replicas.mimic_cxr_tables import table_files
 from sources.replicas.mimic_cxr_text import annotation_files, report_text, word_study
 from sources.replicas.phantom import draw
@@ -89,7 +96,9 @@ def write(root: Path, spec: ReplicaSpec, *, annotations: bool = False) -> None:
     write_truth(
         root,
         [
-            TrueStudy(study.study_id, study.truth, labels[study.study_id], _trap_of(study))
+            TrueStudy(
+                study.study_id, study.truth, _stated(study, labels[study.study_id]), _trap_of(study)
+            )
             for study in studies
         ],
     )
@@ -153,6 +162,14 @@ def _write_reports(root: Path, studies: Iterable[PlannedStudy], words: dict[str,
             member.compress_type = ZIP_DEFLATED
             archive.writestr(member, text)
     write_file(root / ARCHIVE, buffer.getvalue())
+
+
+def _stated(study: PlannedStudy, labels: dict[str, LabelValue]) -> dict[str, LabelValue]:
+    """What the tables state: nothing without a label row, but for the radiologist's own table."""
+    is_blank = study.number in (UNLABELLED_STUDY, BLANK_LABELS_STUDY)
+    if is_blank and study.split is not Split.TEST:
+        return dict.fromkeys(labels, LabelValue.UNMENTIONED)
+    return labels
 
 
 def _trap_of(study: PlannedStudy) -> str | None:

@@ -64,11 +64,7 @@ def table_files(
         labels: the 14 observations by study id.
         sizes: height and width in px by image id.
     """
-    label_rows = [
-        (study.subject_id, study.study_id, *_label_cells(study, labels[study.study_id]))
-        for study in studies
-        if study.number != UNLABELLED_STUDY
-    ]
+    labelled = [study for study in studies if study.number != UNLABELLED_STUDY]
     head = ("subject_id", "study_id", *_LABELS)
     images = [(study, image) for study in studies for image in study.images]
     dicoms = [
@@ -82,8 +78,8 @@ def table_files(
     return {
         METADATA: _packed(_METADATA_COLUMNS, _metadata_rows(studies, sizes)),
         SPLIT: _packed(("dicom_id", "study_id", "subject_id", "split"), splits),
-        CHEXPERT: _packed(head, label_rows),
-        NEGBIO: _packed(head, label_rows),
+        CHEXPERT: _packed(head, _label_rows(labelled, labels, BLANK_LABELS_STUDY)),
+        NEGBIO: _packed(head, _label_rows(labelled, labels)),
         EXPERT: _expert_table(studies, labels),
         RECORDS: _packed(("subject_id", "study_id", "dicom_id", "path"), dicoms),
         STUDIES: _packed(("subject_id", "study_id", "path"), reports),
@@ -113,10 +109,14 @@ def _metadata_rows(
             )
 
 
-def _label_cells(study: PlannedStudy, labels: Labels) -> list[str]:
-    if study.number == BLANK_LABELS_STUDY:
-        return [""] * len(_LABELS)
-    return [_NUMBERS[labels[name]] for name in _LABELS]
+def _label_rows(
+    studies: Iterable[PlannedStudy], labels: Mapping[str, Labels], blank: int | None = None
+) -> Iterable[Row]:
+    """A row per study; all blank in that of the number ``blank``, which NegBio's table lacks."""
+    for study in studies:
+        stated = labels[study.study_id]
+        cells = ["" if study.number == blank else _NUMBERS[stated[name]] for name in _LABELS]
+        yield (study.subject_id, study.study_id, *cells)
 
 
 def _expert_table(studies: Sequence[PlannedStudy], labels: Mapping[str, Labels]) -> bytes:

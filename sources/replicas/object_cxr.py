@@ -83,12 +83,7 @@ def _films(spec: ReplicaSpec) -> list[Film]:
     truths = draw_cohort(
         spec, "object_cxr", views=(View.PA,), require=("foreign object", OBJECT_SHARE - 0.01)
     )
-    traps = spread(TRAPS, len(truths))
-    with_object = (i for i, truth in enumerate(truths) if truth.find("foreign object"))
-    moved = {next(with_object, 0): "negative-vertex"}  # this trap needs an object
-    traps = moved | {
-        i: trap for i, trap in traps.items() if i not in moved and trap not in moved.values()
-    }
+    traps = _place_traps(truths)
     return [
         Film(
             part="dev" if index % DEV_EVERY == 4 else "train",
@@ -100,6 +95,21 @@ def _films(spec: ReplicaSpec) -> list[Film]:
         )
         for index, truth in enumerate(truths)
     ]
+
+
+def _place_traps(truths: Sequence[ChestTruth]) -> dict[int, str]:
+    """Spread evenly, but the negative vertex, which needs an object, is on the first of them."""
+    traps = spread(TRAPS, len(truths))
+    home = next((i for i, trap in traps.items() if trap == "negative-vertex"), None)
+    place = next((i for i, truth in enumerate(truths) if truth.find("foreign object")), None)
+    if home is None or home == place:
+        return traps
+    del traps[home]
+    if place is not None:
+        if place in traps:
+            traps[home] = traps[place]
+        traps[place] = "negative-vertex"
+    return traps
 
 
 def _draw_film(film: Film) -> tuple[bytes, tuple[Region, ...]]:

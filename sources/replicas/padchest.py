@@ -12,7 +12,7 @@ whose zip is not the one that the table names.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
@@ -117,7 +117,11 @@ def write(root: Path, spec: ReplicaSpec) -> None:
     write_truth(
         root,
         (
-            TrueStudy(study_number(truth), truth, trap=traps.get(index))
+            TrueStudy(
+                study_number(truth),
+                replace(truth, views=_views(truth, traps.get(index))),
+                trap=traps.get(index),
+            )
             for index, truth in enumerate(truths)
         ),
     )
@@ -127,14 +131,18 @@ def _films(truth: ChestTruth, side_px: int, trap: str | None) -> Iterator[Film]:
     """The images of one study; a trap of files or views is on the first one alone."""
     rng = np.random.default_rng([truth.seed, crc32(b"padchest-films")])
     bits = 10 if rng.random() < _TEN_BIT_SHARE else 12
-    for number, planned in enumerate(truth.views):
+    for number, view in enumerate(_views(truth, trap)):
         own = trap if number == 0 or trap in STUDY_TRAPS else None
-        view = View.AP if own == "horizontal" else planned
         folder = int(rng.integers(_ZIPS))
         name = _image_name(truth, number, int(rng.integers(2)), own)
         height, width = film_size(view, side_px, int(rng.integers(len(_ASPECTS))))
         picture = Picture(name, folder, view, bits, height, width)
         yield Film(picture, truth, _LATE_ZIP if own == "late-zip" else folder, own)
+
+
+def _views(truth: ChestTruth, trap: str | None) -> tuple[View, ...]:
+    """What is drawn: AP_horizontal is an AP film, whatever was planned."""
+    return (View.AP, *truth.views[1:]) if trap == "horizontal" else truth.views
 
 
 def film_size(view: View, side_px: int, choice: int) -> tuple[int, int]:

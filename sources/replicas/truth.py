@@ -142,7 +142,7 @@ class ChestTruth:
         return next((item for item in self.findings if item.name == name), None)
 
     def visible_in(self, view: View) -> tuple[TrueFinding, ...]:
-        """Findings that leave a trace in that view."""
+        """Findings that may leave a trace in that view; some leave none on a lateral one."""
         return tuple(f for f in self.findings if not (f.lateral_only and view.is_frontal))
 
 
@@ -203,7 +203,8 @@ def draw_truth(
         person: who; by default a new person, or that of ``previous``.
         views: by default PA, AP, or PA with LATERAL, in about the shares of MIMIC-CXR.
         previous: the person's last study; a finding of it stays with chance 0.5.
-        require: name of a finding that must be there.
+        require: name of a finding that must be there; only one that stays from ``previous`` and
+            cannot stand beside it keeps it out.
         exclude: names of findings that must not.
     """
     person = previous.person if previous else person or draw_person(rng, 0)
