@@ -17,8 +17,8 @@ import torch
 
 from infra.log import LOGGER
 from models.data import Pixels, Sample
-from models.prompts import PLAIN_END, conversation_prompt, plain_prompt
-from models.tokenizers import Tokenizer
+from models.prompts import PLAIN_END, conversation_prompt, jumble, plain_prompt
+from models.tokenizers import IMAGE_TOKEN, Tokenizer
 
 Batch: TypeAlias = dict[str, torch.Tensor]
 PromptKind = Literal["image-only", "turns"]
@@ -77,7 +77,8 @@ class ConversationCollator:
     Args:
         prompts: ``image-only`` is LLaVA's plain form, ``turns`` Vicuna's conversation; several
             alternate over the batch.
-        image_tokens: places an image takes; 0 leaves the image out (text-only training).
+        image_tokens: places an image takes; 0 puts a jumble of the answer's words there instead
+            (text-only training).
         context_tokens: the text, without the image, is cut to this many tokens at its end.
     """
 
@@ -139,14 +140,13 @@ def prompt_ids(
     sample: Sample, tokenizer: Tokenizer, prompt: PromptKind, image_tokens: int
 ) -> list[int]:
     """Token ids of the prompt, its one image token expanded to ``image_tokens`` places."""
-    if prompt == "image-only":
-        text = plain_prompt() if image_tokens else ""
-    else:
-        text = conversation_prompt(sample.turns, with_image=image_tokens > 0)
+    image = IMAGE_TOKEN if image_tokens else jumble(sample.target, key_of(sample.example_id))
+    plain = prompt == "image-only"
+    text = plain_prompt(image) if plain else conversation_prompt(sample.turns, image)
     ids: list[int] = tokenizer(text)["input_ids"]
     if not image_tokens:
         return ids
-    image_id = tokenizer.convert_tokens_to_ids("<image>")
+    image_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
     place = ids.index(image_id)
     return ids[:place] + [image_id] * image_tokens + ids[place + 1 :]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,9 @@ RunT = TypeVar("RunT", bound=Section)
 
 
 def report(event: str, **values: object) -> None:
-    """One JSON line on stdout, for the parent process."""
+    """One JSON line on stdout, for the parent process; of several ranks the first one speaks."""
+    if os.environ.get("RANK", "0") != "0":
+        return
     sys.stdout.write(json.dumps({"event": event, **values}) + "\n")
     sys.stdout.flush()
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from models.tokenizers import IMAGE_TOKEN
 from sources.record import Turn
 
@@ -16,27 +18,41 @@ SYSTEM = (
 )
 """Vicuna 1.1's system line: a constant of the published weights' format."""
 
+_LEAST_SHARE = 0.3  # measured: with fewer words a small model learns to ignore them
 PLAIN_END = "\n"  # LLaVA's plain form ends an answer with a line break, not with </s>
 
 
-def plain_prompt() -> str:
+def plain_prompt(image: str = IMAGE_TOKEN) -> str:
     """The prompt of image-only training: the image, no request, no indication."""
-    return IMAGE_TOKEN
+    return image
 
 
-def conversation_prompt(turns: Sequence[Turn], *, with_image: bool = True) -> str:
+def conversation_prompt(turns: Sequence[Turn], image: str = IMAGE_TOKEN) -> str:
     """Vicuna's conversation up to the point where the assistant answers the last user turn.
 
     Args:
         turns: alternating user and assistant turns, the last one the user's, without image token.
+        image: what stands at the image's place, before the first user turn.
     """
     assert turns, "a conversation needs at least one user turn"
     assert turns[-1].role == "user", f"the last turn is the {turns[-1].role}'s, not the user's"
-    image = f"{IMAGE_TOKEN}\n" if with_image else ""
     said = [SYSTEM]
     for index, turn in enumerate(turns):
         if turn.role == "user":
-            said.append(f" USER: {image if index == 0 else ''}{turn.text} ASSISTANT:")
+            first = f"{image}\n" if index == 0 else ""
+            said.append(f" USER: {first}{turn.text} ASSISTANT:")
         else:
             said.append(f" {turn.text}</s>")
     return "".join(said)
+
+
+def jumble(text: str, seed: int) -> str:
+    """A random share (a third to all) of a text's words, each once, in random order.
+
+    Stands at the image's place while the stand-in language model learns: like Vicuna it must be
+    able to use what the user shows it, or projected image features would find no reader.
+    """
+    rng = np.random.default_rng(seed)
+    words = sorted({word.strip(".,;:") for word in text.split()})
+    count = round(float(rng.uniform(_LEAST_SHARE, 1.0)) * len(words))
+    return " ".join(rng.permutation(words)[:count].tolist())

@@ -77,10 +77,7 @@ def prepare(run: TrainRun, read_texts: ReadTexts) -> Prepared:
 
 def _prepare_language(run: TrainRun, read_texts: ReadTexts) -> Prepared:
     shapes = run.models.language
-    texts = (
-        f"{conversation_prompt(sample.turns, with_image=False)} {sample.target}"
-        for sample in read_texts()
-    )
+    texts = (f"{conversation_prompt(sample.turns, '')} {sample.target}" for sample in read_texts())
     tokenizer = train_language_tokenizer(texts, shapes)
     model = LlamaForCausalLM(llama_config(shapes, tokenizer))
     # Vicuna has seen conversations and running text; so does its stand-in.

@@ -16,7 +16,7 @@ from infra.log import LOGGER
 from models.collate import IGNORED, ConversationCollator, PairCollator, key_of, normalise, pad_left
 from models.data import Sample, to_model_size
 from models.processor import image_processor
-from models.prompts import SYSTEM, conversation_prompt, plain_prompt
+from models.prompts import SYSTEM, conversation_prompt, jumble, plain_prompt
 from models.tokenizers import (
     Tokenizer,
     load_tokenizer,
@@ -61,8 +61,21 @@ def test_earlier_answers_end_with_the_end_token_and_the_image_comes_once() -> No
     )
 
 
-def test_text_only_conversation_has_no_image() -> None:
-    assert conversation_prompt([ASK], with_image=False).endswith(" USER: Report it. ASSISTANT:")
+def test_text_may_stand_at_the_images_place() -> None:
+    assert conversation_prompt([ASK], "left nodule").endswith(
+        " USER: left nodule\nReport it. ASSISTANT:"
+    )
+    assert plain_prompt("left nodule") == "left nodule"
+
+
+def test_jumble_is_a_random_share_of_the_words() -> None:
+    text = "There is a nodule in the left lung. There is no edema."
+    words = {"There", "is", "a", "nodule", "in", "the", "left", "lung", "no", "edema"}
+    jumbles = [jumble(text, seed).split() for seed in range(200)]
+    assert all(set(each) <= words and len(set(each)) == len(each) for each in jumbles)
+    assert {len(each) for each in jumbles} == set(range(3, 11))
+    assert len({tuple(each) for each in jumbles if len(each) == 10}) > 1
+    assert jumble(text, 3) == jumble(text, 3)
 
 
 def test_image_only_prompt_is_the_image_alone() -> None:
