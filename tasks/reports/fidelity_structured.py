@@ -47,18 +47,37 @@ def check_structured(report: str, own: Sections, sections: Sections) -> Problem 
     return (
         no_comparison(text)
         or _support_problem(report, text)
+        or _surplus_problem(report, text)
         or _aligned_problem(report, text)
+        or _stated_problem(own, text)
         or _lost_problem(own, sections)
     )
 
 
 def _support_problem(report: str, text: str) -> Problem | None:
-    """Content words of the text, by stem, against the report's."""
+    """Content words of the text, by stem, against the report's; each sentence, then all of them."""
     known = {word[:5] for word in words_of(report)}
     content = [word for word in words_of(text) if len(word) > 3 and word not in _GLUE]
     extra = [word for word in content if word[:5] not in known]
     if len(extra) > UNSUPPORTED_SHARE * len(content) + 1:
         return Problem("text-added", f"found {len(extra)} of {len(content)} words unsupported")
+    for index, sentence in enumerate(sentences_of(text)):
+        own = _content(sentence)
+        if own and len(own & known) <= UNSUPPORTED_SENTENCE * len(own):
+            return Problem("text-added", f"found no support for sentence {index + 1}")
+    return None
+
+
+UNSUPPORTED_SENTENCE = 0.5
+"""Share of a sentence's content words known to the report at which it counts as new (our choice: an
+edited sentence keeps nearly all of its words, an invented one shares the common ones)."""
+RETAINED_SHARE = 0.5
+"""Share of a sentence's content words beyond which its section still has it (our choice: minimal
+edits keep nearly all of them, a dropped sentence shares few with its neighbours)."""
+
+
+def _surplus_problem(report: str, text: str) -> Problem | None:
+    """No observation is positive under rule14 that the whole report does not state."""
     told = label_report(report)
     for observation, value in label_report(text).items():
         expected = told.get(observation, LabelValue.UNMENTIONED)
@@ -68,9 +87,31 @@ def _support_problem(report: str, text: str) -> Problem | None:
     return None
 
 
-RETAINED_SHARE = 0.5
-"""Share of a sentence's content words that its section must still have (our choice: minimal edits
-keep nearly all of them, a dropped sentence shares few with its neighbours)."""
+def _stated_problem(own: Sections, text: str) -> Problem | None:
+    """What the report's own sections state of the present is positive in the text too."""
+    said = label_report(text)
+    for observation in _stated(own):
+        value = said.get(observation, LabelValue.UNMENTIONED)
+        if value is LabelValue.NEGATIVE:
+            return Problem("negation-changed", f"found {observation} denied; expected positive")
+        if value is LabelValue.UNMENTIONED:
+            return Problem("finding-lost", f"found {observation} unmentioned; expected positive")
+    return None
+
+
+def _stated(own: Sections) -> list[str]:
+    """Observations that a report's own sections state of the present image."""
+    kept = [
+        _must_stay(sentence)
+        for name in sorted({"findings", "impression"} & own.keys())
+        for sentence in sentences_of(unwrapped(own[name]))
+    ]
+    labels = label_report(". ".join(part for part in kept if part))
+    return [
+        observation
+        for observation, value in labels.items()
+        if value is LabelValue.POSITIVE and observation != NO_FINDING
+    ]
 
 
 def _lost_problem(own: Sections, sections: Sections) -> Problem | None:
@@ -79,7 +120,7 @@ def _lost_problem(own: Sections, sections: Sections) -> Problem | None:
         stems = {word[:5] for word in words_of(sections.get(name) or body(sections))}
         for index, sentence in enumerate(sentences_of(unwrapped(own[name]))):
             content = _content(_must_stay(sentence))
-            if len(content & stems) < RETAINED_SHARE * len(content):
+            if content and len(content & stems) <= RETAINED_SHARE * len(content):
                 return Problem("finding-lost", f"{name}: found no trace of sentence {index + 1}")
     return None
 
@@ -92,7 +133,16 @@ def _must_stay(sentence: str) -> str:
         return sentence
     present = COMPARISON.sub(" ", sentence)
     found = {name for name, value in label_report(present).items() if value is LabelValue.POSITIVE}
-    return present if found - {NO_FINDING} and not _GONE.search(sentence) else ""
+    says = bool(found - {NO_FINDING}) or _STATE.search(present) is not None
+    return present if says and not _GONE.search(sentence) else ""
+
+
+_STATE = re.compile(
+    r"\b(?:low|enlarged|tortuous|calcified|elevated|elevation|widened|blunted|blunting|thickened"
+    r"|hyperinflated|hyperexpanded|prominent|scoliosis|kyphosis|degenerative|deformity)\b",
+    re.IGNORECASE,
+)
+"""Words that say how something is now, whatever was said of its change."""
 
 
 def _content(text: str) -> set[str]:
@@ -106,9 +156,9 @@ TWIN_SHARE = 0.7
 
 def _aligned_problem(report: str, text: str) -> Problem | None:
     """Each sentence against the ones of the report that it shares most words with."""
-    source = [(part, set(words_of(part))) for part in sentences_of(unwrapped(report))]
+    source = [(part, _topic(COMPARISON.sub(" ", part))) for part in sentences_of(unwrapped(report))]
     for sentence in sentences_of(text):
-        words = set(words_of(sentence))
+        words = _topic(sentence)
         scores = [len(words & other) / (len(words | other) or 1) for _, other in source]
         best = max(scores, default=0.0)
         twins = [
@@ -122,6 +172,17 @@ def _aligned_problem(report: str, text: str) -> Problem | None:
     return None
 
 
+def _topic(sentence: str) -> set[str]:
+    """What a sentence is about: its content words but the sides, or else all of its words."""
+    return (_content(sentence) - {"left", "right"}) or set(words_of(sentence))
+
+
+_NO_CHANGE = re.compile(
+    r"\b(?:no|without)(?: \w+){0,3} (?:change|comparison|prior|previous|recent)\w*", re.IGNORECASE
+)
+"""A denial that goes with the comparison it denies."""
+
+
 def _twin_problem(source: str, sentence: str) -> Problem | None:
     told, said = (re.findall(r"\b(?:left|right)\b", part.lower()) for part in (source, sentence))
     if not _is_subsequence(said, told):
@@ -130,8 +191,10 @@ def _twin_problem(source: str, sentence: str) -> Problem | None:
         )
     if numbers_of(sentence) - numbers_of(source):
         return Problem("number-changed", "found a number that the report's sentence lacks")
-    denied = [bool(ENGLISH_DENIAL.search(part.lower())) for part in (source, sentence)]
-    if denied[0] != denied[1] and not comparison_words(source):
+    forms = (source, COMPARISON.sub(" ", source), _NO_CHANGE.sub(" ", source))
+    told_denied = {bool(ENGLISH_DENIAL.search(form.lower())) for form in forms}
+    denied = bool(ENGLISH_DENIAL.search(sentence.lower()))
+    if denied not in told_denied and not _GONE.search(source):
         return Problem("negation-changed", "found a denial in one of report and answer only")
     return None
 

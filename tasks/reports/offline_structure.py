@@ -59,7 +59,8 @@ _BLANK_LINE = re.compile(r"\n[ \t]*\n\s*")
 CLOSE_ENOUGH = 0.82
 """Similarity (difflib ratio) of a misspelt heading; our choice: one letter lost or swapped."""
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z\d(])")
-_NUMBERING = re.compile(r"(?:^|(?<=[\s]))(?:\d{1,2}[.)]|[-•*])\s+(?=[A-Z\d])")
+_BULLET = re.compile(r"(?:^|(?<=\s))[-•*]\s+(?=[A-Z\d])")
+_NUMBER = re.compile(r"(?:^|(?<=\s))(\d{1,2})[.)]\s+(?=[A-Z\d])")
 _REPEATED = re.compile(r"\b(\w{2,}) \1\b", re.IGNORECASE)
 _PERSON = re.compile(
     r"\b(?:(?:(?:\d+|_+|x{2,})[- ]?)?(?:year[- ]old|y/?o|yo)\b[- ]?)?"
@@ -136,8 +137,24 @@ def _clean(text: str | None) -> str | None:
     if text is None:
         return None
     joined = " ".join(text.replace("\\n", " ").split())
-    joined = _REPEATED.sub(r"\1", _NUMBERING.sub("", joined))
+    joined = _REPEATED.sub(r"\1", _unnumbered(_BULLET.sub("", joined)))
     return joined.strip(" _") or None
+
+
+def _unnumbered(text: str) -> str:
+    """Without the numbers of a list, which count up from one: ``on rib 4. The`` is none.
+
+    An item that was left without a full stop gets one.
+    """
+    parts: list[str] = []
+    start, expected = 0, 1
+    for match in _NUMBER.finditer(text):
+        if int(match.group(1)) != expected:
+            continue
+        item = text[start : match.start()].rstrip()
+        parts.append(f"{item}." if item[-1:].isalnum() else item)
+        start, expected = match.end(), expected + 1
+    return " ".join(part for part in (*parts, text[start:]) if part)
 
 
 def _indication(text: str | None) -> str | None:

@@ -13,8 +13,9 @@ ENGLISH_DENIAL = re.compile(r"\b(?:no|not|without|nor|absence|absent|cannot|neve
 
 
 def body(sections: Sections) -> str:
-    """Findings and impression as one text."""
-    return " ".join(sections[name] for name in ("findings", "impression") if name in sections)
+    """Findings and impression as one text; a full stop parts them where there is none."""
+    parts = [sections[name] for name in ("findings", "impression") if name in sections]
+    return " ".join(f"{part}." if part[-1:].isalnum() else part for part in parts)
 
 
 _SIDE = re.compile(r"\b(left|right)\b|\b(bilateral(?:ly)?|both)\b", re.IGNORECASE)
@@ -44,7 +45,17 @@ def numbers_of(text: str) -> Counter[str]:
     return Counter(number.replace(",", ".") for number in re.findall(r"\d+(?:[.,]\d+)*", listed))
 
 
+_SENTENCE_END = re.compile(
+    r"(?<!\bizq)(?<!\bizqdo)(?<!\bizqda)(?<!\bdcho)(?<!\bdcha)(?<!\bdch)(?<!\bder)(?<!\baprox)"
+    r"\.(?![\dºª])|\.(?=\s+[A-ZÁÉÍÓÚÑ]|\s*$)|[;?!](?:\s|$)|\n",
+)
+_HEADING = re.compile(r"^\s*[A-Z][A-Z /()]{3,}:(?=\s|$)")
+
+
 def sentences_of(text: str) -> list[str]:
-    """Parts between full stops, semicolons and line ends; decimal points part nothing."""
-    parts = re.split(r"\.(?!\d)|[;\n?!](?:\s|$)", text)
+    """Parts between full stops, semicolons and line ends, without the heading before one.
+
+    Decimal points, Spanish ordinals (``7.º``) and abbreviations of sides part nothing.
+    """
+    parts = [_HEADING.sub("", part) for part in _SENTENCE_END.split(text)]
     return [part for part in parts if re.search(r"\w", part)]
