@@ -129,6 +129,7 @@ def plan_replica(spec: ReplicaSpec) -> list[PlannedStudy]:
 class _Counters:
     images: int = 0
     jpegs: int = 0
+    portables: int = 0
 
 
 def _distinct(rng: np.random.Generator, count: int, first: int) -> list[str]:
@@ -164,12 +165,14 @@ def _with_images(
             trap = {TRUNCATED_JPEG: "truncated", MISSING_JPEG: "missing"}.get(counters.jpegs)
             counters.jpegs += 1
         suffix = "dcm" if is_dicom else "jpg"
+        position = _position(view, counters.images)
+        counters.portables += position == "AP"
         images.append(
             PlannedImage(
                 image_id=image_id,
                 view=view,
-                position=_position(view, counters.images),
-                procedure=_procedure(view, study),
+                position=position,
+                procedure=_procedure(view, study, position == "AP" and counters.portables == 1),
                 path=f"{study.folder}/s{study.study_id}/{image_id}.{suffix}",
                 is_dicom=is_dicom,
                 trap=trap,
@@ -188,8 +191,9 @@ def _position(view: View, number: int) -> str:
     return _RARE_VIEWS.get(number % _RARE_CYCLE, str(view))
 
 
-def _procedure(view: View, study: PlannedStudy) -> str:
-    wrong = study.number % _WRONG_PROCEDURE_CYCLE[0] == _WRONG_PROCEDURE_CYCLE[1]
-    if view is View.AP and not wrong:
+def _procedure(view: View, study: PlannedStudy, is_first: bool) -> str:
+    """The first AP film has the trap too, so that it is never left to chance."""
+    is_turn = study.number % _WRONG_PROCEDURE_CYCLE[0] == _WRONG_PROCEDURE_CYCLE[1]
+    if view is View.AP and not (is_turn or is_first):
         return "CHEST (PORTABLE AP)"
     return "CHEST (PA AND LAT)"
