@@ -110,7 +110,9 @@ def score_plot(scores: Scores) -> str:
     shares = [score for score in shown if score.higher_is_better]
     errors = [score for score in shown if not score.higher_is_better]
     groups = [group for group in (_by_metric(shares), _by_metric(errors)) if group]
-    lines = max(len(group) for group in groups)
+    lines = max((len(group) for group in groups), default=0)
+    if not lines:
+        return ""
     with rc_context(_STYLE):
         figure = Figure(figsize=(_WIDTH_INCHES, 0.9 + 0.42 * lines), layout="constrained")
         panels = figure.subplots(1, len(groups), squeeze=False).ravel()

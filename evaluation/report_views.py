@@ -202,7 +202,7 @@ def label_rows(scores: Scores) -> list[LabelRow]:
     others = {name: rows for name, rows in scores.labels.items() if name != MODEL}
     rows = [
         LabelRow(own, {name: scored[place].f1 for name, scored in others.items()})
-        for place, own in enumerate(scores.labels[MODEL])
+        for place, own in enumerate(scores.labels.get(MODEL, ()))
     ]
     return sorted(rows, key=lambda row: -row.own.support)
 

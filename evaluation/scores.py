@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from evaluation.clinical import LabelScore, label_scores
 from evaluation.controls import MODEL, Outputs, read_outputs
-from evaluation.example_scores import example_rows
+from evaluation.example_scores import EXAMPLE_SCORES_SCHEMA, example_rows
 from evaluation.judged import JudgedCounts, read_judged
 from evaluation.measures import (
     UNAVAILABLE,
@@ -189,6 +189,21 @@ def score_predictions(
         studies=len(set(outputs.studies)),
         subjects=bootstrap.subjects,
         examples=example_rows(outputs, texts, judges),
+    )
+
+
+def nothing_scored(reason: str) -> Scores:
+    """Scores of no predictions: every metric is unavailable, and why."""
+    metrics = (*lexical_measures(), *clinical_measures("negative"))
+    return Scores(
+        scores=(),
+        differences=(),
+        labels={},
+        systems={},
+        unavailable={**{item.name: reason for item in metrics}, **UNAVAILABLE},
+        studies=0,
+        subjects=0,
+        examples=EXAMPLE_SCORES_SCHEMA.empty_table(),
     )
 
 

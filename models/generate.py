@@ -21,25 +21,7 @@ from models.controls import Place, blank, shown_rows
 from models.data import ExampleShards, Sample
 from models.process import report, run_child, write_json
 from models.writer import FindingsWriter, Written
-
-_TEXT = pa.string()
-PREDICTION_SCHEMA = pa.schema(
-    [
-        pa.field("example_id", _TEXT, nullable=False),
-        pa.field("source", _TEXT, nullable=False),
-        pa.field("study_id", _TEXT, nullable=False),
-        pa.field("subject_id", _TEXT),
-        pa.field("split", _TEXT, nullable=False),
-        pa.field("view", _TEXT, nullable=False),
-        pa.field("control", _TEXT, nullable=False),
-        pa.field("image_study_id", _TEXT),
-        pa.field("prediction", _TEXT, nullable=False),
-        pa.field("reference", _TEXT, nullable=False),
-        pa.field("finish_reason", _TEXT, nullable=False),
-        pa.field("tokens", pa.int32(), nullable=False),
-    ]
-)
-"""``image_study_id`` is the study whose image was shown, null for the blank one."""
+from sources.prediction import PREDICTION_SCHEMA
 
 
 @dataclass(frozen=True)

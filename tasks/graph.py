@@ -126,6 +126,7 @@ def _add_source(builder: _Builder, name: str, raw: str | None, replica: bool) ->
             "studies": size.studies.get(name, size.default_studies),
             "side_px": size.side_px,
             "seed": size.seed,
+            "wording": size.wording,
         }
         builder.add("replicas", name, chosen, [])
         needs = [f"replicas/{name}"]

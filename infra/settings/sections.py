@@ -103,9 +103,10 @@ class RegistrySettings(Section):
 
 
 class ReplicaSettings(Section):
-    """Sizes of the synthetic replicas: studies per source, and their images' short side in px."""
+    """Synthetic replicas: studies per source, short side of the images in px, style of reports."""
 
     studies: dict[str, int] = Field(default_factory=dict)
     default_studies: int = Field(default=60, ge=1)
     side_px: int = Field(default=256, ge=64)
     seed: int = 0
+    wording: Literal["free", "template"] = "free"

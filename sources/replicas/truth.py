@@ -8,7 +8,7 @@ Left and right are the patient's; zones are thirds of the lung's height.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 from zlib import crc32
 
@@ -19,22 +19,13 @@ from sources.record import OBSERVATIONS, LabelValue, View
 Side = Literal["left", "right", "bilateral"]
 Zone = Literal["upper", "middle", "lower"]
 Severity = Literal["small", "moderate", "large"]
+Style = Literal["free", "template"]
 
 FINDING_NAMES: tuple[str, ...] = (
-    "cardiomegaly",
-    "enlarged mediastinum",
-    "pleural effusion",
-    "pneumothorax",
-    "consolidation",
-    "lung opacity",
-    "nodule",
-    "edema",
-    "atelectasis",
-    "pleural thickening",
-    "rib fracture",
-    "support device",
-    "foreign object",
-)
+    "cardiomegaly", "enlarged mediastinum", "pleural effusion", "pneumothorax", "consolidation",
+    "lung opacity", "nodule", "edema", "atelectasis", "pleural thickening", "rib fracture",
+    "support device", "foreign object",
+)  # fmt: skip
 
 DEVICE_KINDS = ("endotracheal tube", "central line", "pacemaker", "chest tube")
 OBJECT_KINDS = ("coin", "button", "pin", "necklace")
@@ -127,6 +118,7 @@ class ChestTruth:
     seed: int
     views: tuple[View, ...]
     findings: tuple[TrueFinding, ...]
+    wording: Style = "free"
 
     @property
     def is_normal(self) -> bool:
@@ -155,12 +147,14 @@ class ReplicaSpec:
         seed: equal seeds give equal bytes.
         side_px: short side of the frontal images in px.
         processes: how many processes draw; the result does not depend on it.
+        wording: free dictation, or one sentence per fact in a fixed order, as a template has it.
     """
 
     studies: int
     seed: int = 0
     side_px: int = 256
     processes: int = 1
+    wording: Style = "free"
 
 
 def draw_person(rng: np.random.Generator, number: int) -> Person:
@@ -260,7 +254,7 @@ def draw_cohort(
                 rng, person, views, previous=previous, require=must, exclude=exclude
             )
             truths.append(previous)
-    return truths[: spec.studies]
+    return [replace(truth, wording=spec.wording) for truth in truths[: spec.studies]]
 
 
 def observations(

@@ -10,8 +10,11 @@ import pyarrow.parquet as pq
 
 from infra.artifact import Artifact, build_artifact
 from infra.launch import Event, run_module
+from infra.log import LOGGER
+from infra.parquet import write_table
 from infra.pieces import BuiltPiece, Count
 from infra.runs import GenerateRun, write_run
+from sources.prediction import PREDICTION_SCHEMA
 from sources.record import Split
 from tasks.context import Context
 from tasks.train.work import PIECE, example_files
@@ -31,6 +34,12 @@ def predict(context: Context, on_event: Callable[[Event], None]) -> Artifact:
     )
 
 
+def no_test_examples(context: Context) -> str:
+    """Why there is nothing to predict or score, for a person."""
+    sources = ", ".join(context.settings.examples.test_sources)
+    return f"no test examples of {sources}: see the examples' rejected rows"
+
+
 def _predict(
     context: Context, on_event: Callable[[Event], None], key: str, folder: Path
 ) -> BuiltPiece:
@@ -39,6 +48,10 @@ def _predict(
     step = context.graph[f"predictions/{context.settings.recipe}"]
     scratch = context.store.state / "predictions" / step.fingerprint
     examples = example_files(context, Split.TEST)
+    if not examples:
+        LOGGER.warning("nothing to predict: %s", no_test_examples(context))
+        write_table(folder / PREDICTIONS_FILE, PREDICTION_SCHEMA.empty_table())
+        return BuiltPiece((Count("predictions", 0, 0),))
     run = GenerateRun(
         model=model.local_folder(PIECE),
         generate=context.settings.generate,

@@ -16,7 +16,7 @@ from infra.parquet import write_table
 from infra.pieces import BuiltPiece, Count
 from sources.catalog import get_source
 from tasks.context import Context
-from tasks.predict.work import PREDICTIONS_FILE
+from tasks.predict.work import PREDICTIONS_FILE, no_test_examples
 from tasks.reports.connection import Teacher
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def _score(
     key: str,
     folder: Path,
 ) -> BuiltPiece:
-    from evaluation.scores import score_predictions  # two seconds that a cached run never pays
+    from evaluation.judged import JUDGED_SCHEMA  # two seconds that a cached run never pays
+    from evaluation.scores import nothing_scored, score_predictions
 
     del key
     settings = context.settings.score
@@ -58,8 +59,13 @@ def _score(
     predictions = pa.concat_tables(
         [pq.read_table(path) for path in predicted.files(PREDICTIONS_FILE)]
     )
-    judged = _judge(context, teacher, predictions, on_progress)
-    scores = score_predictions(predictions, judged, settings, context.settings.examples.section)
+    if predictions.num_rows:
+        judged = _judge(context, teacher, predictions, on_progress)
+        section = context.settings.examples.section
+        scores = score_predictions(predictions, judged, settings, section)
+    else:
+        judged = JUDGED_SCHEMA.empty_table()
+        scores = nothing_scored(no_test_examples(context))
     _write(context, scores, judged, folder)
     count = Count("predictions scored", predictions.num_rows, scores.examples.num_rows)
     return BuiltPiece((count,), {"tracked": scores.tracked()})

@@ -1,0 +1,24 @@
+"""What a model wrote for one example, as the scores read it."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+_TEXT = pa.string()
+PREDICTION_SCHEMA = pa.schema(
+    [
+        pa.field("example_id", _TEXT, nullable=False),
+        pa.field("source", _TEXT, nullable=False),
+        pa.field("study_id", _TEXT, nullable=False),
+        pa.field("subject_id", _TEXT),
+        pa.field("split", _TEXT, nullable=False),
+        pa.field("view", _TEXT, nullable=False),
+        pa.field("control", _TEXT, nullable=False),
+        pa.field("image_study_id", _TEXT),
+        pa.field("prediction", _TEXT, nullable=False),
+        pa.field("reference", _TEXT, nullable=False),
+        pa.field("finish_reason", _TEXT, nullable=False),
+        pa.field("tokens", pa.int32(), nullable=False),
+    ]
+)
+"""``image_study_id`` is the study whose image was shown, null for the blank one."""
