@@ -113,10 +113,10 @@ PADCHEST: tuple[Labelled, ...] = (
         "costophrenic angle blunting",
         YES,
         "angle",
-        "There is blunting of the right costophrenic angle.",
-        "The right costophrenic angle is blunted.",
+        "There is blunting of the right costophrenic angle, possibly a small pleural effusion.",
+        "The right costophrenic angle is blunted. Possible pleural effusion.",
         place="loc right costophrenic angle",
-        flipped="There is blunting of the left costophrenic angle.",
+        flipped="There is blunting of the left costophrenic angle. Possible pleural effusion.",
     ),
     _one(
         "central venous catheter via jugular vein",
@@ -252,7 +252,7 @@ CHEXPERT: tuple[Labelled, ...] = (
         YES,
         "pleura",
         "There is pleural thickening.",
-        "A pleural abnormality such as thickening is present.",
+        "Pleural thickening is present.",
         turned="There is no pleural thickening.",
     ),
 )

@@ -104,7 +104,7 @@ def test_a_faithful_translation_passes() -> None:
         (" of 3 cm", "", "number-changed", "findings: found other numbers than the source has"),
         (" No pneumothorax.", "", "section-changed", "findings: found 2 sentences; expected 3"),
         (" of 3 cm", " of 3 cm, unchanged from before", "text-added",
-         "findings: found a comparison that the source lacks"),
+         "findings: found a comparison in sentence 1"),
     ],
 )  # fmt: skip
 def test_an_unfaithful_translation_is_caught(old: str, new: str, reason: str, detail: str) -> None:

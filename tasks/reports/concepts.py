@@ -7,7 +7,8 @@ One line per concept, continued on indented lines::
 Names are those of CheXpert, VinDr-CXR, NIH, object-CXR and PadChest, in lower case. The place is
 ``side`` (left pleural effusion), ``lung`` (opacity in the right upper lobe), ``bone`` (as side) or
 ``none``. A ``+`` before a noun takes no article. The observation is the CheXpert one that the
-concept is an instance of, or ``-``.
+concept is an instance of, or ``-``; a finding that only suggests an observation (blunting, volume
+loss, a pseudonodule) has ``-`` too, and the observation stands beside it as an uncertain fact.
 """
 
 from __future__ import annotations
@@ -43,7 +44,6 @@ mass; pulmonary mass | Lung Lesion | lung | a mass; a pulmonary mass
 lung tumor | Lung Lesion | lung | a lung tumor
 lung cavity; cavitation | Lung Lesion | lung | a lung cavity; a cavitary lesion
 lung metastasis | Lung Lesion | lung | +lung metastases
-pseudonodule | Lung Lesion | lung | a nodule
 edema; pulmonary edema | Edema | none | +pulmonary edema; +edema
 hilar congestion | Edema | none | +hilar vascular congestion
 vascular redistribution; central vascular redistribution | Edema | none | +vascular redistribution
@@ -51,18 +51,13 @@ heart insufficiency | Edema | none | +congestive heart failure
 kerley lines | Edema | none | +Kerley lines
 consolidation | Consolidation | lung | +consolidation; a consolidation
 pneumonia; atypical pneumonia | Pneumonia | lung | +pneumonia
-tuberculosis | Pneumonia | lung | +tuberculosis, an infection,
 atelectasis; atelectasis basal; laminar atelectasis; lobar atelectasis; segmental atelectasis;
     round atelectasis; total atelectasis; basal atelectasis | Atelectasis | lung | +atelectasis;
     +atelectatic change
-volume loss | Atelectasis | lung | +volume loss from atelectasis
-hypoexpansion basal | Atelectasis | lung | +basal atelectasis from low expansion
 pneumothorax | Pneumothorax | side | +pneumothorax
 hydropneumothorax | Pneumothorax | side | +hydropneumothorax
 pleural effusion; effusion | Pleural Effusion | side | +pleural effusion
 loculated pleural effusion; loculated fissural effusion | Pleural Effusion | side | +loculated
-    pleural effusion
-costophrenic angle blunting | Pleural Effusion | side | +costophrenic angle blunting from
     pleural effusion
 hemothorax | Pleural Effusion | side | +hemothorax
 empyema | Pleural Effusion | side | +empyema
@@ -118,6 +113,14 @@ hyperinflated lung; air trapping | - | none | +hyperinflation of the lungs
 subcutaneous emphysema | - | side | +subcutaneous emphysema
 bronchiectasis | - | lung | +bronchiectasis
 calcified granuloma; granuloma | - | lung | a calcified granuloma
+tuberculosis | - | lung | +tuberculosis
+pseudonodule | - | lung | a pseudonodule
+volume loss | - | lung | +volume loss
+hypoexpansion basal | - | lung | +basal hypoexpansion
+costophrenic angle blunting | - | side | +costophrenic angle blunting
+hilar enlargement; vascular hilar enlargement | - | side | +hilar enlargement; an enlarged hilum
+breast mass | - | side | a breast lump
+mammary prosthesis | - | side | a breast implant
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from evaluation.labeler import label_report
@@ -9,7 +10,15 @@ from sources.record import OBSERVATIONS, LabelValue, Study
 from tasks.reports.concepts import find_concept
 from tasks.reports.facts import Fact, is_normal
 from tasks.reports.fidelity import Problem, no_comparison
-from tasks.reports.wording import Sections, body, sentences_of, sides_of, words_of
+from tasks.reports.wording import (
+    ENGLISH_DENIAL,
+    Sections,
+    body,
+    numbers_of,
+    sentences_of,
+    sides_of,
+    words_of,
+)
 
 NO_FINDING = OBSERVATIONS[-1]
 IMPLIED_BY: dict[str, frozenset[str]] = {
@@ -39,6 +48,7 @@ def check_synthesized(study: Study, facts: tuple[Fact, ...], sections: Sections)
         or _labels_problem(study, facts, impression, may_leave_out=True)
         or _names_problem(facts, text)
         or _facts_sides_problem(facts, text)
+        or _unasked_problem(facts, text)
         or no_comparison(text)
     )
 
@@ -52,6 +62,9 @@ def _labels_problem(
         concept = find_concept(fact.name)
         if concept is not None and concept.observation in wanted:
             wanted[concept.observation].add(fact.value)
+        for observation, value in label_report(fact.name).items():
+            if fact.value is LabelValue.POSITIVE:  # a breast mass reads as a Lung Lesion
+                wanted.setdefault(observation, {LabelValue.UNMENTIONED}).add(value)
     found = label_report(text)
     for observation in OBSERVATIONS[:-1]:
         value = found.get(observation, LabelValue.UNMENTIONED)
@@ -79,7 +92,7 @@ def _label_reason(
             return None
         if expected & set(asserted):
             return "label-certainty"
-        implied = any(
+        implied = LabelValue.NEGATIVE not in expected and any(
             wanted.get(name, set()) & set(asserted) for name in IMPLIED_BY.get(observation, ())
         )
         return None if implied else "label-added"
@@ -99,10 +112,17 @@ def _names_problem(facts: Iterable[Fact], text: str) -> Problem | None:
     return None
 
 
+_PLAIN = frozenset(
+    """
+    the of another a an lung other signs pulmonary enlargement enlarged area increased from left
+    right sided
+    """.split()  # noqa: SIM905
+)
+
+
 def _content_stems(noun: str) -> set[str]:
     """Stems of a label's words without the ones that any report has."""
-    plain = {"the", "of", "another", "a", "an", "lung", "other", "signs", "pulmonary"}
-    return {word[:5] for word in words_of(noun) if word not in plain} or {
+    return {word[:5] for word in words_of(noun) if word not in _PLAIN} or {
         word[:5] for word in words_of(noun)
     }
 
@@ -111,6 +131,7 @@ def _facts_sides_problem(facts: Iterable[Fact], text: str) -> Problem | None:
     """No side that no fact has; a fact of one side is not told of the other alone."""
     present = [fact for fact in facts if fact.value is not LabelValue.NEGATIVE]
     known = {side for fact in present for side in fact.place.sides}
+    known |= {side for fact in present for side in sides_of(fact.name)}
     extra = sides_of(text) - known
     if extra:
         return Problem("side-changed", f"found {', '.join(sorted(extra))}; expected no such side")
@@ -145,3 +166,28 @@ def _shared(facts: Iterable[Fact], fact: Fact, sentence: str) -> bool:
         if other is not fact and any(_content_stems(noun) & stems for noun in nouns):
             return True
     return False
+
+
+_ELSEWHERE = re.compile(
+    r"\b(?:aort|hernia|scoliosis|kyphosis|emphysem|fibro|bronchiecta|granulom|calcif|cyst|copd"
+    r"|hyperinfl|tuberculo|osteop|degenerat|goiter|adenopath|lymphadenopath)",
+    re.IGNORECASE,
+)
+"""Findings that rule14 does not know and a language model likes to add (our choice)."""
+_ABSENT = re.compile(rf"{ENGLISH_DENIAL.pattern}|\b(?:normal|unremarkable)\b", re.IGNORECASE)
+
+
+def _unasked_problem(facts: Iterable[Fact], text: str) -> Problem | None:
+    """No number and no finding outside the 14 observations that no fact has."""
+    known = []
+    for fact in facts:
+        concept = find_concept(fact.name)
+        known += [fact.name, fact.place.region or "", *(concept.nouns if concept else ())]
+    asked = " ".join(known).lower()
+    if numbers_of(text) - numbers_of(asked):
+        return Problem("number-changed", "found a number that no fact has")
+    for sentence in sentences_of(text):
+        extra = {found.lower() for found in _ELSEWHERE.findall(sentence)}
+        if not _ABSENT.search(sentence) and any(stem not in asked for stem in extra):
+            return Problem("text-added", "found a finding that no fact names")
+    return None

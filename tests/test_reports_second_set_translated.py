@@ -1,0 +1,142 @@
+"""The translation checks on a set that was written without knowledge of them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from second_set_spanish import ADDED, PHRASES, Phrase
+from second_set_world import Case, Score, dice, hold_bars, score
+
+from sources.record import View
+from sources.replicas.spanish import stem_report, write_spanish
+from sources.replicas.truth import draw_person, draw_truth
+from sources.replicas.wording import write_report
+from tasks.reports.fidelity_translated import check_translated
+
+KINDS = ("side", "denial", "number", "comparison")
+
+
+def _case(kind: str, spanish: str, english: str) -> Case:
+    source, answer = {"findings": spanish}, {"findings": english}
+    return Case(kind, spanish, english, lambda: check_translated(source, answer))
+
+
+def _reports(count: int, name: str) -> Iterator[tuple[list[Phrase], random.Random]]:
+    rng = dice(name)
+    for _ in range(count):
+        yield rng.sample(PHRASES, rng.randint(3, 6)), rng
+
+
+def _spelt(phrases: list[Phrase], stems: bool) -> str:
+    sentences = tuple(phrase.spanish for phrase in phrases)
+    return stem_report(sentences) if stems else " ".join(sentences)
+
+
+def _damaged(phrases: list[Phrase], rng: random.Random) -> Iterator[tuple[str, list[str]]]:
+    english = [phrase.english for phrase in phrases]
+    for kind in KINDS:
+        places = [at for at, phrase in enumerate(phrases) if kind in phrase.wrong]
+        if places:
+            at = rng.choice(places)
+            yield kind, [*english[:at], phrases[at].wrong[kind], *english[at + 1 :]]
+    at = rng.randrange(len(english))
+    yield "added", [*english[:at], rng.choice(ADDED), *english[at:]]
+    yield "lost", [*english[:at], *english[at + 1 :]]
+
+
+def _hand_written(stems: bool) -> Iterator[Case]:
+    for phrases, rng in _reports(220, f"translated/{stems}"):
+        source = _spelt(phrases, stems)
+        yield _case("faithful", source, " ".join(phrase.english for phrase in phrases))
+        for kind, english in _damaged(phrases, rng):
+            yield _case(kind, source, " ".join(english))
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["words", "stems"])
+def hand_written(request: pytest.FixtureRequest) -> Score:
+    return score(_hand_written(request.param))
+
+
+def test_hand_written_translations_hold_both_bars(hand_written: Score) -> None:
+    assert set(hand_written.cases) == {"faithful", *KINDS, "added", "lost"}
+    hold_bars(hand_written, at_least=200)
+
+
+@pytest.mark.parametrize("stems", [False, True], ids=["words", "stems"])
+@pytest.mark.parametrize("phrase", PHRASES, ids=lambda phrase: phrase.english[:40])
+def test_each_phrase_alone_is_accepted_and_each_mistake_refused(
+    phrase: Phrase, stems: bool
+) -> None:
+    source = _spelt([phrase], stems)
+    problem = _case("faithful", source, phrase.english).verdict()
+    assert problem is None, (source, problem)
+    for kind, text in phrase.wrong.items():
+        assert _case(kind, source, text).verdict() is not None, (kind, source, text)
+
+
+def _replica_pairs() -> Iterator[tuple[str, str]]:
+    """Spanish and English of one truth, where both say the same number of things."""
+    rng = np.random.default_rng(21)
+    for number in range(900):
+        truth = draw_truth(rng, draw_person(rng, number), (View.PA,))
+        spanish = write_spanish(truth)
+        if spanish.labels == ["normal"] or not truth.findings:
+            continue
+        stated = spanish.sentences[: len(truth.findings)]
+        if all(finding.kind not in ("pneumonia", "possible pneumonia") for finding in truth.findings):
+            english = write_report(truth).impression
+            yield stem_report(stated), english
+
+
+_TURNED = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
+
+
+def _replica_cases() -> Iterator[Case]:
+    rng = dice("translated/replica")
+    for spanish, english in _replica_pairs():
+        kept = english.removeprefix("1. ").replace(" 2. ", " ").replace(" 3. ", " ")
+        kept = kept.replace("No acute cardiopulmonary process. ", "")
+        if kept.startswith(("Normal", "No acute")):
+            continue
+        yield _case("faithful", spanish, kept)
+        words = kept.split()
+        sided = [at for at, word in enumerate(words) if word in _TURNED]
+        if sided:
+            at = rng.choice(sided)
+            words[at] = _TURNED[words[at]]
+            yield _case("side", spanish, " ".join(words))
+        yield _case("added", spanish, f"{kept} {rng.choice(ADDED)}")
+        first, *rest = kept.split(". ")
+        if rest:
+            yield _case("lost", spanish, ". ".join(rest))
+        yield _case("denial", spanish, f"No {first[0].lower()}{'. '.join([first, *rest])[1:]}")
+
+
+def test_replica_translations_hold_both_bars() -> None:
+    hold_bars(score(_replica_cases()), at_least=200)
+
+
+@pytest.mark.parametrize(
+    ("source", "answer", "reason"),
+    [
+        ({"findings": "Sin hallazgos."}, {"impression": "No findings."}, "section-changed"),
+        (
+            {"findings": "Sin hallazgos.", "impression": "Normal."},
+            {"findings": "No findings."},
+            "section-changed",
+        ),
+    ],
+)
+def test_a_translation_keeps_the_sections(
+    source: dict[str, str], answer: dict[str, str], reason: str
+) -> None:
+    problem = check_translated(source, answer)
+    assert problem is not None and problem.reason == reason
+
+
+def test_spanish_left_standing_is_no_translation() -> None:
+    spanish = "Se observa derrame pleural izquierdo con atelectasia en la base."
+    assert check_translated({"findings": spanish}, {"findings": spanish}) is not None
