@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -158,5 +159,13 @@ def _guarded(command: Callable[[], Any]) -> int:
         command()
     except CxrError as error:
         print(f"error: {error}", file=sys.stderr)
+        _let_go(error)
         return error.exit_code
     return 0
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Clear what an error's frames still hold; DuckDB would print pages about it on exit."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__

@@ -7,6 +7,8 @@ import logging
 from infra.errors import CxrError
 
 _RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
+_ENDS = ("Failed", "NotReady")
+"""How Prefect calls a run that failed, and one that waited for it in vain."""
 
 
 class _OneLine(logging.Filter):
@@ -14,7 +16,8 @@ class _OneLine(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        finished = "Finished in state Failed" in record.getMessage()
+        message = record.getMessage()
+        finished = any(f"Finished in state {state}" in message for state in _ENDS)
         return not (isinstance(error, CxrError) or finished)
 
 
