@@ -25,7 +25,9 @@ def _study(items: Sequence[Labelled], source: str) -> Study:
     published = tuple(item.label for item in items)
     names = {item.name: item.label.value for item in items}
     labels = tuple(
-        Label(observation, LabelValue.UNCERTAIN if names[name] == "uncertain" else LabelValue(value))
+        Label(
+            observation, LabelValue.UNCERTAIN if names[name] == "uncertain" else LabelValue(value)
+        )
         for name, observation, value in mapping()
         if name in names
     )
@@ -38,9 +40,7 @@ def _case(kind: str, items: Sequence[Labelled], source: str, texts: list[str]) -
     assert {item.name for item in items} <= {fact.name for fact in facts}
     answer = {"findings": " ".join(texts)}
     named = ", ".join(f"{item.name}={item.label.value}@{item.label.location}" for item in items)
-    return Case(
-        kind, named, answer["findings"], lambda: check_synthesized(study, facts, answer)
-    )
+    return Case(kind, named, answer["findings"], lambda: check_synthesized(study, facts, answer))
 
 
 def _drawn(bank: tuple[Labelled, ...], count: int, rng: random.Random) -> list[Labelled]:

@@ -86,7 +86,9 @@ def _replica_pairs() -> Iterator[tuple[str, str]]:
         if spanish.labels == ["normal"] or not truth.findings:
             continue
         stated = spanish.sentences[: len(truth.findings)]
-        if all(finding.kind not in ("pneumonia", "possible pneumonia") for finding in truth.findings):
+        if all(
+            finding.kind not in ("pneumonia", "possible pneumonia") for finding in truth.findings
+        ):
             english = write_report(truth).impression
             yield stem_report(stated), english
 

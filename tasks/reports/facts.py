@@ -49,11 +49,11 @@ def facts_of(study: Study) -> tuple[Fact, ...]:
         for name, labels in _by_name(study.source_labels).items()
         if name.lower() not in SILENT
     ]
-    spoken = {
-        concept.observation for fact in facts if (concept := find_concept(fact.name)) is not None
-    }
+    spoken = _spoken(facts)
     for label in study.labels:
-        if label.value is LabelValue.UNMENTIONED or label.observation in spoken:
+        if label.value is LabelValue.UNMENTIONED or label.value in spoken.get(
+            label.observation, ()
+        ):
             continue
         place = place_of_boxes(_boxes_named(label.observation, study.boxes), study.images)
         facts.append(Fact(label.observation, label.value, place))
@@ -77,8 +77,7 @@ def _by_name(labels: Iterable[SourceLabel]) -> dict[str, list[SourceLabel]]:
 
 def _merged(name: str, labels: list[SourceLabel], study: Study) -> Fact:
     """One fact per name: the strongest value, all places, and the readers' votes."""
-    ranked = (LabelValue.POSITIVE, LabelValue.UNCERTAIN, LabelValue.NEGATIVE)
-    strongest = min(labels, key=lambda label: ranked.index(label.value))
+    strongest = min(labels, key=lambda label: _RANKED.index(label.value))
     value = strongest.value
     votes, readers = strongest.votes, strongest.readers
     if value is LabelValue.POSITIVE and votes is not None and readers and 2 * votes < readers:
@@ -87,6 +86,21 @@ def _merged(name: str, labels: list[SourceLabel], study: Study) -> Fact:
     if value is not LabelValue.NEGATIVE:
         places.append(place_of_boxes(_boxes_named(name, study.boxes), study.images))
     return Fact(name, value, merge(places), votes, readers)
+
+
+_RANKED = (LabelValue.POSITIVE, LabelValue.UNCERTAIN, LabelValue.NEGATIVE)
+"""The strongest value first."""
+
+
+def _spoken(facts: Iterable[Fact]) -> dict[str, set[LabelValue]]:
+    """By observation, the values that need no fact of their own: a fact's, and the weaker ones."""
+    found: dict[str, set[LabelValue]] = {}
+    for fact in facts:
+        concept = find_concept(fact.name)
+        if concept is not None and concept.observation is not None:
+            weaker = _RANKED[_RANKED.index(fact.value) :]
+            found.setdefault(concept.observation, set()).update(weaker)
+    return found
 
 
 def _boxes_named(name: str, boxes: Iterable[Box]) -> list[Box]:
