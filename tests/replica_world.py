@@ -11,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from sources.record import Reading, Study, study_from_row
@@ -91,13 +93,25 @@ def _text(path: Path) -> str:
     return (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
 
 
-def is_picture(data: bytes) -> bool:
-    """Whether PIL can decode all of it."""
+@dataclass(frozen=True)
+class Picture:
+    """What PIL says of a file; ``mode`` is ``L`` for 8-bit grey and ``I;16`` for 16-bit."""
+
+    format: str
+    mode: str
+    width: int
+    height: int
+    values: NDArray[Any]
+
+
+def picture_of(data: bytes) -> Picture | None:
+    """The picture, or None where PIL cannot decode all of it."""
     try:
-        Image.open(io.BytesIO(data)).load()
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+            return Picture(image.format or "", image.mode, *image.size, np.asarray(image))
     except (OSError, SyntaxError):
-        return False
-    return True
+        return None
 
 
 def labels_of(study: Study) -> dict[str, float]:

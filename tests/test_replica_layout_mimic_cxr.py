@@ -1,4 +1,4 @@
-"""The MIMIC-CXR replica, opened without our reader: layout, traps, and what the reader makes of it."""
+"""The MIMIC-CXR replica, opened without our reader: layout, traps and reading."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from replica_world import (
     World,
     cells_stated,
     header_of,
-    is_picture,
     labels_of,
     make_world,
+    picture_of,
     rows_of,
     stated,
     world_of,
@@ -121,7 +121,7 @@ def test_files_lie_where_their_ids_say(world: World, metadata: dict[str, Row]) -
 def test_a_missing_and_a_truncated_jpeg_and_no_more(world: World) -> None:
     jpegs = (world.root / "IMAGE_FILENAMES").read_text().splitlines()
     present = [name for name in jpegs if (world.root / name).is_file()]
-    broken = [name for name in present if not is_picture((world.root / name).read_bytes())]
+    broken = [name for name in present if not picture_of((world.root / name).read_bytes())]
     assert (len(jpegs) - len(present), len(broken)) == (1, 1)
 
 

@@ -94,6 +94,8 @@ TRAPS: Final = (
     "left-decubitus",
     "oblique",
 )
+_STUDY_TRAPS: Final = ("oldest", "sex-other")
+"""Traps of the person, which all rows of a study share."""
 
 
 @dataclass(frozen=True)
@@ -150,10 +152,10 @@ def _digits(kind: str, seed: int, separator: str = ".") -> str:
 
 
 def _films(truth: ChestTruth, spec: ReplicaSpec, trap: str | None) -> Iterator[Film]:
-    """The images of one study; the trap is on the first one."""
+    """The images of one study; a trap of files or views is on the first one alone."""
     study = f"{person_id(truth, spec.seed)}/Study_{_digits('study', truth.seed)}"
     for number, view in enumerate(_views(truth, trap)):
-        own = trap if number == 0 else None
+        own = trap if number == 0 or trap in _STUDY_TRAPS else None
         name = f"image-{_digits(f'image{number}', truth.seed, '-')}.png"
         if own == "unreadable":
             name = UNREADABLE[0]
