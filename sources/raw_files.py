@@ -36,8 +36,8 @@ _DAMAGED_ZIP = (
 LARGEST_FILE_BYTES = 1 << 30
 """A file, or a member that claims to unpack to more, is refused. Our choice: ten times the largest
 films."""
-_SHOWN_CHARACTERS = 200
-"""Of a file's name, in a message. Our choice: the longest of the sources has 120."""
+_SHOWN_CHARACTERS = 260
+"""Of a file's name, in a message. Our choice: the longest of the sources, BRAX's, have 220."""
 
 
 class RawFileError(Exception):
