@@ -151,7 +151,7 @@ def main(arguments: list[str] | None = None) -> None:
     Exit codes: 0 done, 2 bad input, 1 anything else.
     """
     set_up_logging()
-    sys.exit(_guarded(lambda: APP(arguments, standalone_mode=True)))
+    sys.exit(_guarded(lambda: APP(arguments, prog_name="cxr")))
 
 
 def _guarded(command: Callable[[], Any]) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from infra.errors import InputError
 from infra.settings import load_settings, preset_names
-from infra.settings.environment import load_environment, without_password
+from infra.settings.environment import Environment, load_environment, without_password
 from infra.store import explained_place
 from sources.catalog import catalog, get_source
 from sources.replicas.truth import ReplicaSpec
@@ -51,11 +51,7 @@ def show_presets(*, as_json: bool) -> None:
 def show_config(recipe: str, scale: str, overrides: tuple[str, ...], *, as_json: bool) -> None:
     """The whole recipe, and the place without its secrets."""
     settings = load_settings(recipe, scale, overrides)
-    environment = load_environment()
-    place = {
-        key: "set" if key == "llm_api_key" else without_password(str(value))
-        for key, value in environment.model_dump().items()
-    }
+    place = _shown_place(load_environment())
     if as_json:
         both = {"settings": settings.model_dump(mode="json"), "environment": place}
         print(json.dumps(both, indent=1))
@@ -63,7 +59,19 @@ def show_config(recipe: str, scale: str, overrides: tuple[str, ...], *, as_json:
     print(_lines("", settings.model_dump(mode="json")))
     print()
     for key, value in place.items():
-        print(f"CXR_{key.upper()} = {value}")
+        print(f"CXR_{key.upper()} = {'(not set)' if value is None else value}")
+
+
+def _shown_place(environment: Environment) -> dict[str, str | None]:
+    """Every field as text, without the key and without passwords in URLs."""
+    shown = {
+        key: None if value is None else without_password(str(value))
+        for key, value in environment.model_dump().items()
+    }
+    return {
+        **shown,
+        "llm_api_key": "set" if "llm_api_key" in environment.model_fields_set else None,
+    }
 
 
 def _lines(prefix: str, value: object) -> str:
