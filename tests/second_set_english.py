@@ -158,7 +158,7 @@ SAID: tuple[Said, ...] = (
         "Multiple pulmonary nodules, the largest measuring 14 x 11 mm in the left lung base.",
         "Multiple pulmonary nodules, the largest measuring 14 x 11 mm in the left lung base.",
         side="Multiple pulmonary nodules, the largest measuring 14 x 11 mm in the right lung base.",
-        number="Multiple pulmonary nodules, the largest measuring 41 x 11 mm in the left lung base.",
+        number="Multiple pulmonary nodules, the largest measuring 41 x 11 mm in the left base.",
     ),
     _said(
         "device",

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from second_set_english import ADDED, INDICATIONS, KEPT_INDICATIONS, LINES, SAID, Said
+from second_set_world import Case, Score, dice, hold_bars, score
 
 from sources.record import View
 from sources.replicas.truth import draw_person, draw_truth
@@ -16,8 +18,6 @@ from sources.replicas.wording import write_report
 from sources.sections import section_report
 from tasks.reports.fidelity_structured import check_structured
 from tasks.reports.record import sections_of
-from second_set_english import ADDED, INDICATIONS, KEPT_INDICATIONS, LINES, SAID, Said
-from second_set_world import Case, Score, dice, hold_bars, score
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,6 @@ def _damaged(dictation: Dictation, kind: str, rng: random.Random) -> list[str] |
         return kept
     if kind == "lost":
         places = [at for at, item in enumerate(dictation.said) if item.present and item.kept]
-        wrong = ""
     else:
         places = [at for at, item in enumerate(dictation.said) if kind in item.wrong]
     if not places:
@@ -182,8 +181,8 @@ def _replica_damage(
     first = sentences[0].rstrip(".")
     compared = [f"{first}, unchanged", *sentences[1:]]
     yield _replica_case("comparison", raw, own, {**answer, "findings": ". ".join(compared)})
-    topic = pick.choice([name for name in ("fracture", "device", "mediastinum")
-                         if name not in findings and ADDED[name].split()[-3] not in findings])  # fmt: skip
+    topics = [name for name in ("fracture", "device", "mediastinum") if name not in findings]
+    topic = pick.choice([name for name in topics if ADDED[name].split()[-3] not in findings])
     yield _replica_case("added", raw, own, {**answer, "findings": f"{findings} {ADDED[topic]}"})
     if len(sentences) > 2:
         yield _replica_case("lost", raw, own, {**answer, "findings": ". ".join(sentences[1:])})

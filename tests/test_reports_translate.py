@@ -55,7 +55,7 @@ def test_nothing_stays_nothing(text: str) -> None:
 
 
 def test_unknown_words_and_numbers_stay() -> None:
-    assert translate_text("zarambol de 3,5 cm .") == "Zarambol of 3,5 cm."
+    assert translate_text("zarambol de 3,5 cm .") == "Zarambol of 3.5 cm."
 
 
 def test_sections_are_translated_one_by_one() -> None:

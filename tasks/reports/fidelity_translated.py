@@ -13,11 +13,12 @@ LENGTH_RATIO = (0.4, 2.5)
 """Words of a translation per word of its source (our choice: articles come and go)."""
 
 
-_SPANISH_SIDES = re.compile(r"\b(izq\w*)|\b(derech\w*|dch\w*)\b")
+_SPANISH_SIDES = re.compile(r"\b(izq\w*|izd[oa]s?|l[si]i)\b|\b(derech\w*|d(?:e?r)?ch\w*|l[si]d)\b")
+"""Words, abbreviations, and lobes by their letters (``LSD``: lóbulo superior derecho)."""
 _SPANISH_COMPARISON = re.compile(
     r"\b(?:previ|compar|respect|persist|nuev|res(?:uel|olu)|mejor|empeor|evoluc|estab(?!lec)"
     r"|disminu|aument(?!\w* (?:de|del) (?:taman|tamañ|dens|calibr|volum|trama))|progres|continu"
-    r"|anterior|antigu|recient|control|actual|cambi(?!\w* (?:\w+ )?(?:degen|post|fibr|cron|artr)))"
+    r"|desaparec|anterior|antigu|recient|control|actual|cambi(?!\w* (?:\w+ )?(?:degen|post|fibr|cron|artr)))"
 )
 """Stems of change and comparison. A size, density or calibre may be increased and a change be
 degenerative, chronic or left by surgery in one image."""

@@ -68,7 +68,13 @@ nivel_hidroaere=air-fluid level|*air-fluid levels  extrem=tip  punt=tip  trayect
 posicion=position  posic=position  localiz=location  tip=type  dud=doubt  sospech=suspicion
 present=presence  presenci=presence  ausenci=absence  ausenc=absence  resto=remainder
 rest=remainder  milimetr=mm|mm  mm=mm|mm  cm=cm|cm  centimetr=cm|cm  dia=day|days
-opacificacion=opacification  nodulo=nodule  pezon=nipple
+opacificacion=opacification  nodulo=nodule  pezon=nipple  limit=limit  cuant=amount
+cantid=amount  liqu=fluid|fluid  calcif=calcification  aplast=compression
+adenopat=lymphadenopathy|*adenopathies  esternotom=sternotomy  mastectom=mastectomy|mastectomy
+lobectom=lobectomy  neumonectom=pneumonectomy  desplazamient_mediastin=mediastinal shift
+desplaz_mediastin=mediastinal shift  tub_de_drenaj=drainage tube  tub_de_dren=drainage tube
+cabl_de_esternotom=sternotomy wire|*sternotomy wires  port-a-cath=Port-a-Cath
+port_a_cath=Port-a-Cath  convex=convexity  aspect=appearance
 """
 
 PLACES = """
@@ -89,7 +95,9 @@ yugul=jugular vein  arteri=artery  vas=vessel|*vessels  estomag=stomach
 camar_gastr=gastric bubble  esofag=esophagus  cuell=neck  part_bland=soft tissue|*soft tissues
 hues=bone|*bones  estructur=structure|*structures  lad=side  mitad=half  terci=third
 abdom=abdomen  hombr=shoulder  espaci=space  mam=breast|*breasts  cavid=cavity  esternon=sternum
-caj_torac=rib cage
+caj_torac=rib cage  pared_torac=chest wall  par_torac=chest wall  pared=wall|*walls
+lsd=right upper lobe  lsi=left upper lobe  lid=right lower lobe  lii=left lower lobe
+lm=middle lobe
 """
 
 ADJECTIVES = """
@@ -123,7 +131,9 @@ tuberculos=tuberculous  paquipleurit=pleural  fibros=fibrous  fibrotic=fibrotic
 cicatricial=scar-like  cicatric=scar-like  portatil=portable  distal=distal  proximal=proximal
 mayor=major  menor=minor  unic=single  similar=similar  estabilid=stable  estabil=stable
 establ=stable  previ=previous  anterior_estudi=previous  nuev=new  recient=recent  axial=axial
-izquierdos=left  tecnic=technical  valor=assessable
+izquierdos=left  tecnic=technical  valor=assessable  cardiomediastin=cardiomediastinal
+contralateral=contralateral  global=global  pectoral=pectoral  complet=complete
+parchead=patchy  acentu=accentuated  neumonic=pneumonic
 """
 
 GRADES = """
@@ -133,7 +143,7 @@ gran=large  grand=large  extens=extensive  liger=slight  masiv=massive  signific
 dos=two  tres=three  cuatr=four  vari=several  multipl=multiple  numer=numerous  algun=some
 otr=other  amb=both  ambos=both  ambas=both  posibl=possible  probabl=probable  dudos=questionable
 evidente=evident  incipient=incipient  primer=first  segund=second  tercer=third  cuart=fourth
-quint=fifth  sext=sixth  septim=seventh  octav=eighth  noven=ninth  sol=only
+quint=fifth  sext=sixth  septim=seventh  octav=eighth  noven=ninth  sol=only  desaparec=resolved
 """
 
 SIDES = """
@@ -157,7 +167,9 @@ son=are  esta=is  estan=are  hay=there is  exist=there is  muestr=shows  present
 persist=persists  continu=continues  impresion=impresses as  sugiere=suggests  suger=suggests
 probablement=probably  posiblement=possibly  ya=already  tambien=also  tambi=also  ademas=also
 mas=more  menos=less  muy=very  algo=somewhat  actualment=currently  actual=currently
-previament=previously  previ_=previous  no_descart=cannot exclude  no_se_descart=cannot exclude
+por_via=via  de_predomini=predominantly  predomini=predominantly  aument_de_taman=increased in size
+ha_aument=has increased  ha_disminu=has decreased  han_aument=have increased
+han_disminu=have decreased  previament=previously  previ_=previous  no_descart=cannot exclude  no_se_descart=cannot exclude
 no_se_pued_descart=cannot exclude  no_pued_descart=cannot exclude
 no_es_posibl_descart=cannot exclude
 """
@@ -179,7 +191,7 @@ observandos apreciandos se_compar
 
 _ENDINGS = re.compile(
     r"(?:[aeio]|[ao]s|es|is|s|i[ao]s?|[ai]d[ao]s?|ion|iones|cion|ciones|on|ones|ic[ao]s?|acion|aciones|al|ales"
-    r"|ar|ares|iv[ao]s?|or|ores|ad|dad|idad|idades|(?:a|i)?mient[ao]?s?|amente|mente|ment|nt|nte"
+    r"|ar|ares|(?:at)?iv[ao]s?|ables?|or|ores|ad|dad|idad|idades|(?:a|i)?mient[ao]?s?|amente|mente|ment|nt|nte"
     r"|ntes|ncia|ncias|[ae]n|o?s[ao]s?|ci|c)?"
 )
 """What may follow a stem: endings of gender, number, person and the suffixes that stemming cuts."""

@@ -15,11 +15,11 @@ from typing import Any
 from sources.record import SECTIONS
 from tasks.reports.offline_spanish import Word, find_phrase, find_word, fold
 
-_TOKEN = re.compile(r"\d+(?:[.,]\d+)*|\w+(?:-\w+)*|[^\w\s]")
-_SENTENCE_END = re.compile(r"\.(?!\d)|;|\n")
+_TOKEN = re.compile(r"\d+(?:\.?[ºª°]| o(?= arc))|\d+(?:[.,]\d+)*|\w+(?:-\w+)*|[^\w\s]")
+_SENTENCE_END = re.compile(r"\.(?![\dºª°])|;|\n")
 DOUBTS = frozenset({"possible", "probable", "questionable"})
 """Adjectives that stand before their noun, and so begin a new one after a noun."""
-PLACE_AS_ADJECTIVE = {
+AFTER_A_NOUN = {
     "lung": "pulmonary",
     "mediastinum": "mediastinal",
     "hilum": "hilar",
@@ -32,8 +32,16 @@ PLACE_AS_ADJECTIVE = {
     "apex": "apical",
     "rib": "rib",
     "segment": "segmental",
+    "calcification": "calcified",
+    "elongation": "elongated",
+    "elevation": "elevated",
+    "cavitation": "cavitary",
+    "thickening": "thickened",
+    "deviation": "deviated",
+    "nodule": "nodular",
 }
-"""What a noun of place says right after another noun: stems do not tell them from adjectives."""
+"""What a noun of place or change says right after another noun: stems do not tell them from
+adjectives."""
 
 
 def translate(payload: dict[str, Any]) -> dict[str, str | None]:
@@ -97,7 +105,7 @@ def _translate_sentence(sentence: str) -> str:
     words = list(_look_up(_TOKEN.findall(sentence)))
     for index, (token, found) in enumerate(words):
         word = _as_adjective(found) if phrase.noun else found
-        coming = words[index + 1][1].kind if index + 1 < len(words) else ""
+        coming = _coming(words[index + 1 :], word.english == "and" and bool(phrase.noun))
         if word.kind in "NLAQS":
             doubt = word.english in DOUBTS
             if phrase.noun is not None and (word.kind in "NL" or doubt):
@@ -116,14 +124,21 @@ def _translate_sentence(sentence: str) -> str:
     return _finish(out)
 
 
+def _coming(words: Sequence[tuple[str, Word]], after_noun: bool) -> str:
+    """The kind of the next word, if any."""
+    if not words:
+        return ""
+    return (_as_adjective(words[0][1]) if after_noun else words[0][1]).kind
+
+
 def _look_up(tokens: Sequence[str]) -> Iterator[tuple[str, Word]]:
     """Tokens with their entries; articles and the like are left out."""
     folded = tuple(fold(token) for token in tokens)
     index = 0
     while index < len(tokens):
         taken = 1
-        if not folded[index][0].isalpha():
-            word = Word("?" if folded[index][0].isdigit() else "P", tokens[index])
+        if not folded[index][:1].isalpha():
+            word = _number_or_sign(tokens[index])
         elif (phrase := find_phrase(folded[index:])) is not None:
             word, taken = phrase
         else:
@@ -133,8 +148,22 @@ def _look_up(tokens: Sequence[str]) -> Iterator[tuple[str, Word]]:
         index += taken
 
 
+def _number_or_sign(token: str) -> Word:
+    """Ordinals count a noun; a decimal comma becomes a point."""
+    if not token[0].isdigit():
+        return Word("P", token)
+    if not token[-1].isdecimal():  # stems have "7 o arc" for "7.º arco"
+        number = token.rstrip("ºª°. o")
+        teen = number[-2:-1] == "1"
+        return Word("Q", number + ("th" if teen else _ORDINAL.get(number[-1], "th")))
+    return Word("?", re.sub(r"^(\d+),(\d+)$", r"\1.\2", token))
+
+
+_ORDINAL = {"1": "st", "2": "nd", "3": "rd"}
+
+
 def _as_adjective(word: Word) -> Word:
-    english = PLACE_AS_ADJECTIVE.get(word.english) if word.kind == "L" else None
+    english = AFTER_A_NOUN.get(word.english) if word.kind in "NL" else None
     return word if english is None else Word("A", english)
 
 
@@ -145,6 +174,8 @@ def _particle(word: Word, out: list[str], coming: str) -> str:
         if coming in ("A", "R"):
             return "not"
         return "without" if begun else "no"
+    if word.english == "is" and out and out[-1] in ("in", "of", "on", "at", "with"):
+        return "this"  # "esta" is also a demonstrative
     return word.english
 
 
