@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.tracking_runs import PARENT_TAG, PIPELINE_TAG, RunBook, flatten, metric_name
+from tasks.context import Context, Order, open_context
+from tasks.monitor.tracked import run_book, tracked_pipeline, tracked_stage
+from tasks.register.work import lineage_tags
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own tables
 
@@ -90,3 +94,77 @@ def test_a_name_keeps_its_length_and_is_stable(name: str) -> None:
 def test_tables_become_dotted_keys() -> None:
     table = {"a": {"b": {"c": 1}, "d": [1, 2]}, "e": True, "f": {}}
     assert flatten(table) == {"a.b.c": "1", "a.d": "[1, 2]", "e": "True"}
+
+
+@pytest.fixture
+def context(book: RunBook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
+    """A run that tracks in the same database."""
+    monkeypatch.setenv("CXR_MLFLOW_URI", book.uri)
+    order = Order(data_root=str(tmp_path / "data"), replicas=True, pipeline_id=tmp_path.name)
+    return open_context(order)
+
+
+def progress(step: int, **values: float) -> dict[str, object]:
+    return {"event": "progress", "stage": "align", "step": step, "steps": 9, **values}
+
+
+def runs_of(book: RunBook, pipeline_id: str) -> dict[str, Any]:
+    """The pipeline's parent and nested runs by name."""
+    parent = book.pipeline_run(pipeline_id, {})
+    nested = book.client.search_runs([book.experiment_id], f"tags.`{PARENT_TAG}` = '{parent}'")
+    named = {run.data.tags["mlflow.runName"]: run for run in nested}
+    return {"parent": book.client.get_run(parent), **named}
+
+
+def test_a_stage_that_runs_is_logged_under_its_pipeline(book: RunBook, context: Context) -> None:
+    with tracked_pipeline(context.order.pipeline_id), tracked_stage(context, "align") as log:
+        log("align", {"event": "started", "stage": "align"})
+        log("align", progress(1, loss=2.5, learning_rate=0.1))
+        log("align", progress(2, loss=2.0, learning_rate=0.05))
+        log("align", {"event": "done", "parameters": 7})
+    found = runs_of(book, context.order.pipeline_id)
+    assert set(found) == {"parent", "align"}
+    assert found["parent"].info.status == found["align"].info.status == "FINISHED"
+    assert found["align"].data.metrics == {"loss": 2.0, "learning_rate": 0.05}
+    assert found["align"].data.params["stage.kind"] == "align"
+    tags = found["align"].data.tags
+    assert tags["cxrflow.fingerprint"] == context.graph["stages/align"].fingerprint
+    parent = found["parent"].data.tags
+    assert parent["cxrflow.scale"] == "tiny"
+    assert parent["cxrflow.replicas"].split(",")[0] == "mimic_cxr"
+    history = book.client.get_metric_history(found["align"].info.run_id, "loss")
+    assert [(item.step, item.value) for item in history] == [(1, 2.5), (2, 2.0)]
+
+
+def test_a_stage_that_fails_is_shown_as_failed(book: RunBook, context: Context) -> None:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        tracked_pipeline(context.order.pipeline_id),
+        tracked_stage(context, "align") as log,
+    ):
+        log("align", progress(1, loss=2.5))
+        raise KeyboardInterrupt
+    found = runs_of(book, context.order.pipeline_id)
+    assert found["parent"].info.status == found["align"].info.status == "FAILED"
+
+
+def test_a_cached_stage_leaves_no_run(book: RunBook, context: Context) -> None:
+    before = len(book.client.search_runs([book.experiment_id]))
+    with tracked_pipeline(context.order.pipeline_id), tracked_stage(context, "align") as log:
+        pass
+    assert log.run is None
+    assert len(book.client.search_runs([book.experiment_id])) == before
+
+
+def test_lineage_names_every_fingerprint_behind_the_model(context: Context) -> None:
+    tags = lineage_tags(context)
+    steps = {f"cxrflow.{step.kind}.{step.name}": step for step in context.graph.steps.values()}
+    own = {"cxrflow.git_commit", "cxrflow.scale"}
+    assert set(tags) == {*steps, *own}, "all steps of a recipe end in its model"
+    assert all(tags[name] == step.fingerprint for name, step in steps.items())
+    assert list(tags) == sorted(tags)
+
+
+def test_the_environment_decides_where_runs_are_kept(context: Context, book: RunBook) -> None:
+    there = run_book(context)
+    assert (there.uri, there.experiment, there.artifacts) == (book.uri, "llava_rad", None)
