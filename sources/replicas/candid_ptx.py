@@ -34,7 +34,9 @@ STUDIES_PER_SUBJECT: Final = 1.3
 DOUBT: Final = 0.1
 """Share of doubtful wordings. Our choice."""
 
-TRAPS: Final = ("view-blank", "two-subjects", "mask-blank", "tube-without-report")
+_SPREAD: Final = ("view-blank", "two-subjects", "mask-blank", "tube-without-report")
+_TWO_REGIONS: Final = "two-regions"
+TRAPS: Final = (*_SPREAD, _TWO_REGIONS)
 
 REPORT_COLUMNS: Final = (
     "SOPInstanceUID",
@@ -85,7 +87,7 @@ def write(root: Path, spec: ReplicaSpec) -> None:
         require=("pneumothorax", PNEUMOTHORAX_SHARE - 0.08),
         exclude=("foreign object",),
     )
-    traps = spread(TRAPS, len(truths))
+    traps = _place_traps(truths)
     films = [Film(i, truth, traps.get(i), spec.side_px) for i, truth in enumerate(truths)]
     drawn: list[Drawn] = []
     for film, item in zip(films, draw_many(_draw_film, films, spec.processes), strict=True):
@@ -93,6 +95,15 @@ def write(root: Path, spec: ReplicaSpec) -> None:
         drawn.append(item)
     _write_tables(root, films, drawn)
     write_truth(root, (_true_study(film, item) for film, item in zip(films, drawn, strict=True)))
+
+
+def _place_traps(truths: Sequence[ChestTruth]) -> dict[int, str]:
+    """Spread evenly; two regions of one pneumothorax on the first study that has one to cut."""
+    traps = spread(_SPREAD, len(truths))
+    for index, truth in enumerate(truths):
+        if index not in traps and truth.find("pneumothorax") is not None:
+            return traps | {index: _TWO_REGIONS}
+    return traps
 
 
 def _true_study(film: Film, drawn: Drawn) -> TrueStudy:
@@ -129,7 +140,9 @@ def _draw_film(film: Film) -> Drawn:
         finding = film.truth.findings[region.finding]
         kind = finding.kind if finding.name == "support device" else finding.name
         if kind in masks:
-            masks[kind] += tuple(encode_mask(part) for part in _parts(region.mask))
+            is_cut = film.trap == _TWO_REGIONS and kind == "pneumothorax"
+            parts = _halves(region.mask) if is_cut else _parts(region.mask)
+            masks[kind] += tuple(encode_mask(part) for part in parts)
     return Drawn(encode_dicom(drawing.pixels, style), masks, drawing.regions)
 
 
@@ -138,6 +151,13 @@ def _parts(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
     count, labelled = cv2.connectedComponents(mask.astype(np.uint8))
     parts = [np.asarray(labelled == number) for number in range(1, count)]
     return [part for part in parts if part.sum() >= 4] or [mask]
+
+
+def _halves(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    """The upper and the lower half of the mask's rows, as an annotator in two strokes draws it."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    is_upper = np.arange(mask.shape[0])[:, None] < rows[rows.size // 2]
+    return [mask & is_upper, mask & ~is_upper]
 
 
 def _report(truth: ChestTruth) -> Wording:
