@@ -68,7 +68,7 @@ def read_annotations(root: Path) -> Annotations | None:
     """The annotations under ``root``; None where there is no such file.
 
     Raises:
-        SourceError: a file is not a JSON array of entries.
+        SourceError: a file is not a JSON array of at least one entry.
     """
     found = {
         split: path
@@ -81,14 +81,22 @@ def read_annotations(root: Path) -> Annotations | None:
     with duckdb.connect() as connection:
         connection.execute(_EMPTY_ENTRIES)
         for path in found.values():
-            try:
-                connection.execute(_INSERT_ENTRIES, [literal_path(path)])
-            except duckdb.Error as error:
-                raise _malformed(path, str(error)) from None
+            _insert_entries(connection, path)
         texts = connection.sql(_TEXTS).to_arrow_table().cast(_TEXTS_SCHEMA)
         rejected = connection.sql(_REJECTED).to_arrow_table().cast(REJECTED_SCHEMA)
     study_ids, lists = (texts[name].combine_chunks() for name in texts.column_names)
     return Annotations(frozenset(found), study_ids, lists, rejected)
+
+
+def _insert_entries(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    try:
+        inserted = connection.execute(_INSERT_ENTRIES, [literal_path(path)]).fetchone()
+    except duckdb.Error as error:
+        raise _malformed(path, str(error)) from None
+    except UnicodeDecodeError:  # of DuckDB's message, which quotes the bytes
+        raise _malformed(path, "") from None
+    if inserted == (0,):  # else its split's studies would lose their texts unseen
+        raise _malformed(path, "")
 
 
 def _malformed(path: Path, message: str) -> SourceError:
