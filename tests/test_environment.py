@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from infra.egress import Egress, Guarantee, check_egress, is_loopback
 from infra.errors import EgressRefused, SettingsError
 from infra.prefect_place import settle_prefect
-from infra.settings.environment import load_environment, source_roots
+from infra.settings.environment import load_environment, source_roots, without_password
 
 
 def test_variables_are_read_and_arguments_win(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,6 +105,16 @@ def test_loopback_needs_a_host() -> None:
     assert not is_loopback("not a url")
 
 
+@pytest.fixture
+def own_variables() -> Iterator[None]:
+    """Whatever the test sets, other tests do not see."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.mark.usefixtures("own_variables")
 def test_prefect_settles_in_the_state_folder_unless_the_user_has_set_it_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,10 +122,23 @@ def test_prefect_settles_in_the_state_folder_unless_the_user_has_set_it_up(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert settle_prefect(tmp_path / "state")
-    import os
-
     assert os.environ["PREFECT_HOME"] == str(tmp_path / "state" / "prefect")
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "mine"))
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4200/api")
     assert not settle_prefect(tmp_path / "state")
     assert os.environ["PREFECT_HOME"] == str(tmp_path / "mine")
+
+
+@pytest.mark.parametrize(
+    ("place", "shown"),
+    [
+        ("https://llm.example.org/v1", "https://llm.example.org/v1"),
+        ("https://me:pw@llm.example.org:8443/v1?a=b", "https://me:***@llm.example.org:8443/v1?a=b"),
+        ("postgresql://cxr:p%40w@[::1]:5432/mlflow", "postgresql://cxr:***@[::1]:5432/mlflow"),
+        ("https://:token@host/v1", "https://:***@host/v1"),
+        ("sqlite:////data/mlflow.db", "sqlite:////data/mlflow.db"),
+        ("/data/with:colon@sign", "/data/with:colon@sign"),
+    ],
+)
+def test_a_password_in_a_url_is_never_shown(place: str, shown: str) -> None:
+    assert without_password(place) == shown

@@ -110,3 +110,39 @@ def test_settings_are_frozen() -> None:
 def test_hash_split_must_sum_to_one() -> None:
     with pytest.raises(ValidationError, match=r"hash_split sums to 0\.9, expected 1"):
         SourceSettings(routes={"openi": ("keep",)}, hash_split=(0.7, 0.1, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("stages=[]", "found no stage at 'the top' of llava_rad.tiny.toml"),
+        (
+            'stages.align.starts_from=["finetune"]',
+            "found stage align starts from finetune, which is no earlier stage at 'the top' of "
+            "llava_rad.tiny.toml",
+        ),
+        (
+            'stages.align.name="pretrain"',
+            "found stage names repeat: language, pretrain, pretrain, finetune at 'the top' of "
+            "llava_rad.tiny.toml",
+        ),
+        (
+            "sources.hash_split=[0.5,0.5,0.5]",
+            "found hash_split sums to 1.5, expected 1 at 'sources' of llava_rad.tiny.toml",
+        ),
+    ],
+)
+def test_values_that_do_not_fit_together_are_one_clear_line(override: str, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings("llava_rad", "tiny", [override])
+    assert str(caught.value) == f"{message}; expected values that fit together; see 'cxr config'"
+
+
+def test_spaces_around_an_override_do_not_count_and_null_unsets() -> None:
+    spaced = load_settings("llava_rad", "tiny", [" images.short_side_px =  64 "])
+    assert spaced.images.short_side_px == 64
+    few = load_settings("llava_rad", "tiny", ["score.judged_studies=5"])
+    assert few.score.judged_studies == 5
+    both = ["score.judged_studies=5", "score.judged_studies=null"]
+    none = load_settings("llava_rad", "tiny", both)
+    assert none.score.judged_studies is None
