@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.damage.image_files import PAGE
 from tests.damage.kinds import AGAIN
-from tests.damage.test_images import PAGE, SMALL
+from tests.damage.test_images import SMALL
 from tests.damage.test_rows import hospital
 from tests.damage.test_tables import WEB_PAGE
 from tests.damage.worlds import TABLES, Trees, put_openi_reports, put_rows, read_rows, xml_report
