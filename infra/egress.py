@@ -6,6 +6,7 @@ admits also endpoints declared so; ``any`` admits all. Nothing declared means ``
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -27,6 +28,22 @@ class Guarantee(StrEnum):
     LOCAL = "local"
     ZERO_RETENTION = "zero-retention"
     NONE = "none"
+
+
+def is_plain_url(url: str) -> bool:
+    """Whether all readers of the URL see one host in it, over http or https.
+
+    Backslashes, blanks and control characters are read differently from library to library, and
+    the guard and the connection must not disagree.
+    """
+    if not re.fullmatch(r"[\x21-\x5b\x5d-\x7e]+", url):
+        return False
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  a bad port is found when it is read
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def is_loopback(url: str) -> bool:

@@ -24,6 +24,7 @@ class AuditLog:
         self.path = state_dir / AUDIT_FILE
         self._place = {"endpoint": host, "guarantee": str(guarantee)}
         self._file = os.open(self.path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+        self._closed = False
 
     def sent(self, source: str, request_hash: str, model: str) -> None:
         """Note that text of ``source`` is about to leave."""
@@ -50,4 +51,7 @@ class AuditLog:
         os.write(self._file, line.encode())
 
     def close(self) -> None:
-        os.close(self._file)
+        """Close the file; a second time does nothing, its number may be another's by then."""
+        if not self._closed:
+            self._closed = True
+            os.close(self._file)

@@ -95,14 +95,20 @@ class AnswerCache:
             found.update((row[0], StoredAnswer(*row)) for row in rows)
         return found
 
-    def put(self, answer: StoredAnswer) -> None:
-        """Store one answer for good; the first one stored for a hash stays."""
+    def put(self, answer: StoredAnswer) -> bool:
+        """Store one answer for good; False where another was first, which stays."""
         marks = ",".join("?" * len(COLUMNS))
         with self._lock:
-            self._connection.execute(
+            cursor = self._connection.execute(
                 f"INSERT OR IGNORE INTO answers ({','.join(COLUMNS)}) VALUES ({marks})",
                 astuple(answer),
             )
+            return cursor.rowcount == 1
+
+    def forget(self, request_hash: str) -> None:
+        """Drop one answer, so that it is asked again."""
+        with self._lock:
+            self._connection.execute("DELETE FROM answers WHERE request_hash = ?", (request_hash,))
 
     def forget_failures(self) -> int:
         """Drop every answer that is not ``ok`` so that it is asked again; returns how many."""

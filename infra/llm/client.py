@@ -10,7 +10,7 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -113,7 +113,10 @@ class Client:
 
     def _replay(self, by_hash: dict[str, ChatRequest]) -> Iterator[tuple[str, Answer]]:
         for key, stored in self._cache.get_many(by_hash).items():
-            yield key, _from_stored(stored, by_hash[key])
+            try:
+                yield key, _from_stored(stored, by_hash[key])
+            except ValueError:  # a damaged row, or an answer whose rules are stricter now
+                self._cache.forget(key)
 
     def _send(
         self, pending: list[Pending], on_progress: Callable[[int, int], None] | None
@@ -156,8 +159,8 @@ class Client:
                 except LanguageModelError as error:
                     fatal.append(error)  # what is in flight still ends and is kept
                     return
-                if stored is not None:
-                    self._cache.put(stored)
+                if stored is not None and not self._cache.put(stored):
+                    answer = self._first_answer(key, request, answer)
                 answers[key] = answer
                 if on_progress is not None:
                     on_progress(len(answers), len(pending))
@@ -168,6 +171,17 @@ class Client:
         if fatal:
             raise fatal[0]
         return answers
+
+    def _first_answer(self, key: str, request: ChatRequest, own: Answer) -> Answer:
+        """What another process stored meanwhile, at this one's cost: all say the same."""
+        first = dict(self._replay({key: request})).get(key, own)
+        return replace(
+            first,
+            input_tokens=own.input_tokens,
+            output_tokens=own.output_tokens,
+            cost_usd=own.cost_usd,
+            cached=False,
+        )
 
     def close(self) -> None:
         """Close connections, cache and log."""

@@ -16,7 +16,14 @@ from infra.llm.cache import StoredAnswer
 from infra.llm.endpoint import Endpoint
 from infra.llm.prices import PriceTable
 from infra.llm.request import Answer, AnswerStatus, ChatRequest, Message, schema_text
-from infra.llm.transport import Declined, Reply, SchemaUnsupported, Transient, Transport
+from infra.llm.transport import (
+    Declined,
+    Misconfigured,
+    Reply,
+    SchemaUnsupported,
+    Transient,
+    Transport,
+)
 
 if TYPE_CHECKING:
     from infra.llm.client import Limits
@@ -71,6 +78,10 @@ class Conversation:
         except Transient as transient:
             status, content, value = AnswerStatus.UNREACHED, None, None
             detail = transient.code
+        except Misconfigured:  # text has left all the same
+            tokens_so_far = (spent.input_tokens, spent.output_tokens)
+            self._audit.answered(request.source, key, "misconfigured", *tokens_so_far)
+            raise
         self._audit.answered(
             request.source, key, detail or status, spent.input_tokens, spent.output_tokens
         )

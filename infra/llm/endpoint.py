@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from infra.egress import Egress, Guarantee, check_egress, is_loopback
+from infra.egress import Egress, Guarantee, check_egress, is_loopback, is_plain_url
 from infra.errors import SettingsError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Endpoint:
     """A chat-completions server; part of the place, never of a request's identity.
 
@@ -32,13 +32,16 @@ class Endpoint:
     api_version: str = "2024-10-21"
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not is_plain_url(self.base_url):
             raise SettingsError(
-                f"language model URL '{self.base_url}'",
+                f"language model URL '{_without_login(self.base_url)}'",
                 "http(s)://host[:port]/v1",
                 "set CXR_LLM_BASE_URL",
             )
+
+    def __repr__(self) -> str:
+        """Host and kind; neither key nor a login in the address."""
+        return f"Endpoint({self.host!r}, {self.guarantee!s}, {self.kind})"
 
     @property
     def host(self) -> str:
@@ -52,3 +55,9 @@ class Endpoint:
     def admit(self, source: str, rule: Egress) -> None:
         """Raise EgressRefused unless text of ``source`` may be sent here."""
         check_egress(source, rule, self.base_url, self.guarantee)
+
+
+def _without_login(url: str) -> str:
+    """What may be printed of an address."""
+    scheme, mark, rest = url.rpartition("//")
+    return scheme + mark + rest.rpartition("@")[2]

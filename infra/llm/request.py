@@ -51,7 +51,7 @@ class ChatRequest:
             self.model,
             self.prompt_version,
             schema_text(self.answer),
-            repr((self.temperature, self.seed, self.max_output_tokens)),
+            repr((float(self.temperature), self.seed, self.max_output_tokens)),
         ]
         for message in self.messages:
             parts += (message.role, message.content)

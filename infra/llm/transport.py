@@ -6,8 +6,11 @@ for every request. None of them carries the server's own words: servers echo wha
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +27,12 @@ for _chatty in ("openai", "httpx2", "httpx"):
 OWN_MODELS_HOST = "api.openai.com"
 CONTEXT_CODES = frozenset({"context_length_exceeded", "string_above_max_length"})
 SCHEMA_WORDS = ("response_format", "json_schema", "structured output")
+SCHEMA_STATUS = frozenset({400, 422, 501})
+CONTEXT_WORDS = ("maximum context length", "exceed_context_size", "available context size")
+"""How OpenAI, vLLM and llama.cpp's server say that a prompt is too long."""
+LONGEST_RETRY_AFTER_S = 600.0
+"""Longer pauses are cut to this and asked again (our choice: a run should not sleep for a day)."""
+MOST_TOKENS = 2**31 - 1
 TRANSIENT_STATUS = frozenset({408, 409, 425, 429})
 
 
@@ -66,7 +75,7 @@ class Transport:
     """The openai client on its aiohttp transport; use it on one event loop only."""
 
     def __init__(self, endpoint: Endpoint, timeout_s: float, connections: int) -> None:
-        self._endpoint = endpoint
+        self._endpoint, self._timeout_s = endpoint, timeout_s
         new_models = endpoint.kind == "azure" or endpoint.host == OWN_MODELS_HOST
         self._limit_name = "max_completion_tokens" if new_models else "max_tokens"
         http = openai.DefaultAioHttpClient(
@@ -100,7 +109,12 @@ class Transport:
         """
         body = self._body(request, messages, with_schema)
         try:
-            raw = await self._client.post("/chat/completions", body=body, cast_to=httpx2.Response)
+            async with asyncio.timeout(self._timeout_s):  # the client's own starts anew with a byte
+                raw = await self._client.post(
+                    "/chat/completions", body=body, cast_to=httpx2.Response
+                )
+        except TimeoutError:
+            raise Transient("timeout") from None
         except openai.APIStatusError as error:
             raise _sort_status(error, self._endpoint, request.model) from None
         except openai.APITimeoutError as error:
@@ -138,19 +152,19 @@ class Transport:
 
 
 def _sort_status(error: openai.APIStatusError, endpoint: Endpoint, model: str) -> Exception:
-    status, code = error.status_code, error.code or ""
+    status, code = error.status_code, _bare_code(error.code)
     words = str(error.body).lower()
     if code == "insufficient_quota":
         return Misconfigured(f"the account behind {endpoint.host} has no quota left")
+    if status in SCHEMA_STATUS and any(word in words for word in SCHEMA_WORDS):
+        return SchemaUnsupported()
     if status in TRANSIENT_STATUS or status >= 500:
         code = "rate-limited" if status == 429 else f"status-{status}"
         return Transient(code, _retry_after(error.response.headers))
     if code == "content_filter" or "content management policy" in words:
         return Declined(AnswerStatus.CONTENT_FILTER)
-    if code in CONTEXT_CODES or "maximum context length" in words or status == 413:
+    if code in CONTEXT_CODES or any(word in words for word in CONTEXT_WORDS) or status == 413:
         return Declined(AnswerStatus.CONTEXT_LENGTH)
-    if status in (400, 422, 501) and any(word in words for word in SCHEMA_WORDS):
-        return SchemaUnsupported()
     return Misconfigured(
         f"{endpoint.host} answered status {status} {code} for model '{model}'; "
         "check CXR_LLM_BASE_URL, CXR_LLM_API_KEY and reports.model"
@@ -161,10 +175,18 @@ def _retry_after(headers: httpx2.Headers) -> float | None:
     """Seconds to wait, from ``retry-after-ms`` or ``retry-after`` (seconds; dates are ignored)."""
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
-            return max(0.0, float(headers[name]) * scale)
+            wait_s = float(headers[name]) * scale
         except (KeyError, ValueError):
             continue
+        if math.isfinite(wait_s):
+            return min(max(0.0, wait_s), LONGEST_RETRY_AFTER_S)
     return None
+
+
+def _bare_code(code: object) -> str:
+    """A server's error code if it is one word: anything else may be what it was sent."""
+    word = str(code) if code is not None else ""
+    return word if re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", word) else ""
 
 
 def _read_reply(raw: bytes) -> Reply:
@@ -173,12 +195,26 @@ def _read_reply(raw: bytes) -> Reply:
         choice = body["choices"][0]
         message, usage = choice["message"], body.get("usage") or {}
         refused = message.get("refusal") is not None
+        content = None if refused else message.get("content")
+        finish = "refusal" if refused else choice.get("finish_reason") or "stop"
+        model = body.get("model") or ""
+        if not (isinstance(finish, str) and isinstance(model, str)):
+            raise TypeError
+        if content is not None:
+            content.encode()  # an unpaired surrogate fits no file
         return Reply(
-            content=None if refused else message.get("content"),
-            finish_reason="refusal" if refused else choice.get("finish_reason") or "stop",
-            model=body.get("model") or "",
-            input_tokens=int(usage.get("prompt_tokens") or 0),
-            output_tokens=int(usage.get("completion_tokens") or 0),
+            content=content,
+            finish_reason=finish,
+            model=model,
+            input_tokens=_tokens(usage.get("prompt_tokens")),
+            output_tokens=_tokens(usage.get("completion_tokens")),
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         raise Transient("malformed-response") from None
+    except (RecursionError, OverflowError):  # brackets without end, numbers without bound
+        raise Transient("malformed-response") from None
+
+
+def _tokens(count: Any) -> int:
+    """A count of tokens that a table can hold; none where the server gives none."""
+    return min(max(0, int(count or 0)), MOST_TOKENS)

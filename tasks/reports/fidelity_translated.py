@@ -18,7 +18,8 @@ _SPANISH_SIDES = re.compile(r"\b(izq\w*|izd[oa]s?|l[si]i)\b|\b(derech\w*|d(?:e?r
 _SPANISH_COMPARISON = re.compile(
     r"\b(?:previ|compar|respect|persist|nuev|res(?:uel|olu)|mejor|empeor|evoluc|estab(?!lec)"
     r"|disminu|aument(?!\w* (?:de|del) (?:taman|tamañ|dens|calibr|volum|trama))|progres|continu"
-    r"|desaparec|anterior|antigu|recient|control|actual|cambi(?!\w* (?:\w+ )?(?:degen|post|fibr|cron|artr)))"
+    r"|desaparec|anterior|antigu|recient|control|actual"
+    r"|cambi(?!\w* (?:\w+ )?(?:degen|post|fibr|cron|artr)))"
 )
 """Stems of change and comparison. A size, density or calibre may be increased and a change be
 degenerative, chronic or left by surgery in one image."""

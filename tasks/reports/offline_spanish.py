@@ -169,7 +169,8 @@ probablement=probably  posiblement=possibly  ya=already  tambien=also  tambi=als
 mas=more  menos=less  muy=very  algo=somewhat  actualment=currently  actual=currently
 por_via=via  de_predomini=predominantly  predomini=predominantly  aument_de_taman=increased in size
 ha_aument=has increased  ha_disminu=has decreased  han_aument=have increased
-han_disminu=have decreased  previament=previously  previ_=previous  no_descart=cannot exclude  no_se_descart=cannot exclude
+han_disminu=have decreased  previament=previously  previ_=previous
+no_descart=cannot exclude  no_se_descart=cannot exclude
 no_se_pued_descart=cannot exclude  no_pued_descart=cannot exclude
 no_es_posibl_descart=cannot exclude
 """
