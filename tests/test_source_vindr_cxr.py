@@ -428,6 +428,7 @@ def test_boxes_of_an_image_without_labels(tree: Tree) -> None:
         ("1", "2", "1", "4"),
         ("-5", "2", "3", "4"),
         ("a", "2", "3", "4"),
+        ("1", "2", "inf", "4"),
     ],
 )
 def test_a_box_that_is_none(tree: Tree, corners: tuple[str, ...]) -> None:
