@@ -15,14 +15,18 @@ LOGGER = logging.getLogger("prefect.task_runs")
 
 @pytest.fixture(autouse=True)
 def untouched() -> Iterator[None]:
+    """Prefect's loggers without Prefect's own handlers, which ask for a flow run."""
     loggers = [logging.getLogger(f"prefect.{name}") for name in ("task_runs", "flow_runs")]
-    filters = [list(logger.filters) for logger in loggers]
-    level = LOGGER.level
-    LOGGER.setLevel(logging.DEBUG)
+    before = [(list(it.filters), list(it.handlers), it.level, it.propagate) for it in loggers]
+    for logger in loggers:
+        logger.handlers.clear()
+        logger.propagate = False
+        logger.setLevel(logging.DEBUG)
     yield
-    LOGGER.setLevel(level)
-    for logger, kept in zip(loggers, filters, strict=True):
-        logger.filters[:] = kept
+    for logger, (filters, handlers, level, propagate) in zip(loggers, before, strict=True):
+        logger.filters[:], logger.handlers[:] = filters, handlers
+        logger.propagate = propagate
+        logger.setLevel(level)
 
 
 class Kept(logging.Handler):
