@@ -18,7 +18,11 @@ from sources.catalog import catalog
 from tasks.graph import REVISIONS
 
 HOUSE = Path(__file__).parent.parent
-PAGES = sorted([HOUSE / "README.md", HOUSE / "CONTRIBUTING.md", *HOUSE.glob("docs/**/*.md")])
+WRONG_ON_PURPOSE = HOUSE / "docs" / "bad-input.md"
+PAGES = sorted(
+    {HOUSE / "README.md", HOUSE / "CONTRIBUTING.md", *HOUSE.glob("docs/**/*.md")}
+    - {WRONG_ON_PURPOSE}
+)
 COMMANDS: dict[str, Any] = get_command(APP).commands  # type: ignore[attr-defined]
 TARGETS = set(re.findall(r"^([a-z-]+):", (HOUSE / "Makefile").read_text(), re.MULTILINE))
 MADE_BY_RUNNING = ("demo", "data", ".venv", ".state", "bench-work")
