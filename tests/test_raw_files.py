@@ -126,7 +126,7 @@ def test_a_file_that_may_not_be_read(root: Path) -> None:
 
 def test_a_file_under_a_name_that_is_too_long(root: Path) -> None:
     name = "x" * 300
-    assert refusal(root, name) == f"file-unreadable: File name too long at {name[:200]}…"
+    assert refusal(root, name) == f"file-unreadable: File name too long at {name[:260]}…"
 
 
 def test_a_pipe_is_not_opened(root: Path) -> None:

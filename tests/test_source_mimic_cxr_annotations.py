@@ -71,12 +71,13 @@ def test_the_raw_report_stays(tmp_path: Path) -> None:
 
 
 def test_an_annotated_split_has_no_other_texts(tmp_path: Path) -> None:
-    tree = MimicTree(tmp_path, annotations={"train": []})
+    tree = MimicTree(tmp_path, annotations={"train": [entry("Of another.", study="50000009")]})
     assert texts_of(tree) == []
 
 
 def test_a_split_without_file_keeps_our_texts(tmp_path: Path) -> None:
-    tree = MimicTree(tmp_path, annotations={"dev": [], "test": []})
+    others = [entry("Of another.", study="50000009")]
+    tree = MimicTree(tmp_path, annotations={"dev": others, "test": others})
     assert [text["findings"] for text in texts_of(tree)] == ["Clear lungs."]
 
 
