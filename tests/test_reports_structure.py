@@ -73,7 +73,7 @@ def test_sections(report: str, sections: dict[str, str]) -> None:
         ("The nodule is no longer seen.", "No nodule."),
         ("Interval resolution of the effusion.", "No effusion."),
         ("Interval placement of a right chest tube.", "There is a right chest tube."),
-        ("Interval increase in size of the left effusion.", "There is the left effusion."),
+        ("Interval increase in size of the left effusion.", "Left effusion."),
         ("No interval change.", None),
         ("No significant change from the prior study.", None),
         ("Compared to the prior study, there is a new right effusion.",

@@ -39,9 +39,12 @@ _PATTERNS = (
     r"\bresol(?:ved|ving|ution)\b",
     r"\bprogress(?:ed|ion|ive|ively|ing)\b",
     r"\b(?:has|have) (?:\w+ )?(?:increased|decreased|enlarged|cleared|developed|appeared)\b",
+    r"(?<!volumes )(?<!volumes are )(?<!markings are )(?<!density is )"
     rf"\b(?:increas(?:ed|ing)|decreas(?:ed|ing))\b(?! (?:in )?(?:\w+ )?(?:{STATES}))",
     r"\bcontinued\b|\b(?:as|than|from) before\b",
     r"\bno longer\b|\bpreviously\b|\bformerly\b|\bin the meantime\b",
+    rf"\b(?:increase|decrease|reduction) (?:in|of)\b(?! (?:the )?(?:\w+ )?(?:{STATES}))",
+    r"\bconstant\b|\b(?:has|have) been (?:removed|withdrawn|extubated)\b",
     r"\bremains?\b|\bre-?demonstrat\w+|\breaccumulat\w+",
 )
 COMPARISON = re.compile("|".join(_PATTERNS), re.IGNORECASE)

@@ -34,6 +34,7 @@ _GLUE = frozenset(
     there this that these those with without within present seen noted appear appears evidence
     identified demonstrated visualized again finding findings from into over area have been
     their which normal portable chest radiograph views view
+    otherwise slight slightly significant significantly interval overall essentially grossly
     prior previous earlier study studies examination comparison compared
     """.split()  # noqa: SIM905
 )
@@ -49,18 +50,25 @@ def check_structured(report: str, own: Sections, sections: Sections) -> Problem 
         or _support_problem(report, text)
         or _surplus_problem(report, text)
         or _aligned_problem(report, text)
+        or _sentence_problem(report, text)
         or _stated_problem(own, text)
         or _lost_problem(own, sections)
     )
 
 
 def _support_problem(report: str, text: str) -> Problem | None:
-    """Content words of the text, by stem, against the report's; each sentence, then all of them."""
+    """Content words of the text, by stem, against the report's."""
     known = {word[:5] for word in words_of(report)}
     content = [word for word in words_of(text) if len(word) > 3 and word not in _GLUE]
     extra = [word for word in content if word[:5] not in known]
     if len(extra) > UNSUPPORTED_SHARE * len(content) + 1:
         return Problem("text-added", f"found {len(extra)} of {len(content)} words unsupported")
+    return None
+
+
+def _sentence_problem(report: str, text: str) -> Problem | None:
+    """No sentence is made of words that the report has not."""
+    known = {word[:5] for word in words_of(report)}
     for index, sentence in enumerate(sentences_of(text)):
         own = _content(sentence)
         if own and len(own & known) <= UNSUPPORTED_SENTENCE * len(own):
@@ -178,7 +186,8 @@ def _topic(sentence: str) -> set[str]:
 
 
 _NO_CHANGE = re.compile(
-    r"\b(?:no|without)(?: \w+){0,3} (?:change|comparison|prior|previous|recent)\w*", re.IGNORECASE
+    r"\b(?:no|without)(?:\s+\w+){0,3}\s+(?:change|comparison|prior|previous|recent)\w*",
+    re.IGNORECASE,
 )
 """A denial that goes with the comparison it denies."""
 

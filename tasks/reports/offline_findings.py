@@ -108,6 +108,10 @@ STATES = _set("""
 """)
 """What may be increased or decreased in one image."""
 
+UNSEEN = _set("seen present identified visualized evident appreciated demonstrated absent")
+EDEMA = _set("edema oedema congestion engorgement")
+"""What is interstitial and no fibrosis."""
+
 _CLAUSE = re.compile(
     r"[.;:!?](?:\s|$)|\n|\bbut\b|\bhowever\b|\balthough\b|\bwhile\b|\bthere (?:is|are)\b"
     r"|, (?=(?:the |a |an )?(?:heart|lungs?|left|right|mild|moderate|small|large|cardiac|with)\b)"
@@ -117,6 +121,8 @@ _CHANGE_PHRASE = re.compile(
     r"no (?:significant |interval |acute |appreciable )*change|(?:prior|previous|earlier|last)"
     r" (?:\w+ )?(?:study|exam\w*|radiograph|film|image)|comparison|compared|interval"
 )
+_RIBS = re.compile(r"\b\d+(?:st|nd|rd|th)\b(?:(?:,| and| to| through)+ \d+(?:st|nd|rd|th)\b)*")
+"""``5th and 6th``: counted, not linked."""
 _EARLIER_WORDS = re.compile(r"\bvolume loss\b")
 
 
@@ -171,6 +177,7 @@ def read_report(text: str) -> Reading:
     """Findings and changes of one report; references recur, so readings are remembered."""
     findings: dict[str, Finding] = {}
     changes: set[tuple[str, str]] = set()
+    text = _RIBS.sub(" ", text)
     lowered = _EARLIER_WORDS.sub("volume-loss", " ".join(text.lower().replace("_", " ").split()))
     for clause in _CLAUSE.split(lowered):
         state = _read_clause(clause)
@@ -205,16 +212,23 @@ def _read_clause(clause: str) -> _Clause:
                 state.found.pop()
         elif word in DOUBT:
             state.doubted = True
-        if word in CHANGES and not STATES & set(following):
+        if word in UNSEEN and index and _is_unseen(words, index):
+            state.found.clear()
+        if word in CHANGES and not STATES & {*following, *words[max(0, index - 3) : index]}:
             state.changes.add(CHANGES[word])
         _place(state, word)
         if word in CARRIERS:
             state.carrier = CARRIERS[word]
         if word in ENLARGED and (carrier := state.carrier or _coming_carrier(words, index)):
             _name(state, carrier)
-        elif word in _names():
+        elif word in _names() and not (word == "interstitial" and EDEMA & set(following)):
             _name(state, word)
     return state
+
+
+def _is_unseen(words: list[str], index: int) -> bool:
+    """``absent``, or ``not seen`` and the like, which deny what stands before them."""
+    return words[index] == "absent" or words[index - 1] == "not"
 
 
 def _coming_carrier(words: list[str], index: int) -> str | None:

@@ -103,8 +103,20 @@ def _compare_places(one: Finding, other: Finding, errors: Errors) -> None:
 def _compare_changes(reference: Reading, prediction: Reading, errors: Errors) -> None:
     """A change is significant, a statement that nothing changed is not."""
     for kind, changes in (
-        ("false_positive_comparison", prediction.changes - reference.changes),
-        ("omission_comparison", reference.changes - prediction.changes),
+        ("false_positive_comparison", _beyond(prediction.changes, reference.changes)),
+        ("omission_comparison", _beyond(reference.changes, prediction.changes)),
     ):
         for _, direction in changes:
             errors["insignificant" if direction == "same" else "significant", kind] += 1
+
+
+def _beyond(
+    changes: frozenset[tuple[str, str]], other: frozenset[tuple[str, str]]
+) -> set[tuple[str, str]]:
+    """Changes that the other text has not; one of no named finding fits any of its direction."""
+    directions = {direction for _, direction in other}
+    return {
+        (name, direction)
+        for name, direction in changes - other
+        if ("-", direction) not in other and not (name == "-" and direction in directions)
+    }

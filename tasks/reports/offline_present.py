@@ -29,7 +29,7 @@ _ADVERBS = (
     r"|significantly |slightly |mildly |somewhat |interval(?:ly)? |been |again )*"
 )
 _CHANGED = (
-    r"(?:unchanged|stable|changed|worse|worsened|improved|improving|resolving|worsening"
+    r"(?:unchanged|stable|constant|changed|worse|worsened|improved|improving|resolving|worsening"
     r"|increased|increasing|decreased|decreasing|progressed|developed|appeared)"
 )
 _STATE = r"(?: in (?:size|appearance|position|extent|degree|severity)(?: and \w+)?)?"
@@ -50,6 +50,16 @@ _EARLIER = r"(?:prior|previous|last|earlier|preceding|recent|old)"
 _REWRITES = _rules(
     (r"^(?:as |when |in )?compar(?:ed|ison)\b[^,;]*[,;]\s*", ""),
     (r"^since (?:the )?[^,;]*[,;]\s*", ""),
+    (r"^in the (?:interval|meantime),?\s*", ""),
+    (r"^(?:the )?patient has (?:received|undergone placement of) (?=an? )", "There is "),
+    (r"^(?:the )?patient has been extubated[^.;]*", ""),
+    (r"^(?:the |an? )?(.+?) (?:has|have) been (?:interval(?:ly)? )?(?:removed|withdrawn)\b",
+     r"No \1"),
+    (r"\b(has) been (?:interval(?:ly)? )?(?:placed|inserted|replaced|advanced)\b", "is present"),
+    (r"\b(have) been (?:interval(?:ly)? )?(?:placed|inserted|replaced|advanced)\b", "are present"),
+    (r"^no (?:interval )?development of ", "No "),
+    (r"\b(?:(?:slight|mild|moderate|marked|some|minimal) )?(?:interval )?"
+     r"(?:increase|decrease|reduction) (?:in|of) (?:(?:the )?(?:size|extent) of )?(?:the )?", ""),
     (r"^(?:once )?again,? (?:seen|noted|demonstrated|identified) (?:is|are)\s+", "There is "),
     (r"^(?:there (?:has been|is) )?(?:interval )?(?:removal|extubation|withdrawal) of .*?"
      r"(?:,| with |$)", ""),
@@ -105,7 +115,7 @@ _ANATOMY_ONLY = re.compile(
     r"^(?:(?:the|there|is|are|and|cardiac|cardiomediastinal|mediastinal|hilar|heart|size|present"
     r"|silhouettes?|contours?|mediastinum|lungs?|vascularity|vasculature|pulmonary|appearance"
     r"|osseous|bony|bones|structures|volumes?|of|chest|findings?|a|an|or|but|with|seen|noted|in"
-    r"|position|no|has|have|been|otherwise|exam(?:ination)?|overall|vascular|aeration)\W*)*$",
+    r"|position|no|has|have|been|otherwise|this|these|they|it|slightly|from|exam(?:ination)?|overall|vascular|aeration)\W*)*$",
     re.IGNORECASE,
 )
 
@@ -134,13 +144,19 @@ def _next_loose(text: str) -> re.Match[str] | None:
     return None
 
 
+_LEFT_OVER = r"(?:slightly|mildly|somewhat|significantly|markedly|minimally|otherwise|grossly)"
+"""Adverbs that a change leaves behind."""
+
+
 def _tidy(text: str) -> str:
     text = re.sub(r"\s+([.,;])", r"\1", " ".join(text.split()))
     text = re.sub(r"\b(is|are) (?:is|are) ", r"\1 ", text)
     text = re.sub(r"\ba (?=[aeio])", "an ", re.sub(r"\ban (?=[^aeiouAEIOU\W])", "a ", text))
+    text = re.sub(rf",? {_LEFT_OVER}(?=[.,;]|$)", "", text)
     text = re.sub(r",? (?:that|which) (?:is|are)(?=[.,;]|$)", "", text)
     text = re.sub(r"(?:,| but| and)+(?=\.|$)", "", text)
     text = re.sub(r"([.,;])[.,;]+", r"\1", text).strip(" ,;")
-    if not text:
+    if not any(character.isalnum() for character in text):
         return ""
+    text = re.sub(r"^No [A-Z](?=[a-z]+ )", lambda m: f"No {m[0][-1].lower()}", text)
     return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")

@@ -161,7 +161,7 @@ def _indication(text: str | None) -> str | None:
     cleaned = _clean(text)
     if cleaned is None:
         return None
-    without = " ".join(_PERSON.sub("", cleaned, count=1).split()).strip(" ,.;:")
+    without = " ".join(_PERSON.sub("", cleaned, count=1).split()).strip(" ,.;:-")
     return f"{without[0].upper()}{without[1:]}." if without else None
 
 
