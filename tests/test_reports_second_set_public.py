@@ -1,4 +1,4 @@
-"""The structuring checks on real Open-I text with planted mistakes: wording that nobody here wrote."""
+"""The structuring checks on real Open-I text, in wording that nobody here wrote, with mistakes."""
 
 from __future__ import annotations
 
@@ -19,8 +19,15 @@ from tasks.reports.record import sections_of
 
 pytestmark = pytest.mark.public_data
 STUDIES = 1200
-KEYWORD = {"effusion": "effusion", "pneumothorax": "pneumothorax", "fracture": "fractur",
-           "edema": "edema", "nodule": "nodul", "mediastinum": "tortuo", "device": "tube"}  # fmt: skip
+KEYWORD = {
+    "effusion": "effusion",
+    "pneumothorax": "pneumothorax",
+    "fracture": "fractur",
+    "edema": "edema",
+    "nodule": "nodul",
+    "mediastinum": "tortuo",
+    "device": "tube",
+}
 FLIP = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
 CHANGES = (", unchanged.", ", stable since the prior study.", ", worse than before.")
 
