@@ -157,7 +157,7 @@ def _prepare_lora(
     collate = _conversations(run, tokenizer, (run.stage.prompt,), run.models.vision.patches)
 
     def save(folder: Path) -> None:
-        adapted.save_pretrained(folder / "adapter", safe_serialization=True)
+        adapted.save_pretrained(str(folder / "adapter"), safe_serialization=True)
         _save_vlm(run, adapted.merge_and_unload(), tokenizer, folder)
 
     return Prepared(adapted, collate, save)

@@ -196,15 +196,16 @@ def test_prompts_alternate_over_a_batch() -> None:
 
 def test_long_answers_are_cut_before_the_image_counts_and_said_so(
     caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tokenizer = language_tokenizer()
     whole = collator(tokenizer)([sample("left " * 50)])
     text_tokens = whole["input_ids"].shape[1] - 15
     caplog.set_level(logging.WARNING)
-    LOGGER.propagate = True
+    monkeypatch.setattr(LOGGER, "propagate", True)
     cut = collator(tokenizer, context=text_tokens - 10)([sample("left " * 50)])
     assert cut["input_ids"].shape[1] == whole["input_ids"].shape[1] - 10
-    assert caplog.messages == ["example e1: answer cut from 52 to 42 tokens"]
+    assert set(caplog.messages) == {"example e1: answer cut from 52 to 42 tokens"}
 
 
 def test_pairs_carry_keys_of_study_and_text() -> None:
