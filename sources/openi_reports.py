@@ -84,9 +84,7 @@ def report_files(root: Path) -> Iterator[tuple[str, bytes | RawFileError]]:
         )
 
 
-def parse_report(
-    name: str, data: bytes | RawFileError, rejected: list[Rejected]
-) -> Study | None:
+def parse_report(name: str, data: bytes | RawFileError, rejected: list[Rejected]) -> Study | None:
     """One study, its images without uri; None, with a row in ``rejected``, where it cannot be."""
     tree = _parse_xml(data)
     if isinstance(tree, str):

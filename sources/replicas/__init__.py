@@ -1,1 +1,1 @@
-"""Synthetic, format-exact stand-ins for the gated datasets; every pixel and word is generated here."""
+"""Synthetic, format-exact stand-ins for the gated datasets: all generated, nothing copied."""
