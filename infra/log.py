@@ -6,7 +6,8 @@ import logging
 
 from infra.errors import SettingsError
 
-LOGGER = logging.getLogger("cxrflow")
+_NAME = "cxrflow"
+LOGGER = logging.getLogger(_NAME)
 
 
 def set_up_logging(level: str = "INFO") -> None:
@@ -18,8 +19,9 @@ def set_up_logging(level: str = "INFO") -> None:
     number = logging.getLevelNamesMapping().get(level.upper())
     if number is None:
         raise SettingsError(f"log level '{level}'", "DEBUG, INFO, WARNING or ERROR", "correct it")
-    if not LOGGER.handlers:
+    if not any(handler.name == _NAME for handler in LOGGER.handlers):
         handler = logging.StreamHandler()
+        handler.name = _NAME
         handler.setFormatter(
             logging.Formatter("%(asctime)s %(levelname).1s %(message)s", "%H:%M:%S")
         )

@@ -44,8 +44,8 @@ def cxr(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 def cxr_environment(**variables: str) -> dict[str, str]:
-    """This process's environment without its Prefect and CXR settings, plus ``variables``."""
-    own = ("PREFECT_", "CXR_", "OMP_NUM_THREADS")
+    """This process's environment without its Prefect, MLflow and CXR settings, plus ``variables``."""
+    own = ("PREFECT_", "CXR_", "MLFLOW_", "OMP_NUM_THREADS")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(own)}
     return {**kept, "PYTHONPATH": str(HOUSE), **variables}
 
