@@ -44,7 +44,7 @@ def cxr(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 def cxr_environment(**variables: str) -> dict[str, str]:
-    """This process's environment without its Prefect, MLflow and CXR settings, plus ``variables``."""
+    """This process's environment without Prefect's, MLflow's and our own variables, plus others."""
     own = ("PREFECT_", "CXR_", "MLFLOW_", "OMP_NUM_THREADS")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(own)}
     return {**kept, "PYTHONPATH": str(HOUSE), **variables}
