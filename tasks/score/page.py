@@ -55,6 +55,8 @@ def _fingerprints(context: Context) -> dict[str, str]:
 
 def _shown(context: Context, scores: Scores, wanted: Iterable[str]) -> dict[str, ShownExample]:
     chosen = sorted(set(wanted))
+    if not chosen:
+        return {}  # nothing was predicted: there is no shard to look into
     predictions = _rows(_prediction_files(context), chosen, "control = 'none'")
     pixels = _rows([str(path) for path in example_files(context, Split.TEST)], chosen, "true")
     replicas = {step.name for step in context.graph.of_kind("replicas")}
