@@ -7,6 +7,7 @@ import time
 from dataclasses import asdict
 from typing import Literal, get_args
 
+from infra.orphans import watch_over_children
 from infra.prefect_place import settle_prefect
 from tasks.context import Order, open_context
 from tasks.monitor.outcome import outcome_json, outcome_text
@@ -42,7 +43,8 @@ def run(order: Order, goal: Goal, *, as_json: bool) -> None:
     """Run up to the goal, then print the funnel, the losses, the scores and where to look."""
     started = time.monotonic()
     context = open_context(order)
-    settle_prefect(context.environment.state)
+    if settle_prefect(context.environment.state):
+        watch_over_children()
     from flows.pipeline import pipeline  # Prefect reads its settings on import
 
     quiet_known_errors()

@@ -1,7 +1,9 @@
 """Start a module as a child process, follow its JSON lines, and stop its whole process tree.
 
 Training and inference run so, which keeps torch out of the orchestrating process and lets a
-killed trainer fail its task instead of the flow.
+killed trainer fail its task instead of the flow. The other way round, a child's stdin is its
+lifeline: the parent writes nothing there, and when the parent dies, however it dies, the system
+closes it and the child ends too (``end_with_parent``).
 """
 
 from __future__ import annotations
@@ -19,6 +21,9 @@ from typing import Any
 
 from infra.errors import EXIT_BAD_INPUT, CxrError, InputError
 from infra.fingerprint import HOUSE
+
+LIFELINE = "CXRFLOW_LIFELINE"
+"""Set for a child whose stdin is its lifeline; a module started by hand may have any stdin."""
 
 Event = Mapping[str, Any]
 _KEPT_LINES = 40  # our choice: enough of stderr for a traceback's end
@@ -75,6 +80,7 @@ def run_module(
     tail: deque[str] = deque(maxlen=_KEPT_LINES)
     with subprocess.Popen(
         command_for(module, run_file, processes),
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
@@ -115,6 +121,22 @@ class ChildInputError(InputError):
 
     def __reduce__(self) -> tuple[type[ChildInputError], tuple[str]]:  # type: ignore[override]
         return ChildInputError, (str(self),)
+
+
+def end_with_parent() -> None:
+    """In a child of ``run_module``: end this process at once when the parent is gone.
+
+    A killed flow would otherwise leave a trainer behind that writes the same checkpoints as the
+    one that the next run starts. Ranks below torchrun share its stdin, and so its lifeline.
+    """
+    if os.environ.get(LIFELINE) == "stdin":
+        threading.Thread(target=_wait_for_end_of_stdin, daemon=True).start()
+
+
+def _wait_for_end_of_stdin() -> None:
+    while os.read(0, 1):
+        pass
+    os._exit(128 + signal.SIGHUP)
 
 
 def stop_tree(child: subprocess.Popen[str]) -> None:
@@ -161,5 +183,5 @@ def _child_environment() -> dict[str, str]:
     other busy processes; that was no controlled comparison.
     """
     kept = {key: value for key, value in os.environ.items() if key != "CXR_LLM_API_KEY"}
-    fixed = {"PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
+    fixed = {"PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false", LIFELINE: "stdin"}
     return {"OMP_WAIT_POLICY": "passive", **kept, **fixed}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infra.tracking_runs import PARENT_TAG, RunBook
+from infra.tracking_runs import OWNER_TAG, PARENT_TAG, RunBook, is_abandoned, this_process
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,16 +109,20 @@ def _log_and_register(registration: Registration) -> tuple[int, str]:
 
 
 def _open_run(registration: Registration) -> str:
-    """The run to log in: one left open by a killed process, else a new one."""
+    """The run to log in: one that a killed process left behind, else a new one."""
     book = registration.book
-    tags = {**registration.tags, _RUN_NAME_TAG: registration.run_name}
+    own = {OWNER_TAG: this_process()}
     if registration.parent_run_id is not None:
-        tags[PARENT_TAG] = registration.parent_run_id
-    open_runs = book.client.search_runs([book.experiment_id], "attributes.status = 'RUNNING'")
-    for run in open_runs:
-        if tags.items() <= run.data.tags.items():
-            return str(run.info.run_id)
-    return str(book.client.create_run(book.experiment_id, tags=tags).info.run_id)
+        own[PARENT_TAG] = registration.parent_run_id
+    tags = {**registration.tags, _RUN_NAME_TAG: registration.run_name}
+    for status in ("RUNNING", "KILLED"):
+        left = book.client.search_runs([book.experiment_id], f"attributes.status = '{status}'")
+        for run in left:
+            if tags.items() <= run.data.tags.items() and is_abandoned(run.data.tags):
+                for key, value in own.items():
+                    book.client.set_tag(run.info.run_id, key, value)
+                return str(run.info.run_id)
+    return str(book.client.create_run(book.experiment_id, tags={**tags, **own}).info.run_id)
 
 
 def _signature(registration: Registration) -> Any:

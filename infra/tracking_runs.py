@@ -7,6 +7,8 @@ root. MLflow is imported on first use; a run that builds nothing never pays for 
 from __future__ import annotations
 
 import math
+import os
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,11 +16,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 PIPELINE_TAG = "cxrflow.pipeline"
 PARENT_TAG = "mlflow.parentRunId"
+OWNER_TAG = "cxrflow.process"
+"""Which process keeps a run open: host, process id, start time. A run left open by a dead one is
+closed as KILLED by the next pipeline run on that host."""
 _NAME_TAG = "mlflow.runName"
 _LONGEST_PARAM = 500  # MLflow refuses longer values on some back ends
 
@@ -65,11 +72,16 @@ class RunBook:
         )
         if found:
             return str(found[0].info.run_id)
-        run = self.client.create_run(
-            self.experiment_id,
-            tags={**tags, PIPELINE_TAG: pipeline_id, _NAME_TAG: f"pipeline {pipeline_id[:8]}"},
-        )
-        return str(run.info.run_id)
+        self.close_abandoned()
+        name = f"pipeline {pipeline_id[:8]}"
+        named = {**tags, PIPELINE_TAG: pipeline_id, _NAME_TAG: name, OWNER_TAG: this_process()}
+        return str(self.client.create_run(self.experiment_id, tags=named).info.run_id)
+
+    def close_abandoned(self) -> None:
+        """Close as KILLED every open run whose process on this host is no more."""
+        for run in self.client.search_runs([self.experiment_id], "attributes.status = 'RUNNING'"):
+            if is_abandoned(run.data.tags):
+                self.client.set_terminated(run.info.run_id, "KILLED")
 
     def nested_run(
         self, parent: str, name: str, params: Mapping[str, Any], tags: Mapping[str, str]
@@ -77,9 +89,8 @@ class RunBook:
         """Start a run under ``parent``; nested tables become dotted parameters."""
         from mlflow.entities import Param
 
-        run = self.client.create_run(
-            self.experiment_id, tags={**tags, PARENT_TAG: parent, _NAME_TAG: name}
-        )
+        named = {**tags, PARENT_TAG: parent, _NAME_TAG: name, OWNER_TAG: this_process()}
+        run = self.client.create_run(self.experiment_id, tags=named)
         flat = [Param(key, value) for key, value in flatten(params).items()]
         self.client.log_batch(run.info.run_id, params=flat)
         return NestedRun(self.client, str(run.info.run_id))
@@ -111,6 +122,27 @@ class NestedRun:
     def end(self, status: str) -> None:
         """Close as FINISHED or FAILED."""
         self.client.set_terminated(self.run_id, status)
+
+
+def this_process() -> str:
+    """``host:process id:start time in s`` of this process."""
+    return _process_name(psutil.Process(os.getpid()))
+
+
+def _process_name(process: psutil.Process) -> str:
+    return f"{socket.gethostname()}:{process.pid}:{process.create_time():.0f}"
+
+
+def is_abandoned(tags: Mapping[str, str]) -> bool:
+    """Whether the process that owns the run was one of this host and is gone."""
+    owner = tags.get(OWNER_TAG, "")
+    host, _, rest = owner.partition(":")
+    if host != socket.gethostname():
+        return False
+    try:
+        return _process_name(psutil.Process(int(rest.partition(":")[0]))) != owner
+    except psutil.NoSuchProcess:
+        return True
 
 
 def metric_name(name: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from infra.errors import EXIT_BAD_INPUT, CxrError
+from infra.launch import end_with_parent
 from infra.log import set_up_logging
 from infra.runs import read_run
 from infra.settings.sections import Section
@@ -31,6 +32,7 @@ def run_child(kind: type[RunT], work: Callable[[RunT], int | None]) -> int:
     An error raised on purpose becomes one last line on stderr, ``error: …``.
     """
     set_up_logging()
+    end_with_parent()
     if len(sys.argv) != 2:
         sys.stderr.write(f"error: found {len(sys.argv) - 1} arguments; expected one run.json\n")
         return EXIT_BAD_INPUT

@@ -142,12 +142,12 @@ def test_one_edited_report_asks_one_question_and_rewrites_one_piece(
 def test_too_many_failures_stop_the_piece_with_one_line(world: World, rules: Rules) -> None:
     context = world.context(ONE_PIECE)
     asked = sum(row["raw_report"] is not None for row in studies_of(context))
-    rules.refused = frozenset({0, 1})
+    rules.refused = frozenset({0, 1, 2})
     with pytest.raises(ArtifactError) as caught:
         write(context)
     assert str(caught.value) == (
-        f"mimic_cxr p0000, studies to structure: 2 of {asked} texts failed their checks, more than "
-        "the recipe's share of 0.05; most often refused (2); look at the prompt and the endpoint, "
+        f"mimic_cxr p0000, studies to structure: 3 of {asked} texts failed their checks, more than "
+        "the recipe's share of 0.05; most often refused (3); look at the prompt and the endpoint, "
         "or raise reports.largest_failed_share"
     )
     assert caught.value.exit_code == 1
@@ -169,8 +169,8 @@ def studies_of(context: Context) -> list[dict[str, Any]]:
 
 
 def test_the_reason_named_is_of_a_failure_however_many_had_nothing_to_send() -> None:
-    counts = (Count("studies to structure", 109, 4, {"no-report": 100, "refused": 5}),)
-    with pytest.raises(ArtifactError, match=r"5 of 9 texts failed .* most often refused \(5\)"):
+    counts = (Count("studies to structure", 109, 3, {"no-report": 100, "refused": 6}),)
+    with pytest.raises(ArtifactError, match=r"6 of 9 texts failed .* most often refused \(6\)"):
         _check_failed_share("x p0000", counts, 0.5)
 
 
@@ -181,6 +181,22 @@ def test_a_study_with_nothing_to_send_is_no_failure(reason: str) -> None:
 
 def test_the_share_itself_is_allowed() -> None:
     _check_failed_share("x", (Count("studies to keep", 20, 19, {"invalid": 1}),), 0.05)
+
+
+@pytest.mark.parametrize(("failed", "asked"), [(1, 12), (1, 1), (2, 21), (5, 100)])
+def test_the_share_is_rounded_up_to_whole_texts(failed: int, asked: int) -> None:
+    _check_failed_share("x", (Count("u", asked, asked - failed, {"invalid": failed}),), 0.05)
+
+
+@pytest.mark.parametrize(("failed", "asked"), [(2, 12), (3, 21), (6, 100)])
+def test_more_than_that_stops_the_piece(failed: int, asked: int) -> None:
+    with pytest.raises(ArtifactError, match=f"{failed} of {asked} texts failed"):
+        _check_failed_share("x", (Count("u", asked, asked - failed, {"invalid": failed}),), 0.05)
+
+
+def test_a_share_of_nothing_allows_nothing() -> None:
+    with pytest.raises(ArtifactError, match="1 of 12 texts failed"):
+        _check_failed_share("x", (Count("u", 12, 11, {"invalid": 1}),), 0.0)
 
 
 def test_keeping_needs_no_model(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

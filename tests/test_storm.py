@@ -1,0 +1,157 @@
+"""Kill -9 at twenty random moments, and two runs at once: nothing lost, nothing doubled."""
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from infra.orphans import MARK
+from tests.small_world import (
+    HOUSE,
+    cxr_environment,
+    cxr_json,
+    payload_digests,
+    small_arguments,
+)
+
+pytestmark = pytest.mark.slow
+
+KILLS = 20
+_PATIENCE_SECONDS = 90.0
+_LINGER_SECONDS = 4.0  # longer than any step of the small world but the trained ones
+_MORE = ("stages.pretrain.steps=30", "stages.finetune.steps=30", "stages.finetune.save_steps=10")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    root = tmp_path_factory.mktemp("calm") / "data"
+    return root, cxr_json("run", *small_arguments(root, *_MORE))
+
+
+def start(root: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", "from flows.cli import main; main()", "run"]
+    return subprocess.Popen(
+        [*command, *small_arguments(root, *_MORE), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=HOUSE,
+        env=cxr_environment(),
+    )
+
+
+def traces(root: Path) -> set[Path]:
+    """What a run leaves as it goes: receipts, manifests, whole checkpoints."""
+    patterns = ("*/*/.receipts/*.json", "*/*/manifest.json", ".state/stages/*/*/*/whole.json")
+    return {path for pattern in patterns for path in root.glob(pattern)}
+
+
+def kill_after_progress(root: Path, chance: random.Random) -> bool:
+    """Start a run, let it leave one more trace, kill it at a random moment; False if it ended."""
+    before, run = traces(root), start(root)
+    limit = time.monotonic() + _PATIENCE_SECONDS
+    while run.poll() is None and not traces(root) - before:
+        assert time.monotonic() < limit, "no progress"
+        time.sleep(0.05)
+    time.sleep(chance.uniform(0.0, _LINGER_SECONDS))
+    ended = run.poll() is not None
+    run.kill()
+    run.communicate()
+    return not ended
+
+
+def left_behind(root: Path) -> Iterator[str]:
+    """Command lines of living processes that work for this data root."""
+    for process in psutil.process_iter():
+        try:
+            words, variables = process.cmdline(), process.environ()
+        except psutil.Error:
+            continue
+        ours = str(root) in variables.get("PREFECT_HOME", "") and MARK in variables
+        if ours or any(str(root) in word for word in words):
+            yield " ".join(words)
+
+
+def test_twenty_kills_leave_the_files_of_an_undisturbed_run(
+    undisturbed: tuple[Path, Any], tmp_path: Path
+) -> None:
+    calm_root, calm = undisturbed
+    root, chance = tmp_path / "data", random.Random(20)
+    killed = 0
+    for _ in range(KILLS):
+        killed += kill_after_progress(root, chance)
+    deadline = time.monotonic() + 20
+    while list(left_behind(root)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert list(left_behind(root)) == []
+    final = cxr_json("run", *small_arguments(root, *_MORE))
+    assert killed == KILLS, f"only {killed} of {KILLS} runs were killed before their end"
+    assert final["funnel"] == calm["funnel"]
+    assert_same_files(root, calm_root)
+    assert_same_losses(final, calm)
+    assert_nothing_doubled(root)
+
+
+def assert_same_files(root: Path, calm_root: Path) -> None:
+    """Every payload file; of stages and the receipt, the folders (that is, the fingerprints)."""
+    found, expected = payload_digests(root), payload_digests(calm_root)
+    assert found.keys() == expected.keys()
+    volatile = ("stages/", "models/")
+    changed = [
+        name
+        for name in sorted(found)
+        if found[name] != expected[name] and not name.startswith(volatile)
+    ]
+    assert changed == []
+
+
+def assert_same_losses(final: Any, calm: Any) -> None:
+    assert final["losses"].keys() == calm["losses"].keys()
+    for stage, rows in final["losses"].items():
+        expected = calm["losses"][stage]
+        assert [step for step, _ in rows] == [step for step, _ in expected], stage
+        assert [loss for _, loss in rows] == pytest.approx(
+            [loss for _, loss in expected], rel=1e-4
+        ), stage
+
+
+def assert_nothing_doubled(root: Path) -> None:
+    """One model version; no run left open; no stage finished twice."""
+    with sqlite3.connect(root / ".state" / "mlflow" / "mlflow.db") as database:
+        versions = database.execute("SELECT count(*) FROM model_versions").fetchone()[0]
+        open_runs = database.execute("SELECT name FROM runs WHERE status = 'RUNNING'").fetchall()
+        finished = database.execute(
+            "SELECT value, count(*) FROM tags JOIN runs USING (run_uuid)"
+            " WHERE key = 'cxrflow.fingerprint' AND status = 'FINISHED' GROUP BY value"
+        ).fetchall()
+    database.close()
+    assert versions == 1
+    assert open_runs == []
+    assert all(times == 1 for _, times in finished)
+
+
+def test_two_runs_at_once_share_what_either_builds(
+    undisturbed: tuple[Path, Any], tmp_path: Path
+) -> None:
+    calm_root, calm = undisturbed
+    root = tmp_path / "data"
+    runs = [start(root), start(root)]
+    outputs = [run.communicate() for run in runs]
+    for run, (_, errors) in zip(runs, outputs, strict=True):
+        assert run.returncode == 0, errors.decode()[-3000:]
+    documents = [json.loads(out) for out, _ in outputs]
+    built = [{step["key"] for step in each["steps"] if step["built"]} for each in documents]
+    assert built[0] | built[1] == {step["key"] for step in calm["steps"]}
+    assert built[0] & built[1] == set(), "a step was built twice"
+    assert documents[0]["scores"] == documents[1]["scores"]
+    assert_same_files(root, calm_root)
+    assert_nothing_doubled(root)
