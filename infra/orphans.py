@@ -1,9 +1,9 @@
 """Ends what a killed run would leave behind: Prefect's temporary server.
 
-Prefect stops its server at a regular exit; after ``kill -9`` it would serve nobody for ever, one more
-for each kill, all on one database. So a run starts a watch, ``python -m infra.orphans MARK``, whose
-stdin closes when the run is gone, however it went. Processes that inherited the run's mark in their
-environment are then ended. Trainers and pool workers watch their parent by themselves.
+Prefect stops its server at a regular exit; after ``kill -9`` it would serve nobody for ever, one
+more for each kill, all on one database. So a run starts a watch, ``python -m infra.orphans MARK``,
+whose stdin closes when the run is gone, however it went. Processes that inherited the run's mark in
+their environment are then ended. Trainers and pool workers watch their parent by themselves.
 """
 
 from __future__ import annotations

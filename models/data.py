@@ -66,11 +66,12 @@ def to_model_size(image: Image.Image, side_px: int) -> Pixels:
 
 @dataclass(frozen=True)
 class _Group:
-    """One row group of one shard: the rows that passed the filter."""
+    """One row group of one shard: the rows that passed the filter, and their sources."""
 
     file: Path
     index: int
     rows: tuple[int, ...]
+    sources: tuple[str, ...]
 
 
 class ExampleShards(Dataset[Sample]):
@@ -110,6 +111,11 @@ class ExampleShards(Dataset[Sample]):
     def __iter__(self) -> Iterator[Sample]:
         return (self[index] for index in range(len(self)))
 
+    def source_of(self, index: int) -> str:
+        """The source of an example, without reading it."""
+        group = int(np.searchsorted(self.starts, index, side="right")) - 1
+        return self.groups[group].sources[index - int(self.starts[group])]
+
     @property
     def window_rows(self) -> int:
         """Rows whose pixels fit into WINDOW_BYTES."""
@@ -135,10 +141,21 @@ class TrainingOrder(Sampler[int]):
     Row groups are shuffled, then rows within windows of whole groups, so that far shards are read
     in long runs. The order depends on the shards and the seed, never on processes or workers, and
     one flat list makes a resumed stage a plain skip.
+
+    Args:
+        rows: how many indices to give.
+        one_source: rows of a batch that all come from one source; 0 mixes sources. Rows that fill
+            no batch of their window wait for the next epoch, whose shuffle leaves out others.
     """
 
-    def __init__(self, data: ExampleShards, rows: int, seed: int) -> None:
-        self.data, self.rows, self.seed = data, rows, seed
+    def __init__(self, data: ExampleShards, rows: int, seed: int, one_source: int = 0) -> None:
+        self.data, self.rows, self.seed, self.one_source = data, rows, seed, one_source
+        if one_source and not any(True for _ in self._epoch(0)):
+            raise InputError(
+                f"no source with {one_source} examples for a batch of its own",
+                "one at least",
+                "lower the stage's batch_size, or set its batches to mixed",
+            )
 
     def __len__(self) -> int:
         return self.rows
@@ -159,9 +176,23 @@ class TrainingOrder(Sampler[int]):
         for group in rng.permutation(len(self.data.groups)):
             window.extend(range(self.data.starts[group], self.data.starts[group + 1]))
             if len(window) >= self.data.window_rows:
-                yield from rng.permutation(window).tolist()
+                yield from self._shuffled(window, rng)
                 window = []
-        yield from rng.permutation(np.asarray(window, dtype=np.int64)).tolist()
+        yield from self._shuffled(window, rng)
+
+    def _shuffled(self, window: list[int], rng: np.random.Generator) -> list[int]:
+        shuffled: list[int] = rng.permutation(np.asarray(window, dtype=np.int64)).tolist()
+        if not self.one_source:
+            return shuffled
+        by_source: dict[str, list[int]] = {}
+        for index in shuffled:
+            by_source.setdefault(self.data.source_of(index), []).append(index)
+        batches = [
+            rows[start : start + self.one_source]
+            for _, rows in sorted(by_source.items())
+            for start in range(0, len(rows) - self.one_source + 1, self.one_source)
+        ]
+        return [index for batch in rng.permutation(len(batches)) for index in batches[batch]]
 
 
 def _groups(file: Path, sources: Sequence[str] | None) -> list[_Group]:
@@ -173,7 +204,7 @@ def _groups(file: Path, sources: Sequence[str] | None) -> list[_Group]:
         names = shard.read_row_group(index, columns=["source"])["source"].to_pylist()
         rows = tuple(row for row, name in enumerate(names) if sources is None or name in sources)
         if rows:
-            groups.append(_Group(file, index, rows))
+            groups.append(_Group(file, index, rows, tuple(names[row] for row in rows)))
     return groups
 
 

@@ -50,7 +50,7 @@ def train(run: TrainRun) -> int:
         data_collator=prepared.collate,
         train_dataset=examples,
         callbacks=[callback],
-        order=TrainingOrder(examples, steps * run.stage.batch_size, run.stage.seed),
+        order=training_order(run.stage, examples, steps),
     )
     trainer.remove_callback(PrinterCallback)
     callback.stop_at_sigterm()
@@ -63,6 +63,12 @@ def train(run: TrainRun) -> int:
         validate = _validate(run, prepared, side_px)
         _write_output(run, prepared, losses, validate)
     return 0
+
+
+def training_order(stage: StageSettings, examples: ExampleShards, steps: int) -> TrainingOrder:
+    """The order of the stage's examples over all its steps."""
+    one_source = stage.batch_size if stage.batches == "one-source" else 0
+    return TrainingOrder(examples, steps * stage.batch_size, stage.seed, one_source)
 
 
 def total_steps(stage: StageSettings, rows: int) -> int:

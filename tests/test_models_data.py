@@ -88,6 +88,45 @@ def test_longer_stage_begins_as_the_shorter_one(shards: tuple[Path, ...]) -> Non
     assert list(TrainingOrder(examples, 60, 1))[:50] == list(TrainingOrder(examples, 50, 1))
 
 
+@pytest.mark.parametrize(("batch", "batches_an_epoch"), [(8, 5), (10, 3), (16, 2)])
+def test_batches_of_one_source_are_whole_and_repeat_no_row_of_an_epoch(
+    shards: tuple[Path, ...], batch: int, batches_an_epoch: int
+) -> None:
+    examples = ExampleShards(shards, None)
+    rows = batch * batches_an_epoch
+    order = list(TrainingOrder(examples, 2 * rows, seed=0, one_source=batch))
+    batches = [order[start : start + batch] for start in range(0, len(order), batch)]
+    sources = [{examples[index].source for index in rows} for rows in batches]
+    assert all(len(names) == 1 for names in sources)
+    assert {name for names in sources for name in names} == {"mimic_cxr", "chexpert"}
+    for epoch in (order[:rows], order[rows:]):
+        assert len(set(epoch)) == rows
+    assert order[:rows] != order[rows:]
+
+
+def test_sources_take_turns_within_an_epoch(shards: tuple[Path, ...]) -> None:
+    examples = ExampleShards(shards, None)
+    order = list(TrainingOrder(examples, 40, seed=1, one_source=4))
+    turns = [examples.source_of(index) for index in order[::4]]
+    assert turns not in (sorted(turns), sorted(turns, reverse=True))
+
+
+def test_a_source_is_known_without_reading_its_rows(shards: tuple[Path, ...]) -> None:
+    examples = ExampleShards(shards, SIDE_PX)
+    told = [examples.source_of(index) for index in range(len(examples))]
+    assert not examples._decoded
+    assert told == [each.source for each in examples]
+
+
+def test_no_source_that_fills_a_batch_is_an_error(shards: tuple[Path, ...]) -> None:
+    with pytest.raises(InputError) as error:
+        TrainingOrder(ExampleShards(shards, None), 60, seed=0, one_source=30)
+    assert str(error.value) == (
+        "found no source with 30 examples for a batch of its own; expected one at least; "
+        "lower the stage's batch_size, or set its batches to mixed"
+    )
+
+
 def test_window_keeps_rows_of_few_groups_together(
     shards: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.tracking_runs import PARENT_TAG, PIPELINE_TAG, RunBook, flatten, metric_name
+from infra.tracking_runs import (
+    OWNER_TAG,
+    PARENT_TAG,
+    PIPELINE_TAG,
+    RunBook,
+    flatten,
+    is_abandoned,
+    metric_name,
+    this_process,
+)
 from tasks.context import Context, Order, open_context
 from tasks.monitor.tracked import run_book, tracked_pipeline, tracked_stage
 from tasks.register.work import lineage_tags
@@ -52,6 +61,23 @@ def test_an_ended_parent_is_found_again_and_shows_how_it_ended(book: RunBook) ->
     book.end(run_id, "FAILED")
     assert book.client.get_run(run_id).info.status == "FAILED"
     assert book.pipeline_run("ends", {}) == run_id
+
+
+def test_runs_that_a_killed_process_left_open_are_closed_by_the_next(book: RunBook) -> None:
+    host = this_process().partition(":")[0]
+    owners = {"killed": f"{host}:999999999:1", "living": this_process(), "away": "elsewhere:1:1"}
+    runs = {name: book.pipeline_run(name, {}) for name in owners}
+    for name, owner in owners.items():
+        book.client.set_tag(runs[name], OWNER_TAG, owner)
+    book.pipeline_run("the next", {})
+    status = {name: book.client.get_run(run).info.status for name, run in runs.items()}
+    assert status == {"killed": "KILLED", "living": "RUNNING", "away": "RUNNING"}
+
+
+def test_a_process_number_that_was_given_away_again_is_no_owner() -> None:
+    assert not is_abandoned({OWNER_TAG: this_process()})
+    assert is_abandoned({OWNER_TAG: this_process().rpartition(":")[0] + ":1"})
+    assert not is_abandoned({}), "a run of another tool is left alone"
 
 
 def test_a_stage_is_a_nested_run_with_its_settings(book: RunBook) -> None:
