@@ -47,7 +47,11 @@ VOLATILE = ("created_at", "seconds", "host", "git_commit", "code")
 
 @dataclass(frozen=True)
 class Artifact:
-    """A whole artifact; ``built`` names the pieces this call built (none: it was cached)."""
+    """A whole artifact; ``built`` names the pieces this call built (none: it was cached).
+
+    ``seconds`` is how long it took to build, ``checking_seconds`` how long this call took to hold
+    its bytes against the manifest.
+    """
 
     store: Store
     step: Step
@@ -57,6 +61,7 @@ class Artifact:
     drift: tuple[str, ...] = ()
     created_at: str = ""
     seconds: float = 0.0
+    checking_seconds: float = 0.0
 
     @property
     def fingerprint(self) -> str:
@@ -142,9 +147,10 @@ def build_artifact(
         InputError: the disk is full, read-only or forbidden.
         ArtifactError: two pieces' builders disagree with the manifest, or nothing was written.
     """
+    started = time.monotonic()
     existing = read_artifact(store, step)
     if existing is not None and not damaged_pieces(existing):
-        return existing
+        return replace(existing, checking_seconds=time.monotonic() - started)
     with store.lock(step.folder, on_wait):
         existing = read_artifact(store, step)
         damaged = damaged_pieces(existing) if existing else []

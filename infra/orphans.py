@@ -48,7 +48,7 @@ def end_marked(mark: str) -> int:
 def _carries(process: psutil.Process, mark: str) -> bool:
     """Other users' processes cannot be read, and are not ours."""
     with suppress(psutil.Error):
-        return process.pid != os.getpid() and process.environ().get(MARK) == mark
+        return process.pid != os.getpid() and bool(process.environ().get(MARK) == mark)
     return False
 
 

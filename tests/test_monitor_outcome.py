@@ -31,6 +31,15 @@ DOCUMENT: dict[str, Any] = {
             ("rule14-Edema-F1", "none", 0.9, 0.8, 1.0),
         )
     ],
+    "differences": [
+        dict(zip(("metric", "control", "value", "low", "high", "beats", "ratio"), row, strict=True))
+        for row in (
+            ("rule14-micro-F1", "shuffled", 0.1, 0.05, 0.15, True, {"value": 1.5}),
+            ("chexprompt[x]-significant-errors", "blank", -0.1, -0.3, 0.1, False, {"value": 0.9}),
+            ("chexprompt[y]-significant-errors", "blank", -0.1, None, None, False, {"value": None}),
+            ("BLEU-4[mimic_cxr]", "blank", 0.1, 0.0, 0.2, True, {"value": 1.1}),
+        )
+    ],
 }
 
 
@@ -148,8 +157,8 @@ def test_the_text_shows_headlines_beside_their_controls(world: World) -> None:
     curve = [(step, 8.0 / step) for step in range(1, 41)]
     add_stage(world, "pretrain", curve)
     reports = [
-        StepReport("studies/chexpert", "f", 0, "", 0.0, ()),
-        StepReport("stages/pretrain", "f", 1, "never built", 3.0, ()),
+        StepReport("studies/chexpert", "f", 0, "", 0.0, (), 0.24),
+        StepReport("stages/pretrain", "f", 1, "never built", 3.0, (), 0.0),
     ]
     lines = outcome_text(world.context, reports, 12.4).splitlines()
     width = len("BLEU-4[mimic_cxr]")
@@ -159,12 +168,25 @@ def test_the_text_shows_headlines_beside_their_controls(world: World) -> None:
     assert f"{'rule14-micro-F1'.ljust(width)}  {'-':>22}  {'-':>22}" in lines
     assert not [line for line in lines if line.startswith("rule14-Edema")]
     assert "unavailable: RadGraph-F1: needs RadGraph's weights" in lines
-    assert "2 steps: 1 cached, 1 built, in 12 s" in lines
+    assert "2 steps: 1 cached, 1 built, in 12 s (0.2 s of it checking what was there)" in lines
     assert lines[-1] == "Not a medical device: for research and development only."
     (loss,) = [line for line in lines if line.startswith("loss of ")]
     assert loss == (
         "loss of pretrain  1: 8.000  9: 0.889  17: 0.471  25: 0.320  33: 0.242  40: 0.200"
     )
+
+
+def test_the_text_says_whether_the_model_reads_its_images(world: World) -> None:
+    add_scores(world)
+    lines = outcome_text(world.context, [], 0.0).splitlines()
+    found = [line for line in lines if " less that with " in line]
+    assert found == [
+        "rule14-micro-F1 less that with another study's image: 0.100 [0.050, 0.150], 1.50 times: "
+        "beats it",
+        "chexprompt[x]-significant-errors less that with a blank image: -0.100 [-0.300, 0.100], "
+        "0.90 times: DOES NOT BEAT IT",
+        "chexprompt[y]-significant-errors less that with a blank image: -0.100: DOES NOT BEAT IT",
+    ]
 
 
 @pytest.mark.parametrize("length", [1, 2, 5, 6, 7, 11, 100])

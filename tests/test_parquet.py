@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -206,3 +207,22 @@ def test_a_column_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         reader.buffers(0, "pixel")
     line = f"{tmp_path / 'a.parquet'} has no column pixel; it has image_id, pixels, turns"
     assert str(caught.value) == line
+
+
+def test_what_the_writing_thread_meets_reaches_the_caller(tmp_path: Path) -> None:
+    """A file that may grow no further shows in a later call, and is gone afterwards."""
+    path = tmp_path / "full.parquet"
+    schema = pa.schema([("pixels", pa.binary())])
+    rows = pa.table({"pixels": [b"x" * 200_000] * 8}, schema=schema)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
+    try:
+        with (
+            pytest.raises(OSError, match="File too large"),
+            ShardWriter(path, schema, row_group_rows=2) as writer,
+        ):
+            for _ in range(20):
+                writer.write(rows)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not path.exists()

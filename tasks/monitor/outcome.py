@@ -18,6 +18,7 @@ FUNNEL_KINDS = ("studies", "images", "reports")
 _HEADLINE = re.compile(
     r"BLEU-[14]\[|ROUGE-L\[|rule14-m[a-z]+-F1(-5)?$|chexprompt\[.*\]-(significant-)?error(s|-free-share)$"
 )
+_READS_IMAGES = re.compile(r"rule14-micro-F1$|chexprompt\[.*\]-significant-errors$")
 _MOST_LOSSES = 6  # our choice: as many as fit one line
 
 
@@ -99,15 +100,21 @@ def outcome_text(context: Context, reports: Sequence[StepReport], seconds: float
     found = scores(context)
     if found is not None:
         parts.append(_scores_text(found))
-    cached = sum(report.cached for report in reports)
-    parts.append(
-        f"{len(reports)} steps: {cached} cached, {len(reports) - cached} built, in {seconds:.0f} s"
-    )
+    parts.append(_steps_text(reports, seconds))
     named = places(context)
     width = max(map(len, named))
     parts.append("\n".join(f"{name.ljust(width)}  {where}" for name, where in named.items()))
     parts.append("Not a medical device: for research and development only.")
     return "\n\n".join(part for part in parts if part)
+
+
+def _steps_text(reports: Sequence[StepReport], seconds: float) -> str:
+    cached = sum(report.cached for report in reports)
+    checking = sum(report.checking_seconds for report in reports)
+    return (
+        f"{len(reports)} steps: {cached} cached, {len(reports) - cached} built, in {seconds:.0f} s"
+        f" ({checking:.1f} s of it checking what was there)"
+    )
 
 
 def _losses_text(curves: dict[str, list[tuple[int, float]]]) -> str:
@@ -134,7 +141,26 @@ def _scores_text(document: dict[str, Any]) -> str:
         values = "  ".join(f"{cells.get(name, '-'):>22}" for name in controls)
         lines.append(f"{metric.ljust(width)}  {values}")
     lines += [f"unavailable: {name}: {why}" for name, why in document["unavailable"].items()]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_differences_text(document["differences"])])
+
+
+def _differences_text(differences: Sequence[dict[str, Any]]) -> list[str]:
+    """Does the model read its images? Paired differences, with their intervals."""
+    lines = []
+    for row in differences:
+        if _READS_IMAGES.match(row["metric"]):
+            verdict = "beats it" if row["beats"] else "DOES NOT BEAT IT"
+            ratio = row["ratio"]["value"]
+            times = "" if ratio is None else f", {ratio:.2f} times"
+            lines.append(
+                f"{row['metric']} less that with {_article(row['control'])} image: "
+                f"{_interval(row)}{times}: {verdict}"
+            )
+    return ["", *lines] if lines else []
+
+
+def _article(control: str) -> str:
+    return "another study's" if control == "shuffled" else f"a {control}"
 
 
 def _title(control: str) -> str:

@@ -38,6 +38,7 @@ def report_state(artifact: Artifact) -> StepReport:
         artifact.reason,
         artifact.seconds,
         counts,
+        artifact.checking_seconds,
     )
     if artifact.drift:
         LOGGER.warning(

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class StepReport:
-    """What one unit of work did; ``built`` counts pieces, 0 when it was cached."""
+    """What one unit of work did; ``built`` counts pieces, 0 when it was cached.
+
+    ``seconds`` is what building took, whenever that was; ``checking_seconds`` what finding it
+    whole took now.
+    """
 
     key: str
     folder: str
@@ -15,6 +19,7 @@ class StepReport:
     reason: str
     seconds: float
     counts: tuple[tuple[str, int, int], ...]
+    checking_seconds: float = 0.0
 
     @property
     def cached(self) -> bool:
