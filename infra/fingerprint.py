@@ -63,7 +63,7 @@ def code_digests(module: str) -> dict[str, str]:
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        path = _module_path(name)
+        path = _module_path(HOUSE, name)
         if path is None or name in found:
             continue
         digest, imports = _scan(path, name)
@@ -78,10 +78,11 @@ def drifted_modules(recorded: Mapping[str, str], current: Mapping[str, str]) -> 
     return tuple(sorted(name for name in names if recorded.get(name) != current.get(name)))
 
 
-def _module_path(name: str) -> Path | None:
+@cache
+def _module_path(house: Path, name: str) -> Path | None:
     if name.partition(".")[0] not in PACKAGES:
         return None
-    base = HOUSE.joinpath(*name.split("."))
+    base = house.joinpath(*name.split("."))
     for candidate in (base.with_suffix(".py"), base / "__init__.py"):
         if candidate.is_file():
             return candidate
