@@ -165,13 +165,12 @@ def test_the_registered_model_reads_dicom_png_and_jpeg_in_a_fresh_process(
     from io import BytesIO
 
     from PIL import Image
-    from pydicom.data import get_testdata_file
 
     picture = next(root.glob("replicas/chexpert-*/tree-*/**/*frontal.jpg"))
     with Image.open(picture) as image, BytesIO() as sink:
         image.convert("L").save(tmp_path / "film.png")
         sink.close()
-    dicom = get_testdata_file("CT_small.dcm")
+    dicom = next(root.glob("replicas/mimic_cxr-*/tree-*/**/*.dcm"))
     uri = f"sqlite:///{root / '.state' / 'mlflow' / 'mlflow.db'}"
     done = subprocess.run(
         [sys.executable, "-c", LOAD, uri, str(picture), str(tmp_path / "film.png"), str(dicom)],
