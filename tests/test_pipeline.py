@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -98,10 +99,7 @@ def test_one_flipped_byte_in_any_artifact_is_mended_alone(first: Any, root: Path
         manifest = sorted(root.glob(f"{kind}/*/manifest.json"))[0]
         piece = json.loads(manifest.read_text())["pieces"][0]
         largest = max(piece["files"], key=lambda file: file["bytes"])
-        path = root / piece["folder"] / largest["name"]
-        data = bytearray(path.read_bytes())
-        data[len(data) // 2] ^= 1
-        path.write_bytes(bytes(data))
+        flip_a_byte(root / piece["folder"] / largest["name"])
         victims.append(kind)
     mended = cxr_json("run", *small_arguments(root))
     assert {key.partition("/")[0]: count for key, count in built(mended).items()} == dict.fromkeys(
@@ -113,12 +111,24 @@ def test_one_flipped_byte_in_any_artifact_is_mended_alone(first: Any, root: Path
             assert step["reason"].startswith("damaged: "), step
 
 
-def test_a_deleted_checkpoint_is_trained_again(first: Any, root: Path) -> None:
-    model = next(root.glob("stages/align-*/model-*/model.safetensors"))
-    model.unlink()
+def delete(path: Path) -> None:
+    path.unlink()
+
+
+def flip_a_byte(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize(("stage", "damage"), [("align", delete), ("language", flip_a_byte)])
+def test_a_damaged_checkpoint_is_trained_again_alone(
+    first: Any, root: Path, stage: str, damage: Callable[[Path], None]
+) -> None:
+    damage(next(root.glob(f"stages/{stage}-*/model-*/model.safetensors")))
     mended = cxr_json("train", *small_arguments(root))
-    assert built(mended) == {"stages/align": 1}
-    old, new = first["losses"]["align"], mended["losses"]["align"]
+    assert built(mended) == {f"stages/{stage}": 1}
+    old, new = first["losses"][stage], mended["losses"][stage]
     assert [step for step, _ in new] == [step for step, _ in old]
     assert [loss for _, loss in new] == pytest.approx([loss for _, loss in old], rel=1e-3)
 
