@@ -61,8 +61,8 @@ class Store:
         self.is_local = self.fs.protocol == "file" or "file" in self.fs.protocol
         self.state = state
         if self.is_local:
-            _make_folder(Path(self._base))
-        _make_folder(state)
+            make_folder(Path(self._base))
+        make_folder(state)
 
     def path(self, relative: str) -> str:
         """Absolute path or key of something under the root."""
@@ -231,7 +231,12 @@ def _is_owned(name: str) -> bool:
     return rest.isdigit() and psutil.pid_exists(int(rest))
 
 
-def _make_folder(path: Path) -> None:
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it.
+
+    Raises:
+        InputError: something is in the way, or the place cannot be written.
+    """
     with explained_place(str(path), (*_ON_USE, *_AT_FIRST)):
         path.mkdir(parents=True, exist_ok=True)
 

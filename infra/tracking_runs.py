@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from infra.tracking_database import make_database
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
@@ -46,8 +48,7 @@ class RunBook:
     def client(self) -> MlflowClient:
         from mlflow import MlflowClient
 
-        if self.uri.startswith("sqlite:///"):
-            Path(self.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        make_database(self.uri)
         return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
     @cached_property

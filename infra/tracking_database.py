@@ -1,0 +1,51 @@
+"""MLflow's SQLite database of the embedded default: there with all its tables, or not at all.
+
+MLflow makes its tables one by one. A process killed on the way leaves some of them, and every later
+start would fail on those; two processes that start together would make the same ones.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from contextlib import closing, suppress
+from pathlib import Path
+
+from filelock import FileLock
+
+from infra.store import explained_place, make_folder
+
+SQLITE = "sqlite:///"
+
+
+def make_database(uri: str) -> None:
+    """Make the database of a SQLite URI if its file is absent; other URIs are a server's affair.
+
+    Raises:
+        InputError: its folder cannot be written.
+    """
+    if not uri.startswith(SQLITE):
+        return
+    place = Path(uri.removeprefix(SQLITE))
+    if place.exists():
+        return
+    make_folder(place.parent)
+    with explained_place(str(place.parent)), FileLock(f"{place}.lock"):
+        for left in place.parent.glob(f".{place.name}-*"):
+            left.unlink()  # by a process that was killed here
+        if not place.exists():
+            _make(place)
+
+
+def _make(place: Path) -> None:
+    from mlflow import MlflowClient
+
+    tables = place.with_name(f".{place.name}-{uuid.uuid4().hex}")
+    MlflowClient(tracking_uri=f"{SQLITE}{tables}").search_experiments(max_results=1)
+    whole = tables.with_name(f"{tables.name}-whole")
+    # A copy, for MLflow keeps connections to the file that it has made.
+    with closing(sqlite3.connect(tables)) as source, closing(sqlite3.connect(whole)) as copy:
+        source.backup(copy)
+    whole.replace(place)
+    with suppress(FileNotFoundError):
+        tables.unlink()
