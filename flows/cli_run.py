@@ -60,7 +60,7 @@ def run(order: Order, goal: Goal, *, as_json: bool) -> None:
 
 def show_plan(order: Order, goal: Goal, *, as_json: bool) -> None:
     """What exists and what would be built, and why; nothing is written."""
-    rows = plan_rows(open_context(order), goal)
+    rows = plan_rows(open_context(order, make=False), goal)
     print(json.dumps([asdict(row) for row in rows], indent=1) if as_json else plan_text(rows))
 
 

@@ -179,7 +179,7 @@ def _build_locked(
     """Build what is missing and publish the manifest; the built keys and the reason."""
     started = time.monotonic()
     broken = existing is None and store.exists(f"{step.folder}/{MANIFEST}")
-    for piece in existing.pieces if existing else ():
+    for piece in existing.pieces if existing and store.is_local else ():
         if piece.key in damaged:
             store.remove(piece.folder)
     reason = _why_built(store, step, damaged, broken)
@@ -249,8 +249,10 @@ def _publish(
         raise ArtifactError(f"{step.folder}: piece {key} wrote no file")
     place = f"{step.folder}/{key}-{content_digest(files)}"
     piece = Piece(key, input_digest, place, files, outcome.counts, outcome.facts)
-    if not is_sound(store, piece):
+    if store.is_local and not is_sound(store, piece):
         store.remove(place)  # what a crash or a bad disk left there must not win
+    # Elsewhere another host may be uploading just that; names follow from the content, so each
+    # file is overwritten by an equal one.
     store.publish_folder(folder, place)
     store.overwrite(_receipt(step, key), sealed(asdict(piece)))
     return piece

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ LIFELINE = "CXRFLOW_LIFELINE"
 """Set for a child whose stdin is its lifeline; a module started by hand may have any stdin."""
 
 Event = Mapping[str, Any]
+FAILED = "failed"
+"""The event of a child that ends with an error raised on purpose: its message and exit code."""
 _KEPT_LINES = 40  # our choice: enough of stderr for a traceback's end
 _GRACE_SECONDS = 20.0  # our choice: time for a checkpoint before SIGKILL
 
@@ -74,10 +76,18 @@ def run_module(
         log_file: keeps all of the child's stderr.
 
     Raises:
-        InputError: the child ended with exit code 2; its last line is the message.
+        InputError: the child, or a rank of it, met bad input; the message is the child's own.
         ChildFailed: it ended with any other code but 0, or by a signal.
     """
     tail: deque[str] = deque(maxlen=_KEPT_LINES)
+    failures: list[Event] = []
+
+    def sort(event: Event) -> None:
+        if event["event"] == FAILED:
+            failures.append(event)
+        else:
+            on_event(event)
+
     with subprocess.Popen(
         command_for(module, run_file, processes),
         stdin=subprocess.PIPE,
@@ -92,16 +102,28 @@ def run_module(
         reader = threading.Thread(target=_drain, args=(child.stderr, tail, log_file), daemon=True)
         reader.start()
         try:
-            _follow(child, on_event)
+            _follow(child, sort)
         except BaseException:
             stop_tree(child)
             raise
         finally:
             reader.join()
-    if child.returncode == EXIT_BAD_INPUT and tail:
-        raise ChildInputError(tail[-1].strip())
     if child.returncode != 0:
-        raise ChildFailed(module, child.returncode, "".join(tail))
+        raise _failure(module, child.returncode, failures, "".join(tail))
+
+
+def _failure(module: str, code: int, failures: Sequence[Event], tail: str) -> CxrError:
+    """What went wrong, in the child's own words where it had some.
+
+    A launcher of several ranks ends with 1 whatever its ranks ended with.
+    """
+    for event in failures:
+        if event["exit_code"] == EXIT_BAD_INPUT:
+            return ChildInputError(event["message"])
+    if code == EXIT_BAD_INPUT and tail:
+        return ChildInputError(tail.strip().splitlines()[-1])
+    told = [f"{event['message']}\n" for event in failures]
+    return ChildFailed(module, code, "".join([tail, *told]))
 
 
 def _follow(child: subprocess.Popen[str], on_event: Callable[[Event], None]) -> None:

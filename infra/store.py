@@ -10,6 +10,7 @@ import errno
 import os
 import shutil
 import socket
+import time
 import uuid
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -46,9 +47,10 @@ class Store:
     Args:
         root: local folder or fsspec URL (``s3://bucket/prefix``).
         state: local folder for locks, caches and downloads.
+        make: make both folders; without, a plan can look at a place that is not there.
     """
 
-    def __init__(self, root: str, state: Path) -> None:
+    def __init__(self, root: str, state: Path, *, make: bool = True) -> None:
         self.root = root.rstrip("/") or "/"
         try:
             self.fs, self._base = fsspec.core.url_to_fs(self.root)
@@ -60,9 +62,10 @@ class Store:
             ) from None
         self.is_local = self.fs.protocol == "file" or "file" in self.fs.protocol
         self.state = state
-        if self.is_local:
-            make_folder(Path(self._base))
-        make_folder(state)
+        if make:
+            if self.is_local:
+                make_folder(Path(self._base))
+            make_folder(state)
 
     def path(self, relative: str) -> str:
         """Absolute path or key of something under the root."""
@@ -193,9 +196,8 @@ class Store:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def abandoned_scratch(self) -> list[Path]:
-        """Scratch that no living process of this machine owns."""
-        root = self._scratch_root()
-        return sorted(path for path in root.glob("*") if not _is_owned(path.name))
+        """Scratch that no living process of this machine owns, or another machine left long ago."""
+        return sorted(path for path in self._scratch_root().glob("*") if not _is_owned(path))
 
     @contextmanager
     def lock(self, name: str, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
@@ -224,10 +226,14 @@ def _owner() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
-def _is_owned(name: str) -> bool:
-    host, _, rest = name.rpartition("-")[0].rpartition("-")
+_FOREIGN_SECONDS = 7 * 24 * 3600.0
+"""Our choice: nothing writes one piece for a week. A container's host name may never come again."""
+
+
+def _is_owned(path: Path) -> bool:
+    host, _, rest = path.name.rpartition("-")[0].rpartition("-")
     if host != socket.gethostname():
-        return True
+        return time.time() - path.stat().st_mtime < _FOREIGN_SECONDS
     return rest.isdigit() and psutil.pid_exists(int(rest))
 
 

@@ -144,17 +144,18 @@ class TrainingOrder(Sampler[int]):
 
     Args:
         rows: how many indices to give.
-        one_source: rows of a batch that all come from one source; 0 mixes sources. Rows that fill
-            no batch of their window wait for the next epoch, whose shuffle leaves out others.
+        one_source: rows of a batch that all come from one source; 0 mixes sources. What fills no
+            batch of its own source (all of a small one) is mixed into batches together; less than
+            one such batch per window waits for the next epoch, whose shuffle leaves out others.
     """
 
     def __init__(self, data: ExampleShards, rows: int, seed: int, one_source: int = 0) -> None:
         self.data, self.rows, self.seed, self.one_source = data, rows, seed, one_source
         if one_source and not any(True for _ in self._epoch(0)):
             raise InputError(
-                f"no source with {one_source} examples for a batch of its own",
-                "one at least",
-                "lower the stage's batch_size, or set its batches to mixed",
+                f"{len(data)} examples, fewer than a batch of {one_source}",
+                "at least one batch",
+                "lower the stage's batch_size",
             )
 
     def __len__(self) -> int:
@@ -187,12 +188,19 @@ class TrainingOrder(Sampler[int]):
         by_source: dict[str, list[int]] = {}
         for index in shuffled:
             by_source.setdefault(self.data.source_of(index), []).append(index)
-        batches = [
-            rows[start : start + self.one_source]
-            for _, rows in sorted(by_source.items())
-            for start in range(0, len(rows) - self.one_source + 1, self.one_source)
-        ]
+        batches: list[list[int]] = []
+        left: list[int] = []
+        for _, rows in sorted(by_source.items()):
+            own = len(rows) - len(rows) % self.one_source
+            batches += self._cut(rows[:own])
+            left += rows[own:]
+        batches += self._cut([left[place] for place in rng.permutation(len(left))])
         return [index for batch in rng.permutation(len(batches)) for index in batches[batch]]
+
+    def _cut(self, rows: list[int]) -> list[list[int]]:
+        """Whole batches; fewer rows than that at the end are left out."""
+        size = self.one_source
+        return [rows[start : start + size] for start in range(0, len(rows) - size + 1, size)]
 
 
 def _groups(file: Path, sources: Sequence[str] | None) -> list[_Group]:

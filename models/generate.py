@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from infra.errors import InputError
+from infra.log import LOGGER
 from infra.runs import Control, GenerateRun
 from models.controls import Place, blank, shown_rows
 from models.data import ExampleShards, Sample
@@ -49,7 +50,7 @@ def generate(run: GenerateRun) -> int:
     rows = [_row(job, each) for job, each in zip(jobs, written, strict=True)]
     table = pa.Table.from_pylist(rows, schema=PREDICTION_SCHEMA)
     pq.write_table(table, run.output / "predictions.parquet", compression="zstd")
-    result = _counts(run, len(samples), written)
+    result = _counts(run, len(samples), written) | {"exchanged_apart": _exchanged_apart(jobs)}
     write_json(run.output / "result.json", result)
     report("done", seconds=round(time.monotonic() - started, 1), **result)
     return 0
@@ -95,6 +96,19 @@ def _row(job: _Job, written: Written) -> dict[str, Any]:
         "finish_reason": written.finish_reason,
         "tokens": written.tokens,
     }
+
+
+def _exchanged_apart(jobs: Sequence[_Job]) -> int:
+    """Shuffled rows that had to be shown an image of another source or view; told, for there the
+    control may be easier to beat."""
+    apart = sum(
+        job.control == "shuffled"
+        and (job.sample.source, job.sample.view) != (job.shown.source, job.shown.view)
+        for job in jobs
+    )
+    if apart:
+        LOGGER.warning("shuffled control: %d rows show an image of another source or view", apart)
+    return apart
 
 
 def _counts(run: GenerateRun, examples: int, written: Sequence[Written]) -> dict[str, object]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from infra.errors import EXIT_BAD_INPUT, CxrError
-from infra.launch import end_with_parent
+from infra.launch import FAILED, end_with_parent
 from infra.log import set_up_logging
 from infra.runs import read_run
 from infra.settings.sections import Section
@@ -29,7 +29,8 @@ def report(event: str, **values: object) -> None:
 def run_child(kind: type[RunT], work: Callable[[RunT], int | None]) -> int:
     """Read the run named on the command line, do its work, and return the exit code.
 
-    An error raised on purpose becomes one last line on stderr, ``error: …``.
+    An error raised on purpose becomes one last line on stderr, ``error: …``, and an event that
+    the parent finds among what several ranks and their launcher print.
     """
     set_up_logging()
     end_with_parent()
@@ -40,6 +41,9 @@ def run_child(kind: type[RunT], work: Callable[[RunT], int | None]) -> int:
         return work(read_run(kind, Path(sys.argv[1]))) or 0
     except CxrError as error:
         sys.stderr.write(f"error: {error}\n")
+        failure = {"event": FAILED, "message": str(error), "exit_code": error.exit_code}
+        sys.stdout.write(json.dumps(failure) + "\n")  # every rank speaks: any may have met it
+        sys.stdout.flush()
         return error.exit_code
 
 

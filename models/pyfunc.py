@@ -54,34 +54,28 @@ class FindingsModel(PythonModel):
 
 
 def rows_of(model_input: Any) -> Sequence[Mapping[str, Any]]:
-    """Rows of a DataFrame, or of a list of mappings, bytes or paths."""
+    """Rows of a DataFrame, or of a list of mappings or bytes."""
     if hasattr(model_input, "to_dict"):
         rows: Sequence[Mapping[str, Any]] = model_input.to_dict("records")
         return rows
-    wrapped = []
-    for item in model_input:
-        if isinstance(item, Mapping):
-            wrapped.append(item)
-        else:
-            wrapped.append({"image" if isinstance(item, bytes) else "path": item})
-    return wrapped
+    return [item if isinstance(item, Mapping) else {"image": item} for item in model_input]
 
 
 def question_of(row: Mapping[str, Any]) -> Question:
-    """One input row; missing values may be None or NaN.
+    """One input row; a missing indication may be None or NaN.
+
+    The image comes as bytes and never as a path: a served model must not read its server's files
+    for whoever asks.
 
     Raises:
-        InputError: neither ``image`` nor ``path`` is given, or the file is absent.
+        InputError: there are no bytes in ``image``.
     """
-    image, path, indication = (_given(row.get(key)) for key in ("image", "path", "indication"))
-    if image is None and path is None:
-        raise InputError("a row without image", "image bytes or a path", "fill one of the columns")
-    if image is None:
-        file = Path(str(path))
-        if not file.is_file():
-            raise InputError(f"no file {file}", "a DICOM, PNG or JPEG file", "check the path")
-        image = file.read_bytes()
-    assert isinstance(image, bytes | bytearray), f"image is {type(image).__name__}, not bytes"
+    image, indication = (_given(row.get(key)) for key in ("image", "indication"))
+    if not isinstance(image, bytes | bytearray):
+        found = (
+            "a row without image" if image is None else f"an image of type {type(image).__name__}"
+        )
+        raise InputError(found, "the bytes of a DICOM, PNG or JPEG file", "fill the column image")
     return Question(bytes(image), None if indication is None else str(indication))
 
 

@@ -24,7 +24,7 @@ from models.serving import SETTINGS_FILE, ServingSettings
 from models.weights import model_type
 
 PYFUNC = Path(__file__).with_name("pyfunc.py")
-COLUMNS = {"image": "binary", "path": "string", "indication": "string"}
+COLUMNS = {"image": "binary", "indication": "string"}
 OUTPUTS = ("findings", "finish_reason")
 PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "pillow", "numpy", "pydantic")
 EXAMPLE_SIDE_PX = 256  # our choice: small, yet above the smallest side a recipe accepts
@@ -51,9 +51,7 @@ def synthetic_film() -> bytes:
 
 
 def _register(run: RegisterRun) -> Registered:
-    example = pd.DataFrame(
-        {"image": [synthetic_film()], "path": [None], "indication": ["Cough."]}, dtype=object
-    )
+    example = pd.DataFrame({"image": [synthetic_film()], "indication": ["Cough."]}, dtype=object)
     settings = ServingSettings(**run.images.model_dump(), max_new_tokens=run.max_new_tokens)
     with tempfile.TemporaryDirectory(prefix="cxrflow-register-") as folder:
         serving = Path(folder) / "serving"

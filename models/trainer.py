@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import signal
 import time
@@ -18,6 +19,7 @@ from torch.utils.data import Sampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from infra.errors import CxrError
+from infra.fingerprint import file_digest
 from models.data import TrainingOrder
 from models.process import report
 
@@ -75,14 +77,37 @@ def load_trainable_state(model: nn.Module, file: Path) -> None:
 
 
 def last_whole_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written whole; torn ones are removed."""
+    """The newest checkpoint that was written whole and still is, byte by byte.
+
+    The first rank removes the others: torn ones and those whose bytes have changed.
+    """
     whole: dict[int, Path] = {}
     for checkpoint in folder.glob("checkpoint-*"):
-        if (checkpoint / WHOLE).is_file():
+        if _is_whole(checkpoint):
             whole[int(checkpoint.name.rpartition("-")[2])] = checkpoint
-        else:
-            shutil.rmtree(checkpoint)
+        elif os.environ.get("RANK", "0") == "0":
+            shutil.rmtree(checkpoint, ignore_errors=True)
     return whole[max(whole)] if whole else None
+
+
+def seal_checkpoint(checkpoint: Path) -> None:
+    """Write the digest of every file, last: a checkpoint without is torn."""
+    digests = {
+        path.relative_to(checkpoint).as_posix(): file_digest(path)
+        for path in sorted(checkpoint.rglob("*"))
+        if path.is_file()
+    }
+    partial = checkpoint.with_name(f".{checkpoint.name}.seal")
+    partial.write_text(json.dumps(digests, indent=1) + "\n")
+    partial.replace(checkpoint / WHOLE)
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        digests = json.loads((checkpoint / WHOLE).read_text())
+        return all(file_digest(checkpoint / name) == told for name, told in digests.items())
+    except (FileNotFoundError, ValueError):
+        return False
 
 
 class StageCallback(TrainerCallback):  # type: ignore[misc]
@@ -149,5 +174,4 @@ class StageCallback(TrainerCallback):  # type: ignore[misc]
         self, args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any
     ) -> None:
         if state.is_world_process_zero:
-            checkpoint = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-            (checkpoint / WHOLE).write_text(json.dumps({"step": state.global_step}) + "\n")
+            seal_checkpoint(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")

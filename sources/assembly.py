@@ -87,14 +87,22 @@ def _type_columns(connection: duckdb.DuckDBPyConnection) -> None:
     present = {row[0] for row in connection.execute("DESCRIBE listed").fetchall()}
     assert present <= COLUMNS.keys(), f"unknown columns {present - COLUMNS.keys()}"
     casts = ", ".join(
-        f'CAST({name if name in present else "NULL"} AS {kind}) AS "{name}"'
+        f'{_cast(name if name in present else "NULL", kind)} AS "{name}"'
         for name, kind in COLUMNS.items()
     )
     connection.execute(f"CREATE OR REPLACE TEMP TABLE typed AS SELECT {casts} FROM listed")
 
 
+def _cast(value: str, kind: str) -> str:
+    """Cast to the column's type; a date of no year from 1 to 9999 counts as not given."""
+    cast = f"CAST({value} AS {kind})"
+    if kind != "DATE":
+        return cast
+    return f"CASE WHEN year({cast}) BETWEEN 1 AND 9999 THEN {cast} END"
+
+
 def _judge_images(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make ``judged``: ``typed`` with ids that repeat rejected after their first row."""
+    """Make ``judged``: ``typed`` with ids that repeat rejected after their first sound row."""
     connection.execute("""
         CREATE OR REPLACE TEMP TABLE judged AS
         SELECT * EXCLUDE (again) REPLACE (
@@ -102,7 +110,8 @@ def _judge_images(connection: duckdb.DuckDBPyConnection) -> None:
             CASE WHEN reason IS NULL AND again > 1
                 THEN 'listed again in row ' || (row + 1) || '; the first row is kept'
                 WHEN reason IS NOT NULL THEN detail END AS detail)
-        FROM (SELECT *, row_number() OVER (PARTITION BY image_id ORDER BY row) AS again FROM typed)
+        FROM (SELECT *, row_number() OVER
+            (PARTITION BY image_id, reason IS NULL ORDER BY row) AS again FROM typed)
     """)
     connection.execute("DROP TABLE typed")
 

@@ -49,7 +49,7 @@ from sources.manifest_columns import (
 from sources.manifest_files import find_files, header_views
 from sources.record import OBSERVATIONS, SECTIONS, STUDY_SCHEMA, Reading
 from sources.sections import section_report
-from sources.tables import query
+from sources.tables import VISIBLE, query, stripped_sql
 
 CARD = Card(
     name="manifest",
@@ -114,7 +114,7 @@ def _sectioned(table: pa.Table) -> pa.Table:
 
 
 _BLANK_AS_NULL: Final = ", ".join(
-    f"nullif(trim({name}), '') AS {name}"
+    f"{stripped_sql(name)} AS {name}"
     for name in ("subject_id", "study_id", "report", *SECTIONS, "manufacturer", "site")
 )
 
@@ -122,7 +122,7 @@ _CLEANED: Final = rf"""
 SELECT * EXCLUDE (image_path) REPLACE ({_BLANK_AS_NULL},
         coalesce(nullif(lower(trim(language)), ''), 'en') AS language),
     nullif(regexp_replace(replace(trim(image_path), '\', '/'), '^(\./)+', ''), '') AS uri,
-    trim(concat({", ".join(SECTIONS)})) <> '' AS has_sections
+    regexp_matches(concat({", ".join(SECTIONS)}), '{VISIBLE}') AS has_sections
 FROM manifest ORDER BY "row"
 """
 

@@ -94,7 +94,7 @@ def faulty_rows(table: pa.Table) -> pa.Table:
         _word_check("split", SPLIT_WORDS, "train, validate or test"),
         _word_check("sex", SEX_WORDS, "F, M, O or unknown"),
         _check("age", f"coalesce({AGE_SQL} > 120, {AGE_SQL} IS NULL)", "years from 0 to 120"),
-        _check("date", f"{DATE_SQL} IS NULL", "YYYY-MM-DD"),
+        _check("date", f"coalesce(year({DATE_SQL}) = 0, true)", "YYYY-MM-DD"),
     ]
     checks += [_word_check(name, LABEL_WORDS, "1, 0, -1 or blank") for name in OBSERVATIONS]
     return query(

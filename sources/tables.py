@@ -163,6 +163,16 @@ def sql_name(column: str) -> str:
     return '"' + column.replace('"', '""') + '"'
 
 
+VISIBLE: Final = r"[^\s\p{Z}\p{C}]"
+"""A character that shows: no space of any kind, line break, control or zero-width character."""
+
+
+def stripped_sql(column: str) -> str:
+    """SQL: a cell without what does not show at its ends; null when nothing is left."""
+    unseen = r"[\s\p{Z}\p{C}]+"
+    return f"nullif(regexp_replace({column}, '^{unseen}|{unseen}$', '', 'g'), '')"
+
+
 def code_sql(value: str) -> str:
     """SQL: a cell quoted for a detail where it looks like a code, else the word ``text``.
 

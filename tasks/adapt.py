@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from infra.errors import SettingsError
 from infra.settings import Settings
 from infra.settings.sections import Route
 from sources.card import Card
-from sources.catalog import get_source
+from sources.catalog import catalog, get_source
 
 ENGLISH = "en"
 
@@ -41,6 +42,24 @@ def add_sources(settings: Settings, extra: Iterable[str]) -> tuple[Settings, lis
             )
     sources = settings.sources.model_copy(update={"routes": routes})
     return settings.model_copy(update={"sources": sources}), notes
+
+
+def require_known(settings: Settings) -> None:
+    """Raise SettingsError for a name in the recipe that is no source; a misspelt one would else
+    pass for one that is absent."""
+    named = {
+        "sources.routes": tuple(settings.sources.routes),
+        "examples.test_sources": settings.examples.test_sources,
+        "examples.validate_sources": settings.examples.validate_sources,
+        "replicas.studies": tuple(settings.replicas.studies),
+        **{f"stages.{stage.name}.sources": stage.sources or () for stage in settings.stages},
+    }
+    for key, names in named.items():
+        for name in names:
+            if name not in catalog():
+                raise SettingsError(
+                    f"'{name}' in {key}", f"names of {', '.join(catalog())}", "correct the recipe"
+                )
 
 
 def fit_to_sources(settings: Settings, present: tuple[str, ...]) -> tuple[Settings, list[str]]:

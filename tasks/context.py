@@ -18,7 +18,7 @@ from infra.settings import Settings, load_settings
 from infra.settings.environment import Environment, load_environment, source_roots
 from infra.store import Store
 from sources.catalog import get_source
-from tasks.adapt import add_sources, fit_to_sources
+from tasks.adapt import add_sources, fit_to_sources, require_known
 from tasks.graph import Graph, build_graph
 
 
@@ -78,8 +78,11 @@ class Context:
         return self.artifact(f"replicas/{name}").local_folder("tree")
 
 
-def open_context(order: Order) -> Context:
+def open_context(order: Order, *, make: bool = True) -> Context:
     """Read settings and environment, look at the raw data, and plan.
+
+    Args:
+        make: make the data root and the state folder; a dry run only looks.
 
     Raises:
         InputError: a setting, variable, source or path is wrong.
@@ -89,7 +92,9 @@ def open_context(order: Order) -> Context:
     for name in given:
         get_source(name)  # a misspelt CXR_SOURCE_ variable must not pass unseen
     asked = [option.partition("=")[0] for option in order.sources]
-    settings, notes = add_sources(load_settings(order.recipe, order.scale, order.overrides), asked)
+    recipe = load_settings(order.recipe, order.scale, order.overrides)
+    require_known(recipe)
+    settings, notes = add_sources(recipe, asked)
     roots = {name: path for name, path in given.items() if name in settings.sources.names}
     for name, root in roots.items():
         get_source(name).card.require_files(root)
@@ -101,14 +106,15 @@ def open_context(order: Order) -> Context:
     _say_once((*notes, *more))
     raw = {name: raw_digest(root) for name, root in roots.items()}
     graph = build_graph(settings, raw, replicas)
-    return Context(order, settings, environment, open_store(environment), graph, roots)
+    return Context(order, settings, environment, open_store(environment, make=make), graph, roots)
 
 
 def _require_apart(environment: Environment, roots: Mapping[str, Path]) -> None:
     """A data root inside raw data would change that data with every file it writes."""
     places = [environment.state]
-    if "://" not in environment.data_root:
-        places.insert(0, Path(environment.data_root).absolute())
+    data_root = environment.data_root.removeprefix("file://").removeprefix("local://")
+    if "://" not in data_root:
+        places.insert(0, Path(data_root).absolute())
     for name, root in roots.items():
         raw = root.resolve()
         for place in places:
@@ -135,10 +141,11 @@ def _say_once(notes: tuple[str, ...]) -> None:
         LOGGER.warning(note)
 
 
-def open_store(environment: Environment) -> Store:
+def open_store(environment: Environment, *, make: bool = True) -> Store:
     """The environment's data root; a relative path counts from the working directory."""
     root = environment.data_root
-    return Store(root if "://" in root else str(Path(root).absolute()), environment.state)
+    place = root if "://" in root else str(Path(root).absolute())
+    return Store(place, environment.state, make=make)
 
 
 @cache

@@ -20,7 +20,7 @@ REVISIONS: Final = {
     "studies": 1,
     "images": 1,
     "reports": 1,
-    "examples": 1,
+    "examples": 2,
     "stages": 1,
     "predictions": 1,
     "scores": 1,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from infra.errors import InputError
-from infra.settings import load_settings
-from tasks.adapt import add_sources, fit_to_sources
+from infra.errors import InputError, SettingsError
+from infra.settings import load_settings, preset_names
+from tasks.adapt import add_sources, fit_to_sources, require_known
 
 TINY = load_settings("llava_rad", "tiny")
 
@@ -49,3 +49,24 @@ def test_without_any_reports_all_sources_are_tested() -> None:
     added, _ = add_sources(TINY, ["nih_cxr14"])
     settings, _ = fit_to_sources(added, ("nih_cxr14",))
     assert settings.examples.test_sources == ("nih_cxr14",)
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ('examples.test_sources=["mimc_cxr"]', "examples.test_sources"),
+        ('examples.validate_sources=["mimic_cxr","mimc_cxr"]', "examples.validate_sources"),
+        ('stages.align.sources=["mimc_cxr"]', "stages.align.sources"),
+        ("replicas.studies.mimc_cxr=3", "replicas.studies"),
+        ('sources.routes.mimc_cxr=["keep"]', "sources.routes"),
+    ],
+)
+def test_a_misspelt_source_does_not_pass_for_an_absent_one(override: str, key: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        require_known(load_settings("llava_rad", "tiny", [override]))
+    assert str(caught.value).startswith(f"found 'mimc_cxr' in {key}; expected names of ")
+
+
+def test_every_preset_names_sources_that_are_there() -> None:
+    for recipe, scale in preset_names():
+        require_known(load_settings(recipe, scale))

@@ -238,3 +238,14 @@ def test_subject_facts_are_null_where_the_source_has_none(tmp_path: Path) -> Non
     pack(plan_examples(world.write(tmp_path / "in"), recipe, pieces=1), tmp_path / "out")
     [example] = examples_in(tmp_path / "out")
     assert (example.subject_id, example.subject_age, example.site) == (None, None, None)
+
+
+def test_ids_of_different_images_differ_whatever_they_hold() -> None:
+    def named(study: str, image: str) -> str:
+        row = {"source": "manifest", "study_id": study, "image_id": image, "version": "keep"}
+        return example_id(row)
+
+    assert named("a/b", "i.png") == "manifest/a%2Fb/i.png/keep"
+    assert named("a", "b/i.png") == "manifest/a/b%2Fi.png/keep"
+    assert named("a%2Fb", "i.png") == "manifest/a%252Fb/i.png/keep"
+    assert named("é 1", "x\ny\u2028") == "manifest/é 1/x%0Ay%E2%80%A8/keep"

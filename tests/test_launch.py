@@ -133,3 +133,29 @@ def test_bytes_that_are_no_text_do_not_stop_the_run(module: Path, tmp_path: Path
     with pytest.raises(ChildFailed, match=r"child ended with 3: .* is no text, line 2999"):
         run_module("child", tmp_path / "run.json", events.append)
     assert events == [{"event": "done"}]
+
+
+def test_bad_input_of_a_rank_is_found_behind_the_launchers_words(module: Path) -> None:
+    """torchrun ends with 1 and prints a page about its ranks, whatever they said."""
+    with pytest.raises(InputError) as caught:
+        run(
+            module,
+            "import json, sys\n"
+            "print(json.dumps({'event': 'failed', 'message': 'found a; expected b; do c',"
+            " 'exit_code': 2}))\n"
+            "print('=' * 60, file=sys.stderr)\n"
+            "sys.exit(1)\n",
+        )
+    assert str(caught.value) == "found a; expected b; do c"
+
+
+def test_another_failure_is_told_in_the_childs_words(module: Path) -> None:
+    with pytest.raises(ChildFailed) as caught:
+        run(
+            module,
+            "import json, sys\n"
+            "print(json.dumps({'event': 'failed', 'message': 'the loss is nan', 'exit_code': 1}))\n"
+            "print('=' * 60, file=sys.stderr)\n"
+            "sys.exit(1)\n",
+        )
+    assert str(caught.value) == "child ended with 1: the loss is nan"

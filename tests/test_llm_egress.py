@@ -18,6 +18,7 @@ from infra.egress import Egress, Guarantee, is_loopback
 from infra.errors import EgressRefused, SettingsError
 from infra.llm import Client, Endpoint
 from infra.llm.audit import AUDIT_FILE
+from infra.llm.transport import _may_use_proxy
 from sources.catalog import catalog
 
 
@@ -161,3 +162,22 @@ def test_the_host_is_named_without_credentials() -> None:
 @pytest.mark.parametrize("url", ["http://127.0.0.1.evil.org/v1", "http://localhost.evil.org", ""])
 def test_names_that_only_look_like_loopback(url: str) -> None:
     assert not is_loopback(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "guarantee", "may"),
+    [
+        ("http://127.0.0.1:9/v1", Guarantee.NONE, False),
+        ("https://localhost:9/v1", Guarantee.NONE, False),
+        ("http://llm.hospital.example/v1", Guarantee.LOCAL, False),
+        ("https://llm.hospital.example/v1", Guarantee.LOCAL, False),
+        ("http://llm.example/v1", Guarantee.ZERO_RETENTION, False),
+        ("https://llm.example/v1", Guarantee.ZERO_RETENTION, True),
+        ("https://llm.example/v1", Guarantee.NONE, True),
+    ],
+)
+def test_a_proxy_may_only_stand_where_it_reads_nothing(
+    url: str, guarantee: Guarantee, may: bool
+) -> None:
+    """The guard judged the endpoint's host; a proxy of the environment is another one."""
+    assert _may_use_proxy(Endpoint(url, SecretStr("key"), guarantee)) is may

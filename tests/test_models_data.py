@@ -88,20 +88,30 @@ def test_longer_stage_begins_as_the_shorter_one(shards: tuple[Path, ...]) -> Non
     assert list(TrainingOrder(examples, 60, 1))[:50] == list(TrainingOrder(examples, 50, 1))
 
 
-@pytest.mark.parametrize(("batch", "batches_an_epoch"), [(8, 5), (10, 3), (16, 2)])
+@pytest.mark.parametrize(("batch", "of_one_source", "mixed"), [(8, 5, 0), (10, 3, 1), (16, 2, 0)])
 def test_batches_of_one_source_are_whole_and_repeat_no_row_of_an_epoch(
-    shards: tuple[Path, ...], batch: int, batches_an_epoch: int
+    shards: tuple[Path, ...], batch: int, of_one_source: int, mixed: int
 ) -> None:
     examples = ExampleShards(shards, None)
-    rows = batch * batches_an_epoch
+    rows = batch * (of_one_source + mixed)
     order = list(TrainingOrder(examples, 2 * rows, seed=0, one_source=batch))
-    batches = [order[start : start + batch] for start in range(0, len(order), batch)]
-    sources = [{examples[index].source for index in rows} for rows in batches]
-    assert all(len(names) == 1 for names in sources)
-    assert {name for names in sources for name in names} == {"mimic_cxr", "chexpert"}
     for epoch in (order[:rows], order[rows:]):
         assert len(set(epoch)) == rows
+        batches = [epoch[start : start + batch] for start in range(0, rows, batch)]
+        sources = [{examples[index].source for index in each} for each in batches]
+        assert sum(len(names) == 1 for names in sources) == of_one_source
+        assert {name for names in sources for name in names} == {"mimic_cxr", "chexpert"}
     assert order[:rows] != order[rows:]
+
+
+def test_a_source_too_small_for_a_batch_of_its_own_is_trained_on_too(
+    shards: tuple[Path, ...],
+) -> None:
+    """16 of chexpert and 24 of mimic_cxr: batches of 20 are one of mimic_cxr and a mixed one."""
+    examples = ExampleShards(shards, None)
+    order = list(TrainingOrder(examples, 40, seed=0, one_source=20))
+    seen = Counter(examples.source_of(index) for index in order)
+    assert seen == {"mimic_cxr": 24, "chexpert": 16}
 
 
 def test_sources_take_turns_within_an_epoch(shards: tuple[Path, ...]) -> None:
@@ -118,12 +128,12 @@ def test_a_source_is_known_without_reading_its_rows(shards: tuple[Path, ...]) ->
     assert told == [each.source for each in examples]
 
 
-def test_no_source_that_fills_a_batch_is_an_error(shards: tuple[Path, ...]) -> None:
+def test_fewer_examples_than_a_batch_are_an_error(shards: tuple[Path, ...]) -> None:
     with pytest.raises(InputError) as error:
-        TrainingOrder(ExampleShards(shards, None), 60, seed=0, one_source=30)
+        TrainingOrder(ExampleShards(shards, None), 60, seed=0, one_source=41)
     assert str(error.value) == (
-        "found no source with 30 examples for a batch of its own; expected one at least; "
-        "lower the stage's batch_size, or set its batches to mixed"
+        "found 40 examples, fewer than a batch of 41; expected at least one batch; "
+        "lower the stage's batch_size"
     )
 
 

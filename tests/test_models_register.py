@@ -19,8 +19,8 @@ from models_world import IMAGES, picture, trained_world
 from infra.errors import InputError
 from infra.runs import RegisterRun
 from infra.tracking_runs import RunBook
-from models.register import register, synthetic_film
-from models.serving import FindingsService, Question, ServingSettings, read_settings
+from models.register import register
+from models.serving import FindingsService, Question, ServingSettings
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # mlflow warns about type hints of its own while it is imported
@@ -35,8 +35,8 @@ import json, sys, warnings
 import mlflow, pandas as pd
 mlflow.set_tracking_uri(sys.argv[1])
 model = mlflow.pyfunc.load_model("models:/cxr@candidate")
-rows = [{"image": open(path, "rb").read(), "path": None, "indication": None}
-        for path in sys.argv[2:]] + [{"image": None, "path": sys.argv[2], "indication": "Cough."}]
+rows = [{"image": open(path, "rb").read(), "indication": None} for path in sys.argv[2:]]
+rows.append({**rows[0], "indication": "Cough."})
 print(json.dumps(model.predict(pd.DataFrame(rows)).to_dict("records")))
 """
 
@@ -106,7 +106,7 @@ def test_same_model_is_registered_once(registry: Path) -> None:
 def test_signature_has_optional_columns_and_nothing_is_pickled(registry: Path) -> None:
     folder = next((registry / "artifacts").rglob("MLmodel")).parent
     schema = (folder / "MLmodel").read_text()
-    for column in ("image", "path", "indication", "findings", "finish_reason"):
+    for column in ("image", "indication", "findings", "finish_reason"):
         assert f'"name": "{column}"' in schema
     assert not list(folder.rglob("*.pkl"))
     assert list(folder.rglob("model.safetensors"))
@@ -171,54 +171,29 @@ def test_unreadable_image_is_named_by_its_reason() -> None:
     )
 
 
-def test_rows_come_from_frames_mappings_bytes_and_paths() -> None:
+def test_rows_come_from_frames_mappings_and_bytes() -> None:
     frame = pd.DataFrame([{"image": b"x", "indication": "Cough."}])
     assert rows_of(frame) == [{"image": b"x", "indication": "Cough."}]
-    assert rows_of([b"x", "a.png", {"path": "b.png"}]) == [
-        {"image": b"x"},
-        {"path": "a.png"},
-        {"path": "b.png"},
-    ]
+    assert rows_of([b"x", {"image": b"y"}]) == [{"image": b"x"}, {"image": b"y"}]
 
 
-def test_row_may_hold_bytes_or_a_path(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(b"pixels")
+def test_a_missing_indication_may_be_a_nan() -> None:
     assert question_of({"image": b"x", "indication": float("nan")}) == Question(b"x")
-    row = {"image": None, "path": str(tmp_path / "a.png"), "indication": "Cough."}
-    assert question_of(row) == Question(b"pixels", "Cough.")
+    assert question_of({"image": b"x", "indication": "Cough."}) == Question(b"x", "Cough.")
 
 
-def test_row_without_image_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("row", "found"),
+    [
+        ({"image": None}, "a row without image"),
+        ({"indication": "Cough."}, "a row without image"),
+        ({"image": "/etc/passwd"}, "an image of type str"),
+    ],
+)
+def test_a_row_without_an_images_bytes_is_refused(row: dict[str, object], found: str) -> None:
+    """A path too: a served model reads no file of its server for whoever asks."""
     with pytest.raises(InputError) as error:
-        question_of({"image": None, "path": None})
+        question_of(row)
     assert str(error.value) == (
-        "found a row without image; expected image bytes or a path; fill one of the columns"
+        f"found {found}; expected the bytes of a DICOM, PNG or JPEG file; fill the column image"
     )
-
-
-def test_absent_path_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError) as error:
-        question_of({"path": str(tmp_path / "no.png")})
-    assert str(error.value) == (
-        f"found no file {tmp_path / 'no.png'}; expected a DICOM, PNG or JPEG file; check the path"
-    )
-
-
-def test_unregistered_folder_has_no_serving_settings(tmp_path: Path) -> None:
-    with pytest.raises(InputError) as error:
-        read_settings(tmp_path)
-    assert str(error.value) == (
-        f"found no serving.json in {tmp_path}; expected a registered model; register it"
-    )
-
-
-def test_registering_no_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"found no readable config\.json in"):
-        register(run_for(tmp_path, model=tmp_path))
-
-
-def test_synthetic_film_is_a_png_of_no_person() -> None:
-    film = cv2.imdecode(np.frombuffer(synthetic_film(), np.uint8), cv2.IMREAD_GRAYSCALE)
-    assert film.shape == (256, 256)
-    assert film[128, 70] < film[128, 128]
-    assert synthetic_film() == synthetic_film()

@@ -27,6 +27,7 @@ from models.trainer import (
     Diverged,
     last_whole_checkpoint,
     load_trainable_state,
+    seal_checkpoint,
 )
 from models.vlm import load_vlm
 
@@ -261,15 +262,40 @@ def kill_after(run: TrainRun, file: Path, how: signal.Signals, checkpoint: int =
     return child.wait(timeout=60)
 
 
+def sealed_checkpoint(root: Path, step: int) -> Path:
+    folder = root / f"checkpoint-{step}"
+    folder.mkdir()
+    (folder / TRAINABLE).write_bytes(b"weights" * 100)
+    seal_checkpoint(folder)
+    return folder
+
+
 def test_torn_checkpoint_is_passed_over_and_removed(tmp_path: Path) -> None:
-    for step, whole in ((2, True), (10, True), (12, False)):
-        folder = tmp_path / f"checkpoint-{step}"
-        folder.mkdir()
-        if whole:
-            (folder / WHOLE).write_text("{}")
-    assert last_whole_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
+    sealed_checkpoint(tmp_path, 2)
+    whole = sealed_checkpoint(tmp_path, 10)
+    (tmp_path / "checkpoint-12").mkdir()
+    assert last_whole_checkpoint(tmp_path) == whole
     assert not (tmp_path / "checkpoint-12").exists()
     assert last_whole_checkpoint(tmp_path / "none") is None
+
+
+def test_a_checkpoint_with_one_flipped_bit_is_passed_over(tmp_path: Path) -> None:
+    older, newer = sealed_checkpoint(tmp_path, 2), sealed_checkpoint(tmp_path, 10)
+    data = bytearray((newer / TRAINABLE).read_bytes())
+    data[350] ^= 1
+    (newer / TRAINABLE).write_bytes(bytes(data))
+    assert last_whole_checkpoint(tmp_path) == older
+    assert not newer.exists()
+
+
+def test_only_the_first_rank_removes_what_is_torn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = sealed_checkpoint(tmp_path, 2)
+    (tmp_path / "checkpoint-3").mkdir()
+    monkeypatch.setenv("RANK", "1")
+    assert last_whole_checkpoint(tmp_path) == whole
+    assert (tmp_path / "checkpoint-3").exists()
 
 
 def test_checkpoint_of_another_stage_is_refused(tmp_path: Path) -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from raw_world import look, payload, write_raw
 
+from infra.artifact import build_artifact
+from infra.pieces import BuiltPiece
 from tasks.context import Context
 from tasks.ingest.studies import ingest_studies
 from tasks.monitor.plan import KINDS_UNTIL, PlanRow, plan_rows, plan_text, steps_until
@@ -129,3 +133,31 @@ def test_the_text_is_aligned_and_counted() -> None:
         "examples/llava_rad  damaged  rebuild p0001",
         "3 steps: 1 exist, 2 would be built",
     ]
+
+
+def test_calls_that_are_not_known_yet_name_the_step_before(world: World) -> None:
+    rows = by_key(plan_rows(world.context(), "run"))
+    assert rows["reports/chexpert"].asks_after == "studies/chexpert"
+    assert rows["scores/llava_rad"].asks_after == "examples/llava_rad"
+    assert rows["examples/llava_rad"].asks_after is None
+    (line,) = [
+        line for line in plan_text(list(rows.values())).splitlines() if line.startswith("scores/")
+    ]
+    assert line.endswith("[model calls: known after examples/llava_rad]")
+
+
+def test_judges_are_estimated_from_the_test_examples(world: World) -> None:
+    def write(key: str, folder: Path) -> BuiltPiece:
+        rows = pa.table({"study_id": ["a", "a", "b", "c"]})
+        pq.write_table(rows, folder / "test-000.parquet")
+        pq.write_table(rows, folder / "train-000.parquet")
+        return BuiltPiece()
+
+    context = world.context()
+    step = context.graph["examples/llava_rad"]
+    build_artifact(context.store, step, lambda: {"chexpert-p0000": ""}, write)
+    row = by_key(plan_rows(context, "run"))["scores/llava_rad"]
+    assert (row.requests, row.cost_usd) == (12, 0.0), "the model and two controls"
+    some = world.context("score.judged_studies=2", 'score.judges=["offline-rules","my-model"]')
+    row = by_key(plan_rows(some, "run"))["scores/llava_rad"]
+    assert (row.requests, row.cost_usd) == (2 * 3 * 3, None), "two studies have three at most"

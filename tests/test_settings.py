@@ -146,3 +146,20 @@ def test_spaces_around_an_override_do_not_count_and_null_unsets() -> None:
     both = ["score.judged_studies=5", "score.judged_studies=null"]
     none = load_settings("llava_rad", "tiny", both)
     assert none.score.judged_studies is None
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("sources.routes={}", "routes names no source, expected one at least"),
+        ("sources.routes={manifest=[]}", "routes.manifest is empty, expected one route at least"),
+        ('sources.routes={manifest=["keep","keep"]}', "routes.manifest names a route twice"),
+        ("registry.model_name=", "string should match pattern"),
+        ("registry.model_name=a/b", "string should match pattern"),
+        ("registry.model_name=o'brien", "string should match pattern"),
+    ],
+)
+def test_what_would_fail_late_is_refused_at_once(override: str, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings("llava_rad", "tiny", [override])
+    assert message in str(caught.value)

@@ -139,3 +139,21 @@ def test_an_unknown_column_is_our_own_mistake() -> None:
     with pytest.raises(AssertionError, match=r"unknown columns .'colour'."):
         read_rows(image("a", colour="grey"))
     assert "colour" not in COLUMNS
+
+
+def test_a_sound_row_stays_though_a_rejected_one_lists_its_image_too() -> None:
+    unknown = {"reason": "view-unknown", "detail": "row 1"}
+    reading = read_rows(image("a", **unknown), image("a"), image("a"))
+    (study,) = [study_from_row(row) for row in reading.studies.to_pylist()]
+    assert [item.image_id for item in study.images] == ["a"]
+    assert [(row[2], row[3]) for row in rejections(reading)] == [
+        ("view-unknown", "row 1"),
+        ("duplicate-id", "listed again in row 3; the first row is kept"),
+    ]
+    assert reading.images_in == 3
+
+
+def test_a_date_that_no_calendar_here_holds_counts_as_not_given() -> None:
+    rows = duckdb.sql("SELECT make_date(0, 1, 1)").to_arrow_table()
+    reading = read_rows(image("a", acquired_on=rows[0][0]))
+    assert study_from_row(reading.studies.to_pylist()[0]).acquired_on is None

@@ -320,3 +320,24 @@ def test_a_manifest_that_is_not_utf8(tmp_path: Path) -> None:
         f"found bytes that are not UTF-8 at offset 21 of {tmp_path}/manifest.csv; expected UTF-8 "
         "text; download the file again, or convert it to UTF-8"
     )
+
+
+@pytest.mark.parametrize("blank", ["\n", " \t ", "\u00a0", "\u200b", "\ufeff\r\n"])
+def test_a_section_of_nothing_that_shows_is_no_section(tmp_path: Path, blank: str) -> None:
+    study = only(tmp_path, row(findings=blank, report="FINDINGS: Lungs clear."))
+    (text,) = study.texts
+    assert (text.sectioned_by, text.findings) == (SectionedBy.RULES, "Lungs clear.")
+
+
+def test_line_breaks_inside_a_section_stay(tmp_path: Path) -> None:
+    (text,) = only(tmp_path, row(findings="\n Lungs\nclear. \n")).texts
+    assert text.findings == "Lungs\nclear."
+
+
+@pytest.mark.parametrize("never", ["0000-01-01", "00000101"])
+def test_year_zero_is_no_date(tmp_path: Path, never: str) -> None:
+    reading = read(write(tmp_path, row(date=never)))
+    assert [item[2:] for item in reasons(reading)][0] == (
+        "value-unknown",
+        "row 1, column 'date': expected YYYY-MM-DD",
+    )

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -333,3 +334,20 @@ def test_a_state_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
         f"found a read-only file system at {disk}/state; expected a folder that can be written; "
         "mend that and run again: finished pieces are kept"
     )
+
+
+def test_scratch_of_another_host_is_left_alone_for_a_week(store: Store) -> None:
+    """A container's host name may never come again."""
+    folder = Path(store.path(SCRATCH)) / f"another-host-1-{'3' * 32}"
+    folder.mkdir(parents=True)
+    assert store.abandoned_scratch() == []
+    long_ago = time.time() - 8 * 24 * 3600
+    os.utime(folder, (long_ago, long_ago))
+    assert store.abandoned_scratch() == [folder]
+
+
+def test_a_store_that_only_looks_makes_nothing(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "data"), tmp_path / "data" / ".state", make=False)
+    assert store.list_folder("studies") == []
+    assert not store.exists("studies")
+    assert list(tmp_path.iterdir()) == []

@@ -17,6 +17,7 @@ from typing import Any
 import httpx2
 import openai
 
+from infra.egress import Guarantee
 from infra.errors import LanguageModelError
 from infra.llm.endpoint import Endpoint
 from infra.llm.request import AnswerStatus, ChatRequest, Message, schema_name, strict_schema
@@ -71,6 +72,16 @@ class Reply:
     output_tokens: int
 
 
+def _may_use_proxy(endpoint: Endpoint) -> bool:
+    """Whether a proxy of the environment may stand before the endpoint.
+
+    Not where the endpoint is local, for the text would leave by another host than the one that was
+    judged; nor over http, where a proxy reads all that passes. Over https it sees the host alone.
+    """
+    local = endpoint.is_loopback or endpoint.guarantee is Guarantee.LOCAL
+    return not local and endpoint.base_url.startswith("https://")
+
+
 class Transport:
     """The openai client on its aiohttp transport; use it on one event loop only."""
 
@@ -82,7 +93,7 @@ class Transport:
             timeout=timeout_s,
             limits=httpx2.Limits(max_connections=connections),
             follow_redirects=False,  # text goes to the declared host and nowhere else
-            trust_env=not endpoint.is_loopback,
+            trust_env=_may_use_proxy(endpoint),
         )
         key = endpoint.api_key.get_secret_value()
         self._client: openai.AsyncOpenAI

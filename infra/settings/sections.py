@@ -36,6 +36,17 @@ class SourceSettings(Section):
             raise ValueError(f"hash_split sums to {sum(self.hash_split):.6g}, expected 1")
         return self
 
+    @model_validator(mode="after")
+    def _each_source_goes_somewhere(self) -> SourceSettings:
+        if not self.routes:
+            raise ValueError("routes names no source, expected one at least")
+        for name, routes in self.routes.items():
+            if not routes:
+                raise ValueError(f"routes.{name} is empty, expected one route at least")
+            if len(set(routes)) < len(routes):
+                raise ValueError(f"routes.{name} names a route twice")
+        return self
+
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(self.routes)
@@ -73,7 +84,6 @@ class ExampleSettings(Section):
     with_indication: bool = True
     shard_rows: int = Field(default=512, ge=1)
     row_group_rows: int = Field(default=64, ge=1)
-    near_duplicate_guard: bool = True
 
 
 class GenerateSettings(Section):
@@ -97,9 +107,9 @@ class ScoreSettings(Section):
 
 
 class RegistrySettings(Section):
-    """Where the model is registered."""
+    """Where the model is registered; MLflow and its filters allow only such names."""
 
-    model_name: str
+    model_name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
 
 
 class ReplicaSettings(Section):

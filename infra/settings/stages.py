@@ -130,7 +130,7 @@ class StageSettings(Section):
     lora: LoraSettings | None = None
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     gradient_checkpointing: bool = False
-    deepspeed_zero: Literal[0, 2, 3] = 0
+    deepspeed_zero: Literal[0, 2] = 0
     prompt: Literal["image-only", "turns"] = "turns"
     save_steps: int = Field(default=500, ge=1)
     seed: int = 0

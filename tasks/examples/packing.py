@@ -7,6 +7,7 @@ Rows are sorted by study, image and text version, so equal inputs give equal byt
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -67,9 +68,19 @@ def pack_piece(plan: ExamplePlan, key: str, folder: Path) -> BuiltPiece:
 
 
 def example_id(row: Row) -> str:
-    """``source/study/image/version``; a dash stands for an image or version that is not there."""
+    """``source/study/image/version``; a dash stands for an image or version that is not there.
+
+    What would part them otherwise, or break a line, is written as in a URL: ``a%2Fb`` for ``a/b``.
+    """
     parts = (row["source"], row["study_id"], row["image_id"], row["version"])
-    return "/".join(part or "-" for part in parts)
+    return "/".join(_NOT_PLAIN.sub(_percent, part) if part else "-" for part in parts)
+
+
+_NOT_PLAIN: Final = re.compile(r"[/%\x00-\x1f\x7f\x85\u2028\u2029]")
+
+
+def _percent(found: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in found[0].encode())
 
 
 def target_text(section: str, split: str) -> str:

@@ -24,6 +24,7 @@ from infra.errors import ArtifactError
 from infra.fingerprint import canonical_json
 from infra.settings.sections import ExampleSettings
 from sources.piece import piece_key, piece_number
+from sources.tables import VISIBLE
 from tasks.examples.filters import RULES, first_match, rule_parameters
 from tasks.examples.leakage import LEAKAGE_RULES, SUBJECT_TWINS, image_twins
 
@@ -117,8 +118,7 @@ def plan_examples(inputs: ExampleInputs, settings: ExampleSettings, pieces: int)
         _open(connection, "report", inputs.reports)
         _check_ids(connection)
         connection.register("piece", _pieces(connection, pieces))
-        guarded = settings.near_duplicate_guard
-        connection.register("image_twins", image_twins(connection) if guarded else _NO_TWINS)
+        connection.register("image_twins", image_twins(connection))
         query = _plan_query(settings.section)
         rows = connection.sql(query, params=rule_parameters(settings)).to_arrow_table()
     digests = {str(file.path): file.digest for file in inputs.images}
@@ -211,9 +211,6 @@ def _pieces(connection: duckdb.DuckDBPyConnection, pieces: int) -> pa.Table:
 
 
 _TEXT: Final = pa.string()
-_NO_TWINS: Final = pa.schema(
-    [("source", _TEXT), ("study_id", _TEXT), ("image_id", _TEXT), ("image_twin", _TEXT)]
-).empty_table()
 
 
 def _plan_query(section: str) -> str:
@@ -222,7 +219,7 @@ def _plan_query(section: str) -> str:
         WITH subject_twins AS ({SUBJECT_TWINS}),
         text AS (
             SELECT source, study_id, version, origin, sectioned_by, file AS report_file,
-                   regexp_matches({section}, '\\S') AS has_section,
+                   regexp_matches({section}, '{VISIBLE}') AS has_section,
                    sha256(to_json([origin, indication, {section}])) AS text_digest
             FROM report
         ),

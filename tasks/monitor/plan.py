@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from infra.artifact import damaged_pieces, read_artifact
 from infra.step import Step, why_absent
 from tasks.context import Context
-from tasks.reports.estimate import Estimate, estimate_reports
+from tasks.reports.estimate import Estimate, estimate_judging, estimate_reports
 
 KINDS_UNTIL = {
     "ingest": ("replicas", "studies", "images"),
@@ -27,8 +27,9 @@ class PlanRow:
     """One step of the plan.
 
     ``state`` is exists, damaged or absent. ``requests`` counts calls of a language model that the
-    step would make at most and ``cost_usd`` prices them; both are None where they are not known
-    before an earlier step has run, or where there is nothing to ask.
+    step would make at most and ``cost_usd`` prices them. Where they are not known before another
+    step has run, both are None and ``asks_after`` names it; all three are None where there is
+    nothing to ask.
     """
 
     key: str
@@ -37,6 +38,7 @@ class PlanRow:
     why: str
     requests: int | None = None
     cost_usd: float | None = None
+    asks_after: str | None = None
 
 
 def plan_rows(context: Context, goal: str) -> list[PlanRow]:
@@ -58,19 +60,27 @@ def _plan_step(context: Context, step: Step) -> PlanRow:
         if not damaged:
             return PlanRow(key, step.folder, "exists", "")
         return PlanRow(key, step.folder, "damaged", f"rebuild {', '.join(damaged)}")
-    estimate = _estimate(context, step)
     why = why_absent(context.store, step)
-    if estimate is None:
-        return PlanRow(key, step.folder, "absent", why)
-    return PlanRow(key, step.folder, "absent", why, estimate.requests, estimate.cost_usd)
+    estimate = _estimate(context, step)
+    if isinstance(estimate, Estimate):
+        return PlanRow(key, step.folder, "absent", why, estimate.requests, estimate.cost_usd)
+    return PlanRow(key, step.folder, "absent", why, asks_after=estimate)
 
 
-def _estimate(context: Context, step: Step) -> Estimate | None:
-    """Language-model calls of an absent reports step whose studies are there."""
-    if step.kind != "reports":
-        return None
-    studies = read_artifact(context.store, context.graph[f"studies/{step.name}"])
-    return None if studies is None else estimate_reports(context, step.name, studies)
+def _estimate(context: Context, step: Step) -> Estimate | str | None:
+    """Language-model calls of an absent step, or the key of the step that must run before."""
+    settings = context.settings
+    if step.kind == "reports":
+        if all(route == "keep" for route in settings.sources.routes[step.name]):
+            return None
+        needed = f"studies/{step.name}"
+        studies = read_artifact(context.store, context.graph[needed])
+        return needed if studies is None else estimate_reports(context, step.name, studies)
+    if step.kind == "scores" and settings.score.judges:
+        needed = f"examples/{settings.recipe}"
+        examples = read_artifact(context.store, context.graph[needed])
+        return needed if examples is None else estimate_judging(context, examples)
+    return None
 
 
 def plan_text(rows: list[PlanRow]) -> str:
@@ -82,6 +92,8 @@ def plan_text(rows: list[PlanRow]) -> str:
         if row.requests is not None:
             price = "price unknown" if row.cost_usd is None else f"about ${row.cost_usd:.2f}"
             asked = f"  [at most {row.requests:,} model calls, {price}]"
+        elif row.asks_after is not None:
+            asked = f"  [model calls: known after {row.asks_after}]"
         lines.append(f"{row.key.ljust(width)}  {row.state:7}  {row.why}{asked}".rstrip())
     absent = sum(row.state != "exists" for row in rows)
     lines.append(f"{len(rows)} steps: {len(rows) - absent} exist, {absent} would be built")

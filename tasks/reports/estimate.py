@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import duckdb
+import pyarrow.parquet as pq
 
 from infra.artifact import Artifact
 from infra.llm.prices import load_prices
+from sources.record import Split
 from tasks.context import Context
 from tasks.reports.offline_answers import MODEL
 
@@ -46,6 +49,36 @@ def estimate_reports(context: Context, name: str, studies: Artifact) -> Estimate
             cost += number * price.cost_usd(*tokens)
     free = settings.reports.model == MODEL or requests == 0
     return Estimate(requests, 0.0 if free else (cost if price is not None else None))
+
+
+JUDGING_TOKENS = (700, 130)
+"""Input and output tokens of one judgement: our measurement on the replicas, as above."""
+
+
+def estimate_judging(context: Context, examples: Artifact) -> Estimate:
+    """Requests of the judges: each judges each test example, as the model and each control wrote
+    it, at most; equal pairs are asked once."""
+    score = context.settings.score
+    paths = [
+        str(context.store.local(f"{piece.folder}/{file.name}", file.digest))
+        for piece in examples.pieces
+        for file in piece.files
+        if file.name.startswith(f"{Split.TEST}-")
+    ]
+    of_study = Counter(
+        study
+        for path in paths
+        for study in pq.read_table(path, columns=["study_id"])[0].to_pylist()
+    )
+    rows = sum(number for _, number in of_study.most_common(score.judged_studies))
+    each = rows * (1 + len(score.controls))
+    table, today = load_prices(context.store.state), datetime.now(UTC).date()
+    cost: float | None = 0.0
+    for judge in score.judges:
+        if judge != MODEL and cost is not None:
+            price = table.find(judge, today)
+            cost = None if price is None else cost + each * price.cost_usd(*JUDGING_TOKENS)
+    return Estimate(each * len(score.judges), cost)
 
 
 def _applicable(paths: list[str], route: str) -> int:

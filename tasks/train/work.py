@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from sources.record import Split
 from tasks.context import Context
 
 PIECE = "model"
+CHECKPOINTS = "checkpoints"
 OnEvent = Callable[[str, Event], None]
 
 
@@ -26,13 +28,20 @@ def train_stage(context: Context, name: str, on_event: OnEvent) -> Artifact:
     Raises:
         ChildFailed: the trainer ended badly.
     """
-    step = context.graph[f"stages/{name}"]
-    return build_artifact(
+    artifact = build_artifact(
         context.store,
-        step,
+        context.graph[f"stages/{name}"],
         lambda: {PIECE: ""},
         partial(_train, context, name, partial(on_event, name)),
     )
+    # Or a stage whose artifact is lost one day would not be trained again but taken from there.
+    shutil.rmtree(_scratch(context, name) / CHECKPOINTS, ignore_errors=True)
+    return artifact
+
+
+def _scratch(context: Context, name: str) -> Path:
+    step = context.graph[f"stages/{name}"]
+    return context.store.state / "stages" / f"{name}-{step.fingerprint}"
 
 
 def example_files(context: Context, split: Split) -> tuple[Path, ...]:
@@ -50,8 +59,7 @@ def _train(
     context: Context, name: str, on_event: Callable[[Event], None], key: str, folder: Path
 ) -> BuiltPiece:
     stage = context.settings.stage(name)
-    step = context.graph[f"stages/{name}"]
-    scratch = context.store.state / "stages" / f"{name}-{step.fingerprint}"
+    scratch = _scratch(context, name)
     run = TrainRun(
         stage=stage,
         models=context.settings.models,
@@ -62,7 +70,7 @@ def _train(
             for needed in stage.starts_from
         },
         output=folder,
-        resume=scratch / "checkpoints",
+        resume=scratch / CHECKPOINTS,
         weights_root=context.environment.weights_root,
     )
     write_run(run, scratch / "run.json")

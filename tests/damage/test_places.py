@@ -201,14 +201,21 @@ def test_a_state_folder_that_is_a_file(
     )
 
 
+@pytest.mark.parametrize("before_it", ["", "file://"])
 @pytest.mark.parametrize("below", ["", "/data", "/deep/data"])
 def test_a_data_root_inside_raw_data(
-    below: str, order: Callable[..., Order], trees: Trees, tmp_path: Path
+    before_it: str,
+    below: str,
+    order: Callable[..., Order],
+    trees: Trees,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     root = trees.fresh("chexpert", tmp_path)
     before = sorted(root.rglob("*"))
     place = f"{root}{below}"
-    assert refusal(order(data_root=place, sources=(f"chexpert={root}",))) == (
+    monkeypatch.setenv("CXR_STATE_DIR", str(tmp_path / "state"))
+    assert refusal(order(data_root=before_it + place, sources=(f"chexpert={root}",))) == (
         f"found {place} inside the raw data of chexpert at {root}; {APART}"
     )
     assert sorted(root.rglob("*")) == before, "nothing was written there"
