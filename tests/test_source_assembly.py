@@ -146,9 +146,9 @@ def test_a_sound_row_stays_though_a_rejected_one_lists_its_image_too() -> None:
     reading = read_rows(image("a", **unknown), image("a"), image("a"))
     (study,) = [study_from_row(row) for row in reading.studies.to_pylist()]
     assert [item.image_id for item in study.images] == ["a"]
-    assert [(row[2], row[3]) for row in rejections(reading)] == [
-        ("view-unknown", "row 1"),
+    assert sorted((row[2], row[3]) for row in rejections(reading)) == [
         ("duplicate-id", "listed again in row 3; the first row is kept"),
+        ("view-unknown", "row 1"),
     ]
     assert reading.images_in == 3
 
