@@ -8,7 +8,6 @@ value, without a Python object for each picture's bytes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -50,8 +49,7 @@ class ShardWriter:
         writer.written  # WrittenFile
 
     An error inside the block removes the file. Equal rows give equal bytes, however they are cut
-    into calls of ``write``. A full row group is encoded and written by a thread of the writer's own
-    while the caller makes the next one; so what goes wrong there is raised by a later call.
+    into calls of ``write``.
 
     Args:
         uncompressed: names of columns to store plain; by default every binary one, also nested.
@@ -70,8 +68,6 @@ class ShardWriter:
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
         self._written: WrittenFile | None = None
-        self._thread: ThreadPoolExecutor | None = None
-        self._group: Future[None] | None = None
         leaves = _leaves(schema)
         plain = {
             leaf
@@ -103,11 +99,9 @@ class ShardWriter:
         if kind is None:
             self.close()
         else:
-            # The first error is the one to tell; the writer must close, or it would try to when
-            # it is collected.
-            for end in (self._settle, self._end_thread, self._writer.close, self._sink.close):
-                with suppress(pa.ArrowException, OSError):
-                    end()
+            with suppress(pa.ArrowException, OSError):
+                self._writer.close()  # or it would try when it is collected
+            self._sink.close()
             self.path.unlink(missing_ok=True)
 
     def write(self, table: pa.Table) -> None:
@@ -126,30 +120,16 @@ class ShardWriter:
                 self._write_group()
 
     def _write_group(self) -> None:
-        """Hand what waits to the thread, once it has finished with the group before."""
         group = pa.concat_tables(self._waiting)
+        self._writer.write_table(group, row_group_size=self.row_group_rows)
         self._rows += group.num_rows
         self._waiting, self._waiting_rows = [], 0
-        self._settle()
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, "shard-writer")
-        self._group = self._thread.submit(
-            self._writer.write_table, group, row_group_size=self.row_group_rows
-        )
-
-    def _settle(self) -> None:
-        """Wait for the group being written, and raise what went wrong with it."""
-        group, self._group = self._group, None
-        if group is not None:
-            group.result()
 
     def close(self) -> WrittenFile:
         """Write the last row group and the footer."""
         if self._written is None:
             if self._waiting:
                 self._write_group()
-            self._settle()
-            self._end_thread()
             self._writer.close()
             self._sink.close()
             # From the page cache, right after: half the cost of a Python sink that digests on the
@@ -160,11 +140,6 @@ class ShardWriter:
                     self.path, self._rows, content.size, xxhash.xxh3_128_hexdigest(content)
                 )
         return self._written
-
-    def _end_thread(self) -> None:
-        if self._thread is not None:
-            self._thread.shutdown()
-            self._thread = None
 
     @property
     def written(self) -> WrittenFile:

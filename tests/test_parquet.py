@@ -209,8 +209,7 @@ def test_a_column_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     assert str(caught.value) == line
 
 
-def test_what_the_writing_thread_meets_reaches_the_caller(tmp_path: Path) -> None:
-    """A file that may grow no further shows in a later call, and is gone afterwards."""
+def test_a_file_that_may_grow_no_further_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "full.parquet"
     schema = pa.schema([("pixels", pa.binary())])
     rows = pa.table({"pixels": [b"x" * 200_000] * 8}, schema=schema)
