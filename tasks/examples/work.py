@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 
@@ -21,13 +22,15 @@ _FILES = {
 def write_examples(context: Context, on_piece: OnPiece = ignore_progress) -> Artifact:
     """Shards by piece and split; what does not become an example is rejected with a reason."""
     recipe = _Recipe(context)
-    return build_artifact(
-        context.store,
-        context.graph[f"examples/{context.settings.recipe}"],
-        lambda: recipe.plan.piece_digests(),
-        recipe.pack,
-        on_piece=on_piece,
-    )
+    with ThreadPoolExecutor(context.environment.workers, "pack") as threads:
+        return build_artifact(
+            context.store,
+            context.graph[f"examples/{context.settings.recipe}"],
+            lambda: recipe.plan.piece_digests(),
+            recipe.pack,
+            executor=threads,
+            on_piece=on_piece,
+        )
 
 
 class _Recipe:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from multiprocessing.pool import Pool
 from pathlib import Path
@@ -15,7 +16,7 @@ from infra.parquet import ShardReader, ShardWriter
 from infra.settings.sections import ImageSettings
 from sources.perceptual_hash import HASH_BYTES
 from sources.pixels import IMAGE_ROW_SCHEMA, prepare, read_grey
-from tests.bench.worker import pictures, serve
+from tests.bench.worker import WRITING_THREADS, pictures, serve
 
 SETTINGS = ImageSettings(short_side_px=512, resample="area", jpeg_quality=95)
 SHARD_ROWS = 512
@@ -64,17 +65,21 @@ def _rows(start: int, part: list[bytes]) -> pa.Table:
 
 
 def write(folder: Path) -> int:
-    """Shards of all columns of an image row, with the digest of every file."""
+    """Shards of all columns of an image row, with the digest of every file; threads as packing."""
     target = folder / "ours"
     target.mkdir(exist_ok=True)
     images = _pictures()
-    for start in range(0, len(images), SHARD_ROWS):
+
+    def write_shard(start: int) -> None:
         shard = images[start : start + SHARD_ROWS]
         path = target / f"{start:06d}.parquet"
         with ShardWriter(path, IMAGE_ROW_SCHEMA, row_group_rows=GROUP_ROWS) as writer:
             for group in range(0, len(shard), GROUP_ROWS):
                 writer.write(_rows(start + group, shard[group : group + GROUP_ROWS]))
         assert writer.written.digest
+
+    with ThreadPoolExecutor(WRITING_THREADS) as threads:
+        list(threads.map(write_shard, range(0, len(images), SHARD_ROWS)))
     return len(images)
 
 

@@ -11,6 +11,7 @@ import io
 import multiprocessing
 import shutil
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from multiprocessing.pool import Pool
 from pathlib import Path
@@ -23,7 +24,7 @@ import xxhash
 from img2dataset.resizer import Resizer
 from litdata.streaming.writer import BinaryWriter
 
-from tests.bench.worker import pictures, serve
+from tests.bench.worker import WRITING_THREADS, pictures, serve
 
 SHARD_ROWS = 512
 COLUMNS = {
@@ -99,11 +100,18 @@ def write(folder: Path) -> int:
     target = folder / "webdataset"
     target.mkdir(exist_ok=True)
     images = _pictures()
-    pattern = str(target / "%06d.tar")
-    with webdataset.ShardWriter(pattern, maxcount=SHARD_ROWS, maxsize=10**12, verbose=0) as sink:
-        for number, picture in enumerate(images):
-            key = f"{number:06d}"
-            sink.write({"__key__": key, "jpg": picture, "json": {**COLUMNS, "image_id": key}})
+
+    def write_part(part: int) -> None:
+        pattern = str(target / f"{part}-%06d.tar")
+        writer = webdataset.ShardWriter(pattern, maxcount=SHARD_ROWS, maxsize=10**12, verbose=0)
+        with writer as sink:
+            for number in range(part, len(images), WRITING_THREADS):
+                key = f"{number:06d}"
+                values = {**COLUMNS, "image_id": key}
+                sink.write({"__key__": key, "jpg": images[number], "json": values})
+
+    with ThreadPoolExecutor(WRITING_THREADS) as threads:
+        list(threads.map(write_part, range(WRITING_THREADS)))
     return len(images)
 
 
