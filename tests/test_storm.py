@@ -25,7 +25,10 @@ from tests.small_world import (
     small_arguments,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # MLflow's own tables
+]
 
 KILLS = 20
 _PATIENCE_SECONDS = 90.0
