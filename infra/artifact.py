@@ -274,7 +274,9 @@ def _sound_pieces(
     for manifest in sibling_manifests(store, step):
         same = canonical_json(manifest["settings"]) == canonical_json(step.settings)
         if same and manifest["revision"] == step.revision:
-            candidates.extend(piece_from_json(item) for item in manifest["pieces"])
+            # a piece without a digest of its input says nothing of what it was made from
+            items = [item for item in manifest["pieces"] if item["input_digest"]]
+            candidates.extend(piece_from_json(item) for item in items)
     found: dict[tuple[str, str], Piece] = {}
     for piece in candidates:
         place = (piece.key, piece.input_digest)
