@@ -21,7 +21,7 @@ SETTINGS_ARTIFACT = "serving"
 
 
 class FindingsModel(PythonModel):
-    """Columns ``image`` (bytes) or ``path``, and ``indication`` → ``findings, finish_reason``."""
+    """Columns ``image`` (bytes) and ``indication`` → ``findings, finish_reason``."""
 
     def __init__(self) -> None:
         self.service: FindingsService | None = None

@@ -272,3 +272,17 @@ def test_a_remote_root_works_like_a_local_one(tmp_path: Path) -> None:
     builder = Counting()
     assert build(store, step_of(), builder).pieces == first.pieces
     assert builder.keys == ["p000"]
+
+
+def test_a_piece_that_says_nothing_of_its_input_is_built_again_for_other_inputs(
+    store: Store,
+) -> None:
+    """A stage after an edited report: equal settings, other inputs."""
+    builds: list[str] = []
+    for raw in ("77", "78"):
+        step = Step("stages", "align", {"steps": 3}, {"examples": raw}, 1, "infra.egress")
+        builder = Counting(raw)
+        artifact = build_artifact(store, step, lambda: {"model": ""}, builder)
+        builds += builder.keys
+        assert artifact.files("rows.txt")[0].read_text() == f"rows of model{raw}"
+    assert builds == ["model", "model"]
