@@ -162,6 +162,18 @@ def write_table(
     return writer.written
 
 
+def picture_array(pictures: Sequence[bytes]) -> pa.Array:
+    """A ``large_binary`` array without nulls, one value per encoded picture.
+
+    Half the cost of ``pa.array``, and nearly all of it outside Python's lock, so that threads can
+    share it: one join copies each picture once, and no buffer grows.
+    """
+    edges = np.zeros(len(pictures) + 1, np.int64)
+    np.cumsum(np.fromiter(map(len, pictures), np.int64, len(pictures)), out=edges[1:])
+    buffers = [None, pa.py_buffer(edges), pa.py_buffer(b"".join(pictures))]
+    return pa.Array.from_buffers(pa.large_binary(), len(pictures), buffers)
+
+
 class ShardReader:
     """Random access to the row groups of one memory-mapped file.
 

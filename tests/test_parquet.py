@@ -14,7 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.errors import ArtifactError
-from infra.parquet import ShardReader, ShardWriter, iter_buffers, read_rows, write_table
+from infra.parquet import (
+    ShardReader,
+    ShardWriter,
+    iter_buffers,
+    picture_array,
+    read_rows,
+    write_table,
+)
 
 SCHEMA = pa.schema(
     [
@@ -134,6 +141,13 @@ def test_nulls_are_empty_views(tmp_path: Path, kind: Any) -> None:
     write_table(tmp_path / "a.parquet", table)
     found = [bytes(view) for view in iter_buffers(tmp_path / "a.parquet", "pixels")]
     assert found == [b"ab", b"", b"", b"c"]
+
+
+@given(st.lists(st.binary(max_size=40), max_size=20))
+def test_joined_pictures_are_what_arrow_itself_would_make_of_them(pictures: list[bytes]) -> None:
+    array = picture_array(pictures)
+    array.validate(full=True)
+    assert array.equals(pa.array(pictures, pa.large_binary()))
 
 
 def test_an_error_while_writing_leaves_no_file(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import xxhash
 
 from infra.memory import keep_freed_memory
+from infra.parquet import picture_array
 from infra.settings.sections import ImageSettings
 from sources.pixels import IMAGE_ROW_SCHEMA, PixelError, StoredImage, prepare
 from sources.raw_files import RawFileError, RawFolder
@@ -91,7 +92,12 @@ def _to_table(kept: list[tuple[_Asked, StoredImage, str]]) -> pa.Table:
         "raw_digest": [digest for _, _, digest in kept],
     }
     return pa.table(
-        [pa.array(columns[field.name], field.type) for field in IMAGE_ROW_SCHEMA],
+        [
+            picture_array(columns[field.name])
+            if field.name == "pixels"
+            else pa.array(columns[field.name], field.type)
+            for field in IMAGE_ROW_SCHEMA
+        ],
         schema=IMAGE_ROW_SCHEMA,
     )
 

@@ -12,15 +12,16 @@ import pyarrow as pa
 import xxhash
 
 from infra.memory import keep_freed_memory
-from infra.parquet import ShardReader, ShardWriter
+from infra.parquet import ShardReader, ShardWriter, picture_array
 from infra.settings.sections import ImageSettings
 from sources.perceptual_hash import HASH_BYTES
 from sources.pixels import IMAGE_ROW_SCHEMA, prepare, read_grey
-from tests.bench.worker import WRITING_THREADS, pictures, serve
+from tests.bench.worker import pictures, serve
 
 SETTINGS = ImageSettings(short_side_px=512, resample="area", jpeg_quality=95)
 SHARD_ROWS = 512
 GROUP_ROWS = 128
+WRITING_THREADS = 2  # as `cxr write-examples` packs on the two cores of the bench
 
 
 @cache
@@ -53,14 +54,15 @@ def _rows(start: int, part: list[bytes]) -> pa.Table:
     """Image rows as ingest writes them."""
     count = len(part)
     values: dict[str, list[object]] = {
-        "pixels": list(part),
         "image_id": [f"{start + index:06d}" for index in range(count)],
         "perceptual_hash": [b"\0" * HASH_BYTES] * count,
     }
     columns = []
     for field in IMAGE_ROW_SCHEMA:
-        filler = "x" if pa.types.is_string(field.type) else 512
-        columns.append(pa.array(values.get(field.name, [filler] * count), field.type))
+        filler = values.get(field.name, ["x" if pa.types.is_string(field.type) else 512] * count)
+        columns.append(
+            picture_array(part) if field.name == "pixels" else pa.array(filler, field.type)
+        )
     return pa.table(columns, schema=IMAGE_ROW_SCHEMA)
 
 

@@ -19,9 +19,6 @@ PICTURES = 3_000
 PICTURE_BYTES = (68_000, 86_000)
 """Sizes of stored pictures: 77 KB on average, a 512 px film as JPEG at quality 95."""
 
-WRITING_THREADS = 2
-"""Threads that write shards, on both sides: as many as the machine of the bench has cores."""
-
 Work = Callable[[Path], int]
 """Does the work on a folder and returns the number of items done."""
 
