@@ -43,12 +43,18 @@ def run(order: Order, goal: Goal, *, as_json: bool) -> None:
     """Run up to the goal, then print the funnel, the losses, the scores and where to look."""
     started = time.monotonic()
     context = open_context(order)
-    if settle_prefect(context.environment.state):
+    embedded = settle_prefect(context.environment.state)
+    if embedded:
         watch_over_children()
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
     from flows.pipeline import pipeline  # Prefect reads its settings on import
 
     quiet_known_errors()
-    reports = pipeline(order, "register" if goal == "run" else goal)
+    # Nobody asks a temporary server who crashed, and each flow's heartbeat takes up to 1 s to end.
+    heartbeats = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None} if embedded else {}
+    with temporary_settings(heartbeats):
+        reports = pipeline(order, "register" if goal == "run" else goal)
     seconds = time.monotonic() - started
     if as_json:
         steps = [asdict(report) for report in reports]

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import distributed, nn
 from torch.utils.data import Sampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -110,6 +110,23 @@ def _is_whole(checkpoint: Path) -> bool:
         return False
 
 
+def _on_any_rank(flag: bool) -> bool:
+    """Whether any process of the training says so; all meet here. One process: its own answer.
+
+    The launcher's SIGTERM reaches ranks in different steps, and they must stop after the same one.
+    """
+    if not distributed.is_initialized():
+        return flag
+    answer = torch.tensor(float(flag), device=_rank_device())
+    distributed.all_reduce(answer, op=distributed.ReduceOp.MAX)
+    return bool(answer.item())
+
+
+def _rank_device() -> torch.device:
+    on_gpu = distributed.get_backend() == "nccl"
+    return torch.device("cuda", torch.cuda.current_device()) if on_gpu else torch.device("cpu")
+
+
 class StageCallback(TrainerCallback):  # type: ignore[misc]
     """Progress lines, a stop at a loss that is no number, and a checkpoint at SIGTERM."""
 
@@ -134,7 +151,7 @@ class StageCallback(TrainerCallback):  # type: ignore[misc]
     def on_step_end(
         self, _args: TrainingArguments, _state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        if self.terminated:
+        if _on_any_rank(self.terminated):
             control.should_save = control.should_training_stop = True
 
     def on_log(
@@ -173,5 +190,6 @@ class StageCallback(TrainerCallback):  # type: ignore[misc]
     def on_save(
         self, args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any
     ) -> None:
+        _on_any_rank(True)  # each rank writes a file of its own: none may follow the seal
         if state.is_world_process_zero:
             seal_checkpoint(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 from pathlib import Path
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 
 from infra.fingerprint import (
     HOUSE,
+    PACKAGES,
+    _import_statements,
     canonical_json,
     code_digests,
     drifted_modules,
@@ -134,6 +137,19 @@ def test_code_is_followed_through_imports() -> None:
         "infra.store",
     ]
     assert all(len(digest) == 16 for digest in digests.values())
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_import_statement_is_missed(package: str) -> None:
+    paths = sorted((HOUSE / package).rglob("*.py"))
+    assert paths
+    for path in paths:
+        text = path.read_bytes()
+        whole = ast.walk(ast.parse(text))
+        imports = {
+            ast.dump(node) for node in whole if isinstance(node, ast.Import | ast.ImportFrom)
+        }
+        assert imports <= {ast.dump(node) for node in _import_statements(text)}, path
 
 
 def test_what_is_not_ours_is_not_followed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from infra.pieces import Count
 from sources.piece import piece_key, piece_number
 from sources.pixels import IMAGE_ROW_SCHEMA
 from sources.record import REJECTED_SCHEMA
-from tasks.ingest.pool import shared_pool
+from tasks.ingest.pool import SharedPool
 from tasks.ingest.stored_images import IMAGES_FILE, image_rows, ingest_images
 from tasks.ingest.studies import REJECTED_FILE, STUDIES_FILE, ingest_studies
 
@@ -197,13 +198,20 @@ def test_a_pool_whose_worker_died_is_replaced() -> None:
     """The kernel kills what takes too much memory: the retry must not meet a broken pool."""
     from concurrent.futures.process import BrokenProcessPool
 
-    pool = shared_pool(1)
-    assert shared_pool(1) is pool
+    pool = SharedPool(1)
+    worker = pool.submit(os.getpid).result()
+    assert SharedPool(1).submit(os.getpid).result() == worker != os.getpid()
     with pytest.raises(BrokenProcessPool):
         pool.submit(kill, 9).result()
-    fresh = shared_pool(1)
-    assert fresh is not pool
-    assert fresh.submit(os.getpid).result() != os.getpid()
+    assert pool.submit(os.getpid).result() not in (worker, os.getpid())
+
+
+def test_a_pool_without_work_starts_no_process(world: World) -> None:
+    before = multiprocessing.active_children()
+    context = look(world.data, {"chexpert": world.raw}, "images.short_side_px=64")
+    again = ingest_images(context, "chexpert", SharedPool(3))
+    assert again.cached
+    assert multiprocessing.active_children() == before
 
 
 def test_counts_are_summed_over_pieces(world: World) -> None:

@@ -32,9 +32,9 @@ run_module("trainer", "run.json", print)
 FLOW_WITH_POOL = """
 import os, time
 from pathlib import Path
-from tasks.ingest.pool import shared_pool
+from tasks.ingest.pool import SharedPool
 if __name__ == "__main__":
-    pool = shared_pool(1)
+    pool = SharedPool(1)
     pid = pool.submit(os.getpid).result()
     pool.submit(time.sleep, 60)
     Path(os.environ["NOTE"]).write_text(str(pid))

@@ -7,33 +7,47 @@ import multiprocessing
 import os
 import signal
 import threading
-from concurrent.futures import Executor, ProcessPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _LOCK = threading.Lock()
 _POOLS: dict[int, ProcessPoolExecutor] = {}
 
 
-def shared_pool(workers: int) -> Executor:
-    """Processes started with ``spawn``: they inherit no thread, lock or connection."""
-    with _LOCK:
-        pool = _POOLS.get(workers)
-        if pool is None or _is_broken(pool):
-            context = multiprocessing.get_context("spawn")
-            pool = _POOLS[workers] = ProcessPoolExecutor(
-                workers, mp_context=context, initializer=_end_with_parent
-            )
-            atexit.register(pool.shutdown, wait=False, cancel_futures=True)
-        return pool
+class SharedPool(Executor):
+    """Processes started at the first piece of work: a run that finds all its pieces starts none.
+
+    ``spawn``: they inherit no thread, lock or connection. A pool whose worker died is replaced.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+
+    def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Have a process call the function."""
+        with _LOCK:
+            try:
+                return _pool(self._workers).submit(function, *args, **kwargs)
+            except BrokenProcessPool:
+                del _POOLS[self._workers]
+                return _pool(self._workers).submit(function, *args, **kwargs)
 
 
-def _is_broken(pool: ProcessPoolExecutor) -> bool:
-    try:
-        pool.submit(int)
-    except BrokenProcessPool:
-        return True
-    return False
+def _pool(workers: int) -> ProcessPoolExecutor:
+    pool = _POOLS.get(workers)
+    if pool is None:
+        context = multiprocessing.get_context("spawn")
+        pool = _POOLS[workers] = ProcessPoolExecutor(
+            workers, mp_context=context, initializer=_end_with_parent
+        )
+        atexit.register(pool.shutdown, wait=False, cancel_futures=True)
+    return pool
 
 
 def _end_with_parent() -> None:

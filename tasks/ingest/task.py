@@ -9,7 +9,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.context import Context
-from tasks.ingest.pool import shared_pool
+from tasks.ingest.pool import SharedPool
 from tasks.ingest.replicas import build_replica
 from tasks.ingest.stored_images import ingest_images
 from tasks.ingest.studies import ingest_studies
@@ -56,5 +56,5 @@ def read_studies(context: Context, name: str) -> StepReport:
 )
 def store_images(context: Context, name: str) -> StepReport:
     """A source's pixels."""
-    pool = shared_pool(context.environment.workers)
+    pool = SharedPool(context.environment.workers)
     return report_state(ingest_images(context, name, pool, Progress(f"images of {name}")))
