@@ -150,15 +150,16 @@ def test_what_excludes_zero(interval: Interval, excludes: bool) -> None:
     assert interval.excludes(0.0) is excludes
 
 
-def test_five_hundred_resamples_of_f1_take_well_under_a_second() -> None:
-    from evaluation.clinical import macro_f1, micro_f1
+def test_resamples_cost_less_than_drawing_rows_one_resample_at_a_time() -> None:
+    from evaluation.clinical import micro_f1
 
     random = np.random.default_rng(0)
     counts = (random.random((2461, 42)) < 0.1).astype(float)
     start = time.process_time()
     bootstrap = make_bootstrap([f"s{i // 2}" for i in range(2461)], 500, 3)
-    micro = score_interval(bootstrap, micro_f1, counts)
-    macro = score_interval(bootstrap, macro_f1, counts)
-    assert time.process_time() - start < 1.0
-    assert micro.low is not None
-    assert macro.low is not None
+    assert score_interval(bootstrap, micro_f1, counts).low is not None
+    ours = time.process_time() - start
+    start = time.process_time()
+    for _ in range(500):
+        micro_f1(counts[random.integers(0, 2461, 2461)].sum(axis=0)[None])
+    assert ours < time.process_time() - start

