@@ -11,7 +11,7 @@ from pathlib import Path
 from infra.errors import InputError
 from infra.settings import load_settings, preset_names
 from infra.settings.environment import Environment, load_environment, without_password
-from infra.store import explained_place
+from infra.store import explained_place, make_folder
 from sources.catalog import catalog, get_source
 from sources.replicas.truth import ReplicaSpec
 from tasks.context import open_store
@@ -86,7 +86,10 @@ def _lines(prefix: str, value: object) -> str:
 def show_doctor(data_root: str | None, *, as_json: bool) -> bool:
     """What is well and what is not; True when nothing is wrong."""
     environment = load_environment(data_root=data_root)
-    findings = examine(open_store(environment), environment)
+    store = open_store(environment, make=False)
+    if store.is_local and not Path(store.path("")).is_dir():
+        raise InputError(f"nothing at {store.root}", "a data root", "see 'cxr run --help'")
+    findings = examine(store, environment)
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=1))
     else:
@@ -108,8 +111,8 @@ def write_replica(name: str, folder: Path, studies: int, seed: int, side_px: int
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"files in {folder}", "an empty or new folder", "choose another")
+    make_folder(folder)
     with explained_place(str(folder)):
-        folder.mkdir(parents=True, exist_ok=True)
         write(folder, ReplicaSpec(studies, seed, side_px))
     files = sum(1 for path in folder.rglob("*") if path.is_file())
     print(f"{files} files in {folder}; every pixel and word in them is synthetic")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from dataclasses import asdict
 from typing import Literal, get_args
 
+from infra.errors import CxrError
 from infra.orphans import watch_over_children
 from infra.prefect_place import settle_prefect
 from tasks.context import Order, open_context
@@ -14,6 +16,7 @@ from tasks.monitor.outcome import outcome_json, outcome_text
 from tasks.monitor.plan import plan_rows, plan_text
 from tasks.monitor.quiet import quiet_known_errors
 from tasks.monitor.trace import trace_study, trace_text
+from tasks.preflight import require_models
 
 Goal = Literal["ingest", "reports", "examples", "train", "evaluate", "register", "run"]
 
@@ -43,10 +46,16 @@ def run(order: Order, goal: Goal, *, as_json: bool) -> None:
     """Run up to the goal, then print the funnel, the losses, the scores and where to look."""
     started = time.monotonic()
     context = open_context(order)
-    embedded = settle_prefect(context.environment.state)
+    settle_prefect(context.environment.state)
+    from prefect.settings import (
+        PREFECT_API_URL,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        temporary_settings,
+    )
+
+    embedded = PREFECT_API_URL.value() is None
     if embedded:
         watch_over_children()
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     from flows.pipeline import pipeline  # Prefect reads its settings on import
 
@@ -66,11 +75,16 @@ def run(order: Order, goal: Goal, *, as_json: bool) -> None:
 
 def show_plan(order: Order, goal: Goal, *, as_json: bool) -> None:
     """What exists and what would be built, and why; nothing is written."""
-    rows = plan_rows(open_context(order, make=False), goal)
+    context = open_context(order, make=False)
+    rows = plan_rows(context, goal)
     print(json.dumps([asdict(row) for row in rows], indent=1) if as_json else plan_text(rows))
+    try:
+        require_models(context, "register" if goal == "run" else goal)
+    except CxrError as error:
+        print(f"the run would stop at once: {error}", file=sys.stderr)
 
 
 def show_trace(order: Order, study_id: str, *, with_text: bool, as_json: bool) -> None:
     """One study in every artifact of the run."""
-    found = trace_study(open_context(order), study_id, with_text=with_text)
+    found = trace_study(open_context(order, make=False), study_id, with_text=with_text)
     print(json.dumps(found, indent=1, default=str) if as_json else trace_text(study_id, found))

@@ -301,7 +301,7 @@ def _write_manifest(
         "seconds": round(seconds, 3),
         "host": platform.node(),
         "git_commit": git_commit(),
-        "code": {"module": step.code, "digests": code_digests(step.code)},
+        "code": {"modules": step.code, "digests": code_digests(*step.code)},
     }
     text = sealed(manifest)
     place = f"{step.folder}/{MANIFEST}"
@@ -317,7 +317,7 @@ def _from_manifest(store: Store, step: Step, manifest: Mapping[str, Any]) -> Art
         store,
         step,
         tuple(piece_from_json(item) for item in manifest["pieces"]),
-        drift=drifted_modules(recorded, code_digests(step.code)),
+        drift=drifted_modules(recorded, code_digests(*step.code)),
         created_at=manifest["created_at"],
         seconds=manifest["seconds"],
     )

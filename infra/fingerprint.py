@@ -60,10 +60,10 @@ def stat_digest(root: Path, paths: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def code_digests(module: str) -> dict[str, str]:
-    """Digest of every project module that ``module`` can reach by imports, itself included."""
+def code_digests(*modules: str) -> dict[str, str]:
+    """Digest of every project module that these can reach by imports, themselves included."""
     found: dict[str, str] = {}
-    waiting = [module]
+    waiting = list(modules)
     while waiting:
         name = waiting.pop()
         path = _module_path(HOUSE, name)

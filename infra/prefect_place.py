@@ -31,18 +31,17 @@ then refuses a request or two in each run, and the client waits 2 s before it as
 demo takes 19 to 29 s, and 16 to 20 s with these (measured). Our choice: more than a demo has."""
 
 
-def settle_prefect(state: Path) -> bool:
-    """Set defaults that the user's environment does not set; True when the server is embedded."""
+def settle_prefect(state: Path) -> None:
+    """Set defaults that the user's environment does not set."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     own_profile = Path.home() / ".prefect" / "profiles.toml"
     configured = {"PREFECT_API_URL", "PREFECT_HOME", "PREFECT_PROFILE"} & os.environ.keys()
     if configured or own_profile.is_file():
-        return "PREFECT_API_URL" not in os.environ
+        return
     home = state / "prefect"
     home.mkdir(parents=True, exist_ok=True)
     os.environ["PREFECT_HOME"] = str(home)
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", _STARTUP_SECONDS)
     for name, value in _FEW_WRITES.items():
         os.environ.setdefault(name, value)
-    return True

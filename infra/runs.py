@@ -66,6 +66,8 @@ class RegisterRun(Section):
     Args:
         model: a folder that a finetune stage wrote.
         images: how the recipe stores pixels; a served image goes the same way.
+        max_new_tokens, beams, section, with_indication: how the scored model was asked, so that
+            the served one is asked alike.
         tags: the git commit and every fingerprint behind the model.
         metrics: scores to log beside it.
         parent_run_id: the pipeline's MLflow run, under which this run is nested.
@@ -83,6 +85,9 @@ class RegisterRun(Section):
     tags: dict[str, str] = Field(default_factory=dict)
     metrics: dict[str, float] = Field(default_factory=dict)
     max_new_tokens: int = Field(default=256, ge=1)
+    beams: int = Field(default=1, ge=1)
+    section: Literal["findings", "impression"] = "findings"
+    with_indication: bool = True
     output: Path
 
 

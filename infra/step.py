@@ -23,7 +23,7 @@ class Step:
         settings: the step's own section of the recipe, as JSON values.
         inputs: fingerprint of each input by name.
         revision: raised by a person when the code changes the output.
-        code: dotted module whose reachable code is recorded, to tell drift.
+        code: dotted modules whose reachable code is recorded, to tell drift.
     """
 
     kind: str
@@ -31,7 +31,7 @@ class Step:
     settings: Mapping[str, Any]
     inputs: Mapping[str, str]
     revision: int
-    code: str
+    code: tuple[str, ...]
 
     @property
     def fingerprint(self) -> str:

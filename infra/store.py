@@ -66,6 +66,9 @@ class Store:
             if self.is_local:
                 make_folder(Path(self._base))
             make_folder(state)
+        elif self.is_local:
+            with explained_place(self._base, _AT_FIRST), suppress(FileNotFoundError):
+                os.scandir(self._base).close()
 
     def path(self, relative: str) -> str:
         """Absolute path or key of something under the root."""

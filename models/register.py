@@ -26,7 +26,13 @@ from models.weights import model_type
 PYFUNC = Path(__file__).with_name("pyfunc.py")
 COLUMNS = {"image": "binary", "indication": "string"}
 OUTPUTS = ("findings", "finish_reason")
-PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "pillow", "numpy", "pydantic")
+PACKAGES = (
+    *("torch", "transformers", "tokenizers", "safetensors", "peft", "numpy", "pydantic", "pyarrow"),
+    *("pillow", "opencv-python-headless", "simplejpeg", "xxhash", "fsspec"),
+    *("pydicom", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pylibjpeg-rle"),
+    "python-gdcm",
+)
+"""What cxrflow needs to serve; cxrflow itself is on no index and must be installed beside them."""
 EXAMPLE_SIDE_PX = 256  # our choice: small, yet above the smallest side a recipe accepts
 
 
@@ -50,9 +56,20 @@ def synthetic_film() -> bytes:
     return bytes(cv2.imencode(".png", np.clip(film, 0, 255).astype(np.uint8))[1])
 
 
+def _public_version(package: str) -> str:
+    """Without a local suffix such as ``+cpu``, which no index carries."""
+    return version(package).partition("+")[0]
+
+
 def _register(run: RegisterRun) -> Registered:
     example = pd.DataFrame({"image": [synthetic_film()], "indication": ["Cough."]}, dtype=object)
-    settings = ServingSettings(**run.images.model_dump(), max_new_tokens=run.max_new_tokens)
+    settings = ServingSettings(
+        **run.images.model_dump(),
+        max_new_tokens=run.max_new_tokens,
+        beams=run.beams,
+        section=run.section,
+        with_indication=run.with_indication,
+    )
     with tempfile.TemporaryDirectory(prefix="cxrflow-register-") as folder:
         serving = Path(folder) / "serving"
         serving.mkdir()
@@ -71,7 +88,7 @@ def _register(run: RegisterRun) -> Registered:
                 example=example,
                 columns=COLUMNS,
                 outputs=OUTPUTS,
-                requirements=[f"{name}=={version(name)}" for name in PACKAGES],
+                requirements=[f"{name}=={_public_version(name)}" for name in PACKAGES],
             )
         )
 

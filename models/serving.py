@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
 
@@ -20,9 +21,12 @@ SETTINGS_FILE = "serving.json"
 
 
 class ServingSettings(ImageSettings):
-    """How the recipe stores pixels, and how long an answer may be."""
+    """How the recipe stores pixels and asks its model."""
 
     max_new_tokens: int = 256
+    beams: int = 1
+    section: Literal["findings", "impression"] = "findings"
+    with_indication: bool = True
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,9 @@ class FindingsService:
     @classmethod
     def load(cls, model: Path, settings: ServingSettings, batch_size: int = 8) -> FindingsService:
         """Load a finetune stage's folder."""
-        generate = GenerateSettings(batch_size=batch_size, max_new_tokens=settings.max_new_tokens)
+        generate = GenerateSettings(
+            batch_size=batch_size, max_new_tokens=settings.max_new_tokens, beams=settings.beams
+        )
         return cls(FindingsWriter.load(model, generate, "auto"), settings)
 
     def answer(self, questions: Sequence[Question]) -> list[Written]:
@@ -81,6 +87,7 @@ class FindingsService:
                 f"image {number}: {error.reason}", "a DICOM, PNG or JPEG chest film", "check it"
             ) from error
         picture = Image.open(io.BytesIO(stored.pixels))
+        asked = question.indication if self.settings.with_indication else None
         return Sample(
             example_id=str(number),
             source="served",
@@ -90,6 +97,6 @@ class FindingsService:
             view="UNKNOWN",
             pixels=to_model_size(picture, self.writer.side_px),
             indication=question.indication,
-            turns=(request_turn(Task.FINDINGS, question.indication),),
+            turns=(request_turn(Task(self.settings.section), asked),),
             target="",
         )

@@ -21,6 +21,7 @@ from transformers.models.dinov2 import Dinov2Model
 from transformers.models.llama import LlamaForCausalLM
 
 from infra.runs import TrainRun
+from infra.weights import weights_folder
 from models.collate import Batch, ConversationCollator, PairCollator, PromptKind
 from models.data import Sample
 from models.dual_encoder import DUAL_ENCODER_TYPE, CxrDualEncoder, dual_encoder_config
@@ -35,7 +36,7 @@ from models.tokenizers import (
     with_image_token,
 )
 from models.vlm import assemble, llama_config, load_vlm, with_lora
-from models.weights import frozen_type, input_of_type, language_folder, weights_folder
+from models.weights import frozen_type, input_of_type, language_folder
 
 ReadTexts = Callable[[], Iterable[Sample]]
 
@@ -93,15 +94,15 @@ def _prepare_language(run: TrainRun, read_texts: ReadTexts) -> Prepared:
 def _prepare_pretrain(run: TrainRun, read_texts: ReadTexts) -> Prepared:
     text, vision = run.models.text_encoder, run.models.vision
     if text.weights:
-        tokenizer = load_tokenizer(weights_folder(run, text.weights))
+        tokenizer = load_tokenizer(weights_folder(run.weights_root, text.weights))
     else:
         tokenizer = train_text_tokenizer((sample.target for sample in read_texts()), text)
     model = CxrDualEncoder(dual_encoder_config(run.models, len(tokenizer)))
     if text.weights:
-        published = BertModel.from_pretrained(weights_folder(run, text.weights))
+        published = BertModel.from_pretrained(weights_folder(run.weights_root, text.weights))
         model.text_model.load_state_dict(published.state_dict())
     if vision.weights:
-        load_vision_tower(model.vision_model, weights_folder(run, vision.weights))
+        load_vision_tower(model.vision_model, weights_folder(run.weights_root, vision.weights))
     if "vision" not in run.stage.trainable:
         model.vision_model.requires_grad_(False)
     if "text_encoder" not in run.stage.trainable:

@@ -22,6 +22,7 @@ from infra.errors import InputError
 from infra.runs import TrainRun
 from infra.settings.stages import StageSettings
 from models.data import ExampleShards, TrainingOrder
+from models.portable import forget_places
 from models.process import report, run_child, write_json
 from models.stages import Prepared, prepare
 from models.trainer import StageCallback, StageTrainer, last_whole_checkpoint
@@ -187,6 +188,7 @@ def _write_output(
     run.output.mkdir(parents=True, exist_ok=True)
     trained = parameters(prepared.model, trainable_only=True)
     prepared.save(run.output)
+    forget_places(run.output)
     lines = "".join(json.dumps(row) + "\n" for row in losses)
     (run.output / "losses.jsonl").write_text(lines)
     result: dict[str, object] = {

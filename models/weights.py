@@ -7,8 +7,9 @@ from pathlib import Path
 
 import torch
 
-from infra.errors import InputError, Unavailable
+from infra.errors import InputError
 from infra.runs import TrainRun
+from infra.weights import weights_folder
 
 
 def model_type(folder: Path) -> str:
@@ -43,24 +44,10 @@ def input_of_type(run: TrainRun, wanted: str) -> Path:
     )
 
 
-def weights_folder(run: TrainRun, name: str) -> Path:
-    """The local folder of published weights.
-
-    Raises:
-        Unavailable: they are not there.
-    """
-    root = run.weights_root
-    folder = Path(name) if Path(name).is_absolute() else (root or Path()) / name
-    if (root is None and not Path(name).is_absolute()) or not (folder / "config.json").is_file():
-        where = "no weights root is set" if root is None else f"no config.json in {folder}"
-        raise Unavailable(f"weights {name}: {where}; download them and set CXR_WEIGHTS_ROOT")
-    return folder
-
-
 def language_folder(run: TrainRun) -> Path:
     """The language model: published weights if the recipe names some, else an input stage's."""
     name = run.models.language.weights
-    return weights_folder(run, name) if name else input_of_type(run, "llama")
+    return weights_folder(run.weights_root, name) if name else input_of_type(run, "llama")
 
 
 def frozen_type(run: TrainRun) -> torch.dtype:

@@ -103,7 +103,11 @@ def open_context(order: Order, *, make: bool = True) -> Context:
     _require_replicas(replicas)
     present = tuple(name for name in settings.sources.names if name in roots or name in replicas)
     settings, more = fit_to_sources(settings, present) if present else (settings, [])
-    _say_once((*notes, *more))
+    left = [name for name in given if name not in settings.sources.names]
+    unused = [
+        f"CXR_SOURCE_{name.upper()} is not used: the recipe has no source {name}" for name in left
+    ]
+    _say_once((*notes, *unused, *more))
     raw = {name: raw_digest(root) for name, root in roots.items()}
     graph = build_graph(settings, raw, replicas)
     return Context(order, settings, environment, open_store(environment, make=make), graph, roots)

@@ -21,7 +21,7 @@ REVISIONS: Final = {
     "images": 1,
     "reports": 1,
     "examples": 2,
-    "stages": 1,
+    "stages": 2,
     "predictions": 1,
     "scores": 1,
     "models": 1,
@@ -29,17 +29,18 @@ REVISIONS: Final = {
 """Raised by a person when the code of a step changes its output."""
 
 CODE: Final = {
-    "replicas": "sources.replicas.{name}",
-    "studies": "tasks.ingest.studies",
-    "images": "tasks.ingest.images",
-    "reports": "tasks.reports.routes",
-    "examples": "tasks.examples.packing",
-    "stages": "models.train",
-    "predictions": "models.generate",
-    "scores": "tasks.score.work",
-    "models": "models.register",
+    "replicas": ("sources.replicas.{name}",),
+    "studies": ("tasks.ingest.studies", "sources.{name}"),
+    "images": ("tasks.ingest.images",),
+    "reports": ("tasks.reports.routes", "tasks.reports.offline_answers"),
+    "examples": ("tasks.examples.packing",),
+    "stages": ("models.train",),
+    "predictions": ("models.generate",),
+    "scores": ("tasks.score.work", "tasks.reports.offline_answers"),
+    "models": ("models.register",),
 }
-"""The module whose reachable code makes each kind."""
+"""The modules whose reachable code makes each kind; readers and rules are found by name, so that
+no import leads to them."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class _Builder:
         raw: Mapping[str, str] | None = None,
     ) -> None:
         inputs = {need: self.steps[need].fingerprint for need in needs} | dict(raw or {})
-        code = CODE[kind].format(name=name)
+        code = tuple(module.format(name=name) for module in CODE[kind])
         self.steps[f"{kind}/{name}"] = Step(kind, name, settings, inputs, REVISIONS[kind], code)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from infra.artifact import read_artifact
+from infra.errors import SettingsError, Unavailable
 from infra.step import Step
+from infra.weights import weights_folder
 from sources.catalog import get_source
 from tasks.context import Context
 from tasks.monitor.plan import steps_until
@@ -13,12 +15,12 @@ from tasks.reports.connection import named_endpoint, require_endpoint
 
 
 def require_models(context: Context, goal: str) -> None:
-    """Check that every language model which the missing steps ask may be asked.
+    """Check that what the missing steps need is there: language models that may be asked, weights.
 
-    Artifacts that are there ask nothing, so that a finished run needs no endpoint.
+    Artifacts that are there need nothing, so that a finished run asks for no endpoint.
 
     Raises:
-        SettingsError: a model needs an endpoint and none is set.
+        SettingsError: a model needs an endpoint and none is set, or weights are not there.
         EgressRefused: a source's text may not go to the endpoint.
     """
     endpoint = named_endpoint(context.environment)
@@ -28,6 +30,27 @@ def require_models(context: Context, goal: str) -> None:
                 require_endpoint(context.environment, model)
                 if endpoint is not None:
                     endpoint.admit(source, get_source(source).card.llm_egress)
+            if step.kind == "stages":
+                _require_weights(context, step.name)
+
+
+def _require_weights(context: Context, stage_name: str) -> None:
+    models = context.settings.models
+    (stage,) = (stage for stage in context.settings.stages if stage.name == stage_name)
+    needed = {
+        "pretrain": (models.text_encoder.weights, models.vision.weights),
+        "align": (models.language.weights,),
+    }
+    for name in needed.get(stage.kind, ()):
+        if name:
+            try:
+                weights_folder(context.environment.weights_root, name)
+            except Unavailable as error:
+                raise SettingsError(
+                    f"stage '{stage_name}' without its weights",
+                    "a folder with the published model",
+                    str(error),
+                ) from None
 
 
 def _asked(context: Context, step: Step) -> Iterator[tuple[str, str]]:

@@ -29,7 +29,9 @@ def store(tmp_path: Path) -> Store:
 
 
 def step_of(revision: int = 1, **settings: object) -> Step:
-    return Step("images", "openi", settings or {"px": 112}, {"raw": "77"}, revision, "infra.egress")
+    return Step(
+        "images", "openi", settings or {"px": 112}, {"raw": "77"}, revision, ("infra.egress",)
+    )
 
 
 def write_piece(key: str, folder: Path) -> BuiltPiece:
@@ -122,7 +124,7 @@ def test_a_flipped_byte_in_the_manifest_is_mended_without_building(store: Store)
 
 def test_an_edited_input_rebuilds_one_piece_and_refers_to_the_rest(store: Store) -> None:
     old = build(store, step_of(), Counting())
-    edited = Step("images", "openi", {"px": 112}, {"raw": "78"}, 1, "infra.egress")
+    edited = Step("images", "openi", {"px": 112}, {"raw": "78"}, 1, ("infra.egress",))
     assert why_absent(store, edited) == "input raw changed"
     builder = Counting(" edited")
     new = build_artifact(store, edited, lambda: {**PLAN, "p001": "B"}, builder)
@@ -190,9 +192,9 @@ def test_drifted_code_is_named_on_a_hit(store: Store) -> None:
 
 def test_a_setting_json_cannot_hold_is_an_error() -> None:
     with pytest.raises(TypeError):
-        _ = Step("k", "n", {"path": Path("/x")}, {}, 1, "infra.egress").fingerprint
+        _ = Step("k", "n", {"path": Path("/x")}, {}, 1, ("infra.egress",)).fingerprint
     with pytest.raises(ValueError, match="not JSON compliant"):
-        _ = Step("k", "n", {"rate": float("nan")}, {}, 1, "infra.egress").fingerprint
+        _ = Step("k", "n", {"rate": float("nan")}, {}, 1, ("infra.egress",)).fingerprint
 
 
 def _slow_build(root: Path, log: Path) -> None:
@@ -280,7 +282,7 @@ def test_a_piece_that_says_nothing_of_its_input_is_built_again_for_other_inputs(
     """A stage after an edited report: equal settings, other inputs."""
     builds: list[str] = []
     for raw in ("77", "78"):
-        step = Step("stages", "align", {"steps": 3}, {"examples": raw}, 1, "infra.egress")
+        step = Step("stages", "align", {"steps": 3}, {"examples": raw}, 1, ("infra.egress",))
         builder = Counting(raw)
         artifact = build_artifact(store, step, lambda: {"model": ""}, builder)
         builds += builder.keys

@@ -13,7 +13,7 @@ from infra.pieces import BuiltPiece
 from infra.step import MANIFEST, Step
 from infra.store import Store
 
-STEP = Step("images", "openi", {"px": 112}, {"raw": "77"}, 1, "infra.egress")
+STEP = Step("images", "openi", {"px": 112}, {"raw": "77"}, 1, ("infra.egress",))
 PLAN = {"p0000": "a", "p0001": "b"}
 
 

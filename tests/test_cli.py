@@ -324,3 +324,46 @@ def test_looking_imports_neither_prefect_nor_torch_nor_mlflow() -> None:
         check=True,
     )
     assert done.stdout == "[]\n"
+
+
+def test_commands_that_look_make_nothing(cxr: Say, tmp_path: Path) -> None:
+    for command in (["doctor"], ["trace", "study-1", "--replicas"]):
+        said = cxr(*command, "--data-root", tmp_path / "typo")
+        assert said.code == 2
+        assert said.err.count("\n") == 1
+        assert not (tmp_path / "typo").exists()
+
+
+@pytest.mark.parametrize("goal", ["run", "ingest"])
+def test_a_plan_for_a_file_as_data_root_is_one_clear_line(
+    cxr: Say, tmp_path: Path, goal: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    said = cxr(goal, "--replicas", "--data-root", tmp_path / "file", "--dry-run")
+    assert (said.code, said.err.count("\n")) == (2, 1)
+    assert f"a file in the way at {tmp_path / 'file'}" in said.err
+
+
+def test_a_replica_where_no_folder_can_be_is_one_clear_line(cxr: Say) -> None:
+    said = cxr("replicate", "brax", "/dev/null/x")
+    assert (said.code, said.err.count("\n")) == (2, 1)
+
+
+def test_a_plan_says_what_the_run_would_stop_at(cxr: Say, tmp_path: Path) -> None:
+    options = ["--scale", "paper", "--replicas", "--data-root", tmp_path / "data"]
+    said = cxr("run", *options, "--dry-run")
+    assert (said.code, said.err.count("\n")) == (0, 1)
+    assert said.err.startswith("the run would stop at once: found model 'gpt-4' without an endpoi")
+    offline = ["--set", "reports.model=offline-rules", "--set", 'score.judges=["offline-rules"]']
+    stopped = "found stage 'pretrain' without its weights; expected a folder with the published mod"
+    assert stopped in cxr("run", *options, *offline, "--dry-run").err
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_variable_of_a_source_outside_the_recipe_is_named(
+    cxr: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXR_SOURCE_OPENI", str(tmp_path / "openi"))
+    said = cxr("ingest", "--replicas", "--data-root", tmp_path / "data", "--dry-run")
+    assert said.code == 0
+    assert "CXR_SOURCE_OPENI is not used: the recipe has no source openi" in said.err

@@ -121,11 +121,11 @@ def test_prefect_settles_in_the_state_folder_unless_the_user_has_set_it_up(
     for name in ("PREFECT_API_URL", "PREFECT_HOME", "PREFECT_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert settle_prefect(tmp_path / "state")
+    settle_prefect(tmp_path / "state")
     assert os.environ["PREFECT_HOME"] == str(tmp_path / "state" / "prefect")
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "mine"))
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4200/api")
-    assert not settle_prefect(tmp_path / "state")
+    settle_prefect(tmp_path / "state")
     assert os.environ["PREFECT_HOME"] == str(tmp_path / "mine")
 
 

@@ -23,7 +23,9 @@ from infra.fingerprint import (
     fingerprint,
     stat_digest,
 )
-from tasks.graph import CODE
+from infra.settings import load_settings
+from sources.catalog import catalog
+from tasks.graph import CODE, build_graph
 
 LEAVES = st.none() | st.booleans() | st.integers(-99, 99) | st.text(max_size=4)
 VALUES = st.recursive(
@@ -159,11 +161,21 @@ def test_what_is_not_ours_is_not_followed() -> None:
 
 @pytest.mark.parametrize("kind", CODE)
 def test_every_step_names_code_that_is_there(kind: str) -> None:
-    module = CODE[kind].format(name="mimic_cxr")
-    digests = code_digests(module)
-    assert module in digests
+    modules = [module.format(name="mimic_cxr") for module in CODE[kind]]
+    digests = code_digests(*modules)
+    assert set(modules) <= digests.keys()
     assert not {name for name in digests if name.startswith("flows")}
     assert all((HOUSE / name.replace(".", "/")).parent.is_dir() for name in digests)
+
+
+@pytest.mark.parametrize("name", catalog())
+def test_an_edited_reader_is_drift_of_its_own_studies(name: str) -> None:
+    step = build_graph(
+        load_settings("llava_rad", "tiny", [f'sources.routes={{{name}=["keep"]}}']),
+        {name: "0"},
+        frozenset(),
+    )[f"studies/{name}"]
+    assert f"sources.{name}" in code_digests(*step.code)
 
 
 def test_drift_names_what_changed_came_and_went() -> None:

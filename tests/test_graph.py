@@ -92,5 +92,5 @@ def test_golden_fingerprint_of_a_fixed_step() -> None:
     """A change here re-runs every user's pipeline: raise a revision on purpose instead."""
     from infra.step import Step
 
-    step = Step("images", "openi", {"px": 112}, {"studies/openi": "0" * 16}, 1, "x")
+    step = Step("images", "openi", {"px": 112}, {"studies/openi": "0" * 16}, 1, ("x",))
     assert step.fingerprint == "e5b57cc9e28fe31c"

@@ -143,3 +143,17 @@ def test_a_kill_loses_nothing_that_was_stored(tmp_path: Path) -> None:
     cache = AnswerCache(tmp_path)
     assert len(cache.get_many(f"k{index}" for index in range(told + 1))) == told + 1
     cache.close()
+
+
+def test_answers_of_other_rules_are_not_replayed(tmp_path: Path) -> None:
+    """The embedded rules change with our code; what they said before must not pass for theirs."""
+    for rules in ("", "one", "two"):
+        cache = AnswerCache(tmp_path, rules)
+        assert cache.get_many(["a"]) == {}
+        assert cache.put(stored("a"))
+        assert cache.get_many(["a"]) == {"a": stored("a")}
+        cache.close()
+    cache = AnswerCache(tmp_path, "one")
+    cache.forget("a")
+    assert cache.get_many(["a"]) == {}
+    cache.close()

@@ -21,6 +21,7 @@ from infra.runs import RegisterRun
 from infra.tracking_runs import RunBook
 from models.register import register
 from models.serving import FindingsService, Question, ServingSettings
+from sources.example import Task, request_turn
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # mlflow warns about type hints of its own while it is imported
@@ -154,6 +155,21 @@ def test_served_image_goes_the_way_of_training() -> None:
     assert sample.pixels is not None
     assert sample.pixels.shape == (28, 28)
     assert sample.turns[0].text == "Report the findings of this chest X-ray. Indication: Cough."
+
+
+def test_the_served_model_is_asked_as_the_scored_one_was() -> None:
+    how = {"max_new_tokens": 8, "beams": 2, "section": "impression", "with_indication": False}
+    settings = ServingSettings.model_validate({**IMAGES.model_dump(), **how})
+    served = FindingsService.load(trained_world() / "finetune", settings)
+    sample = served._sample(0, Question(picture("left", 5, 64, 48), "Cough."))
+    assert sample.turns == (request_turn(Task.IMPRESSION, None),)
+    assert served.writer.settings.beams == 2
+
+
+def test_requirements_can_be_installed_from_an_index(registry: Path) -> None:
+    lines = "".join(path.read_text() for path in registry.rglob("requirements.txt"))
+    assert "pydicom==" in lines
+    assert "+" not in lines
 
 
 def test_questions_are_answered_in_order_over_batches() -> None:

@@ -154,6 +154,16 @@ def test_adapter_on_the_aligned_model_is_the_merged_model() -> None:
         )
 
 
+@pytest.mark.parametrize("name", STAGES)
+def test_a_saved_model_names_no_place(name: str) -> None:
+    """A moved data root must not leave an adapter that looks for its base where it was."""
+    folder = trained_world() / name
+    pages = [path for path in folder.rglob("*") if path.suffix in (".json", ".md")]
+    assert len(pages) > 2
+    for path in pages:
+        assert str(folder.parent) not in path.read_text(), path
+
+
 def test_stage_reads_its_sources_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = train_run(tmp_path, stage("pretrain", steps=1, sources=["chexpert"]))
     assert train(run) == 0

@@ -13,11 +13,12 @@ from models_world import MODELS, stage, train_run, trained_world, write_shards
 from infra.errors import InputError, Unavailable
 from infra.runs import write_run
 from infra.settings.stages import StageSettings
+from infra.weights import weights_folder
 from models.data import ExampleShards
 from models.stages import prepare
 from models.tokenizers import load_tokenizer
 from models.train import spread_batch, total_steps, train
-from models.weights import input_of_type, weights_folder
+from models.weights import input_of_type
 
 HOUSE = Path(__file__).parent.parent
 
@@ -42,14 +43,14 @@ def test_empty_input_folder_is_named(tmp_path: Path) -> None:
 def test_missing_published_weights_are_unavailable(tmp_path: Path) -> None:
     run = train_run(tmp_path, stage("align"))
     with pytest.raises(Unavailable) as error:
-        weights_folder(run, "lmsys/vicuna-7b-v1.5")
+        weights_folder(run.weights_root, "lmsys/vicuna-7b-v1.5")
     assert str(error.value) == (
         "weights lmsys/vicuna-7b-v1.5: no weights root is set; download them and set "
         "CXR_WEIGHTS_ROOT"
     )
     placed = run.model_copy(update={"weights_root": tmp_path})
     with pytest.raises(Unavailable, match=r"no config\.json in"):
-        weights_folder(placed, "lmsys/vicuna-7b-v1.5")
+        weights_folder(placed.weights_root, "lmsys/vicuna-7b-v1.5")
 
 
 def test_published_weights_start_the_towers_and_the_language_model(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def build(store: Store, name: str, kind: str = "images") -> Artifact:
         (folder / "rows").write_text(f"rows of {key}")
         return BuiltPiece()
 
-    step = Step(kind, name, {}, {}, 1, "infra.egress")
+    step = Step(kind, name, {}, {}, 1, ("infra.egress",))
     return build_artifact(store, step, lambda: PLAN, write)
 
 

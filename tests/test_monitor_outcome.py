@@ -20,6 +20,7 @@ from tasks.monitor.step_report import StepReport
 
 RECIPE = ('sources.routes={chexpert=["synthesize"]}',)
 DOCUMENT: dict[str, Any] = {
+    "studies": 3,
     "systems": ["none", "blank"],
     "unavailable": {"RadGraph-F1": "needs RadGraph's weights"},
     "scores": [
@@ -198,3 +199,26 @@ def test_a_curve_fits_one_line_and_ends_with_its_last_step(world: World, length:
     assert points[0] == "1:"
     assert points[-1] == f"{length}:"
     assert len(points) == len(set(points)) <= 6
+
+
+def test_a_source_of_which_nothing_is_left_is_a_warning(world: World) -> None:
+    world.add("images/chexpert", nothing, Count("images", 4, 0, {"path-outside-root": 3, "x": 1}))
+    assert (
+        "WARNING: of 4 images of chexpert none was kept; most often path-outside-root"
+        in outcome_text(world.context, [], 1.0).splitlines()
+    )
+
+
+def test_a_model_without_a_test_example_is_not_scored(world: World) -> None:
+    document = {**DOCUMENT, "studies": 0, "scores": [], "differences": []}
+
+    def write(folder: Path) -> None:
+        (folder / "scores.json").write_text(json.dumps(document))
+        (folder / "report.html").write_text("<html>")
+
+    world.add("scores/llava_rad", write)
+    assert "NOT SCORED: no test example is left" in outcome_text(world.context, [], 1.0)
+
+
+def nothing(folder: Path) -> None:
+    (folder / "empty").write_text("")

@@ -36,7 +36,7 @@ from tasks.monitor.states import Progress, is_worth_retrying, report_state
 from tasks.monitor.step_report import StepReport
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
-STEP = Step("images", "open_i", {"px": 1}, {}, 1, "infra.errors")
+STEP = Step("images", "open_i", {"px": 1}, {}, 1, ("infra.errors",))
 RECIPE = ('sources.routes={chexpert=["synthesize"]}', "images.short_side_px=64", "sources.pieces=3")
 
 

@@ -163,3 +163,30 @@ def test_what_would_fail_late_is_refused_at_once(override: str, message: str) ->
     with pytest.raises(SettingsError) as caught:
         load_settings("llava_rad", "tiny", [override])
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("models.vision.heads=5", "is no multiple of heads 5"),
+        ("models.text_encoder.heads=5", "is no multiple of heads 5"),
+        ("models.language.heads=5", "is no multiple of heads 5"),
+        ("stages.align.starts_from=[]", "stage align starts from no stage of kind pretrain"),
+        (
+            'stages.align.starts_from=["pretrain"]',
+            "stage align starts from no stage of kind language",
+        ),
+        (
+            'stages.finetune.starts_from=["pretrain"]',
+            "stage finetune starts from no stage of kind align or finetune",
+        ),
+        ("examples.views=[]", "at least 1 item"),
+        ("stages.align.learning_rate=inf", "finite number"),
+        ("images.largest_aspect_ratio=inf", "finite number"),
+    ],
+)
+def test_a_recipe_that_no_stage_could_run_is_refused(override: str, words: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        load_settings("llava_rad", "tiny", [override])
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)

@@ -12,7 +12,9 @@ from infra.record_file import sealed
 from infra.step import MANIFEST, Step, sibling_manifests, why_absent
 from infra.store import Store
 
-STEP = Step("images", "openi", {"px": 112, "jpeg": {"quality": 95}}, {"raw": "77"}, 1, "infra.log")
+STEP = Step(
+    "images", "openi", {"px": 112, "jpeg": {"quality": 95}}, {"raw": "77"}, 1, ("infra.log",)
+)
 
 
 @pytest.fixture
@@ -58,10 +60,13 @@ def test_code_and_the_order_of_keys_do_not_count() -> None:
 
 
 def test_kind_and_name_cannot_be_confused() -> None:
-    one = Step("a/b", "c", {}, {}, 1, "x")
-    two = Step("a", "b/c", {}, {}, 1, "x")
+    one = Step("a/b", "c", {}, {}, 1, ("x",))
+    two = Step("a", "b/c", {}, {}, 1, ("x",))
     assert one.fingerprint == two.fingerprint, "harmless: no kind has a slash"
-    assert Step("a", "b", {}, {}, 1, "x").fingerprint != Step("b", "a", {}, {}, 1, "x").fingerprint
+    assert (
+        Step("a", "b", {}, {}, 1, ("x",)).fingerprint
+        != Step("b", "a", {}, {}, 1, ("x",)).fingerprint
+    )
 
 
 def test_siblings_are_of_the_same_kind_and_name_newest_first(store: Store) -> None:

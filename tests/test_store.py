@@ -286,7 +286,7 @@ def build(key, folder):
 
 try:
     store = Store(sys.argv[1] + "/data", Path(sys.argv[2]))
-    step = Step("images", "openi", {}, {}, 1, "infra.errors")
+    step = Step("images", "openi", {}, {}, 1, ("infra.errors",))
     build_artifact(store, step, lambda: dict.fromkeys(map(str, range(9)), ""), build)
 except InputError as error:
     print(error)

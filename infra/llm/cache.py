@@ -47,11 +47,15 @@ COLUMNS = tuple(item.name for item in fields(StoredAnswer))
 class AnswerCache:
     """The replay cache of one state folder; safe for threads and processes.
 
+    Args:
+        rules: stored answers count only for the rules that gave them; empty for a model's.
+
     Raises:
         InputError: the file is not such a cache.
     """
 
-    def __init__(self, state_dir: Path) -> None:
+    def __init__(self, state_dir: Path, rules: str = "") -> None:
+        self._suffix = f"@{rules}" if rules else ""
         state_dir.mkdir(parents=True, exist_ok=True)
         self.path = state_dir / CACHE_FILE
         self._lock = threading.Lock()
@@ -87,12 +91,15 @@ class AnswerCache:
     def get_many(self, hashes: Iterable[str]) -> dict[str, StoredAnswer]:
         """The stored answers among these hashes."""
         found: dict[str, StoredAnswer] = {}
-        for keys in _batches(hashes, KEYS_PER_QUERY):
+        stored = (f"{key}{self._suffix}" for key in hashes)
+        for keys in _batches(stored, KEYS_PER_QUERY):
             marks = ",".join("?" * len(keys))
             query = f"SELECT {','.join(COLUMNS)} FROM answers WHERE request_hash IN ({marks})"
             with self._lock:
                 rows = self._connection.execute(query, keys).fetchall()
-            found.update((row[0], StoredAnswer(*row)) for row in rows)
+            for key, *rest in rows:
+                request_hash = key.removesuffix(self._suffix)
+                found[request_hash] = StoredAnswer(request_hash, *rest)
         return found
 
     def put(self, answer: StoredAnswer) -> bool:
@@ -101,14 +108,16 @@ class AnswerCache:
         with self._lock:
             cursor = self._connection.execute(
                 f"INSERT OR IGNORE INTO answers ({','.join(COLUMNS)}) VALUES ({marks})",
-                astuple(answer),
+                (f"{answer.request_hash}{self._suffix}", *astuple(answer)[1:]),
             )
             return cursor.rowcount == 1
 
     def forget(self, request_hash: str) -> None:
         """Drop one answer, so that it is asked again."""
         with self._lock:
-            self._connection.execute("DELETE FROM answers WHERE request_hash = ?", (request_hash,))
+            self._connection.execute(
+                "DELETE FROM answers WHERE request_hash = ?", (f"{request_hash}{self._suffix}",)
+            )
 
     def forget_failures(self) -> int:
         """Drop every answer that is not ``ok`` so that it is asked again; returns how many."""

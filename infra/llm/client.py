@@ -74,7 +74,7 @@ class Client:
         self.endpoint = endpoint
         self.limits = limits or Limits()
         self.usage = Usage()
-        self._cache = AnswerCache(state_dir)
+        self._cache = AnswerCache(state_dir, endpoint.rules)
         self._audit = AuditLog(state_dir, endpoint.host, endpoint.guarantee)
         self._prices = load_prices(state_dir)
         self._start_lock = threading.Lock()

@@ -20,6 +20,8 @@ class Endpoint:
         base_url: up to and including ``/v1`` for OpenAI's kind; the resource's URL for Azure.
         guarantee: what the operator declares; loopback needs no declaration.
         api_version: Azure only.
+        rules: digest of the code that answers, where that is ours; stored answers of other rules
+            are not replayed.
 
     Raises:
         SettingsError: the URL is not http or https with a host.
@@ -30,6 +32,7 @@ class Endpoint:
     guarantee: Guarantee = Guarantee.NONE
     kind: Literal["openai", "azure"] = "openai"
     api_version: str = "2024-10-21"
+    rules: str = ""
 
     def __post_init__(self) -> None:
         if not is_plain_url(self.base_url):

@@ -61,7 +61,24 @@ class Settings(Section):
                     f"stage {stage.name} starts from {', '.join(sorted(later))}, which is no "
                     "earlier stage"
                 )
+            self._require_models(stage)
         return self
+
+    def _require_models(self, stage: StageSettings) -> None:
+        """A stage that reads a model must start from a stage that makes one of its kind."""
+        kinds = {self.stage(name).kind for name in stage.starts_from}
+        needed: list[set[str]] = []
+        if stage.kind == "align":
+            needed = (
+                [{"pretrain"}] if self.models.language.weights else [{"pretrain"}, {"language"}]
+            )
+        elif stage.kind == "finetune":
+            needed = [{"align", "finetune"}]
+        for choice in needed:
+            if not kinds & choice:
+                raise ValueError(
+                    f"stage {stage.name} starts from no stage of kind {' or '.join(sorted(choice))}"
+                )
 
     def stage(self, name: str) -> StageSettings:
         """The stage of that name.

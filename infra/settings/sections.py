@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class Section(BaseModel):
     """Base of every part of a recipe."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -77,7 +77,9 @@ class ReportSettings(Section):
 class ExampleSettings(Section):
     """Which studies become examples, and how shards are cut."""
 
-    views: tuple[Literal["PA", "AP", "LATERAL", "UNKNOWN"], ...] = ("PA", "AP")
+    views: tuple[Literal["PA", "AP", "LATERAL", "UNKNOWN"], ...] = Field(
+        default=("PA", "AP"), min_length=1
+    )
     section: Literal["findings", "impression"] = "findings"
     test_sources: tuple[str, ...]
     validate_sources: tuple[str, ...]

@@ -24,6 +24,11 @@ PARTS_OF_KIND: dict[StageKind, frozenset[Part]] = {
 """Which parts a stage of each kind may train."""
 
 
+def _require_whole_heads(width: int, heads: int) -> None:
+    if width % heads:
+        raise ValueError(f"width {width} is no multiple of heads {heads}")
+
+
 class VisionSettings(Section):
     """The vision tower.
 
@@ -49,6 +54,7 @@ class VisionSettings(Section):
     def _whole_patches(self) -> VisionSettings:
         if self.image_px % self.patch_px:
             raise ValueError(f"image_px {self.image_px} is no multiple of patch_px {self.patch_px}")
+        _require_whole_heads(self.width, self.heads)
         if -self.feature_layer > self.layers + 1:
             raise ValueError(f"feature_layer {self.feature_layer} with {self.layers} layers")
         return self
@@ -66,6 +72,11 @@ class TextEncoderSettings(Section):
     vocabulary: int = Field(default=30522, ge=256)
     projection_hidden: int = Field(default=640, ge=8)
 
+    @model_validator(mode="after")
+    def _whole_heads(self) -> TextEncoderSettings:
+        _require_whole_heads(self.width, self.heads)
+        return self
+
 
 class LanguageSettings(Section):
     """The language model (Llama).
@@ -82,6 +93,11 @@ class LanguageSettings(Section):
     vocabulary: int = Field(default=32000, ge=256)
     context_tokens: int = Field(default=2048, ge=32)
     positions: int = Field(default=4096, ge=32)
+
+    @model_validator(mode="after")
+    def _whole_heads(self) -> LanguageSettings:
+        _require_whole_heads(self.width, self.heads)
+        return self
 
 
 class ModelSettings(Section):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 from infra.artifact import Artifact, read_artifact
@@ -96,7 +97,8 @@ def places(context: Context) -> dict[str, str]:
 
 def outcome_text(context: Context, reports: Sequence[StepReport], seconds: float) -> str:
     """The outcome for a terminal."""
-    parts = [funnel_text(funnel(context)), _losses_text(losses(context))]
+    rows = funnel(context)
+    parts = [funnel_text(rows), _lost_text(rows), _losses_text(losses(context))]
     found = scores(context)
     if found is not None:
         parts.append(_scores_text(found))
@@ -106,6 +108,16 @@ def outcome_text(context: Context, reports: Sequence[StepReport], seconds: float
     parts.append("\n".join(f"{name.ljust(width)}  {where}" for name, where in named.items()))
     parts.append("Not a medical device: for research and development only.")
     return "\n\n".join(part for part in parts if part)
+
+
+def _lost_text(rows: Sequence[FunnelRow]) -> str:
+    """What nobody would want to overlook: a source of which nothing is left."""
+    return "\n".join(
+        f"WARNING: of {row.rows_in:,} {row.unit} of {row.source} none was kept; most often "
+        f"{max(row.rejected, key=itemgetter(1))[0]}"
+        for row in rows
+        if row.rows_in and not row.kept and row.rejected
+    )
 
 
 def _steps_text(reports: Sequence[StepReport], seconds: float) -> str:
@@ -129,6 +141,8 @@ def _losses_text(curves: dict[str, list[tuple[int, float]]]) -> str:
 
 def _scores_text(document: dict[str, Any]) -> str:
     """Headline metrics of the model beside its image-blind controls."""
+    if not document["studies"]:
+        return "NOT SCORED: no test example is left; the rows above say why"
     table: dict[str, dict[str, str]] = {}
     controls = list(document["systems"])
     for row in document["scores"]:

@@ -33,7 +33,7 @@ def _register(context: Context, key: str, folder: Path) -> BuiltPiece:
     settings = context.settings
     step = context.graph[f"models/{settings.recipe}"]
     scratch = context.store.state / "register" / step.fingerprint
-    book = run_book(context)
+    book, metrics = run_book(context), scores_of(context)
     run = RegisterRun(
         model=context.artifact(f"stages/{settings.stages[-1].name}").local_folder(PIECE),
         model_name=settings.registry.model_name,
@@ -41,9 +41,12 @@ def _register(context: Context, key: str, folder: Path) -> BuiltPiece:
         experiment=book.experiment,
         parent_run_id=pipeline_run(context, book),
         images=settings.images,
-        tags=lineage_tags(context),
-        metrics=scores_of(context),
+        tags={**lineage_tags(context), "cxrflow.scored": "yes" if metrics else "no"},
+        metrics=metrics,
         max_new_tokens=settings.generate.max_new_tokens,
+        beams=settings.generate.beams,
+        section=settings.examples.section,
+        with_indication=settings.examples.with_indication,
         output=folder,
     )
     write_run(run, scratch / "run.json")

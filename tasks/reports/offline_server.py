@@ -29,12 +29,13 @@ from pydantic import SecretStr
 
 from infra.egress import Guarantee
 from infra.errors import LanguageModelError
+from infra.fingerprint import code_digests, fingerprint
 from infra.llm.endpoint import Endpoint
 from tasks.reports.offline_answers import MODEL, answer_question
 
 CHARACTERS_PER_TOKEN = 4
 """The usual rule of thumb for English; the rules have no tokenizer."""
-START_SECONDS = 60.0
+RULES = "tasks.reports.offline_answers"
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,8 @@ def offline_server(faults: Faults | None = None) -> Iterator[Endpoint]:
         line = child.stdout.readline()
         if not line:
             raise LanguageModelError(f"the offline server ended with code {child.wait()}")
-        yield Endpoint(json.loads(line)["url"], SecretStr("offline"), Guarantee.LOCAL)
+        url, key = json.loads(line)["url"], SecretStr("offline")
+        yield Endpoint(url, key, Guarantee.LOCAL, rules=fingerprint(code_digests(RULES)))
     finally:
         child.communicate()
 

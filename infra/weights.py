@@ -1,0 +1,20 @@
+"""Where published weights lie: one folder for each model, under the place's weights root."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from infra.errors import Unavailable
+
+
+def weights_folder(root: Path | None, name: str) -> Path:
+    """The local folder of published weights, by the publisher's name or as an absolute path.
+
+    Raises:
+        Unavailable: they are not there.
+    """
+    folder = Path(name) if Path(name).is_absolute() else (root or Path()) / name
+    if (root is None and not Path(name).is_absolute()) or not (folder / "config.json").is_file():
+        where = "no weights root is set" if root is None else f"no config.json in {folder}"
+        raise Unavailable(f"weights {name}: {where}; download them and set CXR_WEIGHTS_ROOT")
+    return folder
