@@ -34,7 +34,7 @@ def test_a_bad_value_is_named_without_being_repeated(monkeypatch: pytest.MonkeyP
     with pytest.raises(SettingsError) as caught:
         load_environment()
     assert str(caught.value) == (
-        "found a bad value in CXR_LLM_GUARANTEE; expected input should be 'local', "
+        "found a bad value in CXR_LLM_GUARANTEE; expected 'local', "
         "'zero-retention' or 'none'; correct or unset CXR_LLM_GUARANTEE"
     )
 

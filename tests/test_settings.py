@@ -59,13 +59,14 @@ def test_overrides_reach_tables_and_stages_by_name() -> None:
     [
         (
             "images.short_side=3",
-            "found 3 at 'images.short_side' of llava_rad.tiny.toml; expected extra inputs are not "
-            "permitted; see 'cxr config'",
+            "found 3 at 'images.short_side' of llava_rad.tiny.toml; expected one of "
+            "short_side_px, resample, encoding, jpeg_quality, smallest_side_px, "
+            "largest_megapixels, largest_aspect_ratio; see 'cxr config'",
         ),
         (
             "images.short_side_px=wide",
-            "found 'wide' at 'images.short_side_px' of llava_rad.tiny.toml; expected input should "
-            "be a valid integer, unable to parse string as an integer; see 'cxr config'",
+            "found 'wide' at 'images.short_side_px' of llava_rad.tiny.toml; expected a "
+            "valid integer, unable to parse string as an integer; see 'cxr config'",
         ),
         (
             "images.short_side_px",

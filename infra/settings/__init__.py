@@ -10,9 +10,9 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import ValidationError, model_validator
+from pydantic import BaseModel, ValidationError, model_validator
 
 from infra.errors import SettingsError
 from infra.settings.sections import (
@@ -25,6 +25,7 @@ from infra.settings.sections import (
     ScoreSettings,
     Section,
     SourceSettings,
+    wanted,
 )
 from infra.settings.stages import ModelSettings, StageSettings
 
@@ -183,6 +184,18 @@ def _toml_value(text: str) -> Any:
         return text
 
 
+def _keys_at(place: Sequence[int | str]) -> list[str]:
+    """Keys of the table at a place of a recipe."""
+    model: type[BaseModel] = Settings
+    for part in place:
+        if isinstance(part, str):
+            kinds = [model.model_fields[part].annotation]
+            while not any(isinstance(kind, type) and issubclass(kind, BaseModel) for kind in kinds):
+                kinds = [inner for kind in kinds for inner in get_args(kind)]
+            model = next(k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel))
+    return list(model.model_fields)
+
+
 def _one_line(error: ValidationError, where: str) -> SettingsError:
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
@@ -192,5 +205,7 @@ def _one_line(error: ValidationError, where: str) -> SettingsError:
         found, expected = first["msg"].removeprefix("Value error, "), "values that fit together"
     else:
         found = repr(first["input"])[:80] if first["type"] != "missing" else "nothing"
-        expected = first["msg"].lower()
+        expected = wanted(first)
+        if first["type"] == "extra_forbidden":
+            expected = f"one of {', '.join(_keys_at(first['loc'][:-1]))}"
     return SettingsError(f"{found} {where}", expected, "see 'cxr config'")

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from infra.egress import Guarantee
 from infra.errors import SettingsError
+from infra.settings.sections import wanted
 
 SOURCE_PREFIX = "CXR_SOURCE_"
 _PREFIX = "CXR_"
@@ -82,7 +83,7 @@ def load_environment(**overrides: object) -> Environment:
         first = error.errors()[0]
         name = f"CXR_{'_'.join(str(part) for part in first['loc'])}".upper()
         raise SettingsError(
-            f"a bad value in {name}", first["msg"].lower(), f"correct or unset {name}"
+            f"a bad value in {name}", wanted(first), f"correct or unset {name}"
         ) from None
 
 

@@ -8,6 +8,15 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import ErrorDetails
+
+
+def wanted(problem: ErrorDetails) -> str:
+    """What pydantic expected, in words that can follow ``expected``."""
+    if problem["type"] in ("model_type", "dict_type"):
+        return "a table"
+    words = problem["msg"].removeprefix("Input should be ").removeprefix("Input should ")
+    return words[:1].lower() + words[1:]
 
 
 class Section(BaseModel):

@@ -19,17 +19,24 @@ from tests.damage.worlds import Trees
 from tests.small_world import HOUSE, cxr, cxr_environment
 
 MEND = "mend that and run again: finished pieces are kept"
-FORBIDDEN = "expected extra inputs are not permitted; see 'cxr config'"
+TABLES = (
+    "expected one of recipe, scale, sources, images, reports, examples, models, stages, generate, "
+    "score, registry, replicas; see 'cxr config'"
+)
+IMAGES = (
+    "expected one of short_side_px, resample, encoding, jpeg_quality, smallest_side_px, "
+    "largest_megapixels, largest_aspect_ratio; see 'cxr config'"
+)
 SETTINGS = {
     "sources.pieces": "found override 'sources.pieces'; expected key.path=value; quote it for the "
     "shell",
     "=3": "found override '=3'; expected key.path=value; quote it for the shell",
-    "nope.x=1": f"found {{'x': 1}} at 'nope' of llava_rad.tiny.toml; {FORBIDDEN}",
-    "images.nope=1": f"found 1 at 'images.nope' of llava_rad.tiny.toml; {FORBIDDEN}",
+    "nope.x=1": f"found {{'x': 1}} at 'nope' of llava_rad.tiny.toml; {TABLES}",
+    "images.nope=1": f"found 1 at 'images.nope' of llava_rad.tiny.toml; {IMAGES}",
     "sources.pieces=many": "found 'many' at 'sources.pieces' of llava_rad.tiny.toml; expected "
-    "input should be a valid integer, unable to parse string as an integer; see 'cxr config'",
-    "sources.pieces=0": "found 0 at 'sources.pieces' of llava_rad.tiny.toml; expected input should "
-    "be greater than or equal to 1; see 'cxr config'",
+    "a valid integer, unable to parse string as an integer; see 'cxr config'",
+    "sources.pieces=0": "found 0 at 'sources.pieces' of llava_rad.tiny.toml; expected "
+    "greater than or equal to 1; see 'cxr config'",
     "images.short_side_px.x=3": "found override key 'images.short_side_px.x'; expected a table or "
     "stage 'short_side_px'; see 'cxr config'",
     "stages.nope.steps=1": "found override key 'stages.nope.steps'; expected a table or stage "
@@ -51,13 +58,13 @@ OPTIONS = {
     "chexpert=PATH",
     "chexpert=/etc/hostname": f"found no folder at /etc/hostname; expected {ROOT_OF}chexpert=PATH",
 }
-INTEGER = "expected input should be a valid integer, unable to parse string as an integer"
+INTEGER = "expected a valid integer, unable to parse string as an integer"
 VARIABLES = {
     "CXR_WORKERS=many": f"found a bad value in CXR_WORKERS; {INTEGER}; correct or unset "
     "CXR_WORKERS",
-    "CXR_WORKERS=0": "found a bad value in CXR_WORKERS; expected input should be greater than or "
+    "CXR_WORKERS=0": "found a bad value in CXR_WORKERS; expected greater than or "
     "equal to 1; correct or unset CXR_WORKERS",
-    "CXR_LLM_KIND=magic": "found a bad value in CXR_LLM_KIND; expected input should be 'openai' or "
+    "CXR_LLM_KIND=magic": "found a bad value in CXR_LLM_KIND; expected 'openai' or "
     "'azure'; correct or unset CXR_LLM_KIND",
     "CXR_DATAROOT=/elsewhere": "found the variable CXR_DATAROOT; expected CXR_DATA_ROOT; rename or "
     "unset CXR_DATAROOT",
