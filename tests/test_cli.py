@@ -125,8 +125,8 @@ ERRORS = [
     ),
     (
         ["config", "--set", "images.short_side_px=wide"],
-        "error: found 'wide' at 'images.short_side_px' of llava_rad.tiny.toml; expected input "
-        "should be a valid integer, unable to parse string as an integer; see 'cxr config'",
+        "error: found 'wide' at 'images.short_side_px' of llava_rad.tiny.toml; expected a "
+        "valid integer, unable to parse string as an integer; see 'cxr config'",
     ),
     (
         ["config", "--set", "images.short_side_px.x=3"],
