@@ -190,6 +190,7 @@ class StageCallback(TrainerCallback):  # type: ignore[misc]
     def on_save(
         self, args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any
     ) -> None:
-        _on_any_rank(True)  # each rank writes a file of its own: none may follow the seal
+        if distributed.is_initialized():
+            distributed.barrier()  # each rank writes a file of its own: none may follow the seal
         if state.is_world_process_zero:
             seal_checkpoint(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")

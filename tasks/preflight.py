@@ -35,8 +35,7 @@ def require_models(context: Context, goal: str) -> None:
 
 
 def _require_weights(context: Context, stage_name: str) -> None:
-    models = context.settings.models
-    (stage,) = (stage for stage in context.settings.stages if stage.name == stage_name)
+    models, stage = context.settings.models, context.settings.stage(stage_name)
     needed = {
         "pretrain": (models.text_encoder.weights, models.vision.weights),
         "align": (models.language.weights,),

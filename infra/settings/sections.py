@@ -16,6 +16,8 @@ def wanted(problem: ErrorDetails) -> str:
     if problem["type"] in ("model_type", "dict_type"):
         return "a table"
     words = problem["msg"].removeprefix("Input should be ").removeprefix("Input should ")
+    if words.startswith(("greater", "less")):
+        return f"a value {words}"
     return words[:1].lower() + words[1:]
 
 

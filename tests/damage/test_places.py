@@ -36,7 +36,7 @@ SETTINGS = {
     "sources.pieces=many": "found 'many' at 'sources.pieces' of llava_rad.tiny.toml; expected "
     "a valid integer, unable to parse string as an integer; see 'cxr config'",
     "sources.pieces=0": "found 0 at 'sources.pieces' of llava_rad.tiny.toml; expected "
-    "greater than or equal to 1; see 'cxr config'",
+    "a value greater than or equal to 1; see 'cxr config'",
     "images.short_side_px.x=3": "found override key 'images.short_side_px.x'; expected a table or "
     "stage 'short_side_px'; see 'cxr config'",
     "stages.nope.steps=1": "found override key 'stages.nope.steps'; expected a table or stage "
@@ -62,7 +62,7 @@ INTEGER = "expected a valid integer, unable to parse string as an integer"
 VARIABLES = {
     "CXR_WORKERS=many": f"found a bad value in CXR_WORKERS; {INTEGER}; correct or unset "
     "CXR_WORKERS",
-    "CXR_WORKERS=0": "found a bad value in CXR_WORKERS; expected greater than or "
+    "CXR_WORKERS=0": "found a bad value in CXR_WORKERS; expected a value greater than or "
     "equal to 1; correct or unset CXR_WORKERS",
     "CXR_LLM_KIND=magic": "found a bad value in CXR_LLM_KIND; expected 'openai' or "
     "'azure'; correct or unset CXR_LLM_KIND",
