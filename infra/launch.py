@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -28,7 +29,11 @@ LIFELINE = "CXRFLOW_LIFELINE"
 Event = Mapping[str, Any]
 FAILED = "failed"
 """The event of a child that ends with an error raised on purpose: its message and exit code."""
-_KEPT_LINES = 40  # our choice: enough of stderr for a traceback's end
+_KEPT_LINES = 160  # our choice: a traceback of each of a few ranks, and their launcher's own
+_ERROR_LINE = re.compile(
+    r"^(?:[\w.]+\.)?(?!ChildFailedError)\w*(?:Error|Exception|Interrupt): \S.*$"
+)
+_RANK_SIGNAL = re.compile(r"^\s*exitcode\s*: -\d+ .*\((?P<name>SIG\w+)\)\s*$")
 _GRACE_SECONDS = 20.0  # our choice: time for a checkpoint before SIGKILL
 
 
@@ -37,12 +42,23 @@ class ChildFailed(CxrError):
 
     def __init__(self, module: str, code: int, stderr_tail: str) -> None:
         self.module, self.code, self.stderr_tail = module, code, stderr_tail
-        last = stderr_tail.strip().splitlines()[-1] if stderr_tail.strip() else "no message"
+        last = _telling_line(stderr_tail.strip().splitlines())
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
         super().__init__(f"{module} {how}: {last}")
 
     def __reduce__(self) -> tuple[type[ChildFailed], tuple[str, int, str]]:
         return type(self), (self.module, self.code, self.stderr_tail)
+
+
+def _telling_line(lines: Sequence[str]) -> str:
+    """The last line that names an error, as torchrun prints a table of its own after it."""
+    for line in reversed(lines):
+        if _ERROR_LINE.match(line):
+            return line
+        killed = _RANK_SIGNAL.match(line)
+        if killed:
+            return f"a rank was killed by {killed['name']}"
+    return lines[-1] if lines else "no message"
 
 
 def command_for(module: str, run_file: Path, processes: int) -> list[str]:

@@ -25,7 +25,7 @@ from models.data import ExampleShards, TrainingOrder
 from models.portable import forget_places
 from models.process import report, run_child, write_json
 from models.stages import Prepared, prepare
-from models.trainer import StageCallback, StageTrainer, last_whole_checkpoint
+from models.trainer import StageCallback, StageTrainer, last_whole_checkpoint, part_ranks
 from models.validate import validate_loss
 from models.vlm import parameters
 
@@ -58,11 +58,13 @@ def train(run: TrainRun) -> int:
     checkpoint = last_whole_checkpoint(run.resume)
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if callback.terminated:
+        part_ranks()
         return STOPPED_BY_SIGTERM
     if trainer.is_world_process_zero():
         losses = [_loss_row(entry) for entry in trainer.state.log_history if "loss" in entry]
         validate = _validate(run, prepared, side_px)
         _write_output(run, prepared, losses, validate)
+    part_ranks()
     return 0
 
 

@@ -122,6 +122,17 @@ def _on_any_rank(flag: bool) -> bool:
     return bool(answer.item())
 
 
+def part_ranks() -> None:
+    """Leave the group of processes together; one process: nothing.
+
+    A rank that ends while its connections are still open may be aborted by the threads that hold
+    them, and the launcher then calls the finished stage failed.
+    """
+    if distributed.is_initialized():
+        distributed.barrier()
+        distributed.destroy_process_group()
+
+
 def _rank_device() -> torch.device:
     on_gpu = distributed.get_backend() == "nccl"
     return torch.device("cuda", torch.cuda.current_device()) if on_gpu else torch.device("cpu")
@@ -151,7 +162,8 @@ class StageCallback(TrainerCallback):  # type: ignore[misc]
     def on_step_end(
         self, _args: TrainingArguments, _state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        if _on_any_rank(self.terminated):
+        self.terminated = _on_any_rank(self.terminated)
+        if self.terminated:
             control.should_save = control.should_training_stop = True
 
     def on_log(

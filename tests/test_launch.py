@@ -159,3 +159,19 @@ def test_another_failure_is_told_in_the_childs_words(module: Path) -> None:
             "sys.exit(1)\n",
         )
     assert str(caught.value) == "child ended with 1: the loss is nan"
+
+
+@pytest.mark.parametrize(
+    ("fate", "told"),
+    [
+        ("raise ValueError('the loss is not a number')", "ValueError: the loss is not a number"),
+        ("os.abort()", "a rank was killed by SIGABRT"),
+    ],
+)
+def test_a_failed_rank_is_told_before_the_launchers_table(
+    module: Path, fate: str, told: str
+) -> None:
+    module.write_text(f"import os\nif os.environ['RANK'] == '1':\n    {fate}\n")
+    with pytest.raises(ChildFailed) as caught:
+        run_module("child", module.parent / "run.json", lambda event: None, processes=2)
+    assert str(caught.value) == f"child ended with 1: {told}"

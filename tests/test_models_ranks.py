@@ -65,4 +65,5 @@ def test_sigterm_at_one_rank_stops_both_after_the_same_step(tmp_path: Path) -> N
     checkpoint = last_whole_checkpoint(run.resume)
     assert checkpoint is not None
     assert 0 < int(checkpoint.name.removeprefix("checkpoint-")) < 2999
+    assert not run.output.exists(), "a stage that was stopped half way has no output"
     assert {"rng_state_0.pth", "rng_state_1.pth"} <= sealed_files(checkpoint)
