@@ -70,6 +70,7 @@ def command_for(module: str, run_file: Path, processes: int) -> list[str]:
         "-m",
         "torch.distributed.run",
         "--standalone",
+        "--local-addr=127.0.0.1",  # all ranks are here; the host's own name may resolve to nothing
         f"--nproc_per_node={processes}",
         "-m",
         module,

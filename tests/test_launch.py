@@ -116,7 +116,13 @@ def test_children_do_not_see_the_language_models_key(
 
 def test_several_processes_go_through_torchrun(tmp_path: Path) -> None:
     command = command_for("models.train", tmp_path / "run.json", 2)
-    assert command[1:5] == ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    assert command[1:6] == [
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--local-addr=127.0.0.1",
+        "--nproc_per_node=2",
+    ]
 
 
 def test_bytes_that_are_no_text_do_not_stop_the_run(module: Path, tmp_path: Path) -> None:
