@@ -17,7 +17,13 @@ from infra.egress import Egress, Guarantee
 from infra.llm import ChatRequest, Endpoint, Limits, Message
 
 QUICK = Limits(
-    concurrency=8, attempts=4, asks=3, timeout_s=5, first_wait_s=0.01, longest_wait_s=0.05
+    patience_s=20,
+    concurrency=8,
+    attempts=4,
+    asks=3,
+    timeout_s=5,
+    first_wait_s=0.01,
+    longest_wait_s=0.05,
 )
 
 

@@ -132,7 +132,6 @@ def test_retry_after_is_honoured_by_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("reply", "detail"),
     [
-        (failure(429), "rate-limited"),
         (failure(502), "status-502"),
         ((200, "<html>"), "malformed-response"),
     ],

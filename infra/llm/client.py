@@ -19,12 +19,17 @@ from infra.errors import LanguageModelError
 from infra.llm.audit import AuditLog
 from infra.llm.cache import AnswerCache, StoredAnswer
 from infra.llm.endpoint import Endpoint
+from infra.llm.gate import Gate
 from infra.llm.prices import load_prices
+from infra.llm.quota import KnownLimits, Quota
 from infra.llm.request import Answer, AnswerStatus, ChatRequest
 
 if TYPE_CHECKING:
     from infra.llm.conversation import Conversation
 
+WORKERS_PER_SLOT = 8
+"""Requests begun for one that is in flight: those that wait to be tried again free their slot for
+others. Our choice: a quota's refusals come in bursts of a few times the concurrency at most."""
 Pending = tuple[str, ChatRequest]
 
 
@@ -37,6 +42,8 @@ class Limits:
         attempts: tries of one request against transient failures.
         asks: how often a model is asked for an answer that fits the schema.
         first_wait_s, longest_wait_s: exponential back-off between tries, seconds.
+        patience_s: how long one request is tried again while the answer is 429, seconds.
+        requests_per_minute, tokens_per_minute: what the account admits; None is found out.
     """
 
     concurrency: int = 32
@@ -45,6 +52,9 @@ class Limits:
     timeout_s: float = 120.0
     first_wait_s: float = 0.5
     longest_wait_s: float = 60.0
+    patience_s: float = 1800.0
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
 
 
 @dataclass
@@ -77,6 +87,8 @@ class Client:
         self._cache = AnswerCache(state_dir, endpoint.rules)
         self._audit = AuditLog(state_dir, endpoint.host, endpoint.guarantee)
         self._prices = load_prices(state_dir)
+        self._state_dir = state_dir
+        self._gate = Gate(self.limits.concurrency, self._new_quota)
         self._start_lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -140,7 +152,17 @@ class Client:
             target=self._loop.run_forever, name="language-model", daemon=True
         )
         self._thread.start()
-        self._conversation = Conversation(self.endpoint, self.limits, self._audit, self._prices)
+        self._conversation = Conversation(
+            self.endpoint, self.limits, self._audit, self._prices, self._gate
+        )
+
+    def quota_of(self, model: str) -> Quota:
+        """The quota that this client shares with all others of the state folder."""
+        return self._gate.quota(model)
+
+    def _new_quota(self, model: str) -> Quota:
+        known = KnownLimits(self.limits.requests_per_minute, self.limits.tokens_per_minute)
+        return Quota(self._state_dir, f"{self.endpoint.base_url} {model}", known)
 
     async def _send_all(
         self, pending: list[Pending], on_progress: Callable[[int, int], None] | None
@@ -148,16 +170,14 @@ class Client:
         assert self._conversation is not None
         queue = iter(pending)
         answers: dict[str, Answer] = {}
-        fatal: list[LanguageModelError] = []
+        halt = self._conversation.halt()
 
         async def work(conversation: Conversation) -> None:
             for key, request in queue:
-                if fatal:
-                    return
                 try:
-                    answer, stored = await conversation.ask(key, request)
+                    answer, stored = await conversation.ask(key, request, halt)
                 except LanguageModelError as error:
-                    fatal.append(error)  # what is in flight still ends and is kept
+                    halt.set(error)
                     return
                 if stored is not None and not self._cache.put(stored):
                     answer = self._first_answer(key, request, answer)
@@ -166,10 +186,9 @@ class Client:
                     on_progress(len(answers), len(pending))
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(self.limits.concurrency, len(pending))):
+            for _ in range(min(WORKERS_PER_SLOT * self.limits.concurrency, len(pending))):
                 group.create_task(work(self._conversation))
-        if fatal:
-            raise fatal[0]
+        halt.check()
         return answers
 
     def _first_answer(self, key: str, request: ChatRequest, own: Answer) -> Answer:
@@ -191,6 +210,7 @@ class Client:
             self._thread.join()
             self._loop.close()
             self._loop = None
+        self._gate.close()
         self._cache.close()
         self._audit.close()
 

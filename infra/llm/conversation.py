@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
+from infra.errors import LanguageModelError
 from infra.llm.audit import AuditLog
 from infra.llm.cache import StoredAnswer
 from infra.llm.endpoint import Endpoint
+from infra.llm.gate import Gate, Pass
 from infra.llm.prices import PriceTable
+from infra.llm.quota import KnownLimits
 from infra.llm.request import Answer, AnswerStatus, ChatRequest, Message, schema_text
+from infra.llm.sizes import Sizes
 from infra.llm.transport import (
+    RATE_LIMITED,
     Declined,
     Misconfigured,
     Reply,
@@ -33,6 +38,35 @@ ENDED_EARLY = {
     "content_filter": AnswerStatus.CONTENT_FILTER,
     "length": AnswerStatus.TRUNCATED,
 }
+
+
+class Halt:
+    """Stops the requests of one call together, once one of them met an error that all would meet.
+
+    What is in flight still ends and is kept; what waits is never sent.
+    """
+
+    def __init__(self) -> None:
+        self.error: LanguageModelError | None = None
+        self._event = asyncio.Event()
+
+    def set(self, error: LanguageModelError) -> None:
+        """Stop; the first error is the one that is told."""
+        self.error = self.error or error
+        self._event.set()
+
+    def check(self) -> None:
+        """Raise the error that stopped the call, if any."""
+        if self.error is not None:
+            raise self.error
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, but no longer than to the halt."""
+        try:
+            await asyncio.wait_for(self._event.wait(), seconds)
+        except TimeoutError:
+            return
+        self.check()
 
 
 @dataclass
@@ -53,25 +87,36 @@ class Conversation:
     """How this endpoint is talked to; lives on the client's event loop."""
 
     def __init__(
-        self, endpoint: Endpoint, limits: Limits, audit: AuditLog, prices: PriceTable
+        self,
+        endpoint: Endpoint,
+        limits: Limits,
+        audit: AuditLog,
+        prices: PriceTable,
+        gate: Gate,
     ) -> None:
         self._transport = Transport(endpoint, limits.timeout_s, limits.concurrency)
         self._limits, self._audit, self._prices = limits, audit, prices
-        self._slots = asyncio.Semaphore(limits.concurrency)
-        self._resume_at = 0.0
+        self._gate, self._sizes = gate, Sizes()
         self._with_schema = True
         self._random = random.Random()
 
-    async def ask(self, key: str, request: ChatRequest) -> tuple[Answer, StoredAnswer | None]:
+    def halt(self) -> Halt:
+        """What stops the requests of one call."""
+        return Halt()
+
+    async def ask(
+        self, key: str, request: ChatRequest, halt: Halt
+    ) -> tuple[Answer, StoredAnswer | None]:
         """The answer, and its row for the cache (None where nothing was paid).
 
         Raises:
-            Misconfigured: every request to this endpoint would fail.
+            Misconfigured: every request to this endpoint would fail, this one or another before.
         """
         spent = Spent(request.model)
+        turn = await self._enter(request, halt, again=False)
         self._audit.sent(request.source, key, request.model)
         try:
-            status, content, value = await self._ask_until_valid(request, spent)
+            status, content, value = await self._ask_until_valid(request, spent, halt, turn)
             detail = ""
         except Declined as declined:
             status, content, value, detail = declined.status, None, None, ""
@@ -98,11 +143,13 @@ class Conversation:
         return answer, StoredAnswer(key, status, content, spent.model, version, *tokens, cost, now)
 
     async def _ask_until_valid(
-        self, request: ChatRequest, spent: Spent
+        self, request: ChatRequest, spent: Spent, halt: Halt, turn: Pass
     ) -> tuple[AnswerStatus, str | None, BaseModel | None]:
         messages = request.messages
-        for _ in range(self._limits.asks):
-            reply = await self._try(request, messages)
+        for number in range(self._limits.asks):
+            if number > 0:
+                turn = await self._enter(request, halt, again=True)
+            reply = await self._try(request, messages, halt, turn)
             spent.add(reply)
             early = ENDED_EARLY.get(reply.finish_reason)
             if early is not None:
@@ -116,20 +163,64 @@ class Conversation:
             messages = (*request.messages, said, Message("user", complaint))
         return AnswerStatus.INVALID, None, None
 
-    async def _try(self, request: ChatRequest, messages: tuple[Message, ...]) -> Reply:
-        """One reply, after as many tries as the limits allow."""
-        for attempt in range(1, self._limits.attempts + 1):
-            await self._pause()
+    async def _try(
+        self, request: ChatRequest, messages: tuple[Message, ...], halt: Halt, turn: Pass
+    ) -> Reply:
+        """One reply, after as many tries as the limits allow.
+
+        Answers of 429 are bounded by time instead: they tell of the quota and not of the request.
+        """
+        clock = asyncio.get_running_loop().time
+        failures = refusals = 0
+        give_up_at = clock() + self._limits.patience_s
+        while True:
             try:
-                async with self._slots:
-                    if self._with_schema:
-                        return await self._with_schema_or_without(request, messages)
-                    return await self._without_schema(request, messages)
+                return await self._try_once(request, messages, turn)
             except Transient as transient:
-                if attempt == self._limits.attempts:
-                    raise
-                await self._back_off(attempt, transient)
-        raise AssertionError("attempts is at least one")
+                if transient.code == RATE_LIMITED:
+                    refusals += 1
+                    wait_s = self._wait_s(refusals - 1, transient)
+                    if clock() + wait_s >= give_up_at:
+                        raise
+                else:
+                    failures += 1
+                    if failures == self._limits.attempts:
+                        raise
+                    wait_s = self._wait_s(failures, transient)
+            await halt.sleep(wait_s)
+            turn = await self._enter(request, halt, again=True)
+
+    async def _enter(self, request: ChatRequest, halt: Halt, again: bool) -> Pass:
+        """Wait for leave to send the request."""
+        halt.check()
+        tokens = self._sizes.expect(request)
+        turn = await self._gate.enter(request.source, request.model, tokens, again=again)
+        if halt.error is not None:
+            self._gate.served(turn, 0.0)
+            halt.check()
+        return turn
+
+    async def _try_once(
+        self, request: ChatRequest, messages: tuple[Message, ...], turn: Pass
+    ) -> Reply:
+        try:
+            reply = await self._exchange(request, messages)
+        except BaseException as error:
+            if isinstance(error, Transient) and error.code == RATE_LIMITED:
+                self._gate.refused(turn, error.wait_s)
+            else:
+                self._gate.served(turn, 0.0)
+            raise
+        told = KnownLimits(reply.requests_per_minute, reply.tokens_per_minute)
+        self._gate.quota(request.model).learn(told)
+        self._gate.served(turn, reply.input_tokens + reply.output_tokens or turn.leave.tokens)
+        self._sizes.note(request, reply.input_tokens, reply.output_tokens)
+        return reply
+
+    async def _exchange(self, request: ChatRequest, messages: tuple[Message, ...]) -> Reply:
+        if self._with_schema:
+            return await self._with_schema_or_without(request, messages)
+        return await self._without_schema(request, messages)
 
     async def _with_schema_or_without(
         self, request: ChatRequest, messages: tuple[Message, ...]
@@ -145,19 +236,16 @@ class Conversation:
         shape = Message("system", rule + schema_text(request.answer))
         return await self._transport.exchange(request, (shape, *messages), with_schema=False)
 
-    async def _pause(self) -> None:
-        """Wait while the server has asked everybody to."""
-        loop = asyncio.get_running_loop()
-        while (wait_s := self._resume_at - loop.time()) > 0:
-            await asyncio.sleep(wait_s)
-
-    async def _back_off(self, attempt: int, transient: Transient) -> None:
-        now = asyncio.get_running_loop().time()
+    def _wait_s(self, failures: int, transient: Transient) -> float:
+        """Seconds to the next try; none after a first 429, for the quota has its own pace."""
         if transient.wait_s is not None:
-            self._resume_at = max(self._resume_at, now + transient.wait_s)
-            return
-        ceiling = min(self._limits.longest_wait_s, self._limits.first_wait_s * 2 ** (attempt - 1))
-        await asyncio.sleep(ceiling * self._random.uniform(0.5, 1.0))
+            return transient.wait_s
+        if failures == 0:
+            return 0.0
+        ceiling = min(
+            self._limits.longest_wait_s, self._limits.first_wait_s * 2.0 ** (failures - 1)
+        )
+        return float(ceiling * self._random.uniform(0.5, 1.0))
 
     async def close(self) -> None:
         await self._transport.close()

@@ -11,7 +11,7 @@ import json
 import logging
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx2
@@ -34,6 +34,7 @@ CONTEXT_WORDS = ("maximum context length", "exceed_context_size", "available con
 LONGEST_RETRY_AFTER_S = 600.0
 """Longer pauses are cut to this and asked again (our choice: a run should not sleep for a day)."""
 MOST_TOKENS = 2**31 - 1
+RATE_LIMITED = "rate-limited"
 TRANSIENT_STATUS = frozenset({408, 409, 425, 429})
 
 
@@ -63,13 +64,18 @@ class Misconfigured(LanguageModelError):
 
 @dataclass(frozen=True)
 class Reply:
-    """What a server said: ``content`` is the answer's text, None when it refused."""
+    """What a server said: ``content`` is the answer's text, None when it refused.
+
+    ``requests_per_minute`` and ``tokens_per_minute`` are the limits it stated, if any.
+    """
 
     content: str | None
     finish_reason: str
     model: str
     input_tokens: int
     output_tokens: int
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
 
 
 def _may_use_proxy(endpoint: Endpoint) -> bool:
@@ -135,7 +141,7 @@ class Transport:
             raise Transient("connection") from None
         except httpx2.HTTPError:
             raise Transient("connection") from None
-        return _read_reply(raw.content)
+        return _with_limits(_read_reply(raw.content), raw.headers)
 
     def _body(
         self, request: ChatRequest, messages: tuple[Message, ...], with_schema: bool
@@ -170,7 +176,7 @@ def _sort_status(error: openai.APIStatusError, endpoint: Endpoint, model: str) -
     if status in SCHEMA_STATUS and any(word in words for word in SCHEMA_WORDS):
         return SchemaUnsupported()
     if status in TRANSIENT_STATUS or status >= 500:
-        code = "rate-limited" if status == 429 else f"status-{status}"
+        code = RATE_LIMITED if status == 429 else f"status-{status}"
         return Transient(code, _retry_after(error.response.headers))
     if code == "content_filter" or "content management policy" in words:
         return Declined(AnswerStatus.CONTENT_FILTER)
@@ -192,6 +198,24 @@ def _retry_after(headers: httpx2.Headers) -> float | None:
         if math.isfinite(wait_s):
             return min(max(0.0, wait_s), LONGEST_RETRY_AFTER_S)
     return None
+
+
+def _with_limits(reply: Reply, headers: httpx2.Headers) -> Reply:
+    """The reply with the limits that the server states beside it, as OpenAI and Azure do."""
+    requests = _limit(headers.get("x-ratelimit-limit-requests"))
+    tokens = _limit(headers.get("x-ratelimit-limit-tokens"))
+    if requests is None and tokens is None:
+        return reply
+    return replace(reply, requests_per_minute=requests, tokens_per_minute=tokens)
+
+
+def _limit(told: str | None) -> float | None:
+    """A limit per minute; words, zero and less are none."""
+    try:
+        limit = float(told) if told is not None else 0.0
+    except ValueError:
+        return None
+    return limit if 0 < limit < math.inf else None
 
 
 def _bare_code(code: object) -> str:
