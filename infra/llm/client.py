@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING
 
 from infra.errors import LanguageModelError
 from infra.llm.audit import AuditLog
+from infra.llm.batch_rule import BatchRule
 from infra.llm.cache import AnswerCache, StoredAnswer
 from infra.llm.endpoint import Endpoint
 from infra.llm.prices import load_prices
 from infra.llm.request import Answer, AnswerStatus, ChatRequest
 
 if TYPE_CHECKING:
+    from infra.llm.batch import BatchDesk
     from infra.llm.conversation import Conversation
 
 Pending = tuple[str, ChatRequest]
@@ -66,13 +68,26 @@ class Usage:
         self.output_tokens += answer.output_tokens
         self.cost_usd += answer.cost_usd or 0.0
 
+    def add_unusable(self, input_tokens: int, output_tokens: int, cost_usd: float | None) -> None:
+        """Count what was paid for no answer: the request is asked again."""
+        self.input_tokens += input_tokens
+        self.output_tokens += output_tokens
+        self.cost_usd += cost_usd or 0.0
+
 
 class Client:
     """Asks one endpoint; close it, or use it as a context manager."""
 
-    def __init__(self, endpoint: Endpoint, state_dir: Path, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        state_dir: Path,
+        limits: Limits | None = None,
+        batches: BatchRule | None = None,
+    ) -> None:
         self.endpoint = endpoint
         self.limits = limits or Limits()
+        self._state_dir, self._batch_rule = state_dir, batches or BatchRule()
         self.usage = Usage()
         self._cache = AnswerCache(state_dir, endpoint.rules)
         self._audit = AuditLog(state_dir, endpoint.host, endpoint.guarantee)
@@ -81,6 +96,7 @@ class Client:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._conversation: Conversation | None = None
+        self._desk: BatchDesk | None = None
 
     def complete_many(
         self,
@@ -133,6 +149,7 @@ class Client:
 
     def _start(self) -> None:
         # openai takes half a second to import: a run that replays everything never pays it
+        from infra.llm.batch import BatchDesk
         from infra.llm.conversation import Conversation
 
         self._loop = asyncio.new_event_loop()
@@ -141,13 +158,23 @@ class Client:
         )
         self._thread.start()
         self._conversation = Conversation(self.endpoint, self.limits, self._audit, self._prices)
+        self._desk = BatchDesk(
+            self.endpoint,
+            self._batch_rule,
+            self._state_dir,
+            self._cache,
+            self._audit,
+            self._prices,
+            lambda requests: dict(self._replay(requests)),
+            self.usage,
+        )
 
     async def _send_all(
         self, pending: list[Pending], on_progress: Callable[[int, int], None] | None
     ) -> dict[str, Answer]:
-        assert self._conversation is not None
-        queue = iter(pending)
-        answers: dict[str, Answer] = {}
+        assert self._conversation is not None and self._desk is not None
+        answers = await self._desk.answer(dict(pending), on_progress)
+        queue = iter([item for item in pending if item[0] not in answers])
         fatal: list[LanguageModelError] = []
 
         async def work(conversation: Conversation) -> None:
@@ -187,6 +214,8 @@ class Client:
         """Close connections, cache and log."""
         if self._loop is not None and self._thread is not None and self._conversation is not None:
             asyncio.run_coroutine_threadsafe(self._conversation.close(), self._loop).result()
+            if self._desk is not None:
+                asyncio.run_coroutine_threadsafe(self._desk.close(), self._loop).result()
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()

@@ -96,9 +96,9 @@ class Transport:
             trust_env=_may_use_proxy(endpoint),
         )
         key = endpoint.api_key.get_secret_value()
-        self._client: openai.AsyncOpenAI
+        self.client: openai.AsyncOpenAI
         if endpoint.kind == "azure":
-            self._client = openai.AsyncAzureOpenAI(
+            self.client = openai.AsyncAzureOpenAI(
                 azure_endpoint=endpoint.base_url,
                 api_version=endpoint.api_version,
                 api_key=key,
@@ -106,7 +106,7 @@ class Transport:
                 max_retries=0,
             )
         else:
-            self._client = openai.AsyncOpenAI(
+            self.client = openai.AsyncOpenAI(
                 base_url=endpoint.base_url, api_key=key, http_client=http, max_retries=0
             )
 
@@ -118,10 +118,10 @@ class Transport:
         Raises:
             Transient, Declined, SchemaUnsupported, Misconfigured: as their names say.
         """
-        body = self._body(request, messages, with_schema)
+        body = self.body(request, messages, with_schema)
         try:
             async with asyncio.timeout(self._timeout_s):  # the client's own starts anew with a byte
-                raw = await self._client.post(
+                raw = await self.client.post(
                     "/chat/completions", body=body, cast_to=httpx2.Response
                 )
         except TimeoutError:
@@ -135,9 +135,9 @@ class Transport:
             raise Transient("connection") from None
         except httpx2.HTTPError:
             raise Transient("connection") from None
-        return _read_reply(raw.content)
+        return read_reply(raw.content)
 
-    def _body(
+    def body(
         self, request: ChatRequest, messages: tuple[Message, ...], with_schema: bool
     ) -> dict[str, Any]:
         shape: dict[str, Any] = {"type": "json_object"}
@@ -159,7 +159,7 @@ class Transport:
         return body
 
     async def close(self) -> None:
-        await self._client.close()
+        await self.client.close()
 
 
 def _sort_status(error: openai.APIStatusError, endpoint: Endpoint, model: str) -> Exception:
@@ -200,7 +200,7 @@ def _bare_code(code: object) -> str:
     return word if re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", word) else ""
 
 
-def _read_reply(raw: bytes) -> Reply:
+def read_reply(raw: bytes) -> Reply:
     try:
         body = json.loads(raw)
         choice = body["choices"][0]

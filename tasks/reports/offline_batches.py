@@ -107,12 +107,14 @@ class OfflineBatches:
         record = self._shelf.files.get(request.match_info["id"])
         return _missing() if record is None else web.json_response(record)
 
-    async def content(self, request: web.Request) -> web.Response:
+    async def content(self, request: web.Request) -> web.StreamResponse:
         try:
             data = self._shelf.content(request.match_info["id"])
         except KeyError:
             return _missing()
         self._stats["downloads"] += 1
+        if self._stats["downloads"] <= self._faults.cut_downloads:
+            return await _cut_off(request, data)
         return web.Response(body=data, content_type="application/octet-stream")
 
     async def delete(self, request: web.Request) -> web.Response:
@@ -325,6 +327,17 @@ def _page(records: Sequence[dict[str, Any]], request: web.Request, default: int)
         "has_more": start + limit < len(records),
     }
     return web.json_response(body)
+
+
+async def _cut_off(request: web.Request, data: bytes) -> web.StreamResponse:
+    """Half of the body that was announced, and the connection's end."""
+    response = web.StreamResponse()
+    response.content_length = len(data)
+    await response.prepare(request)
+    await response.write(data[: len(data) // 2])
+    if request.transport is not None:
+        request.transport.close()  # what is written still goes out
+    return response
 
 
 def _error(status: int, message: str, code: str) -> web.Response:

@@ -91,6 +91,7 @@ class BatchFaults:
         failed_batches: the first so many fail validation, with the code ``failed_code``.
         expired_batches, cancelled_batches: the first so many end so, when the share
             ``undone_share`` of their requests is not answered.
+        cut_downloads: the first so many downloads break off in the middle.
         lines_429, lines_500: requests answered so, in the error file.
         lines_missing: in neither file; ``lines_doubled``: twice; ``lines_damaged``: cut off.
     """
@@ -107,6 +108,7 @@ class BatchFaults:
     expired_batches: int = 0
     cancelled_batches: int = 0
     undone_share: float = 0.5
+    cut_downloads: int = 0
     lines_429: float = 0.0
     lines_500: float = 0.0
     lines_missing: float = 0.0

@@ -45,8 +45,7 @@ __all__ = ["BatchFaults", "Faults", "OfflineServer", "offline_server", "server_s
 
 RULES = "tasks.reports.offline_answers"
 STATUS_FAULTS = frozenset({"429", "500", "503"})
-LARGEST_BODY = 16 * 2**20
-LARGEST_UPLOAD = 256 * 2**20
+LARGEST_BODY = 256 * 2**20
 """Above the 200 MB that a batch's file may have, so that too large a file fails as a batch does."""
 
 
