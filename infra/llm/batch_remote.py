@@ -24,7 +24,7 @@ CALL_TIMEOUT_S = 60.0
 UPLOAD_TIMEOUT_S = 1800.0
 """200 MB at 1 Mbit/s take 27 minutes (our choice)."""
 CONNECTIONS = 4
-RETRIES = 3
+RETRIES = 2
 """Of calls that may be repeated, by the openai client itself, which heeds Retry-After."""
 JOB_KEY = "cxrflow_job"
 """The metadata entry by which a batch is found again."""
