@@ -74,7 +74,7 @@ class BatchDesk:
         Raises:
             LanguageModelError: the endpoint may not be asked, or gives no news of an open batch.
         """
-        if self._rule.mode == "off" and not (self._state_dir / BATCH_FILE).exists():
+        if not self._rule.is_possible and not (self._state_dir / BATCH_FILE).exists():
             return {}
         state, carrier = self._opened()
         if state.leftovers():

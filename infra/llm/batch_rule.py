@@ -7,6 +7,9 @@ from typing import Literal
 
 WINDOW_HOURS = 24.0
 """A batch is done or expired after a day: the one window that OpenAI offers."""
+SLACK_HOURS = 1.0
+"""A first batch may be made so much later than a day before the deadline, for a run reads before it
+asks; what is not done in time is cancelled and asked directly (our choice)."""
 MOST_ROUNDS = 3
 """Batches that one request is put into before it is asked directly (our choice)."""
 
@@ -31,7 +34,7 @@ class BatchRule:
     mode: BatchMode = "off"
     deadline_hours: float | None = None
     smallest: int = 1000
-    first_poll_s: float = 5.0
+    first_poll_s: float = 2.0
     longest_poll_s: float = 300.0
     attempts: int = 6
     patience: int = 20
@@ -43,6 +46,11 @@ class BatchRule:
             return self.deadline_hours
         return MOST_ROUNDS * WINDOW_HOURS if self.mode == "always" else 0.0
 
+    @property
+    def is_possible(self) -> bool:
+        """Whether there is any job that becomes a batch."""
+        return self.mode != "off" and self.hours > 0
+
     def admits(self, count: int, discount: float, hours_left: float, rounds: int) -> bool:
         """Whether ``count`` requests of a model go into a batch after ``rounds`` earlier ones."""
         if self.mode == "off" or hours_left <= 0 or rounds >= MOST_ROUNDS:
@@ -51,4 +59,5 @@ class BatchRule:
             return False
         if self.mode == "always":
             return True
-        return count >= self.smallest and discount > 0 and hours_left >= WINDOW_HOURS
+        in_time = hours_left >= WINDOW_HOURS - SLACK_HOURS
+        return count >= self.smallest and discount > 0 and in_time

@@ -123,6 +123,11 @@ class Client:
             self.usage.add(answer)
         return [answers[key] for key in hashes]
 
+    @property
+    def makes_batches(self) -> bool:
+        """Whether large jobs may go through the Batch API: then ask for much at once."""
+        return self._batch_rule.is_possible
+
     def forget_failures(self) -> int:
         """Drop stored refusals and invalid answers so that they are asked again; how many."""
         return self._cache.forget_failures()
