@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -29,6 +30,8 @@ QUEUE_FULL = "token_limit_exceeded"
 """How a batch fails when the account has too many tokens waiting; later it will not."""
 GROWTH = 1.5
 """Each wait is so many times the one before (our choice)."""
+LONGEST_CANCELLING_S = 3600.0
+"""OpenAI says that a batch is cancelled after 10 minutes at most; longer, something is wrong."""
 WITHOUT_BATCHES = frozenset({404, 405, 501})
 
 
@@ -82,7 +85,7 @@ class JobCarrier:
             LanguageModelError: the server may not be asked, or gives no news; the job stays open.
         """
         wait_s = self._rule.first_poll_s
-        while True:
+        while self._state.job(job_id) is not None:
             with self._state.owning(job_id) as is_ours:
                 job = self._state.job(job_id)
                 if job is None:
@@ -200,17 +203,19 @@ class JobCarrier:
     async def _wait(self, batch_id: str, due_at: float) -> Batch:
         """The batch at its end; cancelled when it is due, and at once where batches are off."""
         due_at = 0.0 if self._rule.mode == "off" else due_at
-        wait_s, is_cancelled = self._rule.first_poll_s, False
+        wait_s, given_up_at = self._rule.first_poll_s, math.inf
         while True:
             batch = await self._patiently(lambda: self.remote.look(batch_id))
             if batch.status in FINAL:
                 return batch
-            left_s = due_at - time.time()
-            if left_s <= 0 and not is_cancelled:
+            now = time.time()
+            if now > given_up_at:
+                raise unreachable(self._endpoint.host, "cancelled in vain")
+            if now >= due_at and math.isinf(given_up_at):
                 LOGGER.warning("batch %s is not done in time and is cancelled", batch_id)
                 await self._patiently(lambda: self.remote.cancel(batch_id))
-                is_cancelled = True
-            await asyncio.sleep(wait_s if is_cancelled else min(wait_s, max(left_s, 0.01)))
+                given_up_at = now + LONGEST_CANCELLING_S
+            await asyncio.sleep(min(wait_s, due_at - now) if now < due_at else wait_s)
             wait_s = self._longer(wait_s)
 
     async def _fetch(self, job: Job, batch: Batch, keys: list[str], errand: Errand) -> None:

@@ -74,7 +74,7 @@ class Remote:
             kept = await self._once.files.create(
                 file=(name, data), purpose="batch", timeout=UPLOAD_TIMEOUT_S
             )
-        return kept.id
+        return _named(kept.id)
 
     async def find_file(self, name: str, since: float) -> str | None:
         """The id of an uploaded file by its name, if it came after ``since`` (Unix seconds)."""
@@ -97,7 +97,7 @@ class Remote:
                 metadata={JOB_KEY: job_id},
                 extra_body=extra,
             )
-        return batch.id
+        return _named(batch.id)
 
     async def find_batch(self, job_id: str, since: float) -> str | None:
         """The id of a job's batch, if one was started after ``since`` (Unix seconds)."""
@@ -174,6 +174,13 @@ class Remote:
 
     async def close(self) -> None:
         await self._transport.close()
+
+
+def _named(given: object) -> str:
+    """An id as a server gave it, if it is one."""
+    if not isinstance(given, str) or not given:
+        raise Transient("malformed-response")
+    return given
 
 
 def unreachable(host: str, code: str) -> LanguageModelError:
