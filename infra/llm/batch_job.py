@@ -15,7 +15,14 @@ from openai.types import Batch
 
 from infra.llm.audit import AuditLog
 from infra.llm.batch_lines import Outcome, read_line, request_line
-from infra.llm.batch_remote import Gone, NotOffered, Remote, unreachable
+from infra.llm.batch_remote import (
+    Gone,
+    NotOffered,
+    Remote,
+    failure_codes,
+    named_files,
+    unreachable,
+)
 from infra.llm.batch_rule import BatchRule
 from infra.llm.batch_state import BatchState, Job
 from infra.llm.cache import AnswerCache
@@ -121,8 +128,14 @@ class JobCarrier:
                 return None
             self._state.uploaded(job.job_id, file_id)
             batch_id = await self._start_batch(job, file_id, is_fresh)
+        except Misconfigured:  # text has left all the same
+            if file_id is None:
+                self._note_unanswered(keys, errand, "misconfigured")
+                self._state.forget(job.job_id)
+            raise
         except NotOffered as refusal:
-            self._give_up(job, file_id)
+            self._note_unanswered(keys, errand, "batch-refused")
+            await self._give_up(job, file_id)
             if refusal.status in WITHOUT_BATCHES:
                 self.is_offered = False
             words = f"{self._endpoint.host} refused a batch (status {refusal.status})"
@@ -193,12 +206,13 @@ class JobCarrier:
         except Transient as failure:  # it may have been made: the job stays open
             raise unreachable(self._endpoint.host, failure.code) from None
 
-    def _give_up(self, job: Job, file_id: str | None) -> None:
-        """Set the requests free; the file, if there is one, waits to be deleted."""
+    async def _give_up(self, job: Job, file_id: str | None) -> None:
+        """Set the requests free, and delete the file if there is one."""
         if file_id is None:
             self._state.forget(job.job_id)
         else:
             self._state.finish(job.job_id, {}, [file_id])
+            await self.delete_leftovers()
 
     async def _wait(self, batch_id: str, due_at: float) -> Batch:
         """The batch at its end; cancelled when it is due, and at once where batches are off."""
@@ -221,7 +235,7 @@ class JobCarrier:
     async def _fetch(self, job: Job, batch: Batch, keys: list[str], errand: Errand) -> None:
         """Store the replies, note who goes the direct way, and delete the files over there."""
         found: dict[str, Outcome] = {}
-        files = [item for item in (batch.output_file_id, batch.error_file_id) if item]
+        files = named_files(batch.output_file_id, batch.error_file_id)
         for file_id in files:
             try:
                 await self._patiently(partial(self._read, file_id, found))
@@ -229,7 +243,7 @@ class JobCarrier:
                 LOGGER.warning("file %s is not at %s any more", file_id, self._endpoint.host)
         members = set(keys)
         replies = {k: o.reply for k, o in found.items() if o.reply is not None and k in members}
-        self._state.finish(job.job_id, replies, [batch.input_file_id, *files])
+        self._state.finish(job.job_id, replies, named_files(batch.input_file_id, *files))
         lost = [key for key in keys if key not in replies]
         self._sort_unanswered(lost, found, batch, errand)
         counts = f"{len(replies)} of {len(keys)} requests answered"
@@ -255,8 +269,7 @@ class JobCarrier:
     def _sort_unanswered(
         self, lost: list[str], found: dict[str, Outcome], batch: Batch, errand: Errand
     ) -> None:
-        codes = {item.code for item in (batch.errors.data or [])} if batch.errors else set()
-        if batch.status == "failed" and QUEUE_FULL in codes:
+        if batch.status == "failed" and QUEUE_FULL in failure_codes(batch):
             errand.queue_full = True
         elif batch.status == "failed":
             errand.direct.update(lost)

@@ -38,6 +38,9 @@ KEPT_SECONDS = 30 * 24 * 3600
 """The longest that OpenAI lets one ask for; a file that we failed to delete goes then."""
 
 
+NOT_IMPLEMENTED = 501
+
+
 class Gone(Exception):
     """The server knows no such file or batch."""
 
@@ -74,7 +77,7 @@ class Remote:
             kept = await self._once.files.create(
                 file=(name, data), purpose="batch", timeout=UPLOAD_TIMEOUT_S
             )
-        return _named(kept.id)
+            return _named(kept.id)
 
     async def find_file(self, name: str, since: float) -> str | None:
         """The id of an uploaded file by its name, if it came after ``since`` (Unix seconds)."""
@@ -97,7 +100,7 @@ class Remote:
                 metadata={JOB_KEY: job_id},
                 extra_body=extra,
             )
-        return _named(batch.id)
+            return _named(batch.id)
 
     async def find_batch(self, job_id: str, since: float) -> str | None:
         """The id of a job's batch, if one was started after ``since`` (Unix seconds)."""
@@ -112,7 +115,10 @@ class Remote:
     async def look(self, batch_id: str) -> Batch:
         """The batch as it stands."""
         with self._sorted():
-            return await self._often.batches.retrieve(batch_id)
+            batch = await self._often.batches.retrieve(batch_id)
+        if not isinstance(batch, Batch):  # a page of words is handed through as it is
+            raise Transient("malformed-response")
+        return batch
 
     async def cancel(self, batch_id: str) -> None:
         """Ask for an end; one that has ended already is none the worse."""
@@ -166,7 +172,7 @@ class Remote:
                 f"{self._endpoint.host} answered status {status} to a call of files or batches; "
                 "use a key that may, or set CXR_LLM_BATCH=off"
             )
-        if status in (408, 425, 429) or status >= 500:
+        if status in (408, 425, 429) or (status >= 500 and status != NOT_IMPLEMENTED):
             return Transient("rate-limited" if status == 429 else f"status-{status}")
         if posting:
             return NotOffered(status)
@@ -174,6 +180,17 @@ class Remote:
 
     async def close(self) -> None:
         await self._transport.close()
+
+
+def named_files(*given: object) -> list[str]:
+    """The ids among these: a batch may have no output, no errors, or neither."""
+    return [item for item in given if isinstance(item, str) and item]
+
+
+def failure_codes(batch: Batch) -> set[str]:
+    """Why a batch failed validation, as far as it says so in the documented form."""
+    rows = getattr(batch.errors, "data", None)
+    return {str(getattr(row, "code", "")) for row in rows} if isinstance(rows, list) else set()
 
 
 def _named(given: object) -> str:
