@@ -159,6 +159,31 @@ def test_who_wants_no_batches_ends_an_open_one_and_keeps_its_answers(tmp_path: P
     assert stats["batch_answered"] + stats["requests"] == 40
 
 
+def test_who_wants_no_batches_makes_none_of_a_file_that_is_there(tmp_path: Path) -> None:
+    with offline_server(None, SLOW_REPLY) as endpoint:
+        kill_when(endpoint, tmp_path, lambda: server_stats(endpoint)["uploads"] > 0, 0, 40)
+        answers, _ = ask(seen_by(endpoint), tmp_path, range(40), rule("off"))
+        stats = server_stats(endpoint)
+        assert listed(endpoint, "files") == []
+    assert {answer.status for answer in answers} == ALL_OK
+    assert (stats["uploads"], stats["batches"], stats["requests"]) == (1, 0, 40)
+    assert events(tmp_path) == {"sent": 80, "answered": 80}  # once in the file, once alone
+
+
+@pytest.mark.parametrize("due_at", [1.0, 1e12], ids=["late", "off"])
+def test_a_job_that_was_never_sent_is_not_sent_too_late(tmp_path: Path, due_at: float) -> None:
+    with offline_server() as endpoint:
+        state = BatchState(tmp_path, place_of(endpoint))
+        state.claim([[report_question(number).identity() for number in range(5)]], due_at)
+        mode = "off" if due_at > 1.0 else "auto"
+        answers, _ = ask(seen_by(endpoint), tmp_path, range(5), rule(mode))
+        assert state.open_jobs([report_question(number).identity() for number in range(5)]) == []
+        state.close()
+        stats = server_stats(endpoint)
+    assert {answer.status for answer in answers} == ALL_OK
+    assert (stats["uploads"], stats["requests"]) == (0, 5)
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])

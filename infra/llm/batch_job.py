@@ -128,6 +128,10 @@ class JobCarrier:
                 return None
             self._state.uploaded(job.job_id, file_id)
             batch_id = await self._start_batch(job, file_id, is_fresh)
+            if batch_id is None:
+                self._note_unanswered(keys, errand, "batch-too-late")
+                await self._give_up(job, file_id)
+                return None
         except Misconfigured:  # text has left all the same
             if file_id is None:
                 self._note_unanswered(keys, errand, "misconfigured")
@@ -163,7 +167,8 @@ class JobCarrier:
                 return found
         requests = errand.pending
         # answered since this caller looked, or asked by a run that asks other things now
-        if self._is_answered(keys) or not all(key in requests for key in keys):
+        is_other = self._is_answered(keys) or not all(key in requests for key in keys)
+        if is_other or self._is_too_late(job):
             self._state.forget(job.job_id)
             return None
         for source, rule in {(requests[key].source, requests[key].egress) for key in keys}:
@@ -192,12 +197,19 @@ class JobCarrier:
         """Whether any of them has an answer already; replies first, for they move to the cache."""
         return bool(self._state.replies(keys)) or bool(self._cache.get_many(keys))
 
-    async def _start_batch(self, job: Job, file_id: str, is_fresh: bool) -> str:
+    def _is_too_late(self, job: Job) -> bool:
+        """Whether a job that is not under way is better asked directly."""
+        return self._rule.mode == "off" or time.time() >= job.due_at
+
+    async def _start_batch(self, job: Job, file_id: str, is_fresh: bool) -> str | None:
+        """The batch's id, found or made; None if there is none and it is too late to make one."""
         remote = self.remote
         if not is_fresh:
             found = await self._patiently(lambda: remote.find_batch(job.job_id, job.created_at))
             if found is not None:
                 return found
+            if self._is_too_late(job):
+                return None
         try:
             return await self._once(
                 lambda: remote.find_batch(job.job_id, job.created_at),
