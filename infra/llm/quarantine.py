@@ -32,6 +32,7 @@ FINAL_FAILURES = (
     AnswerStatus.INVALID,
     AnswerStatus.CONTEXT_LENGTH,
 )
+_OF_KEY = "WHERE request_key >= ? AND request_key < ?"
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS failures (request_key TEXT PRIMARY KEY, reason TEXT, source TEXT, "
     "egress TEXT, model TEXT, prompt_version TEXT, request TEXT, endpoint TEXT, "
@@ -104,9 +105,9 @@ class Quarantine:
         with self._lock:
             if self._connection is None and not self.path.exists():
                 return
-            run, name = self._open(), (f"{key}{self._suffix}",)
-            if run.execute("SELECT 1 FROM failures WHERE request_key = ?", name).fetchone():
-                run.execute("DELETE FROM failures WHERE request_key = ?", name)
+            run, span = self._open(), (key, f"{key}A")  # with or without "@rules": A follows @
+            if run.execute(f"SELECT 1 FROM failures {_OF_KEY}", span).fetchone():
+                run.execute(f"DELETE FROM failures {_OF_KEY}", span)
 
     def failures(self, reason: str | None = None, source: str | None = None) -> list[Failure]:
         """What is in quarantine, by source and reason, oldest first."""

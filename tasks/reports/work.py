@@ -17,6 +17,7 @@ from infra.parquet import write_table
 from infra.pieces import BuiltPiece, Count
 from sources.record import Level
 from tasks.context import Context
+from tasks.graph import RETRIES
 from tasks.ingest.studies import REJECTED_FILE, STUDIES_FILE
 from tasks.reports.connection import Teacher
 from tasks.reports.routes import Piece, write_piece
@@ -44,10 +45,13 @@ def write_reports(
         for file in piece.files
         if file.name == STUDIES_FILE
     }
+    step = context.graph[f"reports/{name}"]
+    # released failures belong to no known piece: all are made again, from stored answers but those
+    mark = f" {step.inputs[RETRIES]}" if RETRIES in step.inputs else ""
     return build_artifact(
         context.store,
-        context.graph[f"reports/{name}"],
-        lambda: {key: digest for key, (_, digest) in files.items()},
+        step,
+        lambda: {key: f"{digest}{mark}" for key, (_, digest) in files.items()},
         partial(_write, context, name, {key: path for key, (path, _) in files.items()}, teacher),
         on_piece=on_piece,
     )
