@@ -13,6 +13,7 @@ import os
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from errno import ENOENT
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -148,6 +149,8 @@ class ArchiveFile:
         try:
             self._file = pq.ParquetFile(pa.OSFile(str(path)))
             listed = json.loads(self._file.metadata.metadata[_KEY])
+        except FileNotFoundError:
+            raise FileNotFoundError(ENOENT, os.strerror(ENOENT), str(path)) from None
         except (pa.ArrowException, OSError, ValueError, KeyError) as error:
             raise damaged(path, f"which cannot be read ({type(error).__name__})") from None
         self.groups = [Group(*item) for item in listed]

@@ -28,8 +28,6 @@ from infra.llm.ledger import COST, EARLIER, NANO, SENT, Earlier, Work, task_of
 CACHE_FILE = "llm-answers.sqlite"
 LAYOUT_VERSION = 2
 """2 has the list of Parquet files; 1 had none and becomes 2 when it is opened."""
-LOOKS = 5
-"""Tries of a lookup while compactions replace the files that it is about to read (our choice)."""
 KEYS_PER_QUERY = 500
 """SQLite admits 999 variables in its oldest builds; our choice stays under it."""
 BUSY_SECONDS = 60.0
@@ -122,22 +120,27 @@ class AnswerCache:
         Raises:
             InputError: a file of the archive is damaged.
         """
-        keys = [f"{key}{self._suffix}" for key in hashes]
-        for _ in range(LOOKS):
-            found, names, hidden = self._look(keys)
+        found = self._search([f"{key}{self._suffix}" for key in hashes])
+        answers: dict[str, StoredAnswer] = {}
+        for key, row in found.items():
+            plain = key.removesuffix(self._suffix)
+            answers[plain] = StoredAnswer(plain, *row[1:])
+        return answers
+
+    def _search(self, keys: Sequence[str], *, files_only: bool = False) -> dict[str, Row]:
+        """Rows of these keys, in their order."""
+        before: list[str] | None = None
+        while True:
+            found, names, hidden = self._look([] if files_only else keys)
             missing = sorted(key for key in keys if key not in found) if names else []
             try:
                 self._look_in_files(missing, names, hidden, found)
             except FileNotFoundError as error:  # compacted away since the list was read
-                gone = Path(error.filename or self.folder)
+                if names == before:
+                    raise damaged(Path(error.filename), "which is not there") from None
+                before = names
             else:
-                return {
-                    plain: StoredAnswer(plain, *row[1:])
-                    for plain, row in (
-                        (key.removesuffix(self._suffix), found[key]) for key in keys if key in found
-                    )
-                }
-        raise damaged(gone, "which is not there")
+                return {key: found[key] for key in keys if key in found}
 
     def _look(self, keys: Sequence[str]) -> tuple[dict[str, Row], list[str], dict[str, int]]:
         """Rows in SQLite, the files beside it (newest first) and what is hidden in them.
@@ -194,9 +197,7 @@ class AnswerCache:
     def _was_first(self, request_hash: str) -> bool:
         """Another process's answer that moved to a file since this one looked stays."""
         key = f"{request_hash}{self._suffix}"
-        _, names, hidden = self._look([])
-        moved: dict[str, Row] = {}
-        self._look_in_files([key], names, hidden, moved)
+        moved = self._search([key], files_only=True)
         if moved:
             self._connection.execute("DELETE FROM answers WHERE request_hash = ?", (key,))
         return not moved
