@@ -14,7 +14,8 @@ import os
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
 from itertools import islice
 from pathlib import Path
@@ -127,11 +128,11 @@ class AnswerCache:
             answers[plain] = StoredAnswer(plain, *row[1:])
         return answers
 
-    def _search(self, keys: Sequence[str], *, files_only: bool = False) -> dict[str, Row]:
+    def _search(self, keys: Sequence[str]) -> dict[str, Row]:
         """Rows of these keys, in their order."""
         before: list[str] | None = None
         while True:
-            found, names, hidden = self._look([] if files_only else keys)
+            found, names, hidden = self._look(keys)
             missing = sorted(key for key in keys if key not in found) if names else []
             try:
                 self._look_in_files(missing, names, hidden, found)
@@ -158,12 +159,18 @@ class AnswerCache:
                         f"SELECT {','.join(COLUMNS)} FROM answers WHERE request_hash IN ({marks})"
                     )
                     found.update((row[0], row) for row in run(query, batch))
-                listed = run("SELECT number, name FROM archives ORDER BY number DESC").fetchall()
-                hidden = dict(run("SELECT request_hash, max(number) FROM forgotten GROUP BY 1"))
+                names, hidden = self._listed()
+                newest = run("SELECT max(number) FROM archives").fetchone()[0]
             finally:
                 run("COMMIT")
-            self._newest_seen = listed[0][0] if listed else 0
-        return found, [name for _, name in listed], hidden
+            self._newest_seen = newest or 0
+        return found, names, hidden
+
+    def _listed(self) -> tuple[list[str], dict[str, int]]:
+        """Names of the files, newest first, and up to which number each forgotten key is hidden."""
+        run = self._connection.execute
+        names = [name for (name,) in run("SELECT name FROM archives ORDER BY number DESC")]
+        return names, dict(run("SELECT request_hash, max(number) FROM forgotten GROUP BY 1"))
 
     def _look_in_files(
         self, missing: list[str], names: list[str], hidden: dict[str, int], found: dict[str, Row]
@@ -182,39 +189,57 @@ class AnswerCache:
 
     def put(self, answer: StoredAnswer) -> bool:
         """Store one answer for good; False where another was first, which stays."""
+        key = f"{answer.request_hash}{self._suffix}"
         marks = ",".join("?" * len(COLUMNS))
-        with self._lock:
-            seen = self._newest_seen
-            cursor = self._connection.execute(
-                f"INSERT OR IGNORE INTO answers ({','.join(COLUMNS)}) VALUES ({marks})",
-                (f"{answer.request_hash}{self._suffix}", *astuple(answer)[1:]),
+        with self._writing() as run:
+            newest = run("SELECT max(number) FROM archives").fetchone()[0]
+            if (newest or 0) > self._newest_seen and self._has_moved(key):
+                return False
+            return (
+                run(
+                    f"INSERT OR IGNORE INTO answers ({','.join(COLUMNS)}) VALUES ({marks})",
+                    (key, *astuple(answer)[1:]),
+                ).rowcount
+                == 1
             )
-            newest = self._connection.execute("SELECT max(number) FROM archives").fetchone()[0]
-            if cursor.rowcount == 1 and (newest or 0) > seen:
-                return self._was_first(answer.request_hash)
-            return cursor.rowcount == 1
 
-    def _was_first(self, request_hash: str) -> bool:
-        """Another process's answer that moved to a file since this one looked stays."""
-        key = f"{request_hash}{self._suffix}"
-        moved = self._search([key], files_only=True)
-        if moved:
-            self._connection.execute("DELETE FROM answers WHERE request_hash = ?", (key,))
-        return not moved
+    def _has_moved(self, key: str) -> bool:
+        """Whether another process's answer came and went to a file since this one looked.
+
+        Asked inside a write transaction, in which no listed file can go. A damaged file does not
+        keep an answer that was paid from being stored; who reads next is told of it.
+        """
+        names, hidden = self._listed()
+        moved: dict[str, Row] = {}
+        try:
+            self._look_in_files([key], names, hidden, moved)
+        except (FileNotFoundError, InputError):
+            return False
+        return bool(moved)
+
+    @contextmanager
+    def _writing(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+        """``execute`` inside one write transaction."""
+        with self._lock:
+            run = self._connection.execute
+            run("BEGIN IMMEDIATE")
+            try:
+                yield run
+            except BaseException:
+                run("ROLLBACK")
+                raise
+            run("COMMIT")
 
     def forget(self, request_hash: str) -> None:
         """Drop one answer, so that it is asked again."""
         key = f"{request_hash}{self._suffix}"
-        with self._lock:
-            run = self._connection.execute
-            run("BEGIN IMMEDIATE")
+        with self._writing() as run:
             run("DELETE FROM answers WHERE request_hash = ?", (key,))
             run(
                 "INSERT INTO forgotten (request_hash, number) "
                 "SELECT ?, coalesce(max(number), 0) FROM archives",
                 (key,),
             )
-            run("COMMIT")
 
     def forget_failures(self, keys: Iterable[str] | None = None) -> int:
         """Drop every answer that is not ``ok`` so that it is asked again; returns how many.
