@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +27,7 @@ class Sent:
     guarantee: str
     model: str
     requests: int = 0
-    outcomes: Counter[str] = field(default_factory=Counter)
+    outcomes: dict[str, int] = field(default_factory=dict)
     unanswered: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
@@ -90,7 +90,8 @@ def _count_sent(known: Sent, at: str) -> None:
 
 
 def _count_answer(known: Sent, entry: dict[str, Any]) -> None:
-    known.outcomes[entry["outcome"]] += 1
+    outcome = entry["outcome"]
+    known.outcomes[outcome] = known.outcomes.get(outcome, 0) + 1
     known.input_tokens += entry["input_tokens"]
     known.output_tokens += entry["output_tokens"]
 
