@@ -26,7 +26,7 @@ from tasks.monitor.plan import KINDS_UNTIL
 
 def all_commands(group: Any, prefix: str = "") -> dict[str, Any]:
     """Commands by their words, those of groups too."""
-    found = {}
+    found: dict[str, Any] = {}
     for name, command in group.commands.items():
         words = f"{prefix}{name}"
         found |= all_commands(command, f"{words} ") if hasattr(command, "commands") else {}

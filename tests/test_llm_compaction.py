@@ -20,7 +20,7 @@ from llm_world import GOOD, QUICK, Script, question, scripted_server
 from test_llm_cache import stored
 
 from infra.errors import ArtifactError, InputError
-from infra.llm import Client, compaction
+from infra.llm import Client, archive, compaction
 from infra.llm.archive import ARCHIVE_FOLDER, GROUP_ROWS, ArchiveFile
 from infra.llm.cache import CACHE_FILE, AnswerCache
 from infra.llm.compaction import Compacted, compact, compact_if_large
@@ -186,7 +186,7 @@ def test_a_layout_without_files_is_read_and_brought_up_to_date(tmp_path: Path) -
 def test_a_dropped_answer_disturbs_and_the_move_starts_anew(
     cache: AnswerCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, calls = compaction.write_archive, []
+    write, calls = archive.write_archive, []
 
     def interrupted(folder: Path, number: int, rows: object) -> Path:
         path = write(folder, number, rows)  # type: ignore[arg-type]

@@ -19,6 +19,7 @@ from infra.llm.ledger import (
     NANO,
     REPLAYED,
     SENT,
+    Observed,
     Work,
     dead_processes,
 )
@@ -118,6 +119,16 @@ def _read_ledger(path: Path) -> tuple[Counts, Counter[Work], int]:
         rows = run.execute("SELECT id, reserved FROM processes").fetchall()
         run.execute("COMMIT")
     return counts, in_flight, sum(amount for process, amount in rows if process not in dead)
+
+
+def read_observed(state_dir: Path, task: str, model: str) -> Observed:
+    """What paid exchanges of a task with a model took so far; zeros where there was none."""
+    counts, _, _ = _read_ledger(state_dir / LEDGER_FILE)
+    sums = Counter[str]()
+    for (what, work), number in counts.items():
+        if (work.task, work.model) == (task, model):
+            sums[what] += number
+    return Observed(*(sums[what] for what in Observed.__dataclass_fields__))
 
 
 def _work_counts(work: Work, counts: Counts, in_flight: int) -> WorkCounts:
