@@ -22,6 +22,7 @@ from infra.llm.batch_job import Errand, JobCarrier
 from infra.llm.batch_lines import request_line, split_by_size
 from infra.llm.batch_rule import BatchRule
 from infra.llm.batch_state import BATCH_FILE, BatchState, Job
+from infra.llm.books import Books
 from infra.llm.cache import AnswerCache, StoredAnswer
 from infra.llm.endpoint import Endpoint
 from infra.llm.prices import PriceTable
@@ -58,10 +59,11 @@ class BatchDesk:
         prices: PriceTable,
         replay: Replay,
         usage: Usage,
+        books: Books,
     ) -> None:
         self._endpoint, self._rule, self._state_dir = endpoint, rule, state_dir
         self._cache, self._audit, self._prices = cache, audit, prices
-        self._replay, self._usage = replay, usage
+        self._replay, self._usage, self._books = replay, usage, books
         self._due_at = time.time() + rule.hours * HOUR_SECONDS
         self._state: BatchState | None = None
         self._carrier: JobCarrier | None = None
@@ -80,8 +82,17 @@ class BatchDesk:
         if state.leftovers():
             await carrier.delete_leftovers()
         errand = Errand(pending, self._due_at)
+        try:
+            return await self._answer(state, carrier, errand, on_progress)
+        finally:
+            self._release(errand)
+
+    async def _answer(
+        self, state: BatchState, carrier: JobCarrier, errand: Errand, on_progress: OnProgress
+    ) -> dict[str, Answer]:
         while True:
             await self._collect(state, errand, on_progress)
+            self._release(errand)
             waiting = errand.open()
             jobs = state.open_jobs(waiting) if waiting else []
             if waiting and not jobs:
@@ -97,9 +108,14 @@ class BatchDesk:
             place = f"{self._endpoint.host}@{self._endpoint.rules}"
             self._state = BatchState(self._state_dir, place)
             self._carrier = JobCarrier(
-                self._endpoint, self._rule, self._state, self._cache, self._audit
+                self._endpoint, self._rule, self._state, self._cache, self._audit, self._books
             )
         return self._state, self._carrier
+
+    def _release(self, errand: Errand) -> None:
+        """Give back what was reserved for batches: what they cost is counted, reply by reply."""
+        while errand.reserved:
+            self._books.release(*errand.reserved.pop())
 
     async def _carry(self, carrier: JobCarrier, jobs: list[str], errand: Errand) -> None:
         """All jobs to their ends at once; the first failure is raised after that."""
@@ -176,6 +192,7 @@ class BatchDesk:
             self._cache.put(StoredAnswer(key, status, content, model, version, *tokens, cost, now))
             errand.answers[key] = Answer(key, status, value, model, *tokens, cost)
         if state.drop_reply(key):
+            self._books.batch_reply(key, request, reply, errand.answers.get(key))
             self._audit.answered(request.source, key, status, *tokens)
             if status is AnswerStatus.INVALID:
                 self._usage.add_unusable(*tokens, cost)

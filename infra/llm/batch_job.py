@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from openai.types import Batch
 
+from infra.errors import BudgetExceeded
 from infra.llm.audit import AuditLog
 from infra.llm.batch_lines import Outcome, read_line, request_line
 from infra.llm.batch_remote import (
@@ -25,6 +26,7 @@ from infra.llm.batch_remote import (
 )
 from infra.llm.batch_rule import BatchRule
 from infra.llm.batch_state import BatchState, Job
+from infra.llm.books import Books
 from infra.llm.cache import AnswerCache
 from infra.llm.endpoint import Endpoint
 from infra.llm.request import Answer, ChatRequest
@@ -48,7 +50,7 @@ class Errand:
 
     ``direct`` are those that no batch would answer; ``due_at`` is the deadline in seconds of the
     Unix clock; ``rounds`` counts the batches made so far; ``queue_full`` says that the account has
-    too many tokens waiting for another batch now.
+    too many tokens waiting for another batch now; ``reserved`` is what its batches may cost.
     """
 
     pending: dict[str, ChatRequest]
@@ -57,6 +59,7 @@ class Errand:
     direct: set[str] = field(default_factory=set)
     rounds: int = 0
     queue_full: bool = False
+    reserved: list[tuple[int, ChatRequest]] = field(default_factory=list)
 
     def open(self) -> list[str]:
         """Hashes that are neither answered nor to be asked directly."""
@@ -73,9 +76,10 @@ class JobCarrier:
         state: BatchState,
         cache: AnswerCache,
         audit: AuditLog,
+        books: Books,
     ) -> None:
         self._endpoint, self._rule, self._state = endpoint, rule, state
-        self._cache, self._audit = cache, audit
+        self._cache, self._audit, self._books = cache, audit, books
         self.remote = Remote(endpoint)
         self.is_offered = True
         self._fresh: set[str] = set()
@@ -99,13 +103,15 @@ class JobCarrier:
                     return
                 if is_ours:
                     errand.due_at = min(errand.due_at, job.due_at)
-                    await self._carry_own(job, errand)
+                    keys = self._state.requests_of(job_id)
+                    ours = [errand.pending[key] for key in keys if key in errand.pending]
+                    with self._books.batch_under_way(ours):
+                        await self._carry_own(job, keys, errand)
                     return
             await asyncio.sleep(wait_s)
             wait_s = self._longer(wait_s)
 
-    async def _carry_own(self, job: Job, errand: Errand) -> None:
-        keys = self._state.requests_of(job.job_id)
+    async def _carry_own(self, job: Job, keys: list[str], errand: Errand) -> None:
         batch_id = job.batch_id or await self._start(job, keys, errand)
         if batch_id is None:
             return
@@ -173,6 +179,7 @@ class JobCarrier:
             return None
         for source, rule in {(requests[key].source, requests[key].egress) for key in keys}:
             self._endpoint.admit(source, rule)
+        await self._reserve(job, keys, errand)
         for key in keys:
             self._audit.sent(requests[key].source, key, requests[key].model)
         async with self._uploading:
@@ -188,6 +195,16 @@ class JobCarrier:
                 self._state.forget(job.job_id)
                 errand.direct.update(keys)
                 return None
+
+    async def _reserve(self, job: Job, keys: list[str], errand: Errand) -> None:
+        """Reserve what the job may cost; without room for it, it is no job any more."""
+        requests = [errand.pending[key] for key in keys]
+        try:
+            amount = await self._books.reserve_batch(requests)
+        except BudgetExceeded:
+            self._state.forget(job.job_id)
+            raise
+        errand.reserved.append((amount, requests[0]))
 
     def _file(self, keys: list[str], requests: dict[str, ChatRequest]) -> bytes:
         remote = self.remote

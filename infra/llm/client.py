@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 from infra.errors import LanguageModelError
 from infra.llm.audit import AuditLog
 from infra.llm.batch_rule import BatchRule
+from infra.llm.books import Books
 from infra.llm.cache import AnswerCache, StoredAnswer
+from infra.llm.compaction import compact_if_large
 from infra.llm.endpoint import Endpoint
 from infra.llm.prices import load_prices
 from infra.llm.request import Answer, AnswerStatus, ChatRequest
@@ -39,6 +41,7 @@ class Limits:
         attempts: tries of one request against transient failures.
         asks: how often a model is asked for an answer that fits the schema.
         first_wait_s, longest_wait_s: exponential back-off between tries, seconds.
+        budget_usd: what all clients of the state folder may ever spend together.
     """
 
     concurrency: int = 32
@@ -47,6 +50,7 @@ class Limits:
     timeout_s: float = 120.0
     first_wait_s: float = 0.5
     longest_wait_s: float = 60.0
+    budget_usd: float | None = None
 
 
 @dataclass
@@ -92,6 +96,8 @@ class Client:
         self._cache = AnswerCache(state_dir, endpoint.rules)
         self._audit = AuditLog(state_dir, endpoint.host, endpoint.guarantee)
         self._prices = load_prices(state_dir)
+        budget = self.limits.budget_usd
+        self._books = Books(endpoint, state_dir, self._cache, self._prices, budget)
         self._start_lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -116,9 +122,13 @@ class Client:
         hashes = [request.identity() for request in requests]
         by_hash = dict(zip(hashes, requests, strict=True))
         answers = dict(self._replay(by_hash))
+        self._books.replayed(by_hash[key] for key in answers)
         pending = [(key, request) for key, request in by_hash.items() if key not in answers]
         if pending:
+            self._books.require_prices(request for _, request in pending)
             answers.update(self._send(pending, on_progress))
+            self._books.flush()
+            compact_if_large(self._cache)
         for answer in answers.values():
             self.usage.add(answer)
         return [answers[key] for key in hashes]
@@ -162,7 +172,9 @@ class Client:
             target=self._loop.run_forever, name="language-model", daemon=True
         )
         self._thread.start()
-        self._conversation = Conversation(self.endpoint, self.limits, self._audit, self._prices)
+        self._conversation = Conversation(
+            self.endpoint, self.limits, self._audit, self._prices, self._books
+        )
         self._desk = BatchDesk(
             self.endpoint,
             self._batch_rule,
@@ -172,6 +184,7 @@ class Client:
             self._prices,
             lambda requests: dict(self._replay(requests)),
             self.usage,
+            self._books,
         )
 
     async def _send_all(
@@ -225,6 +238,7 @@ class Client:
             self._thread.join()
             self._loop.close()
             self._loop = None
+        self._books.close()
         self._cache.close()
         self._audit.close()
 

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
+from infra.errors import LanguageModelError
 from infra.llm.audit import AuditLog
+from infra.llm.books import Books
 from infra.llm.cache import StoredAnswer
 from infra.llm.endpoint import Endpoint
 from infra.llm.prices import PriceTable
 from infra.llm.request import Answer, AnswerStatus, ChatRequest, Message, schema_text
 from infra.llm.transport import (
     Declined,
-    Misconfigured,
     Reply,
     SchemaUnsupported,
     Transient,
@@ -53,10 +54,15 @@ class Conversation:
     """How this endpoint is talked to; lives on the client's event loop."""
 
     def __init__(
-        self, endpoint: Endpoint, limits: Limits, audit: AuditLog, prices: PriceTable
+        self,
+        endpoint: Endpoint,
+        limits: Limits,
+        audit: AuditLog,
+        prices: PriceTable,
+        books: Books,
     ) -> None:
         self._transport = Transport(endpoint, limits.timeout_s, limits.concurrency)
-        self._limits, self._audit, self._prices = limits, audit, prices
+        self._limits, self._audit, self._prices, self._books = limits, audit, prices, books
         self._slots = asyncio.Semaphore(limits.concurrency)
         self._resume_at = 0.0
         self._with_schema = True
@@ -67,8 +73,10 @@ class Conversation:
 
         Raises:
             Misconfigured: every request to this endpoint would fail.
+            BudgetExceeded: what is left may not pay for another exchange.
         """
         spent = Spent(request.model)
+        self._books.started(request)
         self._audit.sent(request.source, key, request.model)
         try:
             status, content, value = await self._ask_until_valid(request, spent)
@@ -78,9 +86,10 @@ class Conversation:
         except Transient as transient:
             status, content, value = AnswerStatus.UNREACHED, None, None
             detail = transient.code
-        except Misconfigured:  # text has left all the same
+        except LanguageModelError as error:  # text has left all the same
             tokens_so_far = (spent.input_tokens, spent.output_tokens)
-            self._audit.answered(request.source, key, "misconfigured", *tokens_so_far)
+            outcome = self._books.broke_off(request, error)
+            self._audit.answered(request.source, key, outcome, *tokens_so_far)
             raise
         self._audit.answered(
             request.source, key, detail or status, spent.input_tokens, spent.output_tokens
@@ -89,6 +98,7 @@ class Conversation:
         cost = price.cost_usd(spent.input_tokens, spent.output_tokens) if price else None
         tokens = (spent.input_tokens, spent.output_tokens)
         answer = Answer(key, status, value, spent.model, *tokens, cost, detail=detail)
+        self._books.ended(key, request, answer)
         if not any(tokens) and value is None:
             return answer, None
         now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -102,7 +112,7 @@ class Conversation:
     ) -> tuple[AnswerStatus, str | None, BaseModel | None]:
         messages = request.messages
         for _ in range(self._limits.asks):
-            reply = await self._try(request, messages)
+            reply = await self._books.paid(self._try, request, messages)
             spent.add(reply)
             early = ENDED_EARLY.get(reply.finish_reason)
             if early is not None:

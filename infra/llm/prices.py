@@ -54,6 +54,14 @@ class PriceTable:
         ]
         return max(known, key=lambda price: (len(price.model), price.since), default=None)
 
+    def in_force(self, day: date) -> list[Price]:
+        """The newest price of every name on ``day``, by name."""
+        known = sorted(
+            (price for price in self.prices if price.since <= day), key=lambda price: price.since
+        )
+        newest = {price.model: price for price in known}
+        return [newest[name] for name in sorted(newest)]
+
 
 def _is_snapshot(model: str, name: str) -> bool:
     """``gpt-4o-2024-08-06`` is one of ``gpt-4o``; ``gpt-4o-mini`` is not."""

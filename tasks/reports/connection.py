@@ -70,7 +70,10 @@ class Teacher:
                 endpoint = named_endpoint(self._environment)
                 if endpoint is None:
                     endpoint = self._stack.enter_context(offline_server())
-                limits = Limits(concurrency=self._environment.llm_concurrency)
+                limits = Limits(
+                    concurrency=self._environment.llm_concurrency,
+                    budget_usd=self._environment.llm_budget_usd,
+                )
                 rule = batch_rule(self._environment)
                 client = Client(endpoint, self._environment.state, limits, rule)
                 self._client = self._stack.enter_context(client)

@@ -18,6 +18,7 @@ from infra.parquet import write_table
 from infra.pieces import BuiltPiece, Count
 from sources.record import Level
 from tasks.context import Context
+from tasks.graph import RETRIES
 from tasks.ingest.studies import REJECTED_FILE, STUDIES_FILE
 from tasks.reports.connection import Teacher
 from tasks.reports.routes import Piece, piece_requests, write_piece
@@ -46,10 +47,13 @@ def write_reports(
         if file.name == STUDIES_FILE
     }
     paths = {key: path for key, (path, _) in files.items()}
+    step = context.graph[f"reports/{name}"]
+    # released failures belong to no known piece: all are made again, from stored answers but those
+    mark = f" {step.inputs[RETRIES]}" if RETRIES in step.inputs else ""
     return build_artifact(
         context.store,
-        context.graph[f"reports/{name}"],
-        lambda: {key: digest for key, (_, digest) in files.items()},
+        step,
+        lambda: {key: f"{digest}{mark}" for key, (_, digest) in files.items()},
         partial(_write, context, name, paths, teacher),
         on_piece=on_piece,
         before=partial(_ask_ahead, context, name, paths, teacher),
