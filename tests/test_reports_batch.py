@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from batch_world import PRICES
 from raw_world import copy_raw, edit_report, look, write_raw
 
 from infra.artifact import Artifact
@@ -17,6 +18,7 @@ from infra.settings.environment import load_environment
 from tasks.context import Context
 from tasks.ingest.studies import ingest_studies
 from tasks.reports.connection import Teacher, batch_rule
+from tasks.reports.estimate import estimate_reports
 from tasks.reports.offline_server import offline_server, server_stats
 from tasks.reports.work import REPORTS_FILE, write_reports
 
@@ -85,6 +87,28 @@ def test_without_a_deadline_nothing_waits_for_a_batch(
     stats = server_stats(server)
     assert (stats["uploads"], stats["requests"]) == (0, sent)
     assert not list((tmp_path / "data" / ".state").glob("llm-batch*"))
+
+
+def test_a_dry_run_tells_the_discount_and_the_day(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data" / ".state").mkdir(parents=True)
+    (tmp_path / "data" / ".state" / "llm-prices.toml").write_text(
+        PRICES.replace("offline-rules", "big")
+    )
+    model = "reports.model=big-2024-08-06"
+    found = []
+    for hours in (None, "30"):
+        if hours is not None:
+            monkeypatch.setenv("CXR_LLM_DEADLINE_HOURS", hours)
+            monkeypatch.setenv("CXR_LLM_BATCH_SMALLEST", "10")
+        context = look(tmp_path / "data", {"mimic_cxr": raw}, ROUTES, model)
+        studies = ingest_studies(context, "mimic_cxr")
+        found.append(estimate_reports(context, "mimic_cxr", studies))
+    plain, batched = found
+    assert plain.cost_usd is not None and batched.cost_usd == pytest.approx(plain.cost_usd / 2)
+    assert plain.cost_usd > 0
+    assert (plain.requests, plain.hours, batched.hours) == (batched.requests, None, 24.0)
 
 
 def test_the_environment_says_when_batches_are_made(monkeypatch: pytest.MonkeyPatch) -> None:

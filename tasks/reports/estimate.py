@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from evaluation.chexprompt_prompt import JUDGE
 from infra.artifact import Artifact
 from infra.fingerprint import code_digests, fingerprint
+from infra.llm.batch_rule import WINDOW_HOURS
 from infra.llm.budget import CHARACTERS_PER_TOKEN, ENOUGH_ASKS, count_characters
 from infra.llm.cache import CACHE_FILE, AnswerCache
 from infra.llm.ledger import Observed, task_of
@@ -23,6 +24,7 @@ from infra.llm.status import read_observed
 from infra.settings.sections import Route
 from sources.record import Split
 from tasks.context import Context
+from tasks.reports.connection import batch_rule
 from tasks.reports.offline_answers import MODEL
 from tasks.reports.offline_server import RULES
 from tasks.reports.routes import piece_requests
@@ -154,10 +156,15 @@ def _priced(
     number, cached = numbers
     tokens_in, tokens_out = (round(number * each) for each in tokens)
     price = load_prices(context.store.state).find(model, datetime.now(UTC).date())
-    cost = price.cost_usd(tokens_in, tokens_out) if price is not None else None
+    rule = batch_rule(context.environment)
+    discount = price.batch_discount if price is not None else 0.0
+    in_batch = rule.admits(number, discount, rule.hours, rounds=0)
+    cost = price.cost_usd(tokens_in, tokens_out, in_batch) if price is not None else None
     if model == MODEL or number == 0:
         cost = 0.0
-    hours = _hours(context, _observed(context, task, model), number, tokens_in + tokens_out)
+    hours: float | None = WINDOW_HOURS
+    if not in_batch:
+        hours = _hours(context, _observed(context, task, model), number, tokens_in + tokens_out)
     return TaskEstimate(task, number, cached, tokens_in, tokens_out, cost, hours)
 
 
