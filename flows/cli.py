@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from flows import cli_look, cli_run
+from flows.cli_llm import LLM
 from infra.errors import CxrError
 from infra.log import set_up_logging
 from tasks.context import Order
@@ -141,6 +142,7 @@ def trace(
     cli_run.show_trace(order, study_id, with_text=text, as_json=as_json)
 
 
+APP.add_typer(LLM, name="llm")
 for _goal, _text in cli_run.GOALS.items():
     _run_command(_goal, _text)
 

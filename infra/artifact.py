@@ -133,6 +133,7 @@ def build_artifact(
     executor: Executor | None = None,
     on_piece: OnPiece = ignore_progress,
     on_wait: Callable[[], None] | None = None,
+    before: Callable[[Sequence[str]], None] | None = None,
 ) -> Artifact:
     """Return the artifact, building what is absent or damaged and nothing else.
 
@@ -142,6 +143,7 @@ def build_artifact(
         build: writes one piece; with an ``executor`` it must be picklable.
         on_piece: called with (done, total) as pieces get ready.
         on_wait: called once when another run on this machine is building the same artifact.
+        before: called once with the keys of the pieces that will be built, before the first.
 
     Raises:
         InputError: the disk is full, read-only or forbidden.
@@ -159,7 +161,7 @@ def build_artifact(
         with explained_place(store.root):
             pieces = plan()
         todo, reason = _build_locked(
-            store, step, existing, damaged, pieces, build, executor, on_piece
+            store, step, existing, damaged, pieces, build, executor, on_piece, before
         )
     done = read_artifact(store, step)
     assert done is not None
@@ -175,6 +177,7 @@ def _build_locked(
     build: PieceBuilder,
     executor: Executor | None,
     on_piece: OnPiece,
+    before: Callable[[Sequence[str]], None] | None,
 ) -> tuple[list[str], str]:
     """Build what is missing and publish the manifest; the built keys and the reason."""
     started = time.monotonic()
@@ -186,6 +189,8 @@ def _build_locked(
     sound = _sound_pieces(store, step, existing)
     ready = {key: sound[key, digest] for key, digest in pieces.items() if (key, digest) in sound}
     todo = [key for key in pieces if key not in ready]
+    if todo and before is not None:
+        before(todo)
     _build_missing(store, step, pieces, todo, ready, build, executor, on_piece)
     whole = [ready[key] for key in pieces]
     seconds = time.monotonic() - started

@@ -7,6 +7,7 @@
     │   └── EgressRefused        text that may not leave for this endpoint
     ├── ArtifactError            an artifact that cannot be built or trusted
     ├── LanguageModelError       an answer that could not be had
+    │   └── BudgetExceeded       the money set aside for answers is used up
     └── Unavailable              weights, a device or a program that is not here
 
 An ``InputError`` says what was found, what was expected and what to do next. A single bad row or
@@ -65,6 +66,10 @@ class ArtifactError(CxrError):
 
 class LanguageModelError(CxrError):
     """The language model gave no usable answer."""
+
+
+class BudgetExceeded(LanguageModelError):
+    """The next request may cost more than the budget has left; nothing of it was sent."""
 
 
 class Unavailable(CxrError):

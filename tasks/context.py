@@ -10,9 +10,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from evaluation.chexprompt_prompt import JUDGE
 from infra.artifact import Artifact, read_artifact
 from infra.errors import ArtifactError, InputError
 from infra.fingerprint import stat_digest
+from infra.llm.ledger import task_of
+from infra.llm.quarantine import retry_rounds
 from infra.log import LOGGER
 from infra.settings import Settings, load_settings
 from infra.settings.environment import Environment, load_environment, source_roots
@@ -109,8 +112,17 @@ def open_context(order: Order, *, make: bool = True) -> Context:
     ]
     _say_once((*notes, *unused, *more))
     raw = {name: raw_digest(root) for name, root in roots.items()}
-    graph = build_graph(settings, raw, replicas)
+    retries = _retries(environment.state, settings)
+    graph = build_graph(settings, raw, replicas, retries)
     return Context(order, settings, environment, open_store(environment, make=make), graph, roots)
+
+
+def _retries(state: Path, settings: Settings) -> dict[str, str]:
+    """The round of each step whose failed requests ``cxr llm retry`` has released."""
+    routes = settings.sources.routes
+    rounds = {f"reports/{name}": retry_rounds(state, tasks, name) for name, tasks in routes.items()}
+    rounds[f"scores/{settings.recipe}"] = retry_rounds(state, [task_of(JUDGE.version)])
+    return {key: f"round {number}" for key, number in rounds.items() if number}
 
 
 def _require_apart(environment: Environment, roots: Mapping[str, Path]) -> None:

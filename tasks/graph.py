@@ -43,6 +43,10 @@ CODE: Final = {
 no import leads to them."""
 
 
+RETRIES: Final = "retries"
+"""The input that numbers how often a step's failed requests were released to be asked again."""
+
+
 @dataclass(frozen=True)
 class Graph:
     """Steps by ``kind/name`` in an order in which they can run."""
@@ -61,8 +65,8 @@ class Graph:
 
 
 class _Builder:
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, retries: Mapping[str, str]) -> None:
+        self.settings, self.retries = settings, retries
         self.steps: dict[str, Step] = {}
 
     def add(
@@ -74,22 +78,30 @@ class _Builder:
         raw: Mapping[str, str] | None = None,
     ) -> None:
         inputs = {need: self.steps[need].fingerprint for need in needs} | dict(raw or {})
+        if f"{kind}/{name}" in self.retries:
+            inputs[RETRIES] = self.retries[f"{kind}/{name}"]
         code = tuple(module.format(name=name) for module in CODE[kind])
         self.steps[f"{kind}/{name}"] = Step(kind, name, settings, inputs, REVISIONS[kind], code)
 
 
-def build_graph(settings: Settings, raw: Mapping[str, str], replicas: frozenset[str]) -> Graph:
+def build_graph(
+    settings: Settings,
+    raw: Mapping[str, str],
+    replicas: frozenset[str],
+    retries: Mapping[str, str] | None = None,
+) -> Graph:
     """All steps of a recipe.
 
     Args:
         raw: digest of each real source's raw files; sources absent here and from ``replicas`` are
             left out of the run.
         replicas: sources that are read from their synthetic stand-in.
+        retries: by ``kind/name``, the round of steps whose failed requests are asked again.
 
     Raises:
         InputError: no source of the recipe is given.
     """
-    builder = _Builder(settings)
+    builder = _Builder(settings, retries or {})
     names = [name for name in settings.sources.names if name in raw or name in replicas]
     _require_sources(settings, names)
     for name in names:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cli_world import Said, Say
 
 for name, value in (
     ("PREFECT_SERVER_ANALYTICS_ENABLED", "false"),
@@ -25,3 +27,27 @@ def public_data() -> Path:
     root = Path(place)
     assert root.is_dir(), f"CXR_PUBLIC_DATA names {root}, which is no folder"
     return root
+
+
+@pytest.fixture
+def cxr(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Say]:
+    """The command in this process: exit code and what it printed."""
+    from flows.cli import main
+    from infra.log import LOGGER
+
+    for name in list(os.environ):
+        if name.startswith("CXR_"):
+            monkeypatch.delenv(name)
+    handlers = list(LOGGER.handlers)
+    LOGGER.handlers.clear()
+
+    def say(*arguments: object) -> Said:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        LOGGER.handlers.clear()  # the next call has another stderr
+        return Said(int(caught.value.code or 0), said.out, said.err)
+
+    yield say
+    LOGGER.handlers[:] = handlers

@@ -142,3 +142,16 @@ def test_prefect_settles_in_the_state_folder_unless_the_user_has_set_it_up(
 )
 def test_a_password_in_a_url_is_never_shown(place: str, shown: str) -> None:
     assert without_password(place) == shown
+
+
+@pytest.mark.parametrize(
+    "name", ["LLM_BUDGET_USD", "LLM_REQUESTS_PER_MINUTE", "LLM_TOKENS_PER_MINUTE"]
+)
+def test_limits_are_positive_numbers_or_unknown(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    assert getattr(load_environment(), name.lower()) is None
+    monkeypatch.setenv(f"CXR_{name}", "2.5")
+    assert getattr(load_environment(), name.lower()) == 2.5
+    for wrong in ("0", "-1", "inf", "nan", "much"):
+        monkeypatch.setenv(f"CXR_{name}", wrong)
+        with pytest.raises(SettingsError, match=f"found a bad value in CXR_{name}; expected a"):
+            load_environment()

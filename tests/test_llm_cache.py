@@ -84,7 +84,7 @@ def test_a_newer_layout_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / CACHE_FILE) as connection:
         connection.execute("PRAGMA user_version=9")
     connection.close()
-    with pytest.raises(InputError, match="of layout 9; expected layout 1; move it away"):
+    with pytest.raises(InputError, match="of layout 9; expected layout 2; move it away"):
         AnswerCache(tmp_path)
 
 

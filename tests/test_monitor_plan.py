@@ -98,7 +98,8 @@ def test_calls_are_estimated_once_the_studies_are_there(world: World) -> None:
     line = plan_text([row]).splitlines()[0]
     assert line == (
         f"reports/chexpert  absent   never built  [at most {row.requests} model calls, "
-        "price unknown]"
+        f"{row.input_tokens:,} tokens in and {row.output_tokens:,} out, price unknown, hours "
+        "unknown]"
     )
 
 
@@ -126,12 +127,17 @@ def test_the_text_is_aligned_and_counted() -> None:
         PlanRow("studies/brax", "studies/brax-0", "exists", ""),
         PlanRow("reports/brax", "reports/brax-0", "absent", "never built", 1200, 3.456),
         PlanRow("examples/llava_rad", "examples/llava_rad-0", "damaged", "rebuild p0001"),
+        PlanRow(
+            "reports/nih", "reports/nih-0", "absent", "never built", 9, 0.0, None, 4, 70, 8, 2.04
+        ),
     ]
     assert plan_text(rows).splitlines() == [
         "studies/brax        exists",
         "reports/brax        absent   never built  [at most 1,200 model calls, about $3.46]",
         "examples/llava_rad  damaged  rebuild p0001",
-        "3 steps: 1 exist, 2 would be built",
+        "reports/nih         absent   never built  [at most 9 model calls, 4 more answered "
+        "already, 70 tokens in and 8 out, about $0.00, about 2.0 h]",
+        "4 steps: 1 exist, 3 would be built",
     ]
 
 

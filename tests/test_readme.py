@@ -80,7 +80,12 @@ def test_every_cxr_command_is_one(shown: Shown) -> None:
     assert name in COMMANDS
     if not arguments:
         return  # a command that prose speaks of by its name
-    context = COMMANDS[name].make_context(f"cxr {name}", list(arguments))
+    command = COMMANDS[name]
+    while hasattr(command, "commands"):
+        word, *arguments = arguments
+        assert word in command.commands
+        name, command = f"{name} {word}", command.commands[word]
+    context = command.make_context(f"cxr {name}", list(arguments))
     check_values(context.params)
 
 

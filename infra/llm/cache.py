@@ -1,8 +1,11 @@
-"""Every answer that was paid for, by its request's hash: SQLite in the state folder.
+"""Every answer that was paid for, by its request's hash: SQLite and Parquet in the state folder.
 
-Write-ahead logging lets several processes share it; each answer is one committed transaction, so
-a killed process loses only what was still in flight. The file holds report text: it is readable by
-its owner alone and belongs to the state folder, never to a shared one.
+Answers come into SQLite, whose write-ahead log lets several processes share it; each is one
+committed transaction, so a killed process loses only what was still in flight. ``compaction`` moves
+them into the Parquet files of ``archive``. SQLite lists those files in the transaction that drops
+the moved rows, so that a reader sees an answer in one place or the other, never in none. All files
+hold report text: they are readable by their owner alone and belong to the state folder, never to a
+shared one.
 """
 
 from __future__ import annotations
@@ -10,7 +13,9 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
 from itertools import islice
 from pathlib import Path
@@ -18,9 +23,12 @@ from pathlib import Path
 from filelock import FileLock
 
 from infra.errors import InputError
+from infra.llm.archive import ARCHIVE_FOLDER, ArchiveFile, Row, damaged
+from infra.llm.ledger import COST, EARLIER, NANO, SENT, Earlier, Work, task_of
 
 CACHE_FILE = "llm-answers.sqlite"
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
+"""2 has the list of Parquet files; 1 had none and becomes 2 when it is opened."""
 KEYS_PER_QUERY = 500
 """SQLite admits 999 variables in its oldest builds; our choice stays under it."""
 BUSY_SECONDS = 60.0
@@ -44,6 +52,26 @@ class StoredAnswer:
 COLUMNS = tuple(item.name for item in fields(StoredAnswer))
 
 
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS answers (request_hash TEXT PRIMARY KEY, status TEXT, "
+    "content TEXT, model TEXT, prompt_version TEXT, input_tokens INTEGER, "
+    "output_tokens INTEGER, cost_usd REAL, answered_at TEXT)",
+    "CREATE TABLE IF NOT EXISTS archives (number INTEGER PRIMARY KEY, name TEXT NOT NULL, "
+    "rows INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS forgotten (id INTEGER PRIMARY KEY AUTOINCREMENT, "
+    "request_hash TEXT NOT NULL, number INTEGER NOT NULL)",
+)
+"""``forgotten`` hides a key in the files up to that number; its ids tell a compaction that an
+answer was dropped meanwhile."""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection to a cache's SQLite file that commits each statement by itself."""
+    return sqlite3.connect(
+        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+
+
 class AnswerCache:
     """The replay cache of one state folder; safe for threads and processes.
 
@@ -58,12 +86,13 @@ class AnswerCache:
         self._suffix = f"@{rules}" if rules else ""
         state_dir.mkdir(parents=True, exist_ok=True)
         self.path = state_dir / CACHE_FILE
-        self._lock = threading.Lock()
+        self.folder = state_dir / ARCHIVE_FOLDER
+        self._lock = threading.RLock()
+        self._files: dict[str, ArchiveFile] = {}
+        self._newest_seen = 0
         with FileLock(f"{self.path}.lock"):
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-            self._connection = sqlite3.connect(
-                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
+            self._connection = connect(self.path)
             try:
                 self._prepare()
             except sqlite3.DatabaseError:
@@ -76,53 +105,200 @@ class AnswerCache:
         run = self._connection.execute
         run("PRAGMA journal_mode=WAL")
         run("PRAGMA synchronous=NORMAL")  # a power cut may cost the last answers, never the file
-        run(
-            "CREATE TABLE IF NOT EXISTS answers (request_hash TEXT PRIMARY KEY, status TEXT, "
-            "content TEXT, model TEXT, prompt_version TEXT, input_tokens INTEGER, "
-            "output_tokens INTEGER, cost_usd REAL, answered_at TEXT)"
-        )
         found = run("PRAGMA user_version").fetchone()[0]
-        if found not in (0, LAYOUT_VERSION):
+        if found not in range(LAYOUT_VERSION + 1):
             raise InputError(
                 f"{self.path} of layout {found}", f"layout {LAYOUT_VERSION}", "move it away"
             )
-        run(f"PRAGMA user_version={LAYOUT_VERSION}")
+        if found != LAYOUT_VERSION:
+            for table in _TABLES:
+                run(table)
+            run(f"PRAGMA user_version={LAYOUT_VERSION}")
 
     def get_many(self, hashes: Iterable[str]) -> dict[str, StoredAnswer]:
-        """The stored answers among these hashes."""
-        found: dict[str, StoredAnswer] = {}
-        stored = (f"{key}{self._suffix}" for key in hashes)
-        for keys in _batches(stored, KEYS_PER_QUERY):
-            marks = ",".join("?" * len(keys))
-            query = f"SELECT {','.join(COLUMNS)} FROM answers WHERE request_hash IN ({marks})"
+        """The stored answers among these hashes.
+
+        Raises:
+            InputError: a file of the archive is damaged.
+        """
+        found = self._search([f"{key}{self._suffix}" for key in hashes])
+        answers: dict[str, StoredAnswer] = {}
+        for key, row in found.items():
+            plain = key.removesuffix(self._suffix)
+            answers[plain] = StoredAnswer(plain, *row[1:])
+        return answers
+
+    def _search(self, keys: Sequence[str]) -> dict[str, Row]:
+        """Rows of these keys, in their order."""
+        before: list[str] | None = None
+        while True:
+            found, names, hidden = self._look(keys)
+            missing = sorted(key for key in keys if key not in found) if names else []
+            try:
+                self._look_in_files(missing, names, hidden, found)
+            except FileNotFoundError as error:  # compacted away since the list was read
+                if names == before:
+                    raise damaged(Path(error.filename), "which is not there") from None
+                before = names
+            else:
+                return {key: found[key] for key in keys if key in found}
+
+    def _look(self, keys: Sequence[str]) -> tuple[dict[str, Row], list[str], dict[str, int]]:
+        """Rows in SQLite, the files beside it (newest first) and what is hidden in them.
+
+        All from one moment: a row that moves to a file meanwhile is seen in one place or the other.
+        """
+        found: dict[str, Row] = {}
+        with self._lock:
+            run = self._connection.execute
+            run("BEGIN")
+            try:
+                for batch in _batches(keys, KEYS_PER_QUERY):
+                    marks = ",".join("?" * len(batch))
+                    query = (
+                        f"SELECT {','.join(COLUMNS)} FROM answers WHERE request_hash IN ({marks})"
+                    )
+                    found.update((row[0], row) for row in run(query, batch))
+                names, hidden = self._listed()
+                newest = run("SELECT max(number) FROM archives").fetchone()[0]
+            finally:
+                run("COMMIT")
+            self._newest_seen = newest or 0
+        return found, names, hidden
+
+    def _listed(self) -> tuple[list[str], dict[str, int]]:
+        """Names of the files, newest first, and up to which number each forgotten key is hidden."""
+        run = self._connection.execute
+        names = [name for (name,) in run("SELECT name FROM archives ORDER BY number DESC")]
+        return names, dict(run("SELECT request_hash, max(number) FROM forgotten GROUP BY 1"))
+
+    def _look_in_files(
+        self, missing: list[str], names: list[str], hidden: dict[str, int], found: dict[str, Row]
+    ) -> None:
+        """Add the rows of missing keys to ``found``, from the newest file that has them."""
+        for name in names:
             with self._lock:
-                rows = self._connection.execute(query, keys).fetchall()
-            for key, *rest in rows:
-                request_hash = key.removesuffix(self._suffix)
-                found[request_hash] = StoredAnswer(request_hash, *rest)
-        return found
+                file = self._files.get(name) or ArchiveFile(self.folder / name)
+                self._files[name] = file
+                rows = list(file.find(missing))
+            found.update((row[0], row) for row in rows if hidden.get(row[0], 0) < file.number)
+            if rows:
+                missing = [key for key in missing if key not in found]
+        with self._lock:
+            self._files = {name: file for name, file in self._files.items() if name in names}
 
     def put(self, answer: StoredAnswer) -> bool:
         """Store one answer for good; False where another was first, which stays."""
+        key = f"{answer.request_hash}{self._suffix}"
         marks = ",".join("?" * len(COLUMNS))
-        with self._lock:
-            cursor = self._connection.execute(
-                f"INSERT OR IGNORE INTO answers ({','.join(COLUMNS)}) VALUES ({marks})",
-                (f"{answer.request_hash}{self._suffix}", *astuple(answer)[1:]),
+        with self._writing() as run:
+            newest = run("SELECT max(number) FROM archives").fetchone()[0]
+            if (newest or 0) > self._newest_seen and self._has_moved(key):
+                return False
+            return (
+                run(
+                    f"INSERT OR IGNORE INTO answers ({','.join(COLUMNS)}) VALUES ({marks})",
+                    (key, *astuple(answer)[1:]),
+                ).rowcount
+                == 1
             )
-            return cursor.rowcount == 1
+
+    def _has_moved(self, key: str) -> bool:
+        """Whether another process's answer came and went to a file since this one looked.
+
+        Asked inside a write transaction, in which no listed file can go. A damaged file does not
+        keep an answer that was paid from being stored; who reads next is told of it.
+        """
+        names, hidden = self._listed()
+        moved: dict[str, Row] = {}
+        try:
+            self._look_in_files([key], names, hidden, moved)
+        except (FileNotFoundError, InputError):
+            return False
+        return bool(moved)
+
+    @contextmanager
+    def _writing(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+        """``execute`` inside one write transaction."""
+        with self._lock:
+            run = self._connection.execute
+            run("BEGIN IMMEDIATE")
+            try:
+                yield run
+            except BaseException:
+                run("ROLLBACK")
+                raise
+            run("COMMIT")
 
     def forget(self, request_hash: str) -> None:
         """Drop one answer, so that it is asked again."""
-        with self._lock:
-            self._connection.execute(
-                "DELETE FROM answers WHERE request_hash = ?", (f"{request_hash}{self._suffix}",)
+        key = f"{request_hash}{self._suffix}"
+        with self._writing() as run:
+            run("DELETE FROM answers WHERE request_hash = ?", (key,))
+            run(
+                "INSERT INTO forgotten (request_hash, number) "
+                "SELECT ?, coalesce(max(number), 0) FROM archives",
+                (key,),
             )
 
-    def forget_failures(self) -> int:
-        """Drop every answer that is not ``ok`` so that it is asked again; returns how many."""
+    def forget_failures(self, keys: Iterable[str] | None = None) -> int:
+        """Drop every answer that is not ``ok`` so that it is asked again; returns how many.
+
+        Failures never leave SQLite, so none is in a file.
+
+        Args:
+            keys: only these, as the quarantine names them.
+        """
+        dropped = 0
         with self._lock:
-            return self._connection.execute("DELETE FROM answers WHERE status != 'ok'").rowcount
+            if keys is None:
+                return self._connection.execute("DELETE FROM answers WHERE status != 'ok'").rowcount
+            for batch in _batches(keys, KEYS_PER_QUERY):
+                marks = ",".join("?" * len(batch))
+                dropped += self._connection.execute(
+                    f"DELETE FROM answers WHERE status != 'ok' AND request_hash IN ({marks})", batch
+                ).rowcount
+        return dropped
+
+    def size(self) -> tuple[int, int, int]:
+        """Answers in SQLite, answers in Parquet files, and bytes in use by SQLite."""
+        with self._lock:
+            run = self._connection.execute
+            rows = run("SELECT count(*) FROM answers").fetchone()[0]
+            moved = run("SELECT coalesce(sum(rows), 0) FROM archives").fetchone()[0]
+            return rows, moved, self.bytes_in_use()
+
+    def bytes_in_use(self) -> int:
+        """Bytes of SQLite's pages that hold something; those that a compaction freed do not."""
+        with self._lock:
+            pages, free, each = (
+                self._connection.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+        return int((pages - free) * each)
+
+    def paid_so_far(self) -> Iterator[Earlier]:
+        """Counts of all stored answers, for a ledger that was begun later."""
+        numbers: dict[Work, Counter[str]] = {}
+        with self._lock:
+            rows = self._connection.execute(
+                "SELECT prompt_version, model, status, count(*), sum(input_tokens), "
+                "sum(output_tokens), sum(coalesce(cost_usd, 0)) FROM answers GROUP BY 1, 2, 3"
+            ).fetchall()
+            for name in self._look([])[1]:
+                rows += ArchiveFile(self.folder / name).sums()
+        for version, model, status, count, tokens_in, tokens_out, cost in rows:
+            work = Work(EARLIER, task_of(version), model)
+            numbers.setdefault(work, Counter()).update(
+                {
+                    SENT: count,
+                    status: count,
+                    "input_tokens": tokens_in,
+                    "output_tokens": tokens_out,
+                    COST: round((cost or 0.0) * NANO),
+                }
+            )
+        yield from numbers.items()
 
     def close(self) -> None:
         with self._lock:

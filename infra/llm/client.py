@@ -17,7 +17,10 @@ from typing import TYPE_CHECKING
 
 from infra.errors import LanguageModelError
 from infra.llm.audit import AuditLog
+from infra.llm.batch_rule import BatchRule
+from infra.llm.books import Books
 from infra.llm.cache import AnswerCache, StoredAnswer
+from infra.llm.compaction import compact_if_large
 from infra.llm.endpoint import Endpoint
 from infra.llm.gate import Gate
 from infra.llm.prices import load_prices
@@ -25,6 +28,7 @@ from infra.llm.quota import KnownLimits, Quota
 from infra.llm.request import Answer, AnswerStatus, ChatRequest
 
 if TYPE_CHECKING:
+    from infra.llm.batch import BatchDesk
     from infra.llm.conversation import Conversation
 
 WORKERS_PER_SLOT = 8
@@ -44,6 +48,7 @@ class Limits:
         first_wait_s, longest_wait_s: exponential back-off between tries, seconds.
         patience_s: how long one request is tried again while the answer is 429, seconds.
         requests_per_minute, tokens_per_minute: what the account admits; None is found out.
+        budget_usd: what all clients of the state folder may ever spend together.
     """
 
     concurrency: int = 32
@@ -55,6 +60,7 @@ class Limits:
     patience_s: float = 1800.0
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
+    budget_usd: float | None = None
 
 
 @dataclass
@@ -76,23 +82,38 @@ class Usage:
         self.output_tokens += answer.output_tokens
         self.cost_usd += answer.cost_usd or 0.0
 
+    def add_unusable(self, input_tokens: int, output_tokens: int, cost_usd: float | None) -> None:
+        """Count what was paid for no answer: the request is asked again."""
+        self.input_tokens += input_tokens
+        self.output_tokens += output_tokens
+        self.cost_usd += cost_usd or 0.0
+
 
 class Client:
     """Asks one endpoint; close it, or use it as a context manager."""
 
-    def __init__(self, endpoint: Endpoint, state_dir: Path, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        state_dir: Path,
+        limits: Limits | None = None,
+        batches: BatchRule | None = None,
+    ) -> None:
         self.endpoint = endpoint
         self.limits = limits or Limits()
+        self._state_dir, self._batch_rule = state_dir, batches or BatchRule()
         self.usage = Usage()
         self._cache = AnswerCache(state_dir, endpoint.rules)
         self._audit = AuditLog(state_dir, endpoint.host, endpoint.guarantee)
         self._prices = load_prices(state_dir)
-        self._state_dir = state_dir
         self._gate = Gate(self.limits.concurrency, self._new_quota)
+        budget = self.limits.budget_usd
+        self._books = Books(endpoint, state_dir, self._cache, self._prices, budget)
         self._start_lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._conversation: Conversation | None = None
+        self._desk: BatchDesk | None = None
 
     def complete_many(
         self,
@@ -112,12 +133,21 @@ class Client:
         hashes = [request.identity() for request in requests]
         by_hash = dict(zip(hashes, requests, strict=True))
         answers = dict(self._replay(by_hash))
+        self._books.replayed(by_hash[key] for key in answers)
         pending = [(key, request) for key, request in by_hash.items() if key not in answers]
         if pending:
+            self._books.require_prices(request for _, request in pending)
             answers.update(self._send(pending, on_progress))
+            self._books.flush()
+            compact_if_large(self._cache)
         for answer in answers.values():
             self.usage.add(answer)
         return [answers[key] for key in hashes]
+
+    @property
+    def makes_batches(self) -> bool:
+        """Whether large jobs may go through the Batch API: then ask for much at once."""
+        return self._batch_rule.is_possible
 
     def forget_failures(self) -> int:
         """Drop stored refusals and invalid answers so that they are asked again; how many."""
@@ -145,6 +175,7 @@ class Client:
 
     def _start(self) -> None:
         # openai takes half a second to import: a run that replays everything never pays it
+        from infra.llm.batch import BatchDesk
         from infra.llm.conversation import Conversation
 
         self._loop = asyncio.new_event_loop()
@@ -153,7 +184,18 @@ class Client:
         )
         self._thread.start()
         self._conversation = Conversation(
-            self.endpoint, self.limits, self._audit, self._prices, self._gate
+            self.endpoint, self.limits, self._audit, self._prices, self._books, self._gate
+        )
+        self._desk = BatchDesk(
+            self.endpoint,
+            self._batch_rule,
+            self._state_dir,
+            self._cache,
+            self._audit,
+            self._prices,
+            lambda requests: dict(self._replay(requests)),
+            self.usage,
+            self._books,
         )
 
     def quota_of(self, model: str) -> Quota:
@@ -167,9 +209,9 @@ class Client:
     async def _send_all(
         self, pending: list[Pending], on_progress: Callable[[int, int], None] | None
     ) -> dict[str, Answer]:
-        assert self._conversation is not None
-        queue = iter(pending)
-        answers: dict[str, Answer] = {}
+        assert self._conversation is not None and self._desk is not None
+        answers = await self._desk.answer(dict(pending), on_progress)
+        queue = iter([item for item in pending if item[0] not in answers])
         halt = self._conversation.halt()
 
         async def work(conversation: Conversation) -> None:
@@ -206,11 +248,14 @@ class Client:
         """Close connections, cache and log."""
         if self._loop is not None and self._thread is not None and self._conversation is not None:
             asyncio.run_coroutine_threadsafe(self._conversation.close(), self._loop).result()
+            if self._desk is not None:
+                asyncio.run_coroutine_threadsafe(self._desk.close(), self._loop).result()
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
             self._loop = None
         self._gate.close()
+        self._books.close()
         self._cache.close()
         self._audit.close()
 

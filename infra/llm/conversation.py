@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
 from infra.errors import LanguageModelError
 from infra.llm.audit import AuditLog
+from infra.llm.books import Books
 from infra.llm.cache import StoredAnswer
 from infra.llm.endpoint import Endpoint
 from infra.llm.gate import Gate, Pass
 from infra.llm.prices import PriceTable
 from infra.llm.quota import KnownLimits
+from infra.llm.reading import read_answer
 from infra.llm.request import Answer, AnswerStatus, ChatRequest, Message, schema_text
 from infra.llm.sizes import Sizes
 from infra.llm.transport import (
     RATE_LIMITED,
     Declined,
-    Misconfigured,
     Reply,
     SchemaUnsupported,
     Transient,
@@ -32,12 +35,6 @@ from infra.llm.transport import (
 
 if TYPE_CHECKING:
     from infra.llm.client import Limits
-
-ENDED_EARLY = {
-    "refusal": AnswerStatus.REFUSED,
-    "content_filter": AnswerStatus.CONTENT_FILTER,
-    "length": AnswerStatus.TRUNCATED,
-}
 
 
 class Halt:
@@ -71,9 +68,10 @@ class Halt:
 
 @dataclass
 class Spent:
-    """Tokens of all asks of one request, and the name the server gave itself."""
+    """Tokens of all asks of one request, the name the server gave itself, whether any text left."""
 
     model: str
+    begun: bool = False
     input_tokens: int = 0
     output_tokens: int = 0
 
@@ -92,10 +90,11 @@ class Conversation:
         limits: Limits,
         audit: AuditLog,
         prices: PriceTable,
+        books: Books,
         gate: Gate,
     ) -> None:
         self._transport = Transport(endpoint, limits.timeout_s, limits.concurrency)
-        self._limits, self._audit, self._prices = limits, audit, prices
+        self._limits, self._audit, self._prices, self._books = limits, audit, prices, books
         self._gate, self._sizes = gate, Sizes()
         self._with_schema = True
         self._random = random.Random()
@@ -111,21 +110,23 @@ class Conversation:
 
         Raises:
             Misconfigured: every request to this endpoint would fail, this one or another before.
+            BudgetExceeded: what is left may not pay for another exchange.
         """
         spent = Spent(request.model)
-        turn = await self._enter(request, halt, again=False)
-        self._audit.sent(request.source, key, request.model)
         try:
-            status, content, value = await self._ask_until_valid(request, spent, halt, turn)
+            status, content, value = await self._ask_until_valid(key, request, spent, halt)
             detail = ""
         except Declined as declined:
             status, content, value, detail = declined.status, None, None, ""
         except Transient as transient:
             status, content, value = AnswerStatus.UNREACHED, None, None
             detail = transient.code
-        except Misconfigured:  # text has left all the same
+        except LanguageModelError as error:
+            if not spent.begun:
+                raise
             tokens_so_far = (spent.input_tokens, spent.output_tokens)
-            self._audit.answered(request.source, key, "misconfigured", *tokens_so_far)
+            outcome = self._books.broke_off(request, error)
+            self._audit.answered(request.source, key, outcome, *tokens_so_far)
             raise
         self._audit.answered(
             request.source, key, detail or status, spent.input_tokens, spent.output_tokens
@@ -134,6 +135,7 @@ class Conversation:
         cost = price.cost_usd(spent.input_tokens, spent.output_tokens) if price else None
         tokens = (spent.input_tokens, spent.output_tokens)
         answer = Answer(key, status, value, spent.model, *tokens, cost, detail=detail)
+        self._books.ended(key, request, answer)
         if not any(tokens) and value is None:
             return answer, None
         now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -143,20 +145,15 @@ class Conversation:
         return answer, StoredAnswer(key, status, content, spent.model, version, *tokens, cost, now)
 
     async def _ask_until_valid(
-        self, request: ChatRequest, spent: Spent, halt: Halt, turn: Pass
+        self, key: str, request: ChatRequest, spent: Spent, halt: Halt
     ) -> tuple[AnswerStatus, str | None, BaseModel | None]:
         messages = request.messages
-        for number in range(self._limits.asks):
-            if number > 0:
-                turn = await self._enter(request, halt, again=True)
-            reply = await self._try(request, messages, halt, turn)
+        for _ in range(self._limits.asks):
+            exchange = partial(self._try, key, spent, halt)
+            reply = await self._books.paid(exchange, request, messages)
             spent.add(reply)
-            early = ENDED_EARLY.get(reply.finish_reason)
-            if early is not None:
-                return early, None, None
-            content = _bare_json(reply.content or "")
             try:
-                return AnswerStatus.OK, content, request.answer.model_validate_json(content)
+                return read_answer(request.answer, reply)
             except ValidationError as error:
                 complaint = _complaint(error)
             said = Message("assistant", reply.content or "")
@@ -164,7 +161,12 @@ class Conversation:
         return AnswerStatus.INVALID, None, None
 
     async def _try(
-        self, request: ChatRequest, messages: tuple[Message, ...], halt: Halt, turn: Pass
+        self,
+        key: str,
+        spent: Spent,
+        halt: Halt,
+        request: ChatRequest,
+        messages: tuple[Message, ...],
     ) -> Reply:
         """One reply, after as many tries as the limits allow.
 
@@ -172,13 +174,16 @@ class Conversation:
         """
         clock = asyncio.get_running_loop().time
         failures = refusals = 0
-        give_up_at = clock() + self._limits.patience_s
+        give_up_at = math.inf
         while True:
+            turn = await self._enter(request, halt, again=failures + refusals > 0)
+            self._begin(key, request, spent)
             try:
                 return await self._try_once(request, messages, turn)
             except Transient as transient:
                 if transient.code == RATE_LIMITED:
                     refusals += 1
+                    give_up_at = min(give_up_at, clock() + self._limits.patience_s)
                     wait_s = self._wait_s(refusals - 1, transient)
                     if clock() + wait_s >= give_up_at:
                         raise
@@ -188,7 +193,13 @@ class Conversation:
                         raise
                     wait_s = self._wait_s(failures, transient)
             await halt.sleep(wait_s)
-            turn = await self._enter(request, halt, again=True)
+
+    def _begin(self, key: str, request: ChatRequest, spent: Spent) -> None:
+        """Note that the request's text is about to leave, once."""
+        if not spent.begun:
+            spent.begun = True
+            self._books.started(request)
+            self._audit.sent(request.source, key, request.model)
 
     async def _enter(self, request: ChatRequest, halt: Halt, again: bool) -> Pass:
         """Wait for leave to send the request."""
@@ -249,13 +260,6 @@ class Conversation:
 
     async def close(self) -> None:
         await self._transport.close()
-
-
-def _bare_json(content: str) -> str:
-    """The JSON object inside a Markdown fence or other words, where there is one."""
-    text = content.strip()
-    start, end = text.find("{"), text.rfind("}")
-    return text[start : end + 1] if 0 <= start < end else text
 
 
 def _complaint(error: ValidationError) -> str:

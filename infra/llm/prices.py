@@ -16,15 +16,24 @@ MILLION = 1_000_000
 
 @dataclass(frozen=True)
 class Price:
-    """US dollars per million tokens of a model from a day on."""
+    """US dollars per million tokens of a model from a day on.
+
+    ``batch_discount`` is the share (0 to 1) that the Batch API leaves off; 0 where none is known.
+    """
 
     model: str
     since: date
     input: float
     output: float
+    batch_discount: float = 0.0
 
-    def cost_usd(self, input_tokens: int, output_tokens: int) -> float:
-        return (input_tokens * self.input + output_tokens * self.output) / MILLION
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.batch_discount <= 1.0:
+            raise TypeError(f"batch_discount {self.batch_discount}, which is no share of 0 to 1")
+
+    def cost_usd(self, input_tokens: int, output_tokens: int, in_batch: bool = False) -> float:
+        cost = (input_tokens * self.input + output_tokens * self.output) / MILLION
+        return cost * (1.0 - self.batch_discount) if in_batch else cost
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,14 @@ class PriceTable:
             if price.since <= day and (model == price.model or _is_snapshot(model, price.model))
         ]
         return max(known, key=lambda price: (len(price.model), price.since), default=None)
+
+    def in_force(self, day: date) -> list[Price]:
+        """The newest price of every name on ``day``, by name."""
+        known = sorted(
+            (price for price in self.prices if price.since <= day), key=lambda price: price.since
+        )
+        newest = {price.model: price for price in known}
+        return [newest[name] for name in sorted(newest)]
 
 
 def _is_snapshot(model: str, name: str) -> bool:
@@ -66,6 +83,6 @@ def load_prices(state_dir: Path | None = None) -> PriceTable:
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise SettingsError(
             f"price table {path} with {error}",
-            "[[price]] tables of model, since, input and output",
+            "[[price]] tables of model, since, input and output, and perhaps batch_discount",
             "compare it with the shipped infra/llm/prices.toml",
         ) from None

@@ -11,6 +11,7 @@ import json
 import logging
 import math
 import re
+import time
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -66,7 +67,8 @@ class Misconfigured(LanguageModelError):
 class Reply:
     """What a server said: ``content`` is the answer's text, None when it refused.
 
-    ``requests_per_minute`` and ``tokens_per_minute`` are the limits it stated, if any.
+    ``requests_per_minute`` and ``tokens_per_minute`` are the limits it stated, if any; ``seconds``
+    is what the exchange took, 0 where it was not timed.
     """
 
     content: str | None
@@ -76,6 +78,7 @@ class Reply:
     output_tokens: int
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
+    seconds: float = 0.0
 
 
 def _may_use_proxy(endpoint: Endpoint) -> bool:
@@ -102,9 +105,9 @@ class Transport:
             trust_env=_may_use_proxy(endpoint),
         )
         key = endpoint.api_key.get_secret_value()
-        self._client: openai.AsyncOpenAI
+        self.client: openai.AsyncOpenAI
         if endpoint.kind == "azure":
-            self._client = openai.AsyncAzureOpenAI(
+            self.client = openai.AsyncAzureOpenAI(
                 azure_endpoint=endpoint.base_url,
                 api_version=endpoint.api_version,
                 api_key=key,
@@ -112,7 +115,7 @@ class Transport:
                 max_retries=0,
             )
         else:
-            self._client = openai.AsyncOpenAI(
+            self.client = openai.AsyncOpenAI(
                 base_url=endpoint.base_url, api_key=key, http_client=http, max_retries=0
             )
 
@@ -124,10 +127,11 @@ class Transport:
         Raises:
             Transient, Declined, SchemaUnsupported, Misconfigured: as their names say.
         """
-        body = self._body(request, messages, with_schema)
+        body = self.body(request, messages, with_schema)
+        started = time.monotonic()
         try:
             async with asyncio.timeout(self._timeout_s):  # the client's own starts anew with a byte
-                raw = await self._client.post(
+                raw = await self.client.post(
                     "/chat/completions", body=body, cast_to=httpx2.Response
                 )
         except TimeoutError:
@@ -141,9 +145,10 @@ class Transport:
             raise Transient("connection") from None
         except httpx2.HTTPError:
             raise Transient("connection") from None
-        return _with_limits(_read_reply(raw.content), raw.headers)
+        seconds = time.monotonic() - started
+        return _with_headers(read_reply(raw.content), raw.headers, seconds)
 
-    def _body(
+    def body(
         self, request: ChatRequest, messages: tuple[Message, ...], with_schema: bool
     ) -> dict[str, Any]:
         shape: dict[str, Any] = {"type": "json_object"}
@@ -165,7 +170,7 @@ class Transport:
         return body
 
     async def close(self) -> None:
-        await self._client.close()
+        await self.client.close()
 
 
 def _sort_status(error: openai.APIStatusError, endpoint: Endpoint, model: str) -> Exception:
@@ -200,13 +205,14 @@ def _retry_after(headers: httpx2.Headers) -> float | None:
     return None
 
 
-def _with_limits(reply: Reply, headers: httpx2.Headers) -> Reply:
-    """The reply with the limits that the server states beside it, as OpenAI and Azure do."""
-    requests = _limit(headers.get("x-ratelimit-limit-requests"))
-    tokens = _limit(headers.get("x-ratelimit-limit-tokens"))
-    if requests is None and tokens is None:
-        return reply
-    return replace(reply, requests_per_minute=requests, tokens_per_minute=tokens)
+def _with_headers(reply: Reply, headers: httpx2.Headers, seconds: float) -> Reply:
+    """The reply with its time and the limits that the server states, as OpenAI and Azure do."""
+    return replace(
+        reply,
+        seconds=seconds,
+        requests_per_minute=_limit(headers.get("x-ratelimit-limit-requests")),
+        tokens_per_minute=_limit(headers.get("x-ratelimit-limit-tokens")),
+    )
 
 
 def _limit(told: str | None) -> float | None:
@@ -224,7 +230,7 @@ def _bare_code(code: object) -> str:
     return word if re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", word) else ""
 
 
-def _read_reply(raw: bytes) -> Reply:
+def read_reply(raw: bytes) -> Reply:
     try:
         body = json.loads(raw)
         choice = body["choices"][0]

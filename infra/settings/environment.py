@@ -31,6 +31,10 @@ class Environment(BaseSettings):
     ``llm_base_url`` None means the embedded offline server; ``mlflow_uri`` None means SQLite and
     files under the data root's state folder. ``workers`` counts processes for ingestion;
     ``weights_root`` is the folder with one folder for each published model that a recipe names.
+    ``llm_deadline_hours`` is when a run's answers are wanted, None at once; with a day or more,
+    ``llm_batch`` lets jobs of ``llm_batch_smallest`` requests go through the Batch API.
+    ``llm_budget_usd`` is all that this data root may ever spend; the two limits per minute are what
+    the account admits, None where that is not known.
     """
 
     model_config = SettingsConfigDict(
@@ -48,6 +52,12 @@ class Environment(BaseSettings):
     llm_kind: Literal["openai", "azure"] = "openai"
     llm_guarantee: Guarantee = Guarantee.NONE
     llm_concurrency: int = Field(default=32, ge=1)
+    llm_batch: Literal["off", "auto", "always"] = "auto"
+    llm_batch_smallest: int = Field(default=1000, ge=1)
+    llm_deadline_hours: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    llm_budget_usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    llm_requests_per_minute: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    llm_tokens_per_minute: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
     @property
     def state(self) -> Path:

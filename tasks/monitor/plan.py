@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from infra.artifact import damaged_pieces, read_artifact
 from infra.step import Step, why_absent
 from tasks.context import Context
-from tasks.reports.estimate import Estimate, estimate_judging, estimate_reports
+from tasks.reports.estimate import (
+    Estimate,
+    TaskEstimate,
+    estimate_judging,
+    estimate_reports,
+)
 
 KINDS_UNTIL = {
     "ingest": ("replicas", "studies", "images"),
@@ -29,7 +34,8 @@ class PlanRow:
     ``state`` is exists, damaged or absent. ``requests`` counts calls of a language model that the
     step would make at most and ``cost_usd`` prices them. Where they are not known before another
     step has run, both are None and ``asks_after`` names it; all three are None where there is
-    nothing to ask.
+    nothing to ask. ``cached`` calls more are answered already. ``hours`` is None where neither
+    limits nor latencies are known; ``tasks`` holds the same numbers per task.
     """
 
     key: str
@@ -39,6 +45,11 @@ class PlanRow:
     requests: int | None = None
     cost_usd: float | None = None
     asks_after: str | None = None
+    cached: int = 0
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    hours: float | None = None
+    tasks: tuple[TaskEstimate, ...] = ()
 
 
 def plan_rows(context: Context, goal: str) -> list[PlanRow]:
@@ -63,7 +74,19 @@ def _plan_step(context: Context, step: Step) -> PlanRow:
     why = why_absent(context.store, step)
     estimate = _estimate(context, step)
     if isinstance(estimate, Estimate):
-        return PlanRow(key, step.folder, "absent", why, estimate.requests, estimate.cost_usd)
+        return PlanRow(
+            key,
+            step.folder,
+            "absent",
+            why,
+            estimate.requests,
+            estimate.cost_usd,
+            cached=estimate.cached,
+            input_tokens=estimate.input_tokens,
+            output_tokens=estimate.output_tokens,
+            hours=estimate.hours,
+            tasks=estimate.tasks,
+        )
     return PlanRow(key, step.folder, "absent", why, asks_after=estimate)
 
 
@@ -83,6 +106,21 @@ def _estimate(context: Context, step: Step) -> Estimate | str | None:
     return None
 
 
+def _asked_text(row: PlanRow) -> str:
+    """Calls, tokens, price and hours of a step; one part for each task where there are several."""
+    parts = [f"at most {row.requests:,} model calls"]
+    if row.cached:
+        parts.append(f"{row.cached:,} more answered already")
+    if row.input_tokens is not None and row.output_tokens is not None:
+        parts.append(f"{row.input_tokens:,} tokens in and {row.output_tokens:,} out")
+    parts.append("price unknown" if row.cost_usd is None else f"about ${row.cost_usd:.2f}")
+    if row.input_tokens is not None:
+        parts.append("hours unknown" if row.hours is None else f"about {row.hours:.1f} h")
+    if len(row.tasks) > 1:
+        parts.append(" and ".join(f"{task.task} {task.requests:,}" for task in row.tasks))
+    return ", ".join(parts)
+
+
 def plan_text(rows: list[PlanRow]) -> str:
     """The plan for a terminal."""
     width = max(len(row.key) for row in rows)
@@ -90,8 +128,7 @@ def plan_text(rows: list[PlanRow]) -> str:
     for row in rows:
         asked = ""
         if row.requests is not None:
-            price = "price unknown" if row.cost_usd is None else f"about ${row.cost_usd:.2f}"
-            asked = f"  [at most {row.requests:,} model calls, {price}]"
+            asked = f"  [{_asked_text(row)}]"
         elif row.asks_after is not None:
             asked = f"  [model calls: known after {row.asks_after}]"
         lines.append(f"{row.key.ljust(width)}  {row.state:7}  {row.why}{asked}".rstrip())

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from types import TracebackType
 
 from infra.errors import SettingsError
-from infra.llm import Client, Endpoint, Limits
+from infra.llm import BatchRule, Client, Endpoint, Limits
 from infra.settings.environment import Environment
 from tasks.reports.offline_answers import MODEL
 from tasks.reports.offline_server import offline_server
@@ -41,6 +41,13 @@ def named_endpoint(environment: Environment) -> Endpoint | None:
     )
 
 
+def batch_rule(environment: Environment) -> BatchRule:
+    """When a run of this environment makes batches."""
+    return BatchRule(
+        environment.llm_batch, environment.llm_deadline_hours, environment.llm_batch_smallest
+    )
+
+
 class Teacher:
     """A context manager; ``client`` connects on first call and is shared between threads."""
 
@@ -63,8 +70,14 @@ class Teacher:
                 endpoint = named_endpoint(self._environment)
                 if endpoint is None:
                     endpoint = self._stack.enter_context(offline_server())
-                limits = Limits(concurrency=self._environment.llm_concurrency)
-                client = Client(endpoint, self._environment.state, limits)
+                limits = Limits(
+                    concurrency=self._environment.llm_concurrency,
+                    budget_usd=self._environment.llm_budget_usd,
+                    requests_per_minute=self._environment.llm_requests_per_minute,
+                    tokens_per_minute=self._environment.llm_tokens_per_minute,
+                )
+                rule = batch_rule(self._environment)
+                client = Client(endpoint, self._environment.state, limits, rule)
                 self._client = self._stack.enter_context(client)
             return self._client
 

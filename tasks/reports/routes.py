@@ -89,11 +89,10 @@ def write_piece(
         return _piece([], [])
     if route == "keep":
         return _keep(rows)
-    card = get_source(rows[0].source).card
-    ask, prompt = _ROUTES[route]
-    asked = [ask(study, card) for study in rows]
+    prompt = _ROUTES[route][1]
+    asked = _asked(rows, route)
     questions = [item for item in asked if isinstance(item, Question)]
-    requests = [_request(item, prompt, settings, card) for item in questions]
+    requests = _requests(questions, route, settings)
     assert client is not None, f"route {route} asks a model"
     answers = client.complete_many(requests, on_progress)
     raise_unreached(answers)
@@ -106,6 +105,29 @@ def write_piece(
         [item for item in results if isinstance(item, Report)],
         [item for item in results if isinstance(item, Rejected)],
     )
+
+
+def piece_requests(studies: pa.Table, route: Route, settings: ReportSettings) -> list[ChatRequest]:
+    """What ``write_piece`` would ask for these studies."""
+    rows = [study_from_row(row) for row in studies.to_pylist()]
+    if not rows or route == "keep":
+        return []
+    questions = [item for item in _asked(rows, route) if isinstance(item, Question)]
+    return _requests(questions, route, settings)
+
+
+def _asked(rows: list[Study], route: Route) -> list[Asked]:
+    ask, card = _ROUTES[route][0], get_source(rows[0].source).card
+    return [ask(study, card) for study in rows]
+
+
+def _requests(
+    questions: list[Question], route: Route, settings: ReportSettings
+) -> list[ChatRequest]:
+    prompt = _ROUTES[route][1]
+    return [
+        _request(item, prompt, settings, get_source(item.study.source).card) for item in questions
+    ]
 
 
 def _piece(reports: list[Report], rejected: list[Rejected]) -> Piece:

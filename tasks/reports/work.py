@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -17,9 +18,10 @@ from infra.parquet import write_table
 from infra.pieces import BuiltPiece, Count
 from sources.record import Level
 from tasks.context import Context
+from tasks.graph import RETRIES
 from tasks.ingest.studies import REJECTED_FILE, STUDIES_FILE
 from tasks.reports.connection import Teacher
-from tasks.reports.routes import Piece, write_piece
+from tasks.reports.routes import Piece, piece_requests, write_piece
 
 REPORTS_FILE = "reports.parquet"
 
@@ -44,13 +46,41 @@ def write_reports(
         for file in piece.files
         if file.name == STUDIES_FILE
     }
+    paths = {key: path for key, (path, _) in files.items()}
+    step = context.graph[f"reports/{name}"]
+    # released failures belong to no known piece: all are made again, from stored answers but those
+    mark = f" {step.inputs[RETRIES]}" if RETRIES in step.inputs else ""
     return build_artifact(
         context.store,
-        context.graph[f"reports/{name}"],
-        lambda: {key: digest for key, (_, digest) in files.items()},
-        partial(_write, context, name, {key: path for key, (path, _) in files.items()}, teacher),
+        step,
+        lambda: {key: f"{digest}{mark}" for key, (_, digest) in files.items()},
+        partial(_write, context, name, paths, teacher),
         on_piece=on_piece,
+        before=partial(_ask_ahead, context, name, paths, teacher),
     )
+
+
+def _ask_ahead(
+    context: Context, name: str, files: dict[str, Path], teacher: Teacher, keys: Sequence[str]
+) -> None:
+    """Where batches are made, ask for all pieces at once: a batch takes hours, however small.
+
+    The answers stay in the cache, where each piece finds its own.
+    """
+    settings = context.settings
+    routes = [route for route in settings.sources.routes[name] if route != "keep"]
+    if not routes:
+        return
+    client = teacher.client(settings.reports.model)
+    if client.makes_batches:
+        client.complete_many(
+            [
+                request
+                for key in keys
+                for route in routes
+                for request in piece_requests(pq.read_table(files[key]), route, settings.reports)
+            ]
+        )
 
 
 def _write(
