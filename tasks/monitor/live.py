@@ -96,7 +96,9 @@ class LiveCounts:
     def _show(self, rows: list[dict[str, Any]]) -> None:
         if self._table is None:
             key = artifact_key(f"language-model-{self._what}")
-            self._table = create_table_artifact(rows, key, description=self._what)
+            created = create_table_artifact(rows, key, description=self._what)
+            assert isinstance(created, UUID)
+            self._table = created
             return
         with get_client(sync_client=True) as client:
             client.update_artifact(self._table, ArtifactUpdate(data=json.dumps(rows)))

@@ -35,8 +35,8 @@ def write_reports(
     """Text versions of one source's reports in REPORT_SCHEMA.
 
     A piece's input is its studies' bytes: one edited report asks for one piece's answers, and of
-    those the cache has all but one. ``on_answer(done, total)`` is called for the requests of a piece
-    that are really sent, on the client's event loop.
+    those the cache has all but one. ``on_answer(done, total)`` is called for the requests of a
+    piece that are really sent, on the client's event loop.
 
     Raises:
         EgressRefused: the source's text may not go to the endpoint.
