@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.errors import BudgetExceeded, LanguageModelError
-from infra.llm.budget import Budget, count_characters
+from infra.llm.budget import Budget, count_characters, in_nano
 from infra.llm.cache import AnswerCache
 from infra.llm.endpoint import Endpoint
 from infra.llm.ledger import REPLAYED, SENT, Ledger, work_of
@@ -68,8 +68,7 @@ class Books:
             BudgetExceeded: it may cost more than is left; nothing was sent.
         """
         work, amount = work_of(request), self._budget.estimate(request, messages)
-        while not self._budget.reserve(amount):
-            await asyncio.sleep(WAIT_SECONDS)
+        await self._reserve(amount)
         started, cost = time.monotonic(), 0
         try:
             reply = await exchange(request, messages)
@@ -82,12 +81,48 @@ class Books:
                 input_characters=count_characters(request, messages),
                 input_tokens=reply.input_tokens,
                 output_tokens=reply.output_tokens,
+                timed=1,
                 milliseconds=round(1000 * (time.monotonic() - started)),
                 unpriced=int(known is None),
             )
             return reply
         finally:
             self._budget.settle(amount, work, cost)
+
+    async def _reserve(self, amount: int) -> None:
+        while not self._budget.reserve(amount):
+            await asyncio.sleep(WAIT_SECONDS)
+
+    async def reserve_job(self, requests: Sequence[ChatRequest]) -> int:
+        """Reserve what all requests of a batch may cost, without its discount.
+
+        The reservation, in billionths of a dollar, is given back with ``release_job``; it ends with
+        this process, and who takes the batch over reserves anew.
+
+        Raises:
+            BudgetExceeded: they may cost more than is left; send none of them.
+        """
+        amount = sum(self._budget.estimate(item, item.messages) for item in requests)
+        await self._reserve(amount)
+        return amount
+
+    def release_job(self, amount: int) -> None:
+        """Give the reservation of a batch back, once its answers are counted."""
+        self._budget.release(amount)
+
+    def answered_in_job(self, key: str, request: ChatRequest, answer: Answer) -> None:
+        """Count an answer of a batch, from its sending on, at the cost that it carries."""
+        self.started(request)
+        self._ledger.add(
+            work_of(request),
+            asks=1,
+            input_characters=count_characters(request, request.messages),
+            input_tokens=answer.input_tokens,
+            output_tokens=answer.output_tokens,
+            unpriced=int(answer.cost_usd is None),
+        )
+        self._budget.settle(0, work_of(request), in_nano(answer.cost_usd or 0.0))
+        self.ended(key, request, answer)
 
     def ended(self, key: str, request: ChatRequest, answer: Answer) -> None:
         """A request has got its answer, or none for good."""

@@ -107,6 +107,12 @@ class Budget:
                 self._ledger.write_pending(run)
                 self._ledger.reserve(run, -reserved)
 
+    def release(self, reserved: int) -> None:
+        """Give a reservation back."""
+        if self._limit is not None and reserved:
+            with self._ledger.transaction() as run:
+                self._ledger.reserve(run, -reserved)
+
     def cost(self, asked: str, answered: str, input_tokens: int, output_tokens: int) -> int | None:
         """Billionths of a dollar, by the name the server gave itself or else the one asked for."""
         price = self._price(answered) or self._price(asked)

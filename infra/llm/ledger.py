@@ -74,12 +74,16 @@ def work_of(request: ChatRequest) -> Work:
 
 @dataclass(frozen=True)
 class Observed:
-    """Sums over the paid exchanges of a task with a model; all 0 before the first."""
+    """Sums over the paid exchanges of a task with a model; all 0 before the first.
+
+    ``milliseconds`` is how long the ``timed`` ones took: those of batches tell no latency.
+    """
 
     asks: int
     input_characters: int
     input_tokens: int
     output_tokens: int
+    timed: int
     milliseconds: int
 
 
