@@ -236,6 +236,15 @@ def test_the_client_keeps_its_books(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+def test_closing_twice_does_nothing_more(tmp_path: Path) -> None:
+    with scripted_server(Script(lambda *_: (200, GOOD))) as endpoint:
+        client = Client(endpoint, tmp_path, QUICK)
+        client.complete_many([question("a")])
+        client.close()
+        client.close()
+    assert read_status(tmp_path).work[0].kept == 1
+
+
 def test_money_is_counted_without_drift(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     for _ in range(1000):

@@ -234,7 +234,9 @@ class Ledger:
         )
 
     def close(self) -> None:
-        """Write what is left and take this process off the list."""
+        """Write what is left and take this process off the list; a second time does nothing."""
+        if self._stop.is_set():
+            return
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
