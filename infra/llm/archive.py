@@ -212,6 +212,11 @@ class ArchiveFile:
                 if not skip_damaged:
                     raise
 
+    def check(self) -> None:
+        """Read everything once, for its digests."""
+        for _ in self.sums():
+            pass
+
     def sums(self) -> Iterator[Row]:
         """Prompt version, model, status, rows, tokens in and out, dollars; summed per row group."""
         by = ["prompt_version", "model", "status"]
