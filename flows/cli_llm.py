@@ -89,7 +89,7 @@ def compact(
     with closing(AnswerCache(state)) as cache:
         done = compact_cache(cache, forget_damaged=forget_damaged)
     lost = f"; {done.lost:,} could not be read and will be asked again" if done.lost else ""
-    print(f"{done.moved:,} answers moved, {done.files} Parquet files in {cache.folder}{lost}")
+    print(f"{done.moved:,} answers moved; Parquet files in {cache.folder}: {done.files}{lost}")
 
 
 @LLM.command(help="The prices that are in force, in US dollars per million tokens.")

@@ -16,6 +16,7 @@ from infra import errors
 from infra.egress import Egress, Guarantee, check_egress
 from infra.errors import (
     ArtifactError,
+    BudgetExceeded,
     CxrError,
     EgressRefused,
     InputError,
@@ -36,6 +37,7 @@ EXAMPLES: list[CxrError] = [
     EgressRefused("a", "b", "do c"),
     ArtifactError("a piece is gone"),
     LanguageModelError("no answer"),
+    BudgetExceeded("nothing is left"),
     Unavailable("no weights"),
     ChildFailed("models.train", 1, "Traceback\nValueError: the loss is not a number\n"),
     ChildFailed("models.train", -9, ""),
@@ -47,9 +49,11 @@ def test_the_tree_is_as_its_docstring_draws_it() -> None:
     doc = errors.__doc__
     assert doc is not None
     drawn = re.findall(r"^    (│   |    )?[├└]── (\w+)", doc, re.M)
+    above: type[CxrError] = CxrError
     for indent, name in drawn:
-        parent = InputError if indent else CxrError
-        assert getattr(errors, name).__bases__ == (parent,), name
+        found = getattr(errors, name)
+        assert found.__bases__ == (above if indent else CxrError,), name
+        above = above if indent else found
     classes = {name for name, item in vars(errors).items() if isinstance(item, type)}
     assert classes == {"CxrError", *(name for _, name in drawn)}
 

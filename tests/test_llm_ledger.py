@@ -148,7 +148,7 @@ def test_a_process_that_reuses_the_number_of_a_dead_one_is_another(tmp_path: Pat
 
 def test_sizes_are_observed_over_sources_and_processes(tmp_path: Path) -> None:
     first = Ledger(tmp_path)
-    assert first.observed("verdict", "scripted") == Observed(0, 0, 0, 0, 0)
+    assert first.observed("verdict", "scripted") == Observed(0, 0, 0, 0, 0, 0)
     for source in ("openi", "brax"):
         first.add(
             Work(source, "verdict", "scripted"),
@@ -156,12 +156,13 @@ def test_sizes_are_observed_over_sources_and_processes(tmp_path: Path) -> None:
             input_characters=400,
             input_tokens=100,
             output_tokens=20,
+            timed=1,
             milliseconds=500,
         )
-    assert first.observed("verdict", "scripted") == Observed(4, 800, 200, 40, 1000)
+    assert first.observed("verdict", "scripted") == Observed(4, 800, 200, 40, 2, 1000)
     first.close()
     second = Ledger(tmp_path)
-    assert second.observed("verdict", "scripted") == Observed(4, 800, 200, 40, 1000)
+    assert second.observed("verdict", "scripted") == Observed(4, 800, 200, 40, 2, 1000)
     assert second.observed("verdict", "other").asks == 0
     second.close()
 
@@ -233,6 +234,15 @@ def test_the_client_keeps_its_books(tmp_path: Path) -> None:
         sent=4, kept=2, failed={"refused": 1, "invalid": 1}, replayed=4,
         input_tokens=11 * 6, output_tokens=5 * 6, unpriced=6,
     )  # fmt: skip
+
+
+def test_closing_twice_does_nothing_more(tmp_path: Path) -> None:
+    with scripted_server(Script(lambda *_: (200, GOOD))) as endpoint:
+        client = Client(endpoint, tmp_path, QUICK)
+        client.complete_many([question("a")])
+        client.close()
+        client.close()
+    assert read_status(tmp_path).work[0].kept == 1
 
 
 def test_money_is_counted_without_drift(tmp_path: Path) -> None:

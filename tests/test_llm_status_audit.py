@@ -167,7 +167,7 @@ def test_compact_says_what_it_did(root: Path, cxr: Say) -> None:
         fill(cache, ["zz"], "refused")
     said = cxr("llm", "compact", "--data-root", root)
     folder = root / ".state" / ARCHIVE_FOLDER
-    assert said.out == f"1,200 answers moved, 1 Parquet files in {folder}\n"
+    assert said.out == f"1,200 answers moved; Parquet files in {folder}: 1\n"
     found = read_status(root / ".state")
     assert (found.answers, found.answers_in_parquet) == (1, 1200)
     assert "1,201 answers stored, 1,200 of them in Parquet" in (

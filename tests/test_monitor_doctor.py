@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from test_llm_compaction import fill, names
 
 from infra.artifact import Artifact, build_artifact
+from infra.llm.archive import ARCHIVE_FOLDER
+from infra.llm.cache import AnswerCache
+from infra.llm.compaction import compact
 from infra.pieces import BuiltPiece
 from infra.settings.environment import load_environment
 from infra.step import MANIFEST, Step
@@ -119,3 +124,25 @@ def test_a_remote_root_is_examined_too(tmp_path: Path) -> None:
     found = examined(store)
     assert found[artifact.folder].detail == "damaged p0000; the next run rebuilds it"
     assert found["free disk"].detail.endswith(f" GB at {tmp_path / 'state'}")
+
+
+def test_damaged_answers_are_found_before_a_run_wants_them(store: Store) -> None:
+    assert examined(store)["stored answers"].state == "fine"
+    with closing(AnswerCache(store.state)) as cache:
+        fill(cache, names(900))
+        assert examined(store)["stored answers"].state == "fine"
+        compact(cache)
+        fill(cache, names(30, 900))
+        compact(cache)
+    first, second = sorted((store.state / ARCHIVE_FOLDER).iterdir())
+    assert examined(store)["stored answers"].state == "fine"
+    data = bytearray(second.read_bytes())
+    data[200] ^= 1
+    second.write_bytes(bytes(data))
+    first.unlink()
+    finding = examined(store)["stored answers"]
+    assert finding.state == "wrong"
+    assert finding.detail == (
+        f"damaged {first.name}, {second.name}; restore them, or run 'cxr llm compact "
+        "--forget-damaged'"
+    )

@@ -126,6 +126,7 @@ def test_what_was_observed_replaces_what_was_assumed(
             input_characters=800 * asks,
             input_tokens=400 * asks,
             output_tokens=7 * asks,
+            timed=asks,
             milliseconds=1800 * asks,
         )
     monkeypatch.setenv("CXR_LLM_CONCURRENCY", "4")

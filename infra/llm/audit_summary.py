@@ -39,7 +39,8 @@ class Sent:
 class AuditSummary:
     """All places, and lines that tell nothing: damaged ones, and answers to nothing that was sent.
 
-    ``unanswered`` requests are in flight, or their process was killed: their text has left.
+    ``unanswered`` requests are in flight, or their process was killed: their text has left. Those
+    that ended as ``over-budget`` were stopped before a later exchange of theirs.
     """
 
     sent: tuple[Sent, ...]

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 Messages = tuple[Message, ...]
 WAIT_SECONDS = 0.05
 """Pause before a reservation is tried again while requests in flight hold the rest (our choice)."""
-UNTIMED_MILLISECONDS = 3000
-"""What a batch's line counts as where no exchange has been timed yet: hours are estimated from the
-mean, and how long a batch took says nothing of one exchange (our guess)."""
 
 
 class Books:
@@ -71,8 +68,7 @@ class Books:
             BudgetExceeded: it may cost more than is left; nothing was sent.
         """
         work, amount = work_of(request), self._budget.estimate(request, messages)
-        while not self._budget.reserve(amount):
-            await asyncio.sleep(WAIT_SECONDS)
+        await self._reserve(amount)
         cost = 0
         try:
             reply = await exchange(request, messages)
@@ -85,12 +81,17 @@ class Books:
                 input_characters=count_characters(request, messages),
                 input_tokens=reply.input_tokens,
                 output_tokens=reply.output_tokens,
+                timed=1,
                 milliseconds=round(1000 * reply.seconds),
                 unpriced=int(known is None),
             )
             return reply
         finally:
             self._budget.settle(amount, work, cost)
+
+    async def _reserve(self, amount: int) -> None:
+        while not self._budget.reserve(amount):
+            await asyncio.sleep(WAIT_SECONDS)
 
     def ended(self, key: str, request: ChatRequest, answer: Answer) -> None:
         """A request has got its answer, or none for good."""
@@ -108,8 +109,7 @@ class Books:
         """
         each = (self._budget.estimate(item, item.messages, in_batch=True) for item in requests)
         amount = sum(each)
-        while not self._budget.reserve(amount):
-            await asyncio.sleep(WAIT_SECONDS)
+        await self._reserve(amount)
         return amount
 
     def release(self, amount: int, request: ChatRequest) -> None:
@@ -136,14 +136,12 @@ class Books:
         """A batch's reply was read; None is no answer, its request is asked again."""
         work, tokens = work_of(request), (reply.input_tokens, reply.output_tokens)
         known = self._budget.cost(request.model, reply.model, *tokens, in_batch=True)
-        seen = self._ledger.observed(work.task, work.model)
         self._ledger.add(
             work,
             asks=1,
             input_characters=count_characters(request, request.messages),
             input_tokens=reply.input_tokens,
             output_tokens=reply.output_tokens,
-            milliseconds=seen.milliseconds // seen.asks if seen.asks else UNTIMED_MILLISECONDS,
             unpriced=int(known is None),
         )
         self._budget.settle(0, work, known or 0)

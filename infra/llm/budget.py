@@ -8,7 +8,7 @@ flight cost beyond their estimates.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from math import ceil
 
 from infra.errors import BudgetExceeded, SettingsError
@@ -33,6 +33,7 @@ class Budget:
 
     def __init__(self, ledger: Ledger, prices: PriceTable, limit_usd: float | None) -> None:
         self._ledger, self._prices = ledger, prices
+        self._found: dict[tuple[str, date], Price | None] = {}
         self._limit = None if limit_usd is None else int(limit_usd * NANO)
 
     def require_prices(self, models: Iterable[str]) -> None:
@@ -49,7 +50,11 @@ class Budget:
                 )
 
     def _price(self, model: str) -> Price | None:
-        return self._prices.find(model, datetime.now(UTC).date())
+        """Today's price; looked for once a day, as it is asked for with every exchange."""
+        key = (model, datetime.now(UTC).date())
+        if key not in self._found:
+            self._found[key] = self._prices.find(*key)
+        return self._found[key]
 
     def estimate(
         self, request: ChatRequest, messages: Sequence[Message], in_batch: bool = False

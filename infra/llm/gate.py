@@ -124,5 +124,5 @@ class Gate:
         """Close the quotas' files."""
         if self._timer is not None:
             self._timer.cancel()
-        for quota in self._quotas.values():
-            quota.close()
+        while self._quotas:
+            self._quotas.popitem()[1].close()

@@ -74,12 +74,16 @@ def work_of(request: ChatRequest) -> Work:
 
 @dataclass(frozen=True)
 class Observed:
-    """Sums over the paid exchanges of a task with a model; all 0 before the first."""
+    """Sums over the paid exchanges of a task with a model; all 0 before the first.
+
+    ``milliseconds`` is how long the ``timed`` ones took: those of batches tell no latency.
+    """
 
     asks: int
     input_characters: int
     input_tokens: int
     output_tokens: int
+    timed: int
     milliseconds: int
 
 
@@ -230,7 +234,9 @@ class Ledger:
         )
 
     def close(self) -> None:
-        """Write what is left and take this process off the list."""
+        """Write what is left and take this process off the list; a second time does nothing."""
+        if self._stop.is_set():
+            return
         self._stop.set()
         if self._thread is not None:
             self._thread.join()

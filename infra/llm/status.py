@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.errors import InputError
+from infra.llm.archive import ARCHIVE_FOLDER, ArchiveFile
 from infra.llm.cache import CACHE_FILE
 from infra.llm.cache import LAYOUT_VERSION as CACHE_LAYOUT
 from infra.llm.ledger import (
@@ -158,6 +159,25 @@ def _read_cache(path: Path) -> tuple[int, int]:
         has_files = run.execute("SELECT 1 FROM sqlite_master WHERE name = 'archives'").fetchone()
         moved = has_files and run.execute("SELECT sum(rows) FROM archives").fetchone()[0]
     return rows, moved or 0
+
+
+def damaged_files(state_dir: Path) -> list[str]:
+    """Names of listed Parquet files of answers that are missing or damaged; reads all of them."""
+    path = state_dir / CACHE_FILE
+    if not path.exists():
+        return []
+    with closing(_open(path, CACHE_LAYOUT)) as run:
+        has_files = run.execute("SELECT 1 FROM sqlite_master WHERE name = 'archives'").fetchone()
+        names = run.execute("SELECT name FROM archives").fetchall() if has_files else []
+    return [name for (name,) in names if not _is_sound(state_dir / ARCHIVE_FOLDER / name)]
+
+
+def _is_sound(path: Path) -> bool:
+    try:
+        ArchiveFile(path).check()
+    except (FileNotFoundError, InputError):
+        return False
+    return True
 
 
 def _open(path: Path, layout: int) -> sqlite3.Connection:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from infra.fingerprint import HOUSE
+from infra.llm.status import damaged_files
 from infra.pieces import is_sound, piece_from_json
 from infra.record_file import read_record
 from infra.settings.environment import Environment, without_password
@@ -42,6 +43,7 @@ def examine(store: Store, environment: Environment) -> list[Finding]:
         _scratch(store),
         *_artifacts(store),
         _endpoint(environment),
+        _answers(environment.state),
     ]
 
 
@@ -115,6 +117,15 @@ def _problem(store: Store, folder: str) -> Finding | None:
     if damaged:
         return Finding(folder, "wrong", f"damaged {', '.join(damaged)}; the next run rebuilds it")
     return None
+
+
+def _answers(state: Path) -> Finding:
+    """Paid answers that cannot be read would stop the next run that wants one of them."""
+    damaged = damaged_files(state)
+    if not damaged:
+        return Finding("stored answers", "fine", f"as they were written, under {state}")
+    advice = "restore them, or run 'cxr llm compact --forget-damaged'"
+    return Finding("stored answers", "wrong", f"damaged {', '.join(sorted(damaged))}; {advice}")
 
 
 def _endpoint(environment: Environment) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any, cast
 from uuid import UUID
@@ -71,12 +72,13 @@ def _show_counts(artifact: Artifact) -> None:
         for count in artifact.counts
     ]
     if rows:
-        create_table_artifact(rows, key=_artifact_key(artifact), description=artifact.folder)
+        key = artifact_key(f"{artifact.step.kind}-{artifact.step.name}")
+        create_table_artifact(rows, key=key, description=artifact.folder)
 
 
-def _artifact_key(artifact: Artifact) -> str:
+def artifact_key(name: str) -> str:
     """Prefect allows lower-case letters, digits and dashes."""
-    return f"{artifact.step.kind}-{artifact.step.name}".lower().replace("_", "-")
+    return re.sub(r"[^a-z0-9]+", "-", name.lower())
 
 
 class Progress:

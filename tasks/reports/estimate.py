@@ -175,8 +175,8 @@ def _hours(context: Context, seen: Observed, requests: int, tokens: int) -> floa
         bounds.append(requests / place.llm_requests_per_minute / 60)
     if place.llm_tokens_per_minute is not None:
         bounds.append(tokens / place.llm_tokens_per_minute / 60)
-    if seen.asks >= ENOUGH_ASKS:
-        seconds = seen.milliseconds / seen.asks / 1000
+    if seen.timed >= ENOUGH_ASKS:
+        seconds = seen.milliseconds / seen.timed / 1000
         bounds.append(requests * seconds / place.llm_concurrency / 3600)
     return 0.0 if requests == 0 else max(bounds, default=None)
 

@@ -6,7 +6,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.context import Context
-from tasks.monitor.states import Progress, is_worth_retrying, report_state
+from tasks.monitor.live import LiveCounts
+from tasks.monitor.states import is_worth_retrying, report_state
 from tasks.monitor.step_report import StepReport
 from tasks.reports.connection import Teacher
 from tasks.reports.work import write_reports
@@ -25,4 +26,7 @@ _WEEK_SECONDS = 7 * 24 * 3600.0
 )
 def route_reports(context: Context, name: str, teacher: Teacher) -> StepReport:
     """Text versions of one source's reports."""
-    return report_state(write_reports(context, name, teacher, Progress(f"reports of {name}")))
+    state = context.store.state
+    with LiveCounts(f"reports of {name}", state, lambda row: row.source == name) as live:
+        artifact = write_reports(context, name, teacher, live.on_piece, live.on_answer)
+    return report_state(artifact)

@@ -27,12 +27,17 @@ REPORTS_FILE = "reports.parquet"
 
 
 def write_reports(
-    context: Context, name: str, teacher: Teacher, on_piece: OnPiece = ignore_progress
+    context: Context,
+    name: str,
+    teacher: Teacher,
+    on_piece: OnPiece = ignore_progress,
+    on_answer: OnPiece = ignore_progress,
 ) -> Artifact:
     """Text versions of one source's reports in REPORT_SCHEMA.
 
     A piece's input is its studies' bytes: one edited report asks for one piece's answers, and of
-    those the cache has all but one.
+    those the cache has all but one. ``on_answer(done, total)`` is called for the requests of a
+    piece that are really sent, on the client's event loop.
 
     Raises:
         EgressRefused: the source's text may not go to the endpoint.
@@ -54,7 +59,7 @@ def write_reports(
         context.store,
         step,
         lambda: {key: f"{digest}{mark}" for key, (_, digest) in files.items()},
-        partial(_write, context, name, paths, teacher),
+        partial(_write, context, name, paths, teacher, on_answer=on_answer),
         on_piece=on_piece,
         before=partial(_ask_ahead, context, name, paths, teacher),
     )
@@ -84,14 +89,21 @@ def _ask_ahead(
 
 
 def _write(
-    context: Context, name: str, files: dict[str, Path], teacher: Teacher, key: str, folder: Path
+    context: Context,
+    name: str,
+    files: dict[str, Path],
+    teacher: Teacher,
+    key: str,
+    folder: Path,
+    *,
+    on_answer: OnPiece,
 ) -> BuiltPiece:
     settings = context.settings
     studies = pq.read_table(files[key])
     routes = settings.sources.routes[name]
     asks = any(route != "keep" for route in routes)
     client = teacher.client(settings.reports.model) if asks else None
-    written = [write_piece(studies, route, settings.reports, client) for route in routes]
+    written = [write_piece(studies, route, settings.reports, client, on_answer) for route in routes]
     reports = pa.concat_tables([piece.reports for piece in written])
     rejected = pa.concat_tables([piece.rejected for piece in written])
     reports = reports.sort_by([("study_id", "ascending"), ("version", "ascending")])
