@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from second_set_spanish import PHRASES, Phrase
+from second_set_spanish import PHRASES
+from second_set_world import Phrase
 
-from sources.replicas.spanish import stem_report
+from sources.replicas.written import stem_report
 from tasks.reports.fidelity_translated import check_translated
 from tasks.reports.offline_translate import translate_text
 
@@ -70,7 +71,7 @@ def test_what_stems_have_lost(spanish: str, english: str) -> None:
 @pytest.mark.parametrize("stems", [False, True], ids=["words", "stems"])
 @pytest.mark.parametrize("phrase", PHRASES, ids=lambda phrase: phrase.english[:30])
 def test_the_rules_pass_their_own_checks(phrase: Phrase, stems: bool) -> None:
-    spanish = phrase.spanish
+    spanish = phrase.written
     source = stem_report((spanish,)) if stems else spanish
     english = translate_text(source)
     assert english is not None
@@ -80,7 +81,7 @@ def test_the_rules_pass_their_own_checks(phrase: Phrase, stems: bool) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(PHRASES), min_size=1, max_size=8))
 def test_a_report_is_its_sentences_in_order(phrases: list[Phrase]) -> None:
-    spanish = [phrase.spanish for phrase in phrases]
+    spanish = [phrase.written for phrase in phrases]
     parts = [translate_text(text) for text in spanish]
     assert translate_text(" ".join(spanish)) == " ".join(part or "" for part in parts)
 

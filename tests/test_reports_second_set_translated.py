@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from second_set_spanish import ADDED, PHRASES, Phrase
-from second_set_world import Case, Score, dice, hold_bars, score
+from second_set_spanish import ADDED, PHRASES
+from second_set_world import Case, Phrase, Score, dice, hold_bars, score
 
 from sources.record import View
-from sources.replicas.spanish import stem_report, write_spanish
+from sources.replicas.written import stem_report, write_spanish
 from sources.replicas.truth import draw_person, draw_truth
 from sources.replicas.wording import write_report
 from tasks.reports.fidelity_translated import check_translated
@@ -31,7 +31,7 @@ def _reports(count: int, name: str) -> Iterator[tuple[list[Phrase], random.Rando
 
 
 def _spelt(phrases: list[Phrase], stems: bool) -> str:
-    sentences = tuple(phrase.spanish for phrase in phrases)
+    sentences = tuple(phrase.written for phrase in phrases)
     return stem_report(sentences) if stems else " ".join(sentences)
 
 
