@@ -11,7 +11,7 @@ from second_set_spanish import ADDED, PHRASES
 from second_set_world import Case, Phrase, Score, dice, hold_bars, score
 
 from sources.record import View
-from sources.replicas.written import stem_report, write_spanish
+from sources.replicas.spanish import stem_report, write_spanish
 from sources.replicas.truth import draw_person, draw_truth
 from sources.replicas.wording import write_report
 from tasks.reports.fidelity_translated import check_translated
