@@ -59,4 +59,4 @@ def test_the_structuring_example_keeps_its_own_rules() -> None:
 def test_the_translation_example_keeps_its_own_rules() -> None:
     payload, answer = TRANSLATE.examples[0]
     sections = {name: text for name, text in answer.model_dump().items() if text}
-    assert check_translated(payload["sections"], sections) is None
+    assert check_translated(payload["sections"], sections, payload["language"]) is None

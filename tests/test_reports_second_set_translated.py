@@ -21,7 +21,7 @@ KINDS = ("side", "denial", "number", "comparison")
 
 def _case(kind: str, spanish: str, english: str) -> Case:
     source, answer = {"findings": spanish}, {"findings": english}
-    return Case(kind, spanish, english, lambda: check_translated(source, answer))
+    return Case(kind, spanish, english, lambda: check_translated(source, answer, "es"))
 
 
 def _reports(count: int, name: str) -> Iterator[tuple[list[Phrase], random.Random]]:
@@ -135,10 +135,10 @@ def test_replica_translations_hold_both_bars() -> None:
 def test_a_translation_keeps_the_sections(
     source: dict[str, str], answer: dict[str, str], reason: str
 ) -> None:
-    problem = check_translated(source, answer)
+    problem = check_translated(source, answer, "es")
     assert problem is not None and problem.reason == reason
 
 
 def test_spanish_left_standing_is_no_translation() -> None:
     spanish = "Se observa derrame pleural izquierdo con atelectasia en la base."
-    assert check_translated({"findings": spanish}, {"findings": spanish}) is not None
+    assert check_translated({"findings": spanish}, {"findings": spanish}, "es") is not None

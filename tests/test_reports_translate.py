@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.reports.offline_lexicon import entries_of, find_phrase, find_word, fold
+from tasks.reports.offline_lexicon import entries_of, find_phrase, find_word
 from tasks.reports.offline_spanish import SPANISH
 from tasks.reports.offline_translate import translate, translate_text
+from tasks.reports.wording import fold
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,11 @@ stands in the plural by habit (``*`` before it). Stems of several words join the
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
+
+from tasks.reports.wording import fold
 
 KINDS = "XRDQSANL"
 """Parts of speech, in the order in which a later block's entry replaces an earlier one's."""
@@ -51,12 +52,6 @@ class Lexicon:
     endings: re.Pattern[str]
     plurals: tuple[tuple[str, str], ...] = ()
     spellings: tuple[tuple[re.Pattern[str], str], ...] = ()
-
-
-def fold(text: str) -> str:
-    """Lower case without accents or tildes, as PadChest writes."""
-    plain = unicodedata.normalize("NFD", text.lower())
-    return "".join(c for c in plain if not unicodedata.combining(c))
 
 
 @cache

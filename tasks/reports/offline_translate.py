@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sources.record import SECTIONS
-from tasks.reports.offline_lexicon import Lexicon, Word, find_phrase, find_word, fold
+from tasks.reports.offline_lexicon import Lexicon, Word, find_phrase, find_word
 from tasks.reports.offline_portuguese import PORTUGUESE
 from tasks.reports.offline_spanish import SPANISH
+from tasks.reports.wording import FULL_STOP, fold
 
 _TOKEN = re.compile(r"\d+(?:\.?[ºª°]| o(?= arc))|\d+(?:[.,/]\d+)*|\w+(?:-\w+)*|[^\w\s]")
-_SENTENCE_END = re.compile(r"\.(?![\dºª°])|;|\n")
+_SENTENCE_END = re.compile(rf"{FULL_STOP}|;|\n")
 DOUBTS = frozenset({"possible", "probable", "questionable"})
 """Adjectives that stand before their noun, and so begin a new one after a noun."""
 AFTER_A_NOUN = {

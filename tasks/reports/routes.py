@@ -266,7 +266,7 @@ def _ask_translate(study: Study, card: Card) -> Asked:
     return Question(
         study,
         {"language": language, "sections": sections},
-        lambda answer: check_translated(sections, answer),
+        lambda answer: check_translated(sections, answer, language),
         Origin.TRANSLATED,
         text.sectioned_by if text is not None else SectionedBy.RULES,
     )
