@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from second_set_spanish import ADDED, PHRASES
+import second_set_portuguese
+import second_set_spanish
 from second_set_world import Case, Phrase, Score, dice, hold_bars, score
 
 from sources.record import View
@@ -15,24 +16,28 @@ from sources.replicas.spanish import stem_report, write_spanish
 from sources.replicas.truth import draw_person, draw_truth
 from sources.replicas.wording import write_report
 from tasks.reports.fidelity_translated import check_translated
+from tasks.reports.wording import fold
 
 KINDS = ("side", "denial", "number", "comparison")
 
 
-def _case(kind: str, spanish: str, english: str) -> Case:
-    source, answer = {"findings": spanish}, {"findings": english}
-    return Case(kind, spanish, english, lambda: check_translated(source, answer, "es"))
+ADDED = second_set_spanish.ADDED
+SPELT: dict[str, tuple[str, tuple[Phrase, ...], Callable[[tuple[str, ...]], str]]] = {
+    "spanish words": ("es", second_set_spanish.PHRASES, " ".join),
+    "spanish stems": ("es", second_set_spanish.PHRASES, stem_report),
+    "portuguese words": ("pt", second_set_portuguese.PHRASES, " ".join),
+    "portuguese without accents": (
+        "pt",
+        second_set_portuguese.PHRASES,
+        lambda sentences: fold(" ".join(sentences)),
+    ),
+}
+"""By name: the language, its sentences, and how a report is spelt from some of them."""
 
 
-def _reports(count: int, name: str) -> Iterator[tuple[list[Phrase], random.Random]]:
-    rng = dice(name)
-    for _ in range(count):
-        yield rng.sample(PHRASES, rng.randint(3, 6)), rng
-
-
-def _spelt(phrases: list[Phrase], stems: bool) -> str:
-    sentences = tuple(phrase.written for phrase in phrases)
-    return stem_report(sentences) if stems else " ".join(sentences)
+def _case(kind: str, foreign: str, english: str, language: str = "es") -> Case:
+    source, answer = {"findings": foreign}, {"findings": english}
+    return Case(kind, foreign, english, lambda: check_translated(source, answer, language))
 
 
 def _damaged(phrases: list[Phrase], rng: random.Random) -> Iterator[tuple[str, list[str]]]:
@@ -45,17 +50,25 @@ def _damaged(phrases: list[Phrase], rng: random.Random) -> Iterator[tuple[str, l
     at = rng.randrange(len(english))
     yield "added", [*english[:at], rng.choice(ADDED), *english[at:]]
     yield "lost", [*english[:at], *english[at + 1 :]]
+    place = rng.randrange(len(english))
+    part = rng.choice(ADDED[:3])
+    joined = f"{english[place].rstrip('.')}; {part[0].lower()}{part[1:]}".replace(";", ",")
+    yield "added", [*english[:place], joined, *english[place + 1 :]]
 
 
-def _hand_written(stems: bool) -> Iterator[Case]:
-    for phrases, rng in _reports(220, f"translated/{stems}"):
-        source = _spelt(phrases, stems)
-        yield _case("faithful", source, " ".join(phrase.english for phrase in phrases))
-        for kind, english in _damaged(phrases, rng):
-            yield _case(kind, source, " ".join(english))
+def _hand_written(spelling: str) -> Iterator[Case]:
+    language, phrases, spell = SPELT[spelling]
+    rng = dice(f"translated/{spelling}")
+    for _ in range(220):
+        drawn = rng.sample(phrases, rng.randint(3, 6))
+        source = spell(tuple(phrase.written for phrase in drawn))
+        right = " ".join(phrase.english for phrase in drawn)
+        yield _case("faithful", source, right, language)
+        for kind, english in _damaged(drawn, rng):
+            yield _case(kind, source, " ".join(english), language)
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["words", "stems"])
+@pytest.fixture(scope="module", params=list(SPELT))
 def hand_written(request: pytest.FixtureRequest) -> Score:
     return score(_hand_written(request.param))
 
@@ -65,16 +78,20 @@ def test_hand_written_translations_hold_both_bars(hand_written: Score) -> None:
     hold_bars(hand_written, at_least=200)
 
 
-@pytest.mark.parametrize("stems", [False, True], ids=["words", "stems"])
-@pytest.mark.parametrize("phrase", PHRASES, ids=lambda phrase: phrase.english[:40])
+@pytest.mark.parametrize(
+    ("spelling", "phrase"),
+    [(spelling, phrase) for spelling, (_, bank, _) in SPELT.items() for phrase in bank],
+    ids=lambda value: value if isinstance(value, str) else value.english[:40],
+)
 def test_each_phrase_alone_is_accepted_and_each_mistake_refused(
-    phrase: Phrase, stems: bool
+    spelling: str, phrase: Phrase
 ) -> None:
-    source = _spelt([phrase], stems)
-    problem = _case("faithful", source, phrase.english).verdict()
+    language, _, spell = SPELT[spelling]
+    source = spell((phrase.written,))
+    problem = _case("faithful", source, phrase.english, language).verdict()
     assert problem is None, (source, problem)
     for kind, text in phrase.wrong.items():
-        assert _case(kind, source, text).verdict() is not None, (kind, source, text)
+        assert _case(kind, source, text, language).verdict() is not None, (kind, source, text)
 
 
 def _replica_pairs() -> Iterator[tuple[str, str]]:

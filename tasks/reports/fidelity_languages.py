@@ -41,7 +41,8 @@ SPANISH = Tongue(
     ),
     re.compile(
         r"\b(?:previ|compar|respect|persist|nuev|res(?:uel|olu)|mejor|empeor|evoluc|estab(?!lec)"
-        r"|disminu|aument(?!\w* (?:de|del) (?:taman|dens|calibr|volum|trama))|progres|continu"
+        r"|disminu|(?<!cardiac )(?<!cardiac[ao] )(?<!corazon )"
+        r"aument(?!\w* (?:de|del) (?:taman|dens|calibr|volum|trama))|progres|continu"
         r"|desaparec|anterior|antigu|recient|control|actual"
         r"|cambi(?!\w* (?:\w+ )?(?:degen|post|fibr|cron|artr)))"
     ),
@@ -71,8 +72,9 @@ PORTUGUESE = Tongue(
     re.compile(
         r"\b(?:previ|compar|relacao a|persist|permanec|mante[mr]|mantid|nov[oa]s?\b|resol|melhor"
         r"|pior|agrav|evolu|estave[li]|estabil|inalter|diminu|reduc(?!\w* volum)|reduz|regre"
-        r"|aument(?!\w* (?:de|do|da) (?:tamanh|dens|calibr|volum|trama|area))|progre|continu"
-        r"|surg|apareci|desaparec|anterior|antig|recent|control|a[c]?tual|manut"
+        r"|(?<!cardiac[ao] )(?<!cardiac[ao]s )(?<!coracao )(?<!toracico )"
+        r"aument(?!\w* (?:de|do|da) (?:tamanh|dens|calibr|volum|trama|area))|progre"
+        r"|continu|surg|apareci|desaparec|anterior|antig|recent|control|a[c]?tual|manut"
         r"|alterac(?!\w* (?:\w+ )?(?:degen|pos|fibr|cron|artr)))"
     ),
     re.compile(
@@ -132,17 +134,25 @@ FINDINGS: tuple[tuple[str, re.Pattern[str], re.Pattern[str]], ...] = tuple(
 """Findings by their stem in either language, and by the English that stands for it. One that a
 sentence names must be named in its translation."""
 
-_OTHER_SOURCES = {
-    "cardiomegaly": r"cardi|corac|coraz|sil[hu]+et|aument|dilat|crec|megal|adeno|gangli|linf|alarg|ensanch|agrand",
-    "mass": r"\bmas|tumor|neoplas",
-    "consolidation": r"consolid|condens|\bcal[ol]|alveol|aere",
-    "calcification": r"calc|granulom|aterom|ateros",
-    "effusion": r"derram|liquid|liqu\b",
-    "thickening": r"engros|espess|paquipl|grueso|gross",
-    "atelectasis": r"atele|laminar|lamin|colaps",
-    "pneumonia": r"neumon|infec",
+ADDED_FROM: dict[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
+    name: (said, told) for name, told, said in FINDINGS
+} | {
+    name: (re.compile(said), re.compile(told))
+    for name, said, told in (
+        (
+            "cardiomegaly",
+            r"cardiomegal",
+            r"cardiomeg|\b(?:cardi|corac|coraz|sil[hu]+et|indic).*\b(?:aument|dilat|crec|agrand)"
+            r"|\b(?:aument|dilat|crec|agrand).*\b(?:cardi|corac|coraz|sil[hu]+et)",
+        ),
+        ("mass", r"\bmass(?:es)?\b", r"\bmas|tumor|neoplas"),
+        ("consolidation", r"consolid", r"consolid|condens"),
+        ("calcification", r"calci", r"calc|granulom|aterom|ateros"),
+        ("effusion", r"effusion", r"derram|liquid|liqu\b"),
+        ("thickening", r"thick", r"engros|espess|paquipl|grues|gross"),
+        ("atelectasis", r"atelect", r"atele|lamin|colaps"),
+        ("pneumonia", r"pneumoni", r"neumon|infec"),
+    )
 }
-ADDED_FROM: dict[str, re.Pattern[str]] = {
-    name: re.compile(_OTHER_SOURCES.get(name, told.pattern)) for name, told, _ in FINDINGS
-}
-"""What in a source may be translated by the finding; where nothing of it is there, it was added."""
+"""By finding: the English that names it without doubt, and what of a source may be so translated.
+Where the first is there and nothing of the second, it was added."""

@@ -155,6 +155,7 @@ def _findings_problem(foreign: str, spoken: str) -> Problem | None:
     for name, told, said in FINDINGS:
         if told.search(foreign) and not said.search(spoken):
             return Problem("finding-lost", f"found no {name}")
-        if said.search(spoken) and not ADDED_FROM[name].search(foreign):
+        plainly, may_be = ADDED_FROM[name]
+        if plainly.search(spoken) and not may_be.search(foreign):
             return Problem("text-added", f"found {name}")
     return None
