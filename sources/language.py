@@ -33,7 +33,8 @@ _WORDS: Final = {
         direitas esquerdo esquerda esquerdos esquerdas pulmao pulmoes seios lobo lobos achados exame
         coracao silhueta sinais hilares imagem coluna fratura opacidade opacidades marca marcapasso
         traqueia espessamento botao dreno linfonodos velamento
-        em nos num numa pelo pela pelos sao foi mais calcio ateromatose fibrose escoliose hilos fios estruturas livres protese
+        em nos num numa pelo pela pelos sao foi mais calcio ateromatose fibrose escoliose
+        hilos fios estruturas livres protese
     """,
 }
 """Without accents; Spanish with the stems that PadChest publishes. Shared words (``no``, ``do``,
