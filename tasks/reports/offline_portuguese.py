@@ -158,28 +158,28 @@ lob_medi=middle lobe  epigastr=epigastrium  hipocondri=hypochondrium
 """
 
 ADJECTIVES = """
-em_as_de_borbolet=butterfly  de_dupl_lumen=double-lumen  alinhad=aligned  marginal=marginal
-dextroconvex=dextroconvex  sinistroconvex=levoconvex  ipsilateral=ipsilateral  parietal=parietal
-pos-esternotomi=post-sternotomy  mediana=median  escavad=cavitated  em_evolucao=evolving
-valorizavel=significant  clinic=clinical  cardiofrenic=cardiophrenic  costofrenic=costophrenic
-vasobronquic=bronchovascular  em_atividad=active  em_actividad=active  rodad=rotated
-simetric=symmetric  assimetric=asymmetric  superposicionad=superimposed  sobrepost=superimposed
-abaulad=bulging  seguiment=segmental  supraclavicular=supraclavicular  em_vidr_fosc=ground-glass
-em_vidr_despolid=ground-glass  tip_vidr_fosc=ground-glass  visivel=visible  perihilar=perihilar
-peri-hilar=perihilar  para-hilar=parahilar  parahilar=parahilar  peribronquic=peribronchial
-redond=round  arredondad=rounded  oval=oval  ovalad=oval  estranh=foreign  projetad=projected
-metalic=metallic  pleural=pleural  cardiac=cardiac  aortic=aortic  mediastinal=mediastinal
-mediastinic=mediastinal  hilar=hilar  basal=basal  bibasal=bibasal  bibasilar=bibasal
-apical=apical  biapical=biapical  superior=upper  inferior=lower  medi=middle  central=central
-periferic=peripheral  posterior=posterior  anterior=anterior  lateral=lateral
-intersticial=interstitial  alveolar=alveolar  acinar=acinar  reticular=reticular
-reticulonodular=reticulonodular  reticulo-nodular=reticulonodular
-reticulogranular=reticulogranular  nodular=nodular  micronodular=micronodular  miliar=miliary
-laminar=laminar  linear=linear  segmentar=segmental  lobar=lobar  basilar=basilar
-retrocardiac=retrocardiac  subsegmentar=subsegmental  parenquimatos=parenchymal
-parenquimal=parenchymal  calcificad=calcified  calcic=calcified  degenerativ=degenerative
-dorsal=thoracic  lombar=lumbar  cervical=cervical  vertebral=vertebral  costal=costal  osse=bony
-vascular=vascular  venos=venous  arterial=arterial  pulmonar=pulmonary
+indiret=indirect  diret=direct  em_as_de_borbolet=butterfly  de_dupl_lumen=double-lumen
+alinhad=aligned  marginal=marginal  dextroconvex=dextroconvex  sinistroconvex=levoconvex
+ipsilateral=ipsilateral  parietal=parietal  pos-esternotomi=post-sternotomy  mediana=median
+escavad=cavitated  em_evolucao=evolving  valorizavel=significant  clinic=clinical
+cardiofrenic=cardiophrenic  costofrenic=costophrenic  vasobronquic=bronchovascular
+em_atividad=active  em_actividad=active  rodad=rotated  simetric=symmetric  assimetric=asymmetric
+superposicionad=superimposed  sobrepost=superimposed  abaulad=bulging  seguiment=segmental
+supraclavicular=supraclavicular  em_vidr_fosc=ground-glass  em_vidr_despolid=ground-glass
+tip_vidr_fosc=ground-glass  visivel=visible  perihilar=perihilar  peri-hilar=perihilar
+para-hilar=parahilar  parahilar=parahilar  peribronquic=peribronchial  redond=round
+arredondad=rounded  oval=oval  ovalad=oval  estranh=foreign  projetad=projected  metalic=metallic
+pleural=pleural  cardiac=cardiac  aortic=aortic  mediastinal=mediastinal  mediastinic=mediastinal
+hilar=hilar  basal=basal  bibasal=bibasal  bibasilar=bibasal  apical=apical  biapical=biapical
+superior=upper  inferior=lower  medi=middle  central=central  periferic=peripheral
+posterior=posterior  anterior=anterior  lateral=lateral  intersticial=interstitial
+alveolar=alveolar  acinar=acinar  reticular=reticular  reticulonodular=reticulonodular
+reticulo-nodular=reticulonodular  reticulogranular=reticulogranular  nodular=nodular
+micronodular=micronodular  miliar=miliary  laminar=laminar  linear=linear  segmentar=segmental
+lobar=lobar  basilar=basilar  retrocardiac=retrocardiac  subsegmentar=subsegmental
+parenquimatos=parenchymal  parenquimal=parenchymal  calcificad=calcified  calcic=calcified
+degenerativ=degenerative  dorsal=thoracic  lombar=lumbar  cervical=cervical  vertebral=vertebral
+costal=costal  osse=bony  vascular=vascular  venos=venous  arterial=arterial  pulmonar=pulmonary
 broncovascular=bronchovascular  bronco-vascular=bronchovascular  bronquic=bronchial  hiatal=hiatal
 ateromatos_adj=atheromatous  alongad=elongated  ectasiad=ectatic  ectasic=ectatic  tortuos=tortuous
 dilatad=dilated  cronic=chronic  agud=acute  antig=old  residual=residual  sequelar=residual
@@ -245,7 +245,8 @@ bilateralment=bilateral
 """
 
 RELATIONS = """
-suspeito_de=suspicious for  suspeitas_de=suspicious for
+numa_da=in one of  num_do=in one of  numa_das=in one of  num_dos=in one of  uma_das=one of
+um_dos=one of  suspeito_de=suspicious for  suspeitas_de=suspicious for
 no_limit_superior_da_normalidad=at the upper limit of normal  no_leit=at the bedside
 podend_traduz=which may represent  pod_traduz=may represent
 podend_relacion_se_com=possibly related to  traduzind=representing  correlacion=correlate

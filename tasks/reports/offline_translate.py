@@ -285,7 +285,7 @@ _POLISH = tuple(
     for pattern, by in (
         (r"\s+([,:;?!)])", r"\1"),
         (r"([(])\s+", r"\1"),
-        (r"\bin (the (?:[\w-]+ )*(?:base|bases|apex|apices))\b", r"at \1"),
+        (r"\bin (the (?:(?!in\b)[\w-]+ )*(?:base|bases|apex|apices))\b", r"at \1"),
         (r"\bin both ((?:\w+ )*(?:bases|apices))\b", r"at both \1"),
         (r"\bat (\d[\d.]* (?:mm|cm)) of\b", r"\1 from"),
         (
