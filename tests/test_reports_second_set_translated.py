@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import second_set_portuguese
 import second_set_spanish
-from second_set_world import Case, Phrase, Score, dice, hold_bars, score
+from second_set_free import FREE
+from second_set_world import REFUSED_BAR, Case, Phrase, Score, dice, hold_bars, score
 
 from sources.record import View
 from sources.replicas.spanish import stem_report, write_spanish
@@ -92,6 +93,65 @@ def test_each_phrase_alone_is_accepted_and_each_mistake_refused(
     assert problem is None, (source, problem)
     for kind, text in phrase.wrong.items():
         assert _case(kind, source, text, language).verdict() is not None, (kind, source, text)
+
+
+def test_free_but_faithful_translations_are_accepted() -> None:
+    problems = {
+        english: check_translated({"findings": foreign}, {"findings": english}, language)
+        for language, foreign, english in FREE
+    }
+    refused = {english: problem for english, problem in problems.items() if problem is not None}
+    assert len(problems) >= 70
+    assert len(refused) <= REFUSED_BAR * len(problems), refused
+
+
+@pytest.mark.parametrize("language", ["es", "pt"])
+def test_doubts_that_vanish_or_appear_are_caught(language: str) -> None:
+    doubted = {"es": "Posible neumonía.", "pt": "Possível pneumonia."}[language]
+    plain = {"es": "Neumonía.", "pt": "Pneumonia."}[language]
+    for source, answer in ((doubted, "Pneumonia."), (plain, "Possible pneumonia.")):
+        problem = _case("", source, answer, language).verdict()
+        assert problem is not None and problem.reason == "certainty-changed"
+    assert _case("", doubted, "Pneumonia is suspected.", language).verdict() is None
+
+
+@pytest.mark.parametrize("language", ["es", "pt"])
+def test_a_finding_lost_or_added_inside_a_sentence_is_caught(language: str) -> None:
+    source = {
+        "es": "Derrame pleural izquierdo y atelectasia.",
+        "pt": "Derrame pleural esquerdo e atelectasia.",
+    }[language]
+    right = "Left pleural effusion and atelectasis."
+    assert _case("", source, right, language).verdict() is None
+    lost = _case("", source, "Left pleural effusion.", language).verdict()
+    assert lost is not None
+    assert (lost.reason, lost.detail) == (
+        "finding-lost",
+        "findings: found no atelectasis in sentence 1",
+    )
+    added = _case("", source, "Left pleural effusion, nodule and atelectasis.", language).verdict()
+    assert added is not None and added.reason == "text-added"
+
+
+def test_the_middle_lobe_may_be_called_right_but_not_left() -> None:
+    for source in ("Nódulo no lobo médio.", "Nódulo no lobo médio direito.", "Nódulo no LM."):
+        assert _case("", source, "Nodule in the right middle lobe.", "pt").verdict() is None
+        problem = _case("", source, "Nodule in the left middle lobe.", "pt").verdict()
+        assert problem is not None and problem.reason == "side-changed"
+    bare = _case("", "Nódulo no lobo médio direito.", "Nodule in the middle lobe.", "pt")
+    assert bare.verdict() is None  # there is no other
+
+
+def test_a_good_state_denied_is_caught() -> None:
+    problem = _case("", "Campos pulmonares livres.", "Lung fields not clear.", "pt").verdict()
+    assert problem is not None and problem.reason == "negation-changed"
+
+
+def test_portuguese_left_standing_is_no_translation() -> None:
+    portuguese = "Derrame pleural à esquerda com atelectasia na base do pulmão."
+    problem = _case("", portuguese, portuguese, "pt").verdict()
+    assert problem is not None
+    assert problem.reason == "language" and problem.detail.endswith("Portuguese")
 
 
 def _replica_pairs() -> Iterator[tuple[str, str]]:

@@ -30,8 +30,8 @@ LENGTH_RATIO = (0.4, 2.5)
 FOREIGN_SHARE = 0.1
 """Share of foreign words in a translation that is refused (our choice: a name or two may stay)."""
 _SOFT_DENIAL = re.compile(
-    r"\b(?:normal(?:ly)?|clear|unremarkable|negative|unlikely|preserved|non|ruled out|excluded?"
-    r"|lack\w*|rule out)\b"
+    r"\b(?:normal(?:ly)?|clear|unremarkable|negative|unlikely|preserved|sharp|unchanged"
+    r"|stable|non|ruled out|excluded?|lack\w*|rule out)\b"
 )
 
 

@@ -71,8 +71,8 @@ EXAMPLES = (
             indication="Dyspnea.",
             technique=None,
             comparison=None,
-            findings="Ill-defined opacity in the left lower lobe, which may represent an infectious "
-            "process. No pneumothorax is seen. A 7.5 mm nodule on the right.",
+            findings="Ill-defined opacity in the left lower lobe, which may represent an "
+            "infectious process. No pneumothorax is seen. A 7.5 mm nodule on the right.",
             impression="Probable pneumonia.",
         ),
     ),
