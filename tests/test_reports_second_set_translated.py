@@ -160,7 +160,7 @@ def _replica_pairs() -> Iterator[tuple[str, str]]:
     for number in range(900):
         truth = draw_truth(rng, draw_person(rng, number), (View.PA,))
         spanish = write_spanish(truth)
-        if spanish.labels == ["normal"] or not truth.findings:
+        if spanish.labels == ("normal",) or not truth.findings:
             continue
         stated = spanish.sentences[: len(truth.findings)]
         if all(

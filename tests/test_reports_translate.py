@@ -45,6 +45,17 @@ from tasks.reports.wording import fold
         ("marcapas bicameral .", "Dual chamber pacemaker."),
         ("fractur de arc costal izquierd", "Fracture of a left rib."),
         ("ambos hemitorax", "Both hemithoraces."),
+        ("radiograf de torax sin alter .", "Chest radiograph without abnormalities."),
+        ("portador de marcapas izquierd .", "Left pacemaker."),
+        ("boton metal proyect sobr camp medi derech .",
+         "Metallic button projecting over the right middle field."),
+        ("mediastin superior ensanch .", "Widened upper mediastinum."),
+        ("Opacidades en vidrio deslustrado bilaterales.",
+         "Bilateral ground-glass opacities."),
+        ("Derrame pleural a la derecha.", "Pleural effusion on the right."),
+        ("Silueta cardiaca aumentada.", "Enlarged cardiac silhouette."),
+        ("Hilios de tamaño y morfología normales.", "Hila of normal size and morphology."),
+        ("Persiste el derrame.", "Persistent effusion."),
     ],
 )  # fmt: skip
 def test_sentences(spanish: str, english: str) -> None:

@@ -168,7 +168,7 @@ superposicionad=superimposed  sobrepost=superimposed  abaulad=bulging  seguiment
 supraclavicular=supraclavicular  em_vidr_fosc=ground-glass  em_vidr_despolid=ground-glass
 tip_vidr_fosc=ground-glass  visivel=visible  perihilar=perihilar  peri-hilar=perihilar
 para-hilar=parahilar  parahilar=parahilar  peribronquic=peribronchial  redond=round
-arredondad=rounded  oval=oval  ovalad=oval  estranh=foreign  projetad=projected  metalic=metallic
+arredondad=rounded  oval=oval  ovalad=oval  estranh=foreign  projetad=projecting  metalic=metallic
 pleural=pleural  cardiac=cardiac  aortic=aortic  mediastinal=mediastinal  mediastinic=mediastinal
 hilar=hilar  basal=basal  bibasal=bibasal  bibasilar=bibasal  apical=apical  biapical=biapical
 superior=upper  inferior=lower  medi=middle  central=central  periferic=peripheral
@@ -283,7 +283,7 @@ aumentaram=have increased  diminuiu=has decreased  diminuiram=have decreased  re
 surgiu=has appeared  surgiram=have appeared  resolveu=has resolved  regrediu=has regressed
 desapareceu=has resolved  previament=previously  anteriorment=previously  posteriorment=posteriorly
 medind=measuring  milimetr=mm  mm=mm  cm=cm  centimetr=cm  com_cerca_de=of about  cerca_de=about
-aproximadament=approximately  projetand_se=projecting  projet_se=projecting  projectad=projected
+aproximadament=approximately  projetand_se=projecting  projet_se=projecting  projectad=projecting
 localizad=located  situad=located  sugestao=suggestion
 podend_correspond_ao=which may correspond to  podend_correspond=which may correspond to
 pod_correspond_ao=may correspond to  podem_correspond_ao=may correspond to
@@ -301,7 +301,7 @@ nao_se_podend_descart=cannot exclude  nao_se_podend_exclu=cannot exclude
 nao_se_exclu=cannot exclude  nao_pod_ser_descartad=cannot exclude
 nao_e_possivel_descart=cannot exclude  nao_e_possivel_exclu=cannot exclude
 nao_exclu=cannot exclude  sem_exclu=cannot exclude  com_aspecto_de=with the appearance of
-de_permei=with intervening  portador_de=carries
+de_permei=with intervening
 """
 
 DENIALS = """
@@ -323,12 +323,12 @@ ausenci_da=absence of  ausenci_do=absence of  ausent=absent
 """
 
 SILENT = """
-se o a os as um uma uns umas seu sua seus suas foi foram sido sendo ser cujo cuja se_observ
-observ_se not_se se_not visualiz_se se_visualiz identific_se se_identific evidenci_se se_evidenci
-ver_se verific_se se_verific apreci_se se_apreci caracteriz_se se_caracteriz observ observad
-visualiz visualizad identific identificad evidenciad apreciad caracterizad detectad notad
-observand_se notand_se visualizand_se identificand_se apresent_se apresentam_se encontr_se
-encontram_se encontra_se mostra_se mostram_se
+portador_de portador_da se o a os as um uma uns umas seu sua seus suas foi foram sido sendo ser
+cujo cuja se_observ observ_se not_se se_not visualiz_se se_visualiz identific_se se_identific
+evidenci_se se_evidenci ver_se verific_se se_verific apreci_se se_apreci caracteriz_se
+se_caracteriz observ observad visualiz visualizad identific identificad evidenciad apreciad
+caracterizad detectad notad observand_se notand_se visualizand_se identificand_se apresent_se
+apresentam_se encontr_se encontram_se encontra_se mostra_se mostram_se
 """
 
 _ENDINGS = re.compile(

@@ -7,6 +7,7 @@ import re
 from tasks.reports.offline_lexicon import Lexicon
 
 NOUNS = """
+radiograf_de_torax=chest radiograph  radiograf_torax=chest radiograph  boton_metal=metallic button
 alfil=pin  imperd=pin  collar=necklace  coll=necklace  monitor=monitor  cremaller=zipper
 boton_ropa=button  joy=jewelry  derram=effusion  neumotorax=pneumothorax|*pneumothorax
 hidroneumotorax=hydropneumothorax  cardiomegali=cardiomegaly  atelectasi=atelectasis|atelectasis
@@ -92,7 +93,7 @@ lsi=left upper lobe  lid=right lower lobe  lii=left lower lobe  lm=middle lobe
 
 ADJECTIVES = """
 en_vidri_deslustr=ground-glass  en_vidri_esmeril=ground-glass  visibl=visible  perihili=perihilar
-redond=round  extrañ=foreign  proyect=projected  metal=metallic  pleural=pleural  cardiac=cardiac
+redond=round  extrañ=foreign  proyect=projecting  metal=metallic  pleural=pleural  cardiac=cardiac
 cardi=cardiac  aortic=aortic  mediastin=mediastinal  hiliar=hilar  hili_adj=hilar
 perihiliar=perihilar  basal=basal  apical=apical  bibasal=bibasal  biapical=biapical
 superior=upper  inferior=lower  medi=middle  central=central  periferic=peripheral
@@ -142,28 +143,28 @@ bilateral=bilateral
 """
 
 RELATIONS = """
-portador_de=carries  de=of  del=of  en=in  a=at  al=at  con=with  por=by  sobr=over  hacia=toward
-haci=toward  desd=from  hast=to  bajo=under  entre=between  entr=between  tras=after
-segun=according to  para=for  compatible_con=compatible with  compat_con=compatible with
-compatibl_con=compatible with  sugest_de=suggestive of  sugerent_de=suggestive of
-sugestiv_de=suggestive of  sugier=suggests  en_relacion_con=related to  en_relacion_a=related to
-relacion_con=related to  por_encim_de=above  encim_de=above  por_debaj_de=below  debaj_de=below
-a_nivel_de=at the level of  a_nivel=at the level of  a_la_izquierd=on the left
-a_la_derech=on the right  haci_la_derech=to the right  haci_la_izquierd=to the left
-haci_el_lad_derech=to the right  haci_el_lad_izquierd=to the left  respect_a=compared to
-respect_al=compared to  respect=compared to  en_comparacion_con=compared to
-comparacion_con=compared to  secundari_a=secondary to  asoci_a=associated with
-asociad_a=associated with  a_descart=to be excluded:  a_valor=to be assessed:  y=and  e=and  o=or
-u=or  ni=or  pero=but  milimetr=mm  mm=mm  cm=cm  centimetr=cm  per=but  aunqu=although  que=which
-como=as  com=as  sin_embarg=however  por_lo_que=so  es=is  son=are  esta=is  estan=are
-hay=there is  exist=there is  muestr=shows  present_v=shows  persist=persistent  continu=continues
-impresion=impresses as  sugiere=suggests  suger=suggests  probablement=probably
-posiblement=possibly  ya=already  tambien=also  tambi=also  ademas=also  mas=more  menos=less
-muy=very  algo=somewhat  actualment=currently  actual=currently  por_via=via
-de_predomini=predominantly  predomini=predominantly  aument_de_taman=increased in size
-ha_aument=has increased  ha_disminu=has decreased  han_aument=have increased
-han_disminu=have decreased  previament=previously  previ_=previous  no_descart=cannot exclude
-no_se_descart=cannot exclude  no_se_pued_descart=cannot exclude  no_pued_descart=cannot exclude
+de=of  del=of  en=in  a=at  al=at  con=with  por=by  sobr=over  hacia=toward  haci=toward
+desd=from  hast=to  bajo=under  entre=between  entr=between  tras=after  segun=according to
+para=for  compatible_con=compatible with  compat_con=compatible with  compatibl_con=compatible with
+sugest_de=suggestive of  sugerent_de=suggestive of  sugestiv_de=suggestive of  sugier=suggests
+en_relacion_con=related to  en_relacion_a=related to  relacion_con=related to  por_encim_de=above
+encim_de=above  por_debaj_de=below  debaj_de=below  a_nivel_de=at the level of
+a_nivel=at the level of  a_la_izquierd=on the left  a_la_derech=on the right
+haci_la_derech=to the right  haci_la_izquierd=to the left  haci_el_lad_derech=to the right
+haci_el_lad_izquierd=to the left  respect_a=compared to  respect_al=compared to
+respect=compared to  en_comparacion_con=compared to  comparacion_con=compared to
+secundari_a=secondary to  asoci_a=associated with  asociad_a=associated with
+a_descart=to be excluded:  a_valor=to be assessed:  y=and  e=and  o=or  u=or  ni=or  pero=but
+milimetr=mm  mm=mm  cm=cm  centimetr=cm  per=but  aunqu=although  que=which  como=as  com=as
+sin_embarg=however  por_lo_que=so  es=is  son=are  esta=is  estan=are  hay=there is  exist=there is
+muestr=shows  present_v=shows  persist=persistent  continu=continues  impresion=impresses as
+sugiere=suggests  suger=suggests  probablement=probably  posiblement=possibly  ya=already
+tambien=also  tambi=also  ademas=also  mas=more  menos=less  muy=very  algo=somewhat
+actualment=currently  actual=currently  por_via=via  de_predomini=predominantly
+predomini=predominantly  aument_de_taman=increased in size  ha_aument=has increased
+ha_disminu=has decreased  han_aument=have increased  han_disminu=have decreased
+previament=previously  previ_=previous  no_descart=cannot exclude  no_se_descart=cannot exclude
+no_se_pued_descart=cannot exclude  no_pued_descart=cannot exclude
 no_es_posibl_descart=cannot exclude
 """
 
@@ -177,9 +178,9 @@ ausenci_de=absence of  ausenc_de=absence of  no_parec=no apparent
 """
 
 SILENT = """
-se el la los las lo un una unos unas su sus le ha han sido se_observ se_apreci se_visualiz
-se_identific se_objetiv se_evident se_evidenci se_ve se_ven observ apreci visualiz identific
-objetiv observandos apreciandos se_compar
+portador_de se el la los las lo un una unos unas su sus le ha han sido se_observ se_apreci
+se_visualiz se_identific se_objetiv se_evident se_evidenci se_ve se_ven observ apreci visualiz
+identific objetiv observandos apreciandos se_compar
 """
 
 _ENDINGS = re.compile(

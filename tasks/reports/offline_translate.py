@@ -44,6 +44,7 @@ AFTER_A_NOUN = {
     "nodule": "nodular",
     "suspicion": "suspicious",
     "increase": "increased",
+    "widening": "widened",
 }
 """What a noun of place or change says right after another noun: stems do not tell them from
 adjectives."""
@@ -66,8 +67,12 @@ ONE_OF_MANY = frozenset({"rib", "vertebra", "vertebral body", "bronchus", "vesse
 EARLIER_STUDIES = frozenset({"study", "radiograph", "follow-up"})
 STATES = frozenset({"normal", "preserved", "clear", "regular", "adequate", "usual"})
 """Adjectives that belong to both of two nouns in the plural; ``pleural`` does not."""
-MOVED = frozenset({"deviated", "displaced"})
-"""Participles that stand behind the noun when the direction follows."""
+MOVED = {
+    "deviated": ("to", "toward"),
+    "displaced": ("to", "toward"),
+    "projecting": ("over", "in", "on", "to"),
+}
+"""Participles that stand behind the noun when one of these words follows."""
 
 LEXICONS = {lexicon.language: lexicon for lexicon in (SPANISH, PORTUGUESE)}
 
@@ -134,7 +139,8 @@ class _Phrase:
             return " ".join([*grades, *self.sides, *others])
         noun = _plural(self.noun) if self.is_plural else self.noun.english
         noun = f"{self.joined} and {noun}" if self.joined else noun
-        moved = [other for other in others if other in MOVED and coming.startswith("to")]
+        follows = coming.partition(" ")[0]
+        moved = [other for other in others if follows in MOVED.get(other, ())]
         others = [other for other in others if other not in moved]
         words = [*grades, *self.sides, *others, noun, *moved]
         return f"{self._article(after)}{' '.join(words)}"
