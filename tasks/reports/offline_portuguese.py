@@ -10,179 +10,52 @@ from __future__ import annotations
 import re
 
 from tasks.reports.offline_lexicon import Lexicon
-
-NOUNS = """
-radiografi_de_torax=chest radiograph  radiografi_do_torax=chest radiograph
-rx_de_torax=chest radiograph  rx_do_torax=chest radiograph  perfil=lateral view
-fio_de_sutur_esternal=sternal wire  fio_metalic_de_esternotomi=metallic sternotomy wire
-fio_de_esternotomi=sternotomy wire  fio_metalic_de_sutur_esternal=metallic sternal wire
-sutur_metalic_esternal=sternal wire  fio_de_aco=steel wire  fio_de_esternorrafi=sternotomy wire
-dad=data|data  tract=tract  trat=tract  lumen=lumen|lumens  status=status|status
-evolucao=evolution  intervencao=intervention  pos-operatori=postoperative state  colecao=collection
-abaulament=bulging  rotacao=rotation  rodacao=rotation  hipocratism=clubbing  derram=effusion
-pneumotorax=pneumothorax|pneumothorax  hidropneumotorax=hydropneumothorax  hemotorax=hemothorax
-pneumomediastin=pneumomediastinum  pneumoperitoni=pneumoperitoneum  pneumoperitone=pneumoperitoneum
-empiem=empyema  cardiomegali=cardiomegaly  atelectasi=atelectasis|atelectasis
-atelectas=atelectasis|atelectasis  pneumoni=pneumonia|pneumonia  broncopneumoni=bronchopneumonia
-consolidacao=consolidation  condensacao=consolidation  infiltrad=infiltrate|infiltrates
-infiltracao=infiltration  opacidad=opacity  hipotransparenci=opacity
-hipertransparenci=hyperlucency  hiperluceni=hyperlucency  hipertransluceni=hyperlucency
-transparenci=lucency|lucency  nodul=nodule  micronodul=micronodule  massa=mass  lesao=lesion
-densidad=density  densificacao=opacity  velament=opacification  velad=opacification
-edem=edema|edema  enfisem=emphysema|emphysema  fibros=fibrosis|fibrosis  fratur=fracture
-fractur=fracture  calcificacao=calcification  granulom=granuloma
-adenomegali=lymphadenopathy|lymphadenopathy  linfonodomegali=lymphadenopathy|lymphadenopathy
-linfadenopati=lymphadenopathy|lymphadenopathy  adenopati=lymphadenopathy|lymphadenopathy
-linfonod=lymph node  ganglio=lymph node  bronquiectasi=bronchiectasis|bronchiectasis
-cavitacao=cavitation  cavidad=cavity  escavacao=cavitation  caverna=cavity  herni=hernia
-herni_hiatal=hiatal hernia  herni_de_hiat=hiatal hernia  herni_do_hiat=hiatal hernia
-escolios=scoliosis|scoliosis  cifos=kyphosis|kyphosis  cifoescolios=kyphoscoliosis|kyphoscoliosis
-osteopeni=osteopenia  osteoporos=osteoporosis  desmineralizacao=demineralization
-osteofit=osteophyte|osteophytes  espondilos=spondylosis|spondylosis  artros=arthrosis|arthrosis
-alongament=elongation  ateromatos=atheromatosis|atheromatosis  ateromatosi=atheromatosis
-aterom=atheroma  ateroscleros=atherosclerosis|atherosclerosis  ectasi=ectasia
-tortuosidad=tortuosity  congestao=congestion|congestion  cefalizacao=cephalization
-redistribuicao=redistribution  espessament=thickening  apagament=blunting  borrament=blurring
-obliteracao=obliteration  elevacao=elevation  retificacao=flattening  rectificacao=flattening
-aplanament=flattening  hiperinsuflacao=hyperinflation  hiperexpansao=hyperinflation
-hiperaeracao=hyperinflation  hipoexpansao=hypoexpansion  hipoventilacao=hypoventilation
-hipoinsuflacao=hypoinflation  expansao=expansion  aprisionament_aere=air trapping
-insuficienci_cardiac=heart failure  hipertensao_pulmonar=pulmonary hypertension
-hipertensao=hypertension  padrao=pattern  broncogram_aere=air bronchogram
-aerobroncogram=air bronchogram  broncogram=bronchogram  vidr_fosc=ground glass
-vidr_despolid=ground glass  reticulacao=reticulation  reticulad=reticulation
-tuberculos=tuberculosis  tb=tuberculosis  dpoc=COPD  metastas=metastasis|metastases
-neoplasi=neoplasm  tumor=tumor  cist=cyst  quist=cyst  bolh=bulla|bullae  bulh=bulla|bullae
-absces=abscess  aneurism=aneurysm  dilatacao=dilatation  alargament=widening  desvi=deviation
-deslocament=displacement  retracao=retraction  retraccao=retraction  perda_de_volum=volume loss
-perda_volumetric=volume loss  reducao_volumetric=volume loss  reducao_de_volum=volume loss
-reducao_do_volum=volume loss  reducao=decrease|decrease  diminuicao=decrease|decrease
-aument=increase  acentuacao=accentuation  reforc=accentuation  proeminenci=prominence
-compressao=compression  acunhament=wedging  colaps=collapse  achatament=wedging
-cal_oss=callus|callus  alteracao=abnormality|abnormalities
-alteracao_degenerativ=degenerative change|degenerative changes
-modificacao_degenerativ=degenerative change|degenerative changes
-alteracao_evolutiv=interval change|interval changes  modificacao=change|changes
-mudanca=change|changes  alteracao_significativ_em_relacao_ao=significant change compared to
-anormalidad=abnormality|abnormalities  anomali=abnormality|abnormalities  achad=finding|findings
-sinal=sign|signs  imagem=image  evidenci=evidence|evidence  indici=sign|signs
-linh_de_kerley=Kerley line|Kerley lines  linh_b_de_kerley=Kerley B line|Kerley B lines
-linh_a_de_kerley=Kerley A line|Kerley A lines  linh=line  septo=septum|septa  band=band  banda=band
-faix=band  estri=band  trav=band  trav_fibros=fibrous band  sequel=sequela|sequelae
-process=process  doenc=disease  patologi=abnormality|abnormalities  boci=goiter
-plac=plaque|plaques  foc=focus|foci  area=area  marca-pass=pacemaker|pacemaker
-marcapass=pacemaker|pacemaker  marca_pass=pacemaker|pacemaker  pacemaker=pacemaker
-desfibrilador=defibrillator  cdi=defibrillator  gerador=generator  cateter=catheter
-port-a-cath=Port-a-Cath  port_a_cath=Port-a-Cath  picc=PICC  reservatori=port  tub=tube  sond=tube
-dren=drain  dreno=drain  dren_toracic=chest tube  dren_de_torax=chest tube
-dren_pleural=pleural drain  eletrod=lead|leads  electrod=lead|leads  cab=lead|leads  canul=cannula
-canul_de_traqueostomi=tracheostomy tube  traqueostomi=tracheostomy  protes=prosthesis|prostheses
-stent=stent  endoprotes=stent graft  clip=clip|clips  clipe=clip|clips  gramp=staple|staples
-sutur=suture|sutures  fio=wire|wires  cerclagem=wire|wires  esternotomi=sternotomy
-esternorrafi=sternotomy  material=material|material
-material_de_osteossintes=osteosynthesis material  osteossintes=osteosynthesis  haste=rod
-parafus=screw|screws  dispositiv=device|devices  corp_estranh=foreign body|foreign bodies
-objet=object|objects  objecto=object|objects  artefat=artifact|artifacts
-artefact=artifact|artifacts  valvul=valve  valva=valve  cirurgi=surgery|surgery
-mastectomi=mastectomy|mastectomy  lobectomi=lobectomy  pneumectomi=pneumonectomy
-pneumonectomi=pneumonectomy  toracotomi=thoracotomy  radiografi=radiograph  rx=radiograph
-raio-x=radiograph  raios-x=radiograph  telerradiografi=radiograph  exam=study  estud=study
-control=follow-up  controle=follow-up  incidenci=projection  projecao=projection
-projeccao=projection  torax=chest  pacient=patient  doent=patient  febr=fever  toss=cough
-dispnei=dyspnea  dor=pain  volum=volume  tamanh=size  dimensao=dimension|dimensions
-diametr=diameter  espessur=thickness  calibr=caliber  morfologi=morphology
-contorn=contour|contours  limit=limit|limits  marg=margin|margins  margem=margin|margins
-topografi=region  indic_cardiotoracic=cardiothoracic ratio  ict=cardiothoracic ratio
-vascularizacao=vascularity|vascularity  vascularidad=vascularity|vascularity
-trama=markings|markings  circulacao=circulation  inspiracao=inspiration  inspirad=inspired  ar=air
-gas=gas  liquid=fluid|fluid  nivel=level|levels  nivel_hidroaere=air-fluid level|air-fluid levels
-extremidad=tip  ponta=tip  trajet=course  traject=course  posicao=position  localizacao=location
-tip=type  grau=degree  duvida=doubt  suspeit=suspicion  presenc=presence  ausenci=absence
-restant=remainder  dia=day|days  opacificacao=opacification  mamil=nipple  quantidad=amount
-convexidad=convexity  aspect=appearance  aspet=appearance  predomini=predominance  natureza=nature
-etiologi=etiology  origem=origin  fase=phase  normalidad=normal  atividad=activity
-actividad=activity  hipotes=hypothesis|hypotheses  correlacao=correlation
-particularidad=abnormality|abnormalities  lesion=lesion  exsudad=exudate
-secrecao=secretion|secretions  sobrecarg=overload  estas=stasis|stasis  transicao=junction
-confluenci=confluence  surgiment=appearance  aparecimento=appearance  aparecimento_de=appearance of
-resolucao=resolution  regressao=regression  progressao=progression  melhor=improvement
-melhori=improvement  pior=worsening  agravament=worsening  estabilidad=stability
-sobreposicao=superimposition  peca=piece
-"""
-
-PLACES = """
-volum_cardiac=cardiac silhouette  dimensao_cardiac=cardiac silhouette  camar=chamber
-cavidad_cardiac=cardiac chamber
-sei_costofrenic_e_cardiofrenic=costophrenic and cardiophrenic angle  leit=bedside
-contorn_cardiac=cardiac contour  sel_turcic=sella turcica  area_cardiac=cardiac silhouette
-imagem_cardiac=cardiac silhouette  silhuet=silhouette  silhuet_cardiac=cardiac silhouette
-silhuet_cardiomediastin=cardiomediastinal silhouette  sombra_cardiac=cardiac silhouette
-sombr=shadow  vei_cav_superior=superior vena cava  vei_cav_inferior=inferior vena cava
-cav_superior=superior vena cava  juncao_cavoatrial=cavoatrial junction
-juncao_cavo-atrial=cavoatrial junction  juncao=junction  pulmao=lung|lungs  parenquim=parenchyma
-parenquim_pulmonar=lung parenchyma  lobo=lobe  bas=base|bases  apic=apex|apices  apex=apex|apices
-vertic=apex|apices  hilo=hilum|hila  mediastin=mediastinum  corac=heart  coracao=heart  aort=aorta
-botao=knob  croc=arch  cross=arch  arc_aortic=aortic arch  arc=arch|arches  arc_costal=rib|ribs
-costel=rib|ribs  gradil_costal=rib cage  gradead_costal=rib cage  grelh_costal=rib cage
-clavicul=clavicle  escapul=scapula  omoplat=scapula  umer=humerus  colun=spine
-colun_vertebral=spine  raquis=spine  vertebr=vertebra|vertebrae
-corp_vertebral=vertebral body|vertebral bodies  diafragm=diaphragm  hemidiafragm=hemidiaphragm
-cupul=dome|domes  cupul_diafragmatic=diaphragmatic dome|diaphragmatic domes
-hemicupul=hemidiaphragm  hemicupul_diafragmatic=hemidiaphragm  hemicupul_frenic=hemidiaphragm
-sei_costofrenic=costophrenic angle|costophrenic angles
-seio_costo-frenic=costophrenic angle|costophrenic angles
-reces_costofrenic=costophrenic angle|costophrenic angles
-angul_costofrenic=costophrenic angle|costophrenic angles
-angul_costo-frenic=costophrenic angle|costophrenic angles
-fundo_de_saco_costofrenic=costophrenic angle|costophrenic angles
-sei_cardiofrenic=cardiophrenic angle|cardiophrenic angles
-angul_cardiofrenic=cardiophrenic angle|cardiophrenic angles  sei=sinus|sinuses
-reces=recess|recesses  cissur=fissure  fissur=fissure  pleur=pleura
-espac_pleural=pleural space|pleural spaces  cavidad_pleural=pleural cavity|pleural cavities
-hemitorax=hemithorax|hemithoraces  htd=right hemithorax  hte=left hemithorax  camp=field|fields
-camp_pulmonar=lung field|lung fields  zon=zone|zones  regiao=region  lingul=lingula
-segment=segment|segments  traquei=trachea  carin=carina  bronqui=bronchus|bronchi
-ventricul=ventricle  atri=atrium|atria  auricul=atrium|atria  vei=vein
-vei_subclavi=subclavian vein  subclavi=subclavian vein  vei_jugular=jugular vein  arteri=artery
-tronc_da_arteri_pulmonar=pulmonary artery trunk  tronc=trunk  arc_medi=middle arch
-vas=vessel|vessels  estomag=stomach  camar_gastric=gastric bubble  bolh_gastric=gastric bubble
-esofag=esophagus  pescoc=neck  parte_mol=soft tissue|soft tissues
-tecid_mol=soft tissue|soft tissues  oss=bone|bones  osso=bone|bones
-arcabouc_osse=bony structure|bony structures  estrutur=structure|structures
-quadr_osse=bony structure|bony structures  esquelet=skeleton  lad=side  metad=half  terc=third
-abdom=abdomen  abdomen=abdomen  ombr=shoulder  espac=space  mam=breast|breasts  estern=sternum
-caix_toracic=rib cage  pared_toracic=chest wall  pared=wall|walls  axil=axilla|axillae
-gorduras=fat  interstici=interstitium  periferia=periphery  lsd=right upper lobe
-lse=left upper lobe  lid=right lower lobe  lie=left lower lobe  lm=middle lobe
-lob_medi=middle lobe  epigastr=epigastrium  hipocondri=hypochondrium
-"""
+from tasks.reports.offline_portuguese_nouns import NOUNS, PLACES
 
 ADJECTIVES = """
-indiret=indirect  diret=direct  em_as_de_borbolet=butterfly  de_dupl_lumen=double-lumen
-alinhad=aligned  marginal=marginal  dextroconvex=dextroconvex  sinistroconvex=levoconvex
-ipsilateral=ipsilateral  parietal=parietal  pos-esternotomi=post-sternotomy  mediana=median
-escavad=cavitated  em_evolucao=evolving  valorizavel=significant  clinic=clinical
-cardiofrenic=cardiophrenic  costofrenic=costophrenic  vasobronquic=bronchovascular
-em_atividad=active  em_actividad=active  rodad=rotated  simetric=symmetric  assimetric=asymmetric
-superposicionad=superimposed  sobrepost=superimposed  abaulad=bulging  seguiment=segmental
-supraclavicular=supraclavicular  em_vidr_fosc=ground-glass  em_vidr_despolid=ground-glass
-tip_vidr_fosc=ground-glass  visivel=visible  perihilar=perihilar  peri-hilar=perihilar
-para-hilar=parahilar  parahilar=parahilar  peribronquic=peribronchial  redond=round
-arredondad=rounded  oval=oval  ovalad=oval  estranh=foreign  projetad=projecting  metalic=metallic
-pleural=pleural  cardiac=cardiac  aortic=aortic  mediastinal=mediastinal  mediastinic=mediastinal
-hilar=hilar  basal=basal  bibasal=bibasal  bibasilar=bibasal  apical=apical  biapical=biapical
-superior=upper  inferior=lower  medi=middle  central=central  periferic=peripheral
-posterior=posterior  anterior=anterior  lateral=lateral  intersticial=interstitial
-alveolar=alveolar  acinar=acinar  reticular=reticular  reticulonodular=reticulonodular
-reticulo-nodular=reticulonodular  reticulogranular=reticulogranular  nodular=nodular
-micronodular=micronodular  miliar=miliary  laminar=laminar  linear=linear  segmentar=segmental
-lobar=lobar  basilar=basilar  retrocardiac=retrocardiac  subsegmentar=subsegmental
-parenquimatos=parenchymal  parenquimal=parenchymal  calcificad=calcified  calcic=calcified
-degenerativ=degenerative  dorsal=thoracic  lombar=lumbar  cervical=cervical  vertebral=vertebral
-costal=costal  osse=bony  vascular=vascular  venos=venous  arterial=arterial  pulmonar=pulmonary
+fibros=fibrous  tuberculos=tuberculous  parcialment_definid=partially defined  definid=defined
+multifocal=multifocal  seletiv=selective  seletivament=selective  miocardic=myocardial
+dorsolombar=thoracolumbar  ateromatos=atheromatous  venocapilar=venous-capillary
+compressiv=compressive  cisural=fissural  cistic=cystic  fibrocalcificad=fibrocalcified
+gasos=gaseous  intestinal=intestinal  satisfatori=satisfactory  apagad=blunted
+destroconvex=dextroconvex  traqueal=tracheal  tracional=traction  ultim=last  duplo=double
+mecanic=mechanical  hidrostatic=hydrostatic  cardiogenic=cardiogenic  branquial=branchial
+umbilical=umbilical  femoral=femoral  umeral=humeral  clavicular=clavicular  escapular=scapular
+esofagic=esophageal  abdominal=abdominal  subdiafragmatic=subdiaphragmatic
+infradiafragmatic=infradiaphragmatic  hepatic=hepatic  traumatic=traumatic  congenit=congenital
+benign=benign  malign=malignant  primari=primary  secundari=secondary  granulomatos=granulomatous
+viral=viral  bacterian=bacterial  cavitad=cavitated  encapsulad=encapsulated  lobulad=lobulated
+septal=septal  panlobular=panlobular  centrolobular=centrilobular  paraseptal=paraseptal
+colapsad=collapsed  comprimid=compressed  comparativ=comparative  satur=saturated
+prejudicad=limited  limitad=limited  apropriad=appropriate  inadequad=inadequate
+suficient=sufficient  insuficient=insufficient  superficial=superficial  profund=deep
+rarefeit=rarefied  porotic=porotic  metafisari=metaphyseal  tubular=tubular  cilindric=cylindrical
+varicos=varicose  ipsolateral=ipsilateral  indiret=indirect  diret=direct
+em_as_de_borbolet=butterfly  de_dupl_lumen=double-lumen  alinhad=aligned  marginal=marginal
+dextroconvex=dextroconvex  sinistroconvex=levoconvex  ipsilateral=ipsilateral  parietal=parietal
+pos-esternotomi=post-sternotomy  mediana=median  escavad=cavitated  em_evolucao=evolving
+valorizavel=significant  clinic=clinical  cardiofrenic=cardiophrenic  costofrenic=costophrenic
+vasobronquic=bronchovascular  em_atividad=active  em_actividad=active  rodad=rotated
+simetric=symmetric  assimetric=asymmetric  superposicionad=superimposed  sobrepost=superimposed
+abaulad=bulging  seguiment=segmental  supraclavicular=supraclavicular  em_vidr_fosc=ground-glass
+em_vidr_despolid=ground-glass  tip_vidr_fosc=ground-glass  visivel=visible  perihilar=perihilar
+peri-hilar=perihilar  para-hilar=parahilar  parahilar=parahilar  peribronquic=peribronchial
+redond=round  arredondad=rounded  oval=oval  ovalad=oval  estranh=foreign  projetad=projecting
+metalic=metallic  pleural=pleural  cardiac=cardiac  aortic=aortic  mediastinal=mediastinal
+mediastinic=mediastinal  hilar=hilar  basal=basal  bibasal=bibasal  bibasilar=bibasal
+apical=apical  biapical=biapical  superior=upper  inferior=lower  medi=middle  central=central
+periferic=peripheral  posterior=posterior  anterior=anterior  lateral=lateral
+intersticial=interstitial  alveolar=alveolar  acinar=acinar  reticular=reticular
+reticulonodular=reticulonodular  reticulo-nodular=reticulonodular
+reticulogranular=reticulogranular  nodular=nodular  micronodular=micronodular  miliar=miliary
+laminar=laminar  linear=linear  segmentar=segmental  lobar=lobar  basilar=basilar
+retrocardiac=retrocardiac  subsegmentar=subsegmental  parenquimatos=parenchymal
+parenquimal=parenchymal  calcificad=calcified  calcic=calcified  degenerativ=degenerative
+dorsal=thoracic  lombar=lumbar  cervical=cervical  vertebral=vertebral  costal=costal  osse=bony
+vascular=vascular  venos=venous  arterial=arterial  pulmonar=pulmonary
 broncovascular=bronchovascular  bronco-vascular=bronchovascular  bronquic=bronchial  hiatal=hiatal
-ateromatos_adj=atheromatous  alongad=elongated  ectasiad=ectatic  ectasic=ectatic  tortuos=tortuous
-dilatad=dilated  cronic=chronic  agud=acute  antig=old  residual=residual  sequelar=residual
+alongad=elongated  ectasiad=ectatic  ectasic=ectatic  tortuos=tortuous  dilatad=dilated
+cronic=chronic  agud=acute  antig=old  residual=residual  sequelar=residual
 inflamatori=inflammatory  infeccios=infectious  infecios=infectious  metastatic=metastatic
 tumoral=neoplastic  neoplasic=neoplastic  cirurgic=surgical  endotraqueal=endotracheal
 orotraqueal=endotracheal  nasogastric=nasogastric  nasoenteral=nasoenteric  nasoenteric=nasoenteric
@@ -197,34 +70,33 @@ limp=clear  desimpedid=clear  normal=normal  habitual=usual  anatomic=normal
 normotransparent=normally aerated  integr=intact  preservad=preserved  conservad=preserved
 adequad=adequate  normoposicionad=well-positioned  bem_posicionad=well-positioned
 bem_expandid=well expanded  expandid=expanded  centrad=midline  centralizad=midline  pervi=patent
-aumentad=increased  reduzid=decreased  diminuid=decreased  acentuad_adj=accentuated
-proeminent=prominent  ingurgitad=engorged  congest=congested  congestiv=congestive
-hipertensiv=tension  espessad=thickened  alargad=widened  elevad=elevated  retificad=flattened
-rectificad=flattened  aplanad=flattened  borrad=blurred  desviad=deviated  deslocad=displaced
-aere=aerated  aerad=aerated  gastric=gastric  diafragmatic=diaphragmatic  frenic=diaphragmatic
+aumentad=increased  reduzid=decreased  diminuid=decreased  proeminent=prominent
+ingurgitad=engorged  congest=congested  congestiv=congestive  hipertensiv=tension
+espessad=thickened  alargad=widened  elevad=elevated  retificad=flattened  rectificad=flattened
+aplanad=flattened  borrad=blurred  desviad=deviated  deslocad=displaced  aere=aerated
+aerad=aerated  gastric=gastric  diafragmatic=diaphragmatic  frenic=diaphragmatic
 subcutane=subcutaneous  cardiovascular=cardiovascular  cardiopulmonar=cardiopulmonary
 pleuropulmonar=pleuropulmonary  pleuro-pulmonar=pleuropulmonary
-pleuroparenquimatos=pleuroparenchymal  tuberculos_adj=tuberculous  fibros_adj=fibrous
-fibrotic=fibrotic  fibroatelectasic=fibroatelectatic  fibrocicatricial=fibrotic
-fibroreticular=fibroreticular  atelectasic=atelectatic  cicatricial=scar-like  portatil=portable
-distal=distal  proximal=proximal  mediano=median  maior=larger  menor=smaller  unic=single
-semelhant=similar  similar=similar  sobreponivel=comparable  estavel=stable  inalterad=unchanged
-mantid=unchanged  previ=previous  anterior_exam=previous  nov=new  recent=recent  axial=axial
-tecnic=technical  avaliavel=assessable  cardiomediastin=cardiomediastinal
-cardiomediastinic=cardiomediastinal  contralateral=contralateral  global=global  peitoral=pectoral
-complet=complete  parcial=partial  total=total  pneumonic=pneumonic  consolidativ=consolidative
-enfisematos=emphysematous  bolhos=bullous  suspeit_adj=suspicious  activ=active  ativ=active
-evolutiv=evolving  retroesternal=retrosternal  retrosternal=retrosternal  horizontal=horizontal
-obliqu=oblique  transvers=transverse  longitudinal=longitudinal  hiperinsuflad=hyperinflated
-hiperexpandid=hyperinflated  hipoexpandid=hypoinflated  hipoinsuflad=hypoinflated
-insuflad=inflated  consolidad=healed  descendent=descending  ascendent=ascending
-subpleural=subpleural  infra-hilar=infrahilar  infrahilar=infrahilar  supra-hilar=suprahilar
-suprahilar=suprahilar  inespecific=nonspecific  sugestiv=suggestive  indeterminad=indeterminate
-resolvid=resolved  sintes=synthetic  intact=intact  delgad=thin  grosseir=coarse  finos=fine
-bifid=bifid  difusament=diffuse  densa=dense  denso=dense  metastatiz=metastatic  esternal=sternal
-mamari=mammary  implantad=implanted  opac=opaque  radiopac=radiopaque  implantavel=implantable
-epicardic=epicardial  paravertebral=paravertebral  paratraqueal=paratracheal  subcarinal=subcarinal
-diagnostic=diagnostic
+pleuroparenquimatos=pleuroparenchymal  fibrotic=fibrotic  fibroatelectasic=fibroatelectatic
+fibrocicatricial=fibrotic  fibroreticular=fibroreticular  atelectasic=atelectatic
+cicatricial=scar-like  portatil=portable  distal=distal  proximal=proximal  mediano=median
+maior=larger  menor=smaller  unic=single  semelhant=similar  similar=similar
+sobreponivel=comparable  estavel=stable  inalterad=unchanged  mantid=unchanged  previ=previous
+nov=new  recent=recent  axial=axial  tecnic=technical  avaliavel=assessable
+cardiomediastin=cardiomediastinal  cardiomediastinic=cardiomediastinal  contralateral=contralateral
+global=global  peitoral=pectoral  complet=complete  parcial=partial  total=total
+pneumonic=pneumonic  consolidativ=consolidative  enfisematos=emphysematous  bolhos=bullous
+activ=active  ativ=active  evolutiv=evolving  retroesternal=retrosternal  retrosternal=retrosternal
+horizontal=horizontal  obliqu=oblique  transvers=transverse  longitudinal=longitudinal
+hiperinsuflad=hyperinflated  hiperexpandid=hyperinflated  hipoexpandid=hypoinflated
+hipoinsuflad=hypoinflated  insuflad=inflated  consolidad=healed  descendent=descending
+ascendent=ascending  subpleural=subpleural  infra-hilar=infrahilar  infrahilar=infrahilar
+supra-hilar=suprahilar  suprahilar=suprahilar  inespecific=nonspecific  sugestiv=suggestive
+indeterminad=indeterminate  resolvid=resolved  sintes=synthetic  intact=intact  delgad=thin
+grosseir=coarse  finos=fine  bifid=bifid  difusament=diffuse  densa=dense  denso=dense
+metastatiz=metastatic  esternal=sternal  mamari=mammary  implantad=implanted  opac=opaque
+radiopac=radiopaque  implantavel=implantable  epicardic=epicardial  paravertebral=paravertebral
+paratraqueal=paratracheal  subcarinal=subcarinal  diagnostic=diagnostic
 """
 
 GRADES = """
@@ -245,8 +117,16 @@ bilateralment=bilateral
 """
 
 RELATIONS = """
-numa_da=in one of  num_do=in one of  numa_das=in one of  num_dos=in one of  uma_das=one of
-um_dos=one of  suspeito_de=suspicious for  suspeitas_de=suspicious for
+seguid_de=followed by  parcialment=partially  desde=since  a_criteri_clinic=at clinical discretion:
+complementar=complement  a_custa_de=due to  as_custas_de=due to  ao_custa_de=due to
+aos_custas_de=due to  ao_custa_da=due to  caracterizand=characterizing  exceto=except
+principalment=mainly  sobretudo=mainly  notadament=mainly
+predominantement_ao_direit=predominantly on the right  lateralment=laterally  medialment=medially
+inferiorment=inferiorly  superiorment=superiorly  durante=during  contra=against  outrossim=also
+quando_comparad_ao=compared to  quando_comparad_com=compared to  quando_comparad=compared
+habitualment=usually  raramente=rarely  numa_da=in one of  num_do=in one of  numa_das=in one of
+num_dos=in one of  uma_das=one of  um_dos=one of  suspeito_de=suspicious for
+suspeitas_de=suspicious for  no_limit_superior_do_normal=at the upper limit of normal
 no_limit_superior_da_normalidad=at the upper limit of normal  no_leit=at the bedside
 podend_traduz=which may represent  pod_traduz=may represent
 podend_relacion_se_com=possibly related to  traduzind=representing  correlacion=correlate
@@ -254,9 +134,9 @@ convem=advise  atras=ago  ha_aproximadament=for about  aconselh=advise  recomend
 sugere_se=suggest  de=of  do=of  da=of  dos=of  das=of  dum=of  duma=of  deste=of  desta=of  em=in
 no=in  na=in  nos=in  nas=in  num=in  numa=in  neste=in this  nesta=in this  ao=to  aos=to
 com=with  por=by  pel=by  pelo=by  pela=by  a_=at  pelos=by  pelas=by  sobre=over  para=toward
-desde=from  ate=to  sob=under  entre=between  apos=after  segundo_a=according to
-conforme=according to  ao_redor=around  em_torn_de=around  ao_esquerd=on the left
-ao_direit=on the right  a_esquerd=on the left  a_direit=on the right  para_a_direit=to the right
+ate=to  sob=under  entre=between  apos=after  segundo_a=according to  conforme=according to
+ao_redor=around  em_torn_de=around  ao_esquerd=on the left  ao_direit=on the right
+a_esquerd=on the left  a_direit=on the right  para_a_direit=to the right
 para_a_esquerd=to the left  do_lad_direit=on the right  do_lad_esquerd=on the left
 compativel_com=compatible with  consistent_com=consistent with  sugestiv_de=suggestive of
 sugerind=suggesting  suger=suggests  sugere=suggests  sugerem=suggest  em_relacao_com=related to
@@ -305,30 +185,37 @@ de_permei=with intervening
 """
 
 DENIALS = """
-sem=no  nao=not  sem_evidenci_de=no evidence of  sem_evidencia=no evidence of
-sem_evident=no evident  sem_sinal_de=no signs of  sem_sinal_sugestiv_de=no signs suggestive of
-sem_indici_de=no signs of  nao_se_observ=no  nao_se_not=no  nao_se_visualiz=no  nao_se_identific=no
-nao_se_evidenci=no  nao_se_caracteriz=no  nao_se_detect=no  nao_se_defin=no  nao_se_demonstr=no
-nao_se_reconhec=no  nao_se_individualiz=no  nao_se_apresent=no  nao_se_ve=no  nao_se_veem=no
-nao_se_apreci=no  nao_se_encontr=no  nao_se_verific=no  nao_observ=no  nao_visualiz=no
-nao_identific=no  nao_evidenci=no  nao_caracteriz=no  nao_detect=no  nao_ha=no  nao_exist=no
-nao_apresent=no  nao_mostr=no  nao_demonstr=no  nao_parec=no apparent  nao_for_observad=no
-nao_foram_observad=no  nao_foi_observad=no  nao_foram_identificad=no  nao_foi_identificad=no
-nao_foram_visualizad=no  nao_foi_visualizad=no  nao_foram_evidenciad=no  nao_foi_evidenciad=no
-nao_foram_caracterizad=no  nao_sao_observad=no  nao_sao_identificad=no  nao_sao_visivel=no
-nao_sao_evident=no  nao_e_observad=no  nao_e_identificad=no  nao_e_visivel=no
-nao_ha_evidenci_de=no evidence of  nao_ha_sinal_de=no signs of  nao_ha_indici_de=no signs of
-nao_se_observ_sinal_de=no signs of  nao_se_identific_sinal_de=no signs of  ausenci_de=absence of
-ausenci_da=absence of  ausenci_do=absence of  ausent=absent
+nao_houv=no  sem_evidenci_radiografic_de=no radiographic evidence of
+sem_evidenci_radiologic_de=no radiological evidence of
+nao_ha_evidenci_radiografic_de=no radiographic evidence of
+nao_ha_evidenci_radiologic_de=no radiological evidence of
+sem_sinal_radiografic_de=no radiographic signs of  sem_sinal_radiologic_de=no radiological signs of
+nao_ha_sinal_radiologic_de=no radiological signs of
+nao_ha_sinal_radiografic_de=no radiographic signs of  sem=no  nao=not
+sem_evidenci_de=no evidence of  sem_evidencia=no evidence of  sem_evident=no evident
+sem_sinal_de=no signs of  sem_sinal_sugestiv_de=no signs suggestive of  sem_indici_de=no signs of
+nao_se_observ=no  nao_se_not=no  nao_se_visualiz=no  nao_se_identific=no  nao_se_evidenci=no
+nao_se_caracteriz=no  nao_se_detect=no  nao_se_defin=no  nao_se_demonstr=no  nao_se_reconhec=no
+nao_se_individualiz=no  nao_se_apresent=no  nao_se_ve=no  nao_se_veem=no  nao_se_apreci=no
+nao_se_encontr=no  nao_se_verific=no  nao_observ=no  nao_visualiz=no  nao_identific=no
+nao_evidenci=no  nao_caracteriz=no  nao_detect=no  nao_ha=no  nao_exist=no  nao_apresent=no
+nao_mostr=no  nao_demonstr=no  nao_parec=no apparent  nao_for_observad=no  nao_foram_observad=no
+nao_foi_observad=no  nao_foram_identificad=no  nao_foi_identificad=no  nao_foram_visualizad=no
+nao_foi_visualizad=no  nao_foram_evidenciad=no  nao_foi_evidenciad=no  nao_foram_caracterizad=no
+nao_sao_observad=no  nao_sao_identificad=no  nao_sao_visivel=no  nao_sao_evident=no
+nao_e_observad=no  nao_e_identificad=no  nao_e_visivel=no  nao_ha_evidenci_de=no evidence of
+nao_ha_sinal_de=no signs of  nao_ha_indici_de=no signs of  nao_se_observ_sinal_de=no signs of
+nao_se_identific_sinal_de=no signs of  ausenci_de=absence of  ausenci_da=absence of
+ausenci_do=absence of  ausent=absent
 """
 
 SILENT = """
-portador_de portador_da se o a os as um uma uns umas seu sua seus suas foi foram sido sendo ser
-cujo cuja se_observ observ_se not_se se_not visualiz_se se_visualiz identific_se se_identific
-evidenci_se se_evidenci ver_se verific_se se_verific apreci_se se_apreci caracteriz_se
-se_caracteriz observ observad visualiz visualizad identific identificad evidenciad apreciad
-caracterizad detectad notad observand_se notand_se visualizand_se identificand_se apresent_se
-apresentam_se encontr_se encontram_se encontra_se mostra_se mostram_se
+realizad obtid efetuad portador_de portador_da se o a os as um uma uns umas seu sua seus suas foi
+foram sido sendo ser cujo cuja se_observ observ_se not_se se_not visualiz_se se_visualiz
+identific_se se_identific evidenci_se se_evidenci ver_se verific_se se_verific apreci_se se_apreci
+caracteriz_se se_caracteriz observ observad visualiz visualizad identific identificad evidenciad
+apreciad caracterizad detectad notad observand_se notand_se visualizand_se identificand_se
+apresent_se apresentam_se encontr_se encontram_se encontra_se mostra_se mostram_se
 """
 
 _ENDINGS = re.compile(

@@ -62,9 +62,10 @@ SAID_OF = {
     ("follow-up", "anterior"): "previous",
 }
 """Adjectives by noun and their usual English, where another is used of that noun."""
-ONE_OF_MANY = frozenset({"rib", "vertebra", "vertebral body", "bronchus", "vessel", "segment"})
+ONE_OF_MANY = frozenset({"rib", "vertebra", "vertebral body", "vessel", "bowel loop"})
 """Places of which there are several: ``of a left rib``, but ``of the 5th left rib``."""
 EARLIER_STUDIES = frozenset({"study", "radiograph", "follow-up"})
+_TO_A_STUDY = ("to", "of", "with", "from", "since", "compared to")
 STATES = frozenset({"normal", "preserved", "clear", "regular", "adequate", "usual"})
 """Adjectives that belong to both of two nouns in the plural; ``pleural`` does not."""
 MOVED = {
@@ -165,7 +166,7 @@ class _Phrase:
         if after in ("", "no", "or", "and", "without", "not") or counted:
             return ""
         if self.noun.english in EARLIER_STUDIES:
-            return "the " if after in ("to", "of", "with", "from", "compared to") else ""
+            return "the " if after in _TO_A_STUDY else ""
         if self.noun.kind != "L":
             return ""
         several = self.noun.english in ONE_OF_MANY and not self.is_plural and not self.grades
@@ -262,6 +263,16 @@ def _number_or_sign(token: str) -> Word:
     return Word("?", re.sub(r"^(\d+),(\d+)$", r"\1.\2", token))
 
 
+FIRST = {
+    "has increased": "increased",
+    "have increased": "increased",
+    "has decreased": "decreased",
+    "have decreased": "decreased",
+    "has appeared": "new",
+    "have appeared": "new",
+    "has resolved": "resolved",
+}
+"""What a verb of change says before the noun that it is about (``surgiu opacidade``)."""
 _ORDINAL = {"1": "st", "2": "nd", "3": "rd"}
 
 
@@ -275,6 +286,8 @@ def _particle(word: Word, out: list[str], coming: str) -> str:
     begun = bool(out) and out[-1] not in (",", ":", "and", "but")
     if word.kind == "D" and word.english in ("no", "not") and not coming and begun:
         return "not seen"
+    if not begun and word.english in FIRST:
+        return FIRST[word.english]
     if word.english in ("persistent", "remains"):
         return "persists" if not coming else word.english if begun else "persistent"
     if word.kind == "D" and word.english == "no":
@@ -295,10 +308,12 @@ _POLISH = tuple(
         (r"\bin both ((?:\w+ )*(?:bases|apices))\b", r"at both \1"),
         (r"\bat (\d[\d.]* (?:mm|cm)) of\b", r"\1 from"),
         (
-            r"\bincrease of (the (?:heart|cardiac silhouette|hil[au]m?|mediastinum))\b",
+            r"\bincrease of (the (?:[\w-]+ ){0,2}(?:heart|silhouette|hil[au]m?|mediastinum"
+            r"|chambers?|ventricles?|atri(?:um|a)|arter(?:y|ies)))\b",
             r"enlargement of \1",
         ),
-        (r"\babnormalit(?:y|ies)\b(?=.* compared to)", "changes"),
+        (r"\babnormalit(?:y|ies)\b(?=.* (?:compared to|since)\b)", "changes"),
+        (r"\bnew new\b", "new"),
     )
 )
 """Signs drawn to their words, and prepositions that English chooses by the noun."""
