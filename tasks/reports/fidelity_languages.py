@@ -80,7 +80,7 @@ PORTUGUESE = Tongue(
     re.compile(
         r"\b(?:possive[li]|provave[li]|provavel|possivel|duvid|suspeit|descart|exclu|suger|sugest"
         r"|compat|pod(?:e|em|endo|era)\b|parec|aparent|eventual|relaciona|questiona|hipotes"
-        r"|esclarec|valoriz|consider)"
+        r"|esclarec|valorizar|consider)"
     ),
     frozenset(
         """

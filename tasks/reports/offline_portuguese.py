@@ -13,6 +13,9 @@ from tasks.reports.offline_lexicon import Lexicon
 from tasks.reports.offline_portuguese_nouns import NOUNS, PLACES
 
 ADJECTIVES = """
+postero-anterior=posteroanterior  antero-posterior=anteroposterior  espess=thick
+alveolo-intersticial=alveolar and interstitial  mucos=mucous  vesical=urinary  frac=poor
+cardiotoracic=cardiothoracic  lingular=lingular  em_cunh=wedge  em_resolucao=resolving
 fibros=fibrous  tuberculos=tuberculous  parcialment_definid=partially defined  definid=defined
 multifocal=multifocal  seletiv=selective  seletivament=selective  miocardic=myocardial
 dorsolombar=thoracolumbar  ateromatos=atheromatous  venocapilar=venous-capillary
@@ -117,16 +120,19 @@ bilateralment=bilateral
 """
 
 RELATIONS = """
-seguid_de=followed by  parcialment=partially  desde=since  a_criteri_clinic=at clinical discretion:
-complementar=complement  a_custa_de=due to  as_custas_de=due to  ao_custa_de=due to
-aos_custas_de=due to  ao_custa_da=due to  caracterizand=characterizing  exceto=except
-principalment=mainly  sobretudo=mainly  notadament=mainly
-predominantement_ao_direit=predominantly on the right  lateralment=laterally  medialment=medially
-inferiorment=inferiorly  superiorment=superiorly  durante=during  contra=against  outrossim=also
-quando_comparad_ao=compared to  quando_comparad_com=compared to  quando_comparad=compared
-habitualment=usually  raramente=rarely  numa_da=in one of  num_do=in one of  numa_das=in one of
-num_dos=in one of  uma_das=one of  um_dos=one of  suspeito_de=suspicious for
-suspeitas_de=suspicious for  no_limit_superior_do_normal=at the upper limit of normal
+distand=lying  modificou=changed  nao_se_modificou=is unchanged  janeir=January  fevereir=February
+marc_de=March  abril=April  mai=May  junh=June  julh=July  agost=August  setembr=September
+outubr=October  novembr=November  dezembr=December  seguid_de=followed by  parcialment=partially
+desde=since  a_criteri_clinic=at clinical discretion:  complementar=complement  a_custa_de=due to
+as_custas_de=due to  ao_custa_de=due to  aos_custas_de=due to  ao_custa_da=due to
+caracterizand=characterizing  exceto=except  principalment=mainly  sobretudo=mainly
+notadament=mainly  predominantement_ao_direit=predominantly on the right  lateralment=laterally
+medialment=medially  inferiorment=inferiorly  superiorment=superiorly  durante=during
+contra=against  outrossim=also  quando_comparad_ao=compared to  quando_comparad_com=compared to
+quando_comparad=compared  habitualment=usually  raramente=rarely  numa_da=in one of
+num_do=in one of  numa_das=in one of  num_dos=in one of  uma_das=one of  um_dos=one of
+suspeito_de=suspicious for  suspeitas_de=suspicious for
+no_limit_superior_do_normal=at the upper limit of normal
 no_limit_superior_da_normalidad=at the upper limit of normal  no_leit=at the bedside
 podend_traduz=which may represent  pod_traduz=may represent
 podend_relacion_se_com=possibly related to  traduzind=representing  correlacion=correlate

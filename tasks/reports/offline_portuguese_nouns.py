@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 NOUNS = """
+pared=wall|walls  radiografi_torax=chest radiograph  telerradiografi_do_torax=chest radiograph
+telerradiografi_de_torax=chest radiograph  configuracao=configuration  rolhao=plug  topo=tip
+monitorizacao=monitoring  situacao=position  relacao_cardiotoracic=cardiothoracic ratio
 decubit_dorsal=supine position  decubit=decubitus  membr=limb|limbs  hemodialis=hemodialysis
 revascularizacao_miocardic=coronary bypass surgery|coronary bypass surgery
 revascularizacao=revascularization
@@ -170,8 +173,8 @@ tecid_mol=soft tissue|soft tissues  oss=bone|bones  osso=bone|bones
 arcabouc_osse=bony structure|bony structures  estrutur=structure|structures
 quadr_osse=bony structure|bony structures  esquelet=skeleton  lad=side  metad=half  terc=third
 abdom=abdomen  abdomen=abdomen  ombr=shoulder  espac=space  mam=breast|breasts  estern=sternum
-caix_toracic=rib cage  pared_toracic=chest wall  pared=wall|walls  axil=axilla|axillae
-gorduras=fat  interstici=interstitium  periferia=periphery  lsd=right upper lobe
-lse=left upper lobe  lid=right lower lobe  lie=left lower lobe  lm=middle lobe
-lob_medi=middle lobe  epigastr=epigastrium  hipocondri=hypochondrium
+caix_toracic=rib cage  pared_toracic=chest wall  axil=axilla|axillae  gorduras=fat
+interstici=interstitium  periferia=periphery  lsd=right upper lobe  lse=left upper lobe
+lid=right lower lobe  lie=left lower lobe  lm=middle lobe  lob_medi=middle lobe
+epigastr=epigastrium  hipocondri=hypochondrium
 """

@@ -143,9 +143,11 @@ bilateral=bilateral
 """
 
 RELATIONS = """
-de=of  del=of  en=in  a=at  al=at  con=with  por=by  sobr=over  hacia=toward  haci=toward
-desd=from  hast=to  bajo=under  entre=between  entr=between  tras=after  segun=according to
-para=for  compatible_con=compatible with  compat_con=compatible with  compatibl_con=compatible with
+ener_de=January  febrer=February  abril=April  may_de=May  juni=June  juli=July  agost=August
+septiembr=September  octubr=October  noviembr=November  diciembr=December  de=of  del=of  en=in
+a=at  al=at  con=with  por=by  sobr=over  hacia=toward  haci=toward  desd=from  hast=to  bajo=under
+entre=between  entr=between  tras=after  segun=according to  para=for
+compatible_con=compatible with  compat_con=compatible with  compatibl_con=compatible with
 sugest_de=suggestive of  sugerent_de=suggestive of  sugestiv_de=suggestive of  sugier=suggests
 en_relacion_con=related to  en_relacion_a=related to  relacion_con=related to  por_encim_de=above
 encim_de=above  por_debaj_de=below  debaj_de=below  a_nivel_de=at the level of

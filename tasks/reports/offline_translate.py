@@ -72,6 +72,7 @@ MOVED = {
     "deviated": ("to", "toward"),
     "displaced": ("to", "toward"),
     "projecting": ("over", "in", "on", "to"),
+    "limited": ("by", "to"),
 }
 """Participles that stand behind the noun when one of these words follows."""
 
@@ -106,6 +107,7 @@ class _Phrase:
     noun: Word | None = None
     plural: bool = False
     joined: str = ""
+    adverb: str = ""
 
     def __bool__(self) -> bool:
         return bool(self.noun or self.grades or self.sides or self.others)
@@ -113,8 +115,12 @@ class _Phrase:
     def add(self, token: str, word: Word) -> None:
         if word.kind in "NL":
             self.noun, self.plural = word, token.endswith("s") and token != word.stem
+        elif word.kind == "A" and token.endswith("mente"):  # globalmente aumentado
+            self.adverb = f"{word.english}ly "
         else:
-            {"Q": self.grades, "S": self.sides, "A": self.others}[word.kind].append(word.english)
+            said = f"{self.adverb}{word.english}" if word.kind == "A" else word.english
+            self.adverb = "" if word.kind == "A" else self.adverb
+            {"Q": self.grades, "S": self.sides, "A": self.others}[word.kind].append(said)
 
     @property
     def is_plural(self) -> bool:
@@ -134,7 +140,7 @@ class _Phrase:
             subject: the noun that a phrase without one speaks of.
         """
         name = self.noun.english if self.noun else subject
-        others = [SAID_OF.get((name, other), other) for other in self._others()]
+        others = [_said_of(name, other) for other in self._others()]
         grades = [SAID_OF.get((name, grade), grade) for grade in self.grades]
         if self.noun is None:
             return " ".join([*grades, *self.sides, *others])
@@ -171,6 +177,12 @@ class _Phrase:
             return ""
         several = self.noun.english in ONE_OF_MANY and not self.is_plural and not self.grades
         return "a " if several else "the "
+
+
+def _said_of(noun: str, adjective: str) -> str:
+    """The usual adjective for a noun, behind the adverb that it may have."""
+    adverb, _, plain = adjective.rpartition(" ")
+    return f"{adverb} {SAID_OF.get((noun, plain), plain)}".strip()
 
 
 def _plural(noun: Word) -> str:
@@ -314,6 +326,7 @@ _POLISH = tuple(
         ),
         (r"\babnormalit(?:y|ies)\b(?=.* (?:compared to|since)\b)", "changes"),
         (r"\bnew new\b", "new"),
+        (r": (?=with\b)", " "),
     )
 )
 """Signs drawn to their words, and prepositions that English chooses by the noun."""
