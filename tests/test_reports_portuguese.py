@@ -72,6 +72,9 @@ def english(text: str) -> str:
         ("Botão aórtico proeminente e calcificado.", "Prominent and calcified aortic knob."),
         ("Hilos de dimensões e contornos normais.", "Hila of normal dimensions and contours."),
         ("Nódulos múltiplos e bilaterais.", "Multiple bilateral nodules."),
+        ("Silhueta cardíaca globalmente aumentada.", "Globally enlarged cardiac silhouette."),
+        ("Opacidades distribuídas difusamente.", "Opacities distribuídas diffusely."),
+        ("Estudo limitado pela inspiração.", "Study limited by inspiration."),
         ("Traqueia desviada para a esquerda.", "Trachea deviated to the left."),
         # comparison
         ("Derrame estável em relação ao exame anterior.",
@@ -79,6 +82,7 @@ def english(text: str) -> str:
         ("O derrame aumentou.", "Effusion has increased."),
         ("Houve redução da consolidação.", "There was decrease of consolidation."),
         ("Mantém-se o derrame pleural.", "Persistent pleural effusion."),
+        ("Surgiram opacidades.", "New opacities."),
         ("O derrame persiste.", "Effusion persists."),
         ("Sem alterações em relação ao exame prévio.",
          "No changes compared to the previous study."),

@@ -110,7 +110,7 @@ class _Phrase:
     adverb: str = ""
 
     def __bool__(self) -> bool:
-        return bool(self.noun or self.grades or self.sides or self.others)
+        return bool(self.noun or self.grades or self.sides or self.others or self.adverb)
 
     def add(self, token: str, word: Word) -> None:
         if word.kind in "NL":
@@ -143,13 +143,13 @@ class _Phrase:
         others = [_said_of(name, other) for other in self._others()]
         grades = [SAID_OF.get((name, grade), grade) for grade in self.grades]
         if self.noun is None:
-            return " ".join([*grades, *self.sides, *others])
+            return " ".join([*grades, *self.sides, *others, *self.adverb.split()])
         noun = _plural(self.noun) if self.is_plural else self.noun.english
         noun = f"{self.joined} and {noun}" if self.joined else noun
         follows = coming.partition(" ")[0]
         moved = [other for other in others if follows in MOVED.get(other, ())]
         others = [other for other in others if other not in moved]
-        words = [*grades, *self.sides, *others, noun, *moved]
+        words = [*grades, *self.sides, *others, noun, *moved, *self.adverb.split()]
         return f"{self._article(after)}{' '.join(words)}"
 
     def join(self) -> None:
