@@ -82,7 +82,8 @@ def test_a_normal_film_reads_as_no_finding(seed: int) -> None:
          "two nodules or masses in the left upper lung zone"),
         ([fact("rib fracture", count=11, sides=["right"])], "11 right rib fractures"),
         ([fact("rib fracture", sides=["left", "right"])], "bilateral rib fractures"),
-        ([fact("Left-handed_thing")], "eft-handed thing"),
+        ([fact("Left-handed_thing", sides=["right"])], "eft-handed thing"),
+        ([fact("Cervical_rib", sides=["right"])], "right cervical rib"),
     ],
 )  # fmt: skip
 def test_names_and_places_are_told(facts: list[dict[str, Any]], findings: str) -> None:

@@ -37,6 +37,7 @@ _PLURAL = re.compile(
     r"|changes|clips|bullae|nodes|bronchograms|masses|lesions|cavities|fractures|objects|granulomas"
     r"|cysts|effusions|implants)\b"
 )
+_NAMES_SIDE = re.compile(r"\b(?:left|right|bilateral)\b")
 _ARTICLE = re.compile(r"^(?:an?|the) ")
 _ON_ONE_SIDE = frozenset({"upper lobe", "middle lobe", "lower lobe", "lingula"})
 
@@ -87,7 +88,8 @@ def _phrase(fact: Fact, random: Random) -> str:
     """The noun phrase of a fact, with its place: ``a nodule in the left upper lobe``."""
     concept = find_concept(fact["name"])
     if concept is None:
-        return str(fact["name"]).replace("_", " ").lower()
+        name = str(fact["name"]).replace("_", " ").lower()
+        return name if _NAMES_SIDE.search(name) else f"{_side(fact)} {name}".strip()
     noun = random.choice(concept.nouns)
     if fact.get("count", 1) > 1:
         noun = f"+{_number(fact['count'])} {_many(noun)}"
