@@ -226,5 +226,8 @@ def test_the_question_names_the_language() -> None:
     sections = {"findings": "Sem derrame.", "impression": "Exame normal."}
     answer = translate({"language": "pt", "sections": sections})
     assert (answer["findings"], answer["impression"]) == ("No effusion.", "Normal study.")
+    assert translate({"sections": sections}) == answer
+    spanish = {"findings": "Sin derrame derecho."}
+    assert translate({"sections": spanish})["findings"] == "No right effusion."
     with pytest.raises(KeyError):
         translate({"language": "fr", "sections": sections})

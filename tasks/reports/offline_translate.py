@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sources.language import detect_language
 from sources.record import SECTIONS
 from tasks.reports.offline_lexicon import Lexicon, Word, find_phrase, find_word
 from tasks.reports.offline_portuguese import PORTUGUESE
@@ -82,11 +83,15 @@ LEXICONS = {lexicon.language: lexicon for lexicon in (SPANISH, PORTUGUESE)}
 def translate(payload: dict[str, Any]) -> dict[str, str | None]:
     """The answer to a translation question.
 
+    A question that names no language is answered in that of its words; where they do not tell, in
+    Spanish, the only one of which one asks in stems.
+
     Raises:
         KeyError: the question's language has no dictionary.
     """
     sections: dict[str, str] = payload["sections"]
-    lexicon = LEXICONS[payload["language"]]
+    language = payload.get("language") or detect_language(" ".join(filter(None, sections.values())))
+    lexicon = LEXICONS[language or SPANISH.language]
     return {name: translate_text(sections.get(name) or "", lexicon) for name in SECTIONS}
 
 
