@@ -17,12 +17,14 @@ data".
 
 View: the column, else a DICOM file's ViewPosition, the only header value that gets out.
 Sections given as columns are the publisher's; a ``report`` alone is cut by the rules of
-``sections``. ``split`` is the owner's; where it is blank it stays so, and the recipe's shares hash
-the subject (without ``subject_id`` the study) at ingest.
+``sections``. ``language`` is the owner's too; where it is blank the text tells, among English,
+Spanish and Portuguese. ``split`` is the owner's; where it is blank it stays so, and the recipe's
+shares hash the subject (without ``subject_id`` the study) at ingest.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -35,10 +37,12 @@ from infra.egress import Egress
 from sources.assembly import assemble
 from sources.card import Access, Card, Expected
 from sources.labels import labels_sql
+from sources.language import detect_language
 from sources.manifest_columns import (
     AGE_SQL,
     DATE_SQL,
     LABEL_WORDS,
+    LANGUAGE_WORDS,
     SEX_WORDS,
     SPLIT_WORDS,
     VIEW_WORDS,
@@ -76,10 +80,11 @@ def read(root: Path) -> Reading:
         SourceError: no table, one that cannot be read, or a column that seems misspelt.
     """
     CARD.require_files(root)
-    table = query(_CLEANED, manifest=read_manifest(root / "manifest.csv"))
+    cleaned = query(_CLEANED, manifest=read_manifest(root / "manifest.csv"))
+    table = _with_languages(cleaned)
     with duckdb.connect() as connection:
         connection.register("cleaned", table)
-        connection.register("faults", faulty_rows(table))
+        connection.register("faults", faulty_rows(cleaned))
         files = find_files(root, table["uri"].drop_null().to_pylist())
         connection.register("files", files)
         connection.register("headers", header_views(root, _unseen(table, files)))
@@ -113,6 +118,26 @@ def _sectioned(table: pa.Table) -> pa.Table:
     return pairs.append_column("rule_texts", pa.array(texts, STUDY_SCHEMA.field("texts").type))
 
 
+def _with_languages(table: pa.Table) -> pa.Table:
+    """The table with a ``language`` in each row: as given, else as the row's text tells, else that
+    of most texts of the table, else English."""
+    told = query(
+        f"""SELECT {word_sql("language", LANGUAGE_WORDS)} AS language,
+            concat_ws(' ', report, {", ".join(SECTIONS)}) AS text FROM cleaned ORDER BY "row" """,
+        cleaned=table,
+    )
+    seen = [
+        language or detect_language(text)
+        for language, text in zip(
+            told["language"].to_pylist(), told["text"].to_pylist(), strict=True
+        )
+    ]
+    counted = Counter(filter(None, seen)).most_common(1)
+    usual = counted[0][0] if counted else CARD.language
+    column = pa.array([language or usual for language in seen], pa.string())
+    return table.set_column(table.column_names.index("language"), "language", column)
+
+
 _BLANK_AS_NULL: Final = ", ".join(
     f"{stripped_sql(name)} AS {name}"
     for name in ("subject_id", "study_id", "report", *SECTIONS, "manufacturer", "site")
@@ -120,7 +145,7 @@ _BLANK_AS_NULL: Final = ", ".join(
 
 _CLEANED: Final = rf"""
 SELECT * EXCLUDE (image_path) REPLACE ({_BLANK_AS_NULL},
-        coalesce(nullif(lower(trim(language)), ''), 'en') AS language),
+        trim(language) AS language),
     nullif(regexp_replace(replace(trim(image_path), '\', '/'), '^(\./)+', ''), '') AS uri,
     regexp_matches(concat({", ".join(SECTIONS)}), '{VISIBLE}') AS has_sections
 FROM manifest ORDER BY "row"

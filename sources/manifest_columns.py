@@ -41,6 +41,23 @@ LABEL_WORDS: Final = {
     **dict.fromkeys(("-1", "-1.0", "uncertain"), "-1"),
     "unmentioned": None,
 }
+LANGUAGE_WORDS: Final = {
+    **dict.fromkeys(("en", "en-us", "en-gb", "english"), "en"),
+    **dict.fromkeys(("es", "es-es", "es-mx", "es-ar", "spanish", "español", "espanol"), "es"),
+    **dict.fromkeys(("pt", "pt-br", "pt-pt", "portuguese", "português", "portugues"), "pt"),
+    **{
+        code: code
+        for code in """
+        aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da
+        de dv dz ee el eo et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia
+        id ie ig ii ik io is it iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln
+        lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne ng nl nn no nr nv ny oc oj om or os pa
+        pi pl ps qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta te tg th
+        ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu
+        """.split()  # noqa: SIM905
+    },
+}
+"""ISO 639-1's codes, and other words for the three languages that are read here."""
 _TOO_CLOSE: Final = 0.85
 """Similarity (difflib ratio) of an unread column to an absent one that counts as a slip of the pen:
 ``finding`` for ``findings`` is 0.93, for ``No Finding`` 0.82. Our choice."""
@@ -93,6 +110,7 @@ def faulty_rows(table: pa.Table) -> pa.Table:
     checks = [
         _word_check("split", SPLIT_WORDS, "train, validate or test"),
         _word_check("sex", SEX_WORDS, "F, M, O or unknown"),
+        _word_check("language", LANGUAGE_WORDS, "an ISO 639-1 code such as en, es or pt"),
         _check("age", f"coalesce({AGE_SQL} > 120, {AGE_SQL} IS NULL)", "years from 0 to 120"),
         _check("date", f"coalesce(year({DATE_SQL}) = 0, true)", "YYYY-MM-DD"),
     ]

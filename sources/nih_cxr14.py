@@ -35,6 +35,7 @@ from sources.assembly import assemble
 from sources.boxes import attach_boxes
 from sources.card import Access, Card, Expected
 from sources.labels import named_labels_sql, source_labels_sql
+from sources.picture_sizes import size_boxed_images
 from sources.raw_files import is_storable
 from sources.record import Reading
 from sources.split import DEFAULT_SHARES, split_table
@@ -119,7 +120,7 @@ def read(root: Path) -> Reading:
         connection.register("splits", _read_splits(root, rows))
         connection.execute(_LISTED)
         reading = assemble(connection, CARD.name)
-    return attach_boxes(reading, _study_boxes(boxes))
+    return size_boxed_images(attach_boxes(reading, _study_boxes(boxes)), root)
 
 
 def _image_files(root: Path) -> pa.Table:

@@ -39,6 +39,7 @@ from infra.errors import SourceError
 from sources.assembly import assemble
 from sources.boxes import BOX_COLUMNS, attach_boxes
 from sources.card import Access, Card, Expected
+from sources.picture_sizes import size_boxed_images
 from sources.raw_files import RawFileError, RawFolder, is_storable
 from sources.record import Reading
 from sources.table_bytes import is_there
@@ -64,7 +65,7 @@ _NAME_COLUMNS: Final = ("image_name", "image_path")
 
 
 def read(root: Path) -> Reading:
-    """Read both tables and the zips' lists of members; no image is opened.
+    """Read both tables, the zips' lists of members, and the sizes of images with objects.
 
     Added reasons: image ``id-missing``, ``file-missing``, ``annotation-unreadable``.
 
@@ -80,7 +81,8 @@ def read(root: Path) -> Reading:
         for statement in (_OBJECTS, _LISTED):
             connection.execute(statement)
         boxes = connection.sql(_BOXES).to_arrow_table()
-        return attach_boxes(assemble(connection, CARD.name), boxes)
+        reading = attach_boxes(assemble(connection, CARD.name), boxes)
+        return size_boxed_images(reading, root)
 
 
 def _read_table(path: Path, part: str) -> pa.Table:

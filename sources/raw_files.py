@@ -120,6 +120,22 @@ class RawFolder:
             raise RawFileError("file-empty", f"0 bytes at {shown(uri)}")
         return data
 
+    def head(self, uri: str, size: int) -> bytes:
+        """The first ``size`` bytes of a file, or all of a smaller one.
+
+        Raises:
+            RawFileError: as ``read`` does.
+        """
+        place, member = _split(uri)
+        try:
+            if member is None:
+                with self._regular_file(place)[0].open("rb") as stream:
+                    return stream.read(size)
+            with self._archive(place).open(self._entry(place, member)) as packed:
+                return packed.read(size)
+        except _DAMAGED_ZIP as error:
+            raise RawFileError("file-unreadable", f"unreadable at {shown(uri)}") from error
+
     def file(self, uri: str) -> Path:
         """The path of a plain file, for a reader that wants its beginning alone.
 

@@ -26,6 +26,7 @@ from itertools import pairwise
 from operator import itemgetter
 
 from sources.record import SECTIONS, Origin, SectionedBy, SectionedText
+from sources.sections_foreign import FOREIGN, has_heading, section_foreign
 
 _HEADER = re.compile(r"^ ?([A-Z][A-Z ()/,-]*):(?=\s|\Z)", re.MULTILINE)
 _BREAK = re.compile(r"^(?: *_{20,} *| *FINAL REPORT *)$", re.MULTILINE)
@@ -93,8 +94,13 @@ def section_report(text: str, language: str = "en") -> SectionedText | None:
 
     Args:
         text: the report as published, with its line breaks.
-        language: ISO 639-1 code, copied into the result.
+        language: ISO 639-1 code, copied into the result. Spanish and Portuguese reports are cut by
+            ``sections_foreign``, but where all their headers are English.
     """
+    if language in FOREIGN:
+        english = any(section_of(match[1]) for match in _HEADER.finditer(text))
+        if has_heading(text, language) or not english:
+            return section_foreign(text, language)
     found: dict[str, str] = {}
     for name, body in _sections(text):
         if name and (collapsed := collapse(body)):

@@ -13,16 +13,21 @@ from collections.abc import Iterable
 from infra.errors import SettingsError
 from infra.settings import Settings
 from infra.settings.sections import Route
-from sources.card import Card
+from sources.card import Access, Card
 from sources.catalog import catalog, get_source
 
 ENGLISH = "en"
 
 
 def default_routes(card: Card) -> tuple[Route, ...]:
-    """Reports in English are kept and structured, others translated; labels are synthesized."""
+    """Reports in English are kept and structured, others translated; labels are synthesized.
+
+    Of an owner's data each report tells its language, and takes the routes that are for it.
+    """
     if not card.has_reports:
         return ("synthesize",)
+    if card.access is Access.OWN:
+        return ("keep", "structure", "translate")
     return ("keep", "structure") if card.language == ENGLISH else ("translate",)
 
 

@@ -17,10 +17,10 @@ from infra.step import Step
 
 REVISIONS: Final = {
     "replicas": 1,
-    "studies": 1,
+    "studies": 2,
     "images": 1,
-    "reports": 1,
-    "examples": 2,
+    "reports": 2,
+    "examples": 3,
     "stages": 2,
     "predictions": 1,
     "scores": 1,

@@ -5,13 +5,26 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tasks.reports.fidelity import Problem
 
 KINDS = ("side", "denial", "number", "added", "lost", "comparison")
 CAUGHT_BAR = 0.95
 REFUSED_BAR = 0.02
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """One sentence, its faithful translation, and translations with one mistake, by kind."""
+
+    written: str
+    english: str
+    wrong: dict[str, str] = field(default_factory=dict)
+
+
+def phrase(written: str, english: str, **wrong: str) -> Phrase:
+    return Phrase(written, english, wrong)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ GOOD: dict[str, Any] = {
     "version": "keep",
     "origin": "radiologist",
     "sectioned_by": "rules",
+    "language": "en",
     "has_section": True,
 }
 
@@ -64,10 +65,18 @@ def test_a_frontal_training_image_with_findings_is_kept() -> None:
             "no stored image; expected one or more",
         ),
         (
-            {"version": None, "origin": None, "sectioned_by": None, "has_section": None},
+            {
+                "version": None,
+                "origin": None,
+                "sectioned_by": None,
+                "language": None,
+                "has_section": None,
+            },
             "no-report",
             "no text version; expected one or more",
         ),
+        ({"language": "pt"}, "not-english", "language pt; expected en"),
+        ({"language": "es", "split": "test"}, "not-english", "language es; expected en"),
         (
             {"split": "test", "version": "structure", "sectioned_by": "llm"},
             "test-reference-not-by-rules",
@@ -158,6 +167,7 @@ def test_rules_are_named_once_and_say_why() -> None:
         "held-out-of-other-source",
         "no-image",
         "no-report",
+        "not-english",
         "test-reference-not-by-rules",
         "section-missing",
         "view-not-wanted",

@@ -87,7 +87,7 @@ ENGLISH = "Left pleural effusion of 3 cm. No pneumothorax. Nodule in the right b
 
 
 def test_a_faithful_translation_passes() -> None:
-    assert check_translated(SPANISH, {"findings": ENGLISH}) is None
+    assert check_translated(SPANISH, {"findings": ENGLISH}, "es") is None
 
 
 @pytest.mark.parametrize(
@@ -108,32 +108,36 @@ def test_a_faithful_translation_passes() -> None:
     ],
 )  # fmt: skip
 def test_an_unfaithful_translation_is_caught(old: str, new: str, reason: str, detail: str) -> None:
-    problem = check_translated(SPANISH, {"findings": ENGLISH.replace(old, new)})
+    problem = check_translated(SPANISH, {"findings": ENGLISH.replace(old, new)}, "es")
     assert problem is not None
     assert (problem.reason, problem.detail) == (reason, detail)
 
 
 def test_spanish_is_no_translation() -> None:
     problem = check_translated(
-        {"findings": "derrame en la base del pulmon"}, {"findings": "derrame en la base del pulmon"}
+        {"findings": "derrame en la base del pulmon"},
+        {"findings": "derrame en la base del pulmon"},
+        "es",
     )
     assert problem is not None and problem.reason == "language"
 
 
 def test_a_lecture_is_no_translation() -> None:
     answer = {"findings": "The heart " + "is large and wide " * 5}
-    problem = check_translated({"findings": "cardiomegali ."}, answer)
+    problem = check_translated({"findings": "cardiomegali ."}, answer, "es")
     assert problem is not None and problem.reason == "length"
 
 
 def test_sections_must_be_the_same() -> None:
-    problem = check_translated(SPANISH, {"impression": ENGLISH})
+    problem = check_translated(SPANISH, {"impression": ENGLISH}, "es")
     assert problem is not None
     assert problem.detail == "found impression; expected findings"
 
 
 def test_normal_words_may_stand_for_a_denial() -> None:
-    assert check_translated({"findings": "sin hallazg ."}, {"findings": "Unremarkable."}) is None
+    assert (
+        check_translated({"findings": "sin hallazg ."}, {"findings": "Unremarkable."}, "es") is None
+    )
 
 
 LABELLED = study(

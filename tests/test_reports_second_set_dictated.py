@@ -123,8 +123,8 @@ def test_no_statement_keeps_its_comparison_or_gains_anything(said: Said) -> None
     ("listed", "plain"),
     [
         ("1. Effusion. 2. Edema.", "Effusion. Edema."),
-        ("1. Effusion 2. Edema 3. Nodule", "Effusion. Edema. Nodule"),
-        ("1) Effusion\n 2) Edema", "Effusion. Edema"),
+        ("1. Effusion 2. Edema 3. Nodule", "Effusion. Edema. Nodule."),
+        ("1) Effusion\n 2) Edema", "Effusion. Edema."),
         ("Fracture of right rib 4. The lungs are clear.",
          "Fracture of right rib 4. The lungs are clear."),
         ("1. Fracture of rib 5. The lungs are clear. 2. Edema.",

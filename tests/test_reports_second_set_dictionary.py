@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from second_set_spanish import PHRASES, Phrase
+from second_set_spanish import PHRASES
+from second_set_world import Phrase
 
 from sources.replicas.spanish import stem_report
 from tasks.reports.fidelity_translated import check_translated
+from tasks.reports.offline_spanish import SPANISH
 from tasks.reports.offline_translate import translate_text
 
 SAME_IN_STEMS = (
@@ -27,16 +29,16 @@ SAME_IN_STEMS = (
     ("Granuloma calcificado de 4 mm en campo medio izquierdo.",
      "Calcified granuloma of 4 mm in the left middle field."),
     ("Sin cambios significativos respecto al estudio previo.",
-     "No significant changes compared to previous study."),
+     "No significant changes compared to the previous study."),
     ("Ha desaparecido el derrame pleural derecho.", "Resolved right pleural effusion."),
     ("Silueta cardiomediastínica normal.", "Normal cardiomediastinal silhouette."),
-    ("Tráquea desviada hacia la derecha.", "Deviated trachea toward right."),
+    ("Tráquea desviada hacia la derecha.", "Trachea deviated to the right."),
     ("Consolidación parcheada en ambas bases pulmonares.",
-     "Patchy consolidation in both pulmonary bases."),
+     "Patchy consolidation at both pulmonary bases."),
     ("Enfisema subcutáneo en pared torácica izquierda.",
      "Subcutaneous emphysema in the left chest wall."),
     ("Fractura antigua de clavícula izquierda.", "Old fracture of the left clavicle."),
-    ("Fractura del 7.º arco costal izquierdo.", "Fracture of 7th left rib."),
+    ("Fractura del 7.º arco costal izquierdo.", "Fracture of the 7th left rib."),
     ("Tubo de drenaje pleural izquierdo.", "Left pleural drainage tube."),
     ("Mastectomía derecha.", "Right mastectomy."),
     ("Bullas en ambos lóbulos superiores.", "Bullae in both upper lobes."),
@@ -46,11 +48,11 @@ SAME_IN_STEMS = (
     ("Calcificación del botón aórtico.", "Calcification of the aortic knob."),
 )  # fmt: skip
 WORDS_ONLY = (
-    ("Tubo endotraqueal a 3,5 cm de la carina.", "Endotracheal tube at 3.5 cm of the carina."),
+    ("Tubo endotraqueal a 3,5 cm de la carina.", "Endotracheal tube 3.5 cm from the carina."),
     ("Sin infiltrados, derrame ni neumotórax.", "No infiltrates, effusion or pneumothorax."),
     ("Masa de 10,25 cm.", "Mass of 10.25 cm."),
     ("Fractura del 1.º y 2.º arcos costales.", "Fracture of 1st and 2nd ribs."),
-    ("Fractura del 11.º arco costal derecho.", "Fracture of 11th right rib."),
+    ("Fractura del 11.º arco costal derecho.", "Fracture of the 11th right rib."),
     ("Nódulo en LSI; derrame en LID.",
      "Nodule in the left upper lobe. Effusion in the right lower lobe."),
 )  # fmt: skip
@@ -58,37 +60,37 @@ WORDS_ONLY = (
 
 @pytest.mark.parametrize(("spanish", "english"), SAME_IN_STEMS)
 def test_words_and_stems_read_alike(spanish: str, english: str) -> None:
-    assert translate_text(spanish) == english
-    assert translate_text(stem_report((spanish,))) == english
+    assert translate_text(spanish, SPANISH) == english
+    assert translate_text(stem_report((spanish,)), SPANISH) == english
 
 
 @pytest.mark.parametrize(("spanish", "english"), WORDS_ONLY)
 def test_what_stems_have_lost(spanish: str, english: str) -> None:
-    assert translate_text(spanish) == english
+    assert translate_text(spanish, SPANISH) == english
 
 
 @pytest.mark.parametrize("stems", [False, True], ids=["words", "stems"])
 @pytest.mark.parametrize("phrase", PHRASES, ids=lambda phrase: phrase.english[:30])
 def test_the_rules_pass_their_own_checks(phrase: Phrase, stems: bool) -> None:
-    spanish = phrase.spanish
+    spanish = phrase.written
     source = stem_report((spanish,)) if stems else spanish
-    english = translate_text(source)
+    english = translate_text(source, SPANISH)
     assert english is not None
-    assert check_translated({"findings": source}, {"findings": english}) is None, english
+    assert check_translated({"findings": source}, {"findings": english}, "es") is None, english
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(PHRASES), min_size=1, max_size=8))
 def test_a_report_is_its_sentences_in_order(phrases: list[Phrase]) -> None:
-    spanish = [phrase.spanish for phrase in phrases]
-    parts = [translate_text(text) for text in spanish]
-    assert translate_text(" ".join(spanish)) == " ".join(part or "" for part in parts)
+    spanish = [phrase.written for phrase in phrases]
+    parts = [translate_text(text, SPANISH) for text in spanish]
+    assert translate_text(" ".join(spanish), SPANISH) == " ".join(part or "" for part in parts)
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=80))
 def test_any_text_gives_a_sentence_or_nothing(text: str) -> None:
-    english = translate_text(text)
+    english = translate_text(text, SPANISH)
     assert english is None or (english.endswith(".") and english.strip())
 
 
@@ -97,5 +99,5 @@ UNKNOWN = ("ecocardiograma", "zarambol", "quilotorax")
 
 @pytest.mark.parametrize("word", UNKNOWN)
 def test_a_word_that_is_not_known_stays(word: str) -> None:
-    english = translate_text(f"Derrame pleural y {word} izquierdo.")
+    english = translate_text(f"Derrame pleural y {word} izquierdo.", SPANISH)
     assert english is not None and word in english and "left" in english

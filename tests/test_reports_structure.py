@@ -143,3 +143,31 @@ def test_structured_text_keeps_no_comparison_even_where_rules_have_none() -> Non
     odd = "The lobulated thing has sort of resolved-ish versus formerly, cf. previous CT."
     present = without_comparison(odd)
     assert present is None or comparison_words(present) == []
+
+
+@pytest.mark.parametrize(
+    ("report", "findings"),
+    [
+        ("There is stable right upper lung lucency.", "There is right upper lung lucency."),
+        ("There are unchanged small effusions.", "There are small effusions."),
+        ("The cardiopulmonary silhouettes are stable. Clear lungs", "Clear lungs."),
+        ("XXXX, XXXX. Clear lungs.", "Clear lungs."),
+        ("Clear lungs. Result notification made.", "Clear lungs."),
+    ],
+)
+def test_what_real_reports_taught(report: str, findings: str) -> None:
+    assert structure({"report": f"FINDINGS: {report}"})["findings"] == findings
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ("F/U after surgery", "F/U after surgery."),
+        ("40 year old F with cough", "Cough."),
+        ("XXXX-year-old with neck pain.", "Neck pain."),
+        ("Presenting with fever", "Fever."),
+    ],
+)
+def test_an_indication_without_the_person(told: str, kept: str) -> None:
+    report = f"INDICATION: {told}\nFINDINGS: Clear lungs."
+    assert structure({"report": report})["indication"] == kept

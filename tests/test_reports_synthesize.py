@@ -73,13 +73,30 @@ def test_a_normal_film_reads_as_no_finding(seed: int) -> None:
         ([fact("Emphysema")], "mphysema"),
         ([fact("Fibrosis")], "ibro"),
         ([fact("foreign object", sides=["right"], place="upper zone")],
-         "foreign object projecting over the right chest"),
-        ([fact("Left-handed_thing")], "eft-handed thing"),
+         "foreign object projecting over the upper right chest"),
+        ([fact("foreign object", place="lower zone")], "projecting over the lower chest"),
+        ([fact("foreign object", count=3)], "foreign objects"),
+        ([fact("foreign object", count=2, sides=["left", "right"], place="middle zone")],
+         "foreign objects projecting over both sides of the mid chest"),
+        ([fact("Nodule/Mass", count=2, sides=["left"], place="upper zone")],
+         "two nodules or masses in the left upper lung zone"),
+        ([fact("rib fracture", count=11, sides=["right"])], "11 right rib fractures"),
+        ([fact("rib fracture", sides=["left", "right"])], "bilateral rib fractures"),
+        ([fact("Left-handed_thing", sides=["right"])], "eft-handed thing"),
+        ([fact("Cervical_rib", sides=["right"])], "right cervical rib"),
     ],
 )  # fmt: skip
 def test_names_and_places_are_told(facts: list[dict[str, Any]], findings: str) -> None:
     for seed in range(5):
         assert findings.lower() in str(write(*facts, seed=seed)["findings"]).lower()
+
+
+def test_several_are_spoken_of_in_the_plural() -> None:
+    assert "hree " in str(write(fact("foreign object", count=3))["findings"])
+    for seed in range(8):
+        text = str(write(fact("Nodule", count=2), seed=seed)["findings"])
+        assert " is " not in text and " a " not in text
+        assert label_report(text)["Lung Lesion"] == "positive"
 
 
 def test_the_heart_is_told_no_side() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.reports.offline_spanish import _entries, find_phrase, find_word, fold
+from tasks.reports.offline_lexicon import entries_of, find_phrase, find_word
+from tasks.reports.offline_spanish import SPANISH
 from tasks.reports.offline_translate import translate, translate_text
+from tasks.reports.wording import fold
 
 
 @pytest.mark.parametrize(
@@ -24,7 +26,7 @@ from tasks.reports.offline_translate import translate, translate_text
         ("infiltr intersticial y alveol bilateral .",
          "Bilateral interstitial and alveolar infiltrates."),
         ("aument de densid en bas derech , sugest de neumoni .",
-         "Increased density in the right base, suggestive of pneumonia."),
+         "Increased density at the right base, suggestive of pneumonia."),
         ("no se pued descart derram .", "Cannot exclude effusion."),
         ("condens en camp medi izquierd posibl neumon .",
          "Consolidation in the left middle field, possible pneumonia."),
@@ -39,27 +41,40 @@ from tasks.reports.offline_translate import translate, translate_text
         ("neumotorax apical derech sin desviacion mediastin .",
          "Right apical pneumothorax without mediastinal deviation."),
         ("atelectasi lamin basal bilateral .", "Bilateral basal laminar atelectasis."),
-        ("sin cambi respect a estudi previ .", "No changes compared to previous study."),
+        ("sin cambi respect a estudi previ .", "No changes compared to the previous study."),
         ("marcapas bicameral .", "Dual chamber pacemaker."),
-        ("fractur de arc costal izquierd", "Fracture of the left rib."),
+        ("fractur de arc costal izquierd", "Fracture of a left rib."),
         ("ambos hemitorax", "Both hemithoraces."),
+        ("radiograf de torax sin alter .", "Chest radiograph without abnormalities."),
+        ("portador de marcapas izquierd .", "Left pacemaker."),
+        ("boton metal proyect sobr camp medi derech .",
+         "Metallic button projecting over the right middle field."),
+        ("mediastin superior ensanch .", "Widened upper mediastinum."),
+        ("Opacidades en vidrio deslustrado bilaterales.",
+         "Bilateral ground-glass opacities."),
+        ("Derrame pleural a la derecha.", "Pleural effusion on the right."),
+        ("Silueta cardiaca aumentada.", "Enlarged cardiac silhouette."),
+        ("Hilios de tamaño y morfología normales.", "Hila of normal size and morphology."),
+        ("Persiste el derrame.", "Persistent effusion."),
     ],
 )  # fmt: skip
 def test_sentences(spanish: str, english: str) -> None:
-    assert translate_text(spanish) == english
+    assert translate_text(spanish, SPANISH) == english
 
 
 @pytest.mark.parametrize("text", ["", " . . . ", "\n"])
 def test_nothing_stays_nothing(text: str) -> None:
-    assert translate_text(text) is None
+    assert translate_text(text, SPANISH) is None
 
 
 def test_unknown_words_and_numbers_stay() -> None:
-    assert translate_text("zarambol de 3,5 cm .") == "Zarambol of 3.5 cm."
+    assert translate_text("zarambol de 3,5 cm .", SPANISH) == "Zarambol of 3.5 cm."
 
 
 def test_sections_are_translated_one_by_one() -> None:
-    answer = translate({"sections": {"findings": "cardiomegali .", "impression": "normal ."}})
+    answer = translate(
+        {"language": "es", "sections": {"findings": "cardiomegali .", "impression": "normal ."}}
+    )
     assert answer == {
         "indication": None,
         "technique": None,
@@ -86,20 +101,20 @@ def test_sections_are_translated_one_by_one() -> None:
 )
 def test_all_forms_of_a_word_are_one_entry(forms: str, english: str) -> None:
     for form in forms.split():
-        word = find_word(fold(form))
+        word = find_word(SPANISH, fold(form))
         assert word is not None and word.english == english, form
 
 
 @pytest.mark.parametrize("word", ["xilofono", "bastante", "qqq", "3"])
 def test_other_words_have_no_entry(word: str) -> None:
-    assert find_word(word) is None
+    assert find_word(SPANISH, word) is None
 
 
 def test_longest_phrase_wins() -> None:
-    found = find_phrase(("no", "se", "pued", "descart", "derram"))
+    found = find_phrase(SPANISH, ("no", "se", "pued", "descart", "derram"))
     assert found is not None
     assert (found[0].english, found[1]) == ("cannot exclude", 4)
-    assert find_phrase(("derram", "pleural")) is None
+    assert find_phrase(SPANISH, ("derram", "pleural")) is None
 
 
 def test_accents_and_tildes_are_folded() -> None:
@@ -107,7 +122,7 @@ def test_accents_and_tildes_are_folded() -> None:
 
 
 def test_the_dictionary_is_one_of_stems() -> None:
-    entries = _entries()
+    entries = entries_of(SPANISH)
     assert len(entries) > 400
     assert all(word.english for word in entries.values() if word.kind != "X")
     assert {word.kind for word in entries.values()} == set("NLAQSRDX")

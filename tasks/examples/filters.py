@@ -61,6 +61,12 @@ RULES: Final[tuple[Rule, ...]] = (
         "'no text version; expected one or more'",
     ),
     Rule(
+        "not-english",
+        "A text as published in another language; the models read and write English.",
+        "language <> 'en'",
+        "'language ' || language || '; expected en'",
+    ),
+    Rule(
         "test-reference-not-by-rules",
         "A test reference is the radiologist's own text, cut by the publisher or by rules; no "
         "language model may have touched it (LLaVA-Rad's 2,461 test references are rule-based).",

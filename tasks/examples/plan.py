@@ -146,7 +146,7 @@ _COLUMNS: Final = {
     },
     "report": dict.fromkeys(
         (
-            *("source", "study_id", "version", "origin", "sectioned_by"),
+            *("source", "study_id", "version", "origin", "sectioned_by", "language"),
             *("indication", "findings", "impression"),
         ),
         "VARCHAR",
@@ -218,7 +218,8 @@ def _plan_query(section: str) -> str:
     return f"""
         WITH subject_twins AS ({SUBJECT_TWINS}),
         text AS (
-            SELECT source, study_id, version, origin, sectioned_by, file AS report_file,
+            SELECT source, study_id, version, origin, sectioned_by, language,
+                   file AS report_file,
                    regexp_matches({section}, '{VISIBLE}') AS has_section,
                    sha256(to_json([origin, indication, {section}])) AS text_digest
             FROM report

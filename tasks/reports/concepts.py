@@ -54,13 +54,13 @@ pneumonia; atypical pneumonia | Pneumonia | lung | +pneumonia
 atelectasis; atelectasis basal; laminar atelectasis; lobar atelectasis; segmental atelectasis;
     round atelectasis; total atelectasis; basal atelectasis | Atelectasis | lung | +atelectasis;
     +atelectatic change
-pneumothorax | Pneumothorax | side | +pneumothorax
-hydropneumothorax | Pneumothorax | side | +hydropneumothorax
-pleural effusion; effusion | Pleural Effusion | side | +pleural effusion
-loculated pleural effusion; loculated fissural effusion | Pleural Effusion | side | +loculated
+pneumothorax | Pneumothorax | side | a pneumothorax
+hydropneumothorax | Pneumothorax | side | a hydropneumothorax
+pleural effusion; effusion | Pleural Effusion | side | a pleural effusion
+loculated pleural effusion; loculated fissural effusion | Pleural Effusion | side | a loculated
     pleural effusion
-hemothorax | Pleural Effusion | side | +hemothorax
-empyema | Pleural Effusion | side | +empyema
+hemothorax | Pleural Effusion | side | a hemothorax
+empyema | Pleural Effusion | side | an empyema
 pleural other | Pleural Other | side | +pleural disease; +pleural thickening
 pleural thickening; apical pleural thickening | Pleural Other | side | +pleural thickening
 calcified pleural thickening | Pleural Other | side | +calcified pleural thickening
@@ -99,8 +99,8 @@ enlarged pa; pulmonary artery enlargement | - | none | +enlargement of the pulmo
 copd; copd signs | - | none | +signs of COPD
 lung cyst | - | lung | a lung cyst
 mediastinal shift | - | none | +mediastinal shift
-other lesion | - | none | +another abnormality
-other disease; other diseases | - | none | +another disease
+other lesion | - | none | an unspecified abnormality
+other disease; other diseases | - | none | +signs of another disease
 foreign object; foreign objects | - | object | a foreign object; a radiopaque foreign object
 aortic elongation; supra aortic elongation; ascendent aortic elongation; descendent aortic
     elongation | - | none | +elongation of the aorta
@@ -121,6 +121,48 @@ costophrenic angle blunting | - | side | +costophrenic angle blunting
 hilar enlargement; vascular hilar enlargement | - | side | +hilar enlargement; an enlarged hilum
 breast mass | - | side | a breast lump
 mammary prosthesis | - | side | a breast implant
+abnormal foreign body | - | object | an abnormal foreign body
+external foreign body | - | object | an external foreign body
+chilaiditi sign | - | none | +colonic interposition (Chilaiditi sign)
+adenopathy | - | none | +enlarged lymph nodes (adenopathy)
+calcified adenopathy | - | none | +calcified adenopathy
+calcified mediastinal adenopathy | - | none | +calcified mediastinal adenopathy
+aortic aneurysm | - | none | an aortic aneurysm
+aortic button enlargement | - | none | +enlargement of the aortic knob (button)
+aortic endoprosthesis | Support Devices | none | an aortic stent graft (endoprosthesis)
+azygos lobe | - | none | an azygos lobe
+air bronchogram | - | lung | +air bronchograms
+air fluid level | - | side | an air-fluid level
+abscess | - | lung | an abscess
+bullas | - | lung | +bullae (bullas)
+chronic changes | - | none | +chronic changes
+dextrocardia | - | none | +dextrocardia
+flattened diaphragm | - | none | +flattening of the diaphragm
+goiter | - | none | a goiter
+gynecomastia | - | side | +gynecomastia
+heart valve calcified | - | none | +calcification of a heart valve
+humeral fracture | Fracture | side | a humeral fracture
+humeral prosthesis | Support Devices | side | a humeral prosthesis
+hypoexpansion | - | none | +hypoexpansion of the lungs
+mastectomy; surgery breast | - | side | +mastectomy; +changes after breast surgery
+nipple shadow | - | side | a nipple shadow
+osteopenia | - | none | +osteopenia
+osteoporosis | - | none | +osteoporosis
+pericardial effusion | - | none | a pericardial effusion
+pneumomediastinum | - | none | +pneumomediastinum
+pneumoperitoneo | - | none | +pneumoperitoneum
+post radiotherapy changes | - | none | +changes after radiotherapy
+pulmonary hypertension; pulmonary artery hypertension; pulmonary venous hypertension | - | none |
+    +signs of pulmonary hypertension
+right sided aortic arch | - | none | a right sided aortic arch
+surgery | - | none | +changes after surgery
+surgery heart | - | none | +changes after heart surgery
+surgery humeral | - | none | +changes after humeral surgery
+surgery lung | - | none | +changes after lung surgery
+surgery neck | - | none | +changes after neck surgery
+thoracic cage deformation | - | none | +deformation of the thoracic cage
+tracheal shift | - | none | +tracheal shift
+tuberculosis sequelae | - | none | +sequelae of tuberculosis
 """
 
 

@@ -6,6 +6,7 @@ first; an observation is added where no label of the publisher speaks of it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -22,13 +23,18 @@ SILENT = frozenset(
 
 @dataclass(frozen=True)
 class Fact:
-    """One named statement; ``votes`` of ``readers`` persons made it, where several read."""
+    """One named statement.
+
+    ``votes`` of ``readers`` persons made it, where several read. ``count`` is how many of it were
+    marked, where that can be told; None for findings that are not counted.
+    """
 
     name: str
     value: LabelValue
     place: Place = NOWHERE
     votes: int | None = None
     readers: int | None = None
+    count: int | None = None
 
     def payload(self) -> dict[str, Any]:
         """As the prompt shows it: only what is known."""
@@ -37,6 +43,8 @@ class Fact:
             shown["sides"] = list(self.place.sides)
         if self.place.region:
             shown["place"] = self.place.region
+        if self.count is not None and self.count > 1:
+            shown["count"] = self.count
         if self.votes is not None and self.readers and self.readers > 1:
             shown["readers"] = f"{self.votes} of {self.readers}"
         return shown
@@ -55,8 +63,11 @@ def facts_of(study: Study) -> tuple[Fact, ...]:
             label.observation, ()
         ):
             continue
-        place = place_of_boxes(_boxes_named(label.observation, study.boxes), study.images)
-        facts.append(Fact(label.observation, label.value, place))
+        boxes = _boxes_named(label.observation, study.boxes)
+        place = _place_of(label.observation, boxes, study)
+        facts.append(
+            Fact(label.observation, label.value, place, count=_count(label.observation, boxes))
+        )
     return tuple(_without_empty_normal(facts))
 
 
@@ -83,9 +94,38 @@ def _merged(name: str, labels: list[SourceLabel], study: Study) -> Fact:
     if value is LabelValue.POSITIVE and votes is not None and readers and 2 * votes < readers:
         value = LabelValue.UNCERTAIN
     places = [read_location(label.location) for label in labels]
-    if value is not LabelValue.NEGATIVE:
-        places.append(place_of_boxes(_boxes_named(name, study.boxes), study.images))
-    return Fact(name, value, merge(places), votes, readers)
+    boxes = _boxes_named(name, study.boxes) if value is not LabelValue.NEGATIVE else []
+    places.append(_place_of(name, boxes, study))
+    return Fact(name, value, merge(places), votes, readers, _count(name, boxes))
+
+
+def _place_of(name: str, boxes: list[Box], study: Study) -> Place:
+    """The boxes' place, as far as one speaks of it: a heart has neither side nor zone, an effusion
+    no zone."""
+    place = place_of_boxes(boxes, study.images)
+    concept = find_concept(name)
+    if concept is None or concept.placed in ("lung", "object"):
+        return place
+    return Place(place.sides) if concept.placed == "side" else NOWHERE
+
+
+COUNTED = frozenset(
+    {"nodule", "nodule/mass", "mass", "lung lesion", "lung cavity", "fracture", "rib fracture"}
+    | {"clavicle fracture", "foreign object", "calcified granuloma", "lung cyst", "chest tube"}
+)
+"""Keys of concepts of which each box or mask is one; several masks of a pneumothorax are its parts,
+several boxes of a consolidation may be."""
+
+
+def _count(name: str, boxes: Iterable[Box]) -> int | None:
+    """How many were marked: the same number by each reader, on one image."""
+    concept = find_concept(name)
+    marked = Counter((box.image_id, box.reader) for box in boxes)
+    one_image = len({image for image, _ in marked}) == 1
+    if concept is None or concept.key not in COUNTED or not one_image:
+        return None
+    counts = set(marked.values())
+    return counts.pop() if len(counts) == 1 else None
 
 
 _RANKED = (LabelValue.POSITIVE, LabelValue.UNCERTAIN, LabelValue.NEGATIVE)

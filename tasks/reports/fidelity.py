@@ -4,6 +4,7 @@
     name-lost          a label without a CheXpert counterpart is not named
     side-changed       left and right are not those of the question
     negation-changed   a denial appeared or vanished
+    certainty-changed  a doubt appeared or vanished
     number-changed     a number appeared, vanished or changed
     comparison-kept    words of comparison where none may be
     finding-lost       a finding of the report is gone

@@ -174,17 +174,28 @@ _ELSEWHERE = re.compile(
     re.IGNORECASE,
 )
 """Findings that rule14 does not know and a language model likes to add (our choice)."""
+NUMBER_WORDS = {
+    word: number
+    for number, word in enumerate(
+        ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"), start=2
+    )
+}
 _ABSENT = re.compile(rf"{ENGLISH_DENIAL.pattern}|\b(?:normal|unremarkable)\b", re.IGNORECASE)
 
 
 def _unasked_problem(facts: Iterable[Fact], text: str) -> Problem | None:
     """No number and no finding outside the 14 observations that no fact has."""
+    facts = tuple(facts)
+    counts = {fact.count for fact in facts if fact.count}
     known = []
     for fact in facts:
         concept = find_concept(fact.name)
         known += [fact.name, fact.place.region or "", *(concept.nouns if concept else ())]
     asked = " ".join(known).lower()
-    if numbers_of(text) - numbers_of(asked):
+    numbers = {number for number in numbers_of(text) if number not in numbers_of(asked)}
+    words = {word for word in words_of(text) if word in NUMBER_WORDS and word not in asked}
+    told = {int(number) if number.isdecimal() else -1 for number in numbers}
+    if not told | {NUMBER_WORDS[word] for word in words} <= counts:
         return Problem("number-changed", "found a number that no fact has")
     for sentence in sentences_of(text):
         extra = {found.lower() for found in _ELSEWHERE.findall(sentence)}

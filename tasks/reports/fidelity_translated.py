@@ -1,4 +1,5 @@
-"""An English translation against its source: sections, sides, denials, numbers, language."""
+"""An English translation against its source: sections, sides, denials, doubts, numbers, findings,
+language."""
 
 from __future__ import annotations
 
@@ -7,45 +8,44 @@ from collections import Counter
 
 from tasks.reports.comparison import comparison_words
 from tasks.reports.fidelity import Problem
-from tasks.reports.wording import ENGLISH_DENIAL, Sections, numbers_of, sentences_of, words_of
+from tasks.reports.fidelity_languages import (
+    ADDED_FROM,
+    ENGLISH_DOUBT,
+    ENGLISH_OPEN_DOUBT,
+    FINDINGS,
+    TONGUES,
+    Tongue,
+)
+from tasks.reports.wording import (
+    ENGLISH_DENIAL,
+    Sections,
+    fold,
+    numbers_of,
+    sentences_of,
+    words_of,
+)
 
 LENGTH_RATIO = (0.4, 2.5)
 """Words of a translation per word of its source (our choice: articles come and go)."""
-
-
-_SPANISH_SIDES = re.compile(r"\b(izq\w*|izd[oa]s?|l[si]i)\b|\b(derech\w*|d(?:e?r)?ch\w*|l[si]d)\b")
-"""Words, abbreviations, and lobes by their letters (``LSD``: lóbulo superior derecho)."""
-_SPANISH_COMPARISON = re.compile(
-    r"\b(?:previ|compar|respect|persist|nuev|res(?:uel|olu)|mejor|empeor|evoluc|estab(?!lec)"
-    r"|disminu|aument(?!\w* (?:de|del) (?:taman|tamañ|dens|calibr|volum|trama))|progres|continu"
-    r"|desaparec|anterior|antigu|recient|control|actual"
-    r"|cambi(?!\w* (?:\w+ )?(?:degen|post|fibr|cron|artr)))"
-)
-"""Stems of change and comparison. A size, density or calibre may be increased and a change be
-degenerative, chronic or left by surgery in one image."""
-_SPANISH_DENIAL = re.compile(
-    r"\b(?:no|sin|ni|ausen\w*|niega|nunca|tampoco|descart\w*|libr\w*|negativ\w*|inexist\w*)\b"
-)
+FOREIGN_SHARE = 0.1
+"""Share of foreign words in a translation that is refused (our choice: a name or two may stay)."""
 _SOFT_DENIAL = re.compile(
-    r"\b(?:normal(?:ly)?|clear|unremarkable|negative|unlikely|preserved|non|ruled out|excluded?"
-    r"|lack\w*|rule out)\b"
+    r"\b(?:normal(?:ly)?|clear|unremarkable|negative|unlikely|preserved|sharp|unchanged"
+    r"|stable|non|ruled out|excluded?|lack\w*|rule out)\b"
 )
-_SPANISH_WORDS = frozenset(
+
+
+def check_translated(source: Sections, answer: Sections, language: str) -> Problem | None:
+    """An English translation against its source (ISO 639-1 ``language``), section by section.
+
+    Raises:
+        KeyError: there are no checks for that language.
     """
-    el la los las del con sin en por para que se una uno derecho derecha izquierdo izquierda
-    derrame pulmon pulmonar hallazgos torax estudio cambios derech izquierd derram
-    """.split()  # noqa: SIM905
-)
-SPANISH_SHARE = 0.1
-"""Share of Spanish words in a translation that is refused (our choice: a name or two may stay)."""
-
-
-def check_translated(source: Sections, answer: Sections) -> Problem | None:
-    """An English translation against its source, section by section."""
+    tongue = TONGUES[language]
     if set(source) != set(answer):
         return Problem("section-changed", f"found {_names(answer)}; expected {_names(source)}")
     for name, text in source.items():
-        problem = _translation_problem(text, answer[name])
+        problem = _translation_problem(text, answer[name], tongue)
         if problem is not None:
             return Problem(problem.reason, f"{name}: {problem.detail}")
     return None
@@ -55,21 +55,21 @@ def _names(sections: Sections) -> str:
     return ", ".join(sorted(sections)) or "nothing"
 
 
-def _translation_problem(source: str, english: str) -> Problem | None:
+def _translation_problem(source: str, english: str, tongue: Tongue) -> Problem | None:
     words = words_of(english)
     ratio = len(words) / max(1, len(words_of(source)))
     if len(words) > 8 and not LENGTH_RATIO[0] <= ratio <= LENGTH_RATIO[1]:
         return Problem("length", f"found {ratio:.1f} words for one of the source")
-    foreign = sum(word in _SPANISH_WORDS for word in words)
-    if foreign > SPANISH_SHARE * len(words):
-        return Problem("language", f"found {foreign} of {len(words)} words Spanish")
+    foreign = sum(fold(word) in tongue.words for word in words)
+    if foreign > FOREIGN_SHARE * len(words):
+        return Problem("language", f"found {foreign} of {len(words)} words {tongue.name}")
     if numbers_of(source) != numbers_of(english) and _digits(source) != _digits(english):
         return Problem("number-changed", "found other numbers than the source has")
-    sides = _spanish_side_counts(source)
-    said = Counter(match.lower() for match in re.findall(r"(?i)\b(left|right)\b", english))
+    sides = _side_counts(source, tongue)
+    said = _english_side_counts(english, source)
     if sides != said:
         return Problem("side-changed", f"found {_count(said)}; expected {_count(sides)}")
-    return _sentences_problem(source, english)
+    return _sentences_problem(source, english, tongue)
 
 
 def _digits(text: str) -> list[str]:
@@ -77,28 +77,85 @@ def _digits(text: str) -> list[str]:
     return re.findall(r"\d+", text)
 
 
-def _spanish_side_counts(text: str) -> Counter[str]:
-    found = _SPANISH_SIDES.findall(text.lower())
-    return Counter("left" if left else "right" for left, _ in found)
+_LETTER = re.compile(r"(?<=[a-zà-ú] )([DE])(?=[ ,.;)]|$)")
+"""A side as one capital behind its place: ``base D``, ``hemitórax E``."""
+
+
+def _side_counts(text: str, tongue: Tongue) -> Counter[str]:
+    found = tongue.sides.findall(fold(text))
+    sides = Counter("left" if left else "right" for left, _ in found)
+    if tongue.name == "Portuguese":
+        sides.update("left" if letter == "E" else "right" for letter in _LETTER.findall(text))
+    return sides
+
+
+def _english_side_counts(english: str, source: str) -> Counter[str]:
+    """Sides named; the middle lobe is the right one's whether the source says so or not."""
+    told = fold(source)
+    if _MIDDLE_LOBE.search(told):
+        english = re.sub(r"(?i)\bright middle lobe\b", "middle lobe", english)
+        english += " right" * len(_RIGHT_MIDDLE_LOBE.findall(told))
+    return Counter(match.lower() for match in re.findall(r"(?i)\b(left|right)\b", english))
+
+
+_MIDDLE_LOBE = re.compile(r"\b(?:lob(?:ul)?o?s? medi[oa]?|lm)\b")
+_RIGHT_MIDDLE_LOBE = re.compile(r"\blob(?:ul)?o?s? medi[oa]? (?:derech|direit)\w*")
 
 
 def _count(sides: Counter[str]) -> str:
     return f"left {sides['left']} times, right {sides['right']} times"
 
 
-def _sentences_problem(source: str, english: str) -> Problem | None:
-    """Sentence by sentence: a denial in one is a denial in the other, no comparison is new."""
-    told = [part.lower() for part in sentences_of(source)]
+def _sentences_problem(source: str, english: str, tongue: Tongue) -> Problem | None:
+    """Sentence by sentence: what one says is in the other, and no comparison is new."""
+    told = [fold(part) for part in sentences_of(source)]
     said = [part.lower() for part in sentences_of(english)]
     if len(told) != len(said):
         return Problem("section-changed", f"found {len(said)} sentences; expected {len(told)}")
-    for index, (spanish, spoken) in enumerate(zip(told, said, strict=True), start=1):
-        denied = bool(_SPANISH_DENIAL.search(spanish))
-        denies = bool(ENGLISH_DENIAL.search(spoken))
-        if denied and not denies and not _SOFT_DENIAL.search(spoken):
-            return Problem("negation-changed", f"found no denial in sentence {index}")
-        if denies and not denied:
-            return Problem("negation-changed", f"found a denial in sentence {index}")
-        if comparison_words(spoken) and not _SPANISH_COMPARISON.search(spanish):
-            return Problem("text-added", f"found a comparison in sentence {index}")
+    for index, (foreign, spoken) in enumerate(zip(told, said, strict=True), start=1):
+        problem = (
+            _denial_problem(foreign, spoken, tongue)
+            or _doubt_problem(foreign, spoken, tongue)
+            or _findings_problem(foreign, spoken)
+        )
+        if problem is None and comparison_words(spoken) and not tongue.comparison.search(foreign):
+            problem = Problem("text-added", "found a comparison")
+        if problem is not None:
+            return Problem(problem.reason, f"{problem.detail} in sentence {index}")
+    return None
+
+
+_GOOD_DENIED = re.compile(
+    r"\b(?:not|no longer) (?:\w+ )?(?:clear|normal|free|intact|preserved|unremarkable)\b"
+)
+_NOT = re.compile(r"\b(?:no|nao|sin|sem|ni|nem)\b")
+
+
+def _denial_problem(foreign: str, spoken: str, tongue: Tongue) -> Problem | None:
+    denied = bool(tongue.denial.search(foreign))
+    denies = bool(ENGLISH_DENIAL.search(spoken))
+    if _GOOD_DENIED.search(spoken) and not _NOT.search(foreign):
+        return Problem("negation-changed", "found a denial")
+    if denied and not denies and not _SOFT_DENIAL.search(spoken):
+        return Problem("negation-changed", "found no denial")
+    return Problem("negation-changed", "found a denial") if denies and not denied else None
+
+
+def _doubt_problem(foreign: str, spoken: str, tongue: Tongue) -> Problem | None:
+    doubted = bool(tongue.doubt.search(foreign))
+    if doubted and not ENGLISH_DOUBT.search(spoken):
+        return Problem("certainty-changed", "found no doubt")
+    if not doubted and ENGLISH_OPEN_DOUBT.search(spoken):
+        return Problem("certainty-changed", "found a doubt")
+    return None
+
+
+def _findings_problem(foreign: str, spoken: str) -> Problem | None:
+    """Findings by their stems: each named in one is named in the other."""
+    for name, told, said in FINDINGS:
+        if told.search(foreign) and not said.search(spoken):
+            return Problem("finding-lost", f"found no {name}")
+        plainly, may_be = ADDED_FROM[name]
+        if plainly.search(spoken) and not may_be.search(foreign):
+            return Problem("text-added", f"found {name}")
     return None

@@ -95,6 +95,7 @@ _REWRITES = _rules(
     (rf",? (?:but|and|yet) (?:is |are |remains? |appears? )?{_ADVERBS}(?:unchanged|stable)\b", ""),
     (r"\b(?:has|have) (?:\w+ly )?enlarged\b", "is present"),
     (r",? in (?:an? )?(?:unchanged|stable|similar) position\b", ""),
+    (rf"\b(there (?:is|are)) {_ADVERBS}{_CHANGED} (?=[a-z])", r"\1 "),
     (rf"\b(is|are|appears?|remains?|has|have) {_ADVERBS}{_CHANGED}\b{_STATE}", _is_present),
     (r"\b(?:is|are) (?:again |unchanged and |stable and )(?=\w)", lambda m: m[0].split()[0] + " "),
     (r"\bpersists\b", "is present"),
@@ -112,7 +113,8 @@ _LOOSE_WORD = re.compile(
     re.IGNORECASE,
 )
 _ANATOMY_ONLY = re.compile(
-    r"^(?:(?:the|there|is|are|and|cardiac|cardiomediastinal|mediastinal|hilar|heart|size|present"
+    r"^(?:(?:the|there|is|are|and|cardiac|cardiopulmonary|cardiomediastinal|mediastinal|hilar"
+    r"|heart|size|present"
     r"|silhouettes?|contours?|mediastinum|lungs?|vascularity|vasculature|pulmonary|appearance"
     r"|osseous|bony|bones|structures|volumes?|of|chest|findings?|a|an|or|but|with|seen|noted|in"
     r"|position|no|has|have|been|otherwise|this|these|they|it|slightly|from|exam(?:ination)?|overall|vascular|aeration)\W*)*$",

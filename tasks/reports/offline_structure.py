@@ -64,12 +64,15 @@ _NUMBER = re.compile(r"(?:^|(?<=\s))(\d{1,2})[.)]\s+(?=[A-Z\d])")
 _REPEATED = re.compile(r"\b(\w{2,}) \1\b", re.IGNORECASE)
 _PERSON = re.compile(
     r"\b(?:(?:(?:\d+|_+|x{2,})[- ]?)?(?:year[- ]old|y/?o|yo)\b[- ]?)?"
-    r"(?:\b(?:fe)?male\b|\b(?:wo)?man\b|\bpatient\b|\bm\b|\bf\b)?(?: (?:with|presenting with)\b)?",
+    r"(?:\b(?:fe)?male\b|\b(?:wo)?man\b|\bpatient\b|\b[mf]\b(?!/))?"
+    r"(?: (?:with|presenting with)\b)?",
     re.IGNORECASE,
 )
+_REDACTED = re.compile(r"(?:x{2,}|_+|\W)*", re.IGNORECASE)
+"""A sentence of which de-identification left nothing."""
 _TALK = re.compile(
-    r"\b(?:discussed with|communicated|notified|telephone|paged|informed|dictated|signed by"
-    r"|electronically|attending)\b",
+    r"\b(?:discussed with|result notification|communicated|notified|telephone|paged|informed"
+    r"|dictated|signed by|electronically|attending)\b",
     re.IGNORECASE,
 )
 
@@ -162,6 +165,7 @@ def _indication(text: str | None) -> str | None:
     if cleaned is None:
         return None
     without = " ".join(_PERSON.sub("", cleaned, count=1).split()).strip(" ,.;:-")
+    without = re.sub(r"^(?:presenting )?with\b ?", "", without, flags=re.IGNORECASE)
     return f"{without[0].upper()}{without[1:]}." if without else None
 
 
@@ -172,6 +176,9 @@ def _present_only(text: str | None) -> str | None:
     kept = [
         rewritten
         for sentence in _SENTENCE.split(cleaned)
-        if not _TALK.search(sentence) and (rewritten := without_comparison(sentence))
+        if not _TALK.search(sentence)
+        and (rewritten := without_comparison(sentence))
+        and not _REDACTED.fullmatch(rewritten)
     ]
-    return " ".join(kept) or None
+    text = " ".join(kept)
+    return f"{text}." if text[-1:].isalnum() else text or None

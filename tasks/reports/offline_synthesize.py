@@ -34,8 +34,10 @@ ORDER = ("lung", "side", "none", "object")
 
 _PLURAL = re.compile(
     r"\b(?:opacities|nodules|metastases|plaques|wires|devices|tubes|lines|infiltrates|signs"
-    r"|changes|clips)\b"
+    r"|changes|clips|bullae|nodes|bronchograms|masses|lesions|cavities|fractures|objects|granulomas"
+    r"|cysts|effusions|implants)\b"
 )
+_NAMES_SIDE = re.compile(r"\b(?:left|right|bilateral)\b")
 _ARTICLE = re.compile(r"^(?:an?|the) ")
 _ON_ONE_SIDE = frozenset({"upper lobe", "middle lobe", "lower lobe", "lingula"})
 
@@ -86,8 +88,11 @@ def _phrase(fact: Fact, random: Random) -> str:
     """The noun phrase of a fact, with its place: ``a nodule in the left upper lobe``."""
     concept = find_concept(fact["name"])
     if concept is None:
-        return str(fact["name"]).replace("_", " ").lower()
+        name = str(fact["name"]).replace("_", " ").lower()
+        return name if _NAMES_SIDE.search(name) else f"{_side(fact)} {name}".strip()
     noun = random.choice(concept.nouns)
+    if fact.get("count", 1) > 1:
+        noun = f"+{_number(fact['count'])} {_many(noun)}"
     article, noun = ("", noun[1:]) if noun.startswith("+") else _split_article(noun)
     side, region = _side(fact), fact.get("place")
     if concept.placed == "none":
@@ -98,7 +103,34 @@ def _phrase(fact: Fact, random: Random) -> str:
         return f"{article}{noun}{_over(side, region)}"
     if not side:
         return f"{article}{noun}"
-    return f"{'' if side == 'bilateral' else 'a ' if article else ''}{side} {noun}"
+    if fact.get("count", 1) > 1:
+        number, _, noun = noun.partition(" ")
+        return f"{number} {side} {noun}"
+    if side == "bilateral":
+        return f"bilateral {_many(noun) if noun in TWO_SIDED else noun}"
+    return f"{'a ' if article else ''}{side} {noun}"
+
+
+NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+TWO_SIDED = frozenset({"pleural effusion", "rib fracture", "chest tube", "breast implant"})
+"""Findings that stand in the plural where both sides have one."""
+
+
+def _number(count: int) -> str:
+    return NUMBERS[count - 2] if count < len(NUMBERS) + 2 else str(count)
+
+
+def _many(noun: str) -> str:
+    """The plural of a noun of the table, both of two that ``or`` joins."""
+    words = _ARTICLE.sub("", noun.removeprefix("+")).split(" or ")
+    return " or ".join(
+        f"{word[:-1]}ies"
+        if word.endswith(("ty", "dy"))
+        else f"{word}es"
+        if word.endswith("s")
+        else f"{word}s"
+        for word in words
+    )
 
 
 def _split_article(noun: str) -> tuple[str, str]:
@@ -134,9 +166,12 @@ def _in_region(side: str, region: str) -> str:
 def _over(side: str, region: str | None) -> str:
     if not side and not region:
         return ""
-    where = "both sides of the chest" if side == "bilateral" else f"the {side} chest"
-    zone = f" in the {region}".replace(" zone", " part") if region else ""
-    return f" projecting over {where}{zone}".replace("  ", " ")
+    height = {"upper zone": "upper ", "middle zone": "mid ", "lower zone": "lower "}.get(
+        region or "", ""
+    )
+    if side == "bilateral":
+        return f" projecting over both sides of the {height}chest"
+    return f" projecting over the {height}{side} chest".replace("  ", " ")
 
 
 def _deny(denied: list[Fact], random: Random) -> list[str]:

@@ -6,6 +6,7 @@ Whatever a route does not yield is a rejected row of level TEXT with row id ``<s
 
     no-report, no-labels     the study has nothing for this route
     is-english, not-english  the text is in the other route's language
+    language-unsupported     there are no checks for a translation from it
     refused, content-filter, truncated, invalid, context-length   how the model's answer ended
     and the reason codes of ``fidelity``
 """
@@ -24,6 +25,7 @@ from infra.llm.prompt import Prompt
 from infra.settings.sections import ReportSettings, Route
 from sources.card import Card
 from sources.catalog import get_source
+from sources.language import detect_language
 from sources.record import (
     SECTIONS,
     Level,
@@ -37,6 +39,7 @@ from sources.record import (
 )
 from tasks.reports.facts import Fact, facts_of, payload_of
 from tasks.reports.fidelity import Problem
+from tasks.reports.fidelity_languages import TONGUES
 from tasks.reports.fidelity_structured import check_structured
 from tasks.reports.fidelity_synthesized import check_synthesized
 from tasks.reports.fidelity_translated import check_translated
@@ -250,8 +253,11 @@ def _own_text(study: Study) -> SectionedText | None:
 
 
 def _language(study: Study, card: Card) -> str:
+    """As the text or the card tells, or else the report's own words."""
     text = _own_text(study)
-    return text.language if text is not None else card.language or ENGLISH
+    if text is not None:
+        return text.language
+    return card.language or detect_language(study.raw_report or "") or ENGLISH
 
 
 def _ask_structure(study: Study, card: Card) -> Asked:
@@ -285,10 +291,13 @@ def _ask_translate(study: Study, card: Card) -> Asked:
     if language == ENGLISH:
         detail = "found language en; expected another; use the structure route"
         return _rejected(study, "translate", "is-english", detail)
+    if language not in TONGUES:
+        detail = f"found language {language}; expected {' or '.join(TONGUES)}"
+        return _rejected(study, "translate", "language-unsupported", detail)
     return Question(
         study,
         {"language": language, "sections": sections},
-        lambda answer: check_translated(sections, answer),
+        lambda answer: check_translated(sections, answer, language),
         Origin.TRANSLATED,
         text.sectioned_by if text is not None else SectionedBy.RULES,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 
@@ -34,6 +35,12 @@ def unwrapped(report: str) -> str:
     return re.sub(r"(?<=[^\n])\n(?!\s*(?:\n|[A-Z][A-Za-z ]+:))", " ", report)
 
 
+def fold(text: str) -> str:
+    """Lower case without accents, tildes or cedillas, as PadChest writes."""
+    parted = unicodedata.normalize("NFD", text.lower())
+    return "".join(letter for letter in parted if not unicodedata.combining(letter))
+
+
 def words_of(text: str) -> list[str]:
     """Words in lower case, without numbers."""
     return re.findall(r"[^\W\d_]+", text.lower())
@@ -45,17 +52,19 @@ def numbers_of(text: str) -> Counter[str]:
     return Counter(number.replace(",", ".") for number in re.findall(r"\d+(?:[.,]\d+)*", listed))
 
 
-_SENTENCE_END = re.compile(
+FULL_STOP = (
     r"(?<!\bizq)(?<!\bizqdo)(?<!\bizqda)(?<!\bdcho)(?<!\bdcha)(?<!\bdch)(?<!\bder)(?<!\baprox)"
-    r"\.(?![\dºª])|\.(?=\s+[A-ZÁÉÍÓÚÑ]|\s*$)|[;?!](?:\s|$)|\n",
+    r"(?<!\besq)(?<!\bdir)(?<!\bdto)(?<!\bdta)\.(?![\dºª°])|\.(?=\s+[A-ZÀ-ÖØ-Þ]|\s*$)"
 )
+"""A point that ends a sentence: not a decimal one, nor behind an abbreviated side."""
+_SENTENCE_END = re.compile(rf"{FULL_STOP}|[;?!](?:\s|$)|\n")
 _HEADING = re.compile(r"^\s*[A-Z][A-Z /()]{3,}:(?=\s|$)")
 
 
 def sentences_of(text: str) -> list[str]:
     """Parts between full stops, semicolons and line ends, without the heading before one.
 
-    Decimal points, Spanish ordinals (``7.º``) and abbreviations of sides part nothing.
+    Decimal points, ordinals (``7.º``) and abbreviations of sides part nothing.
     """
     parts = [_HEADING.sub("", part) for part in _SENTENCE_END.split(text)]
     return [part for part in parts if re.search(r"\w", part)]

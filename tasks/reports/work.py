@@ -125,7 +125,9 @@ def _count(route: str, studies: pa.Table, piece: Piece) -> Count:
     return Count(f"studies to {route}", studies.num_rows, len(kept), dict(sorted(reasons.items())))
 
 
-NOT_APPLICABLE = frozenset({"no-report", "no-labels", "no-findings", "is-english", "not-english"})
+NOT_APPLICABLE = frozenset(
+    {"no-report", "no-labels", "no-findings", "is-english", "not-english", "language-unsupported"}
+)
 """Reasons that say nothing about the model: the study has nothing to send."""
 
 

@@ -1,7 +1,7 @@
-"""Translate: a report in another language → the same report in English, section by section.
+"""Translate: a report in Spanish or Portuguese → the same report in English, section by section.
 
 PadChest publishes lower-case word stems without accents instead of words: the prompt says so, and
-the example is one. Words and examples are ours.
+one example is such a report. Words and examples are ours.
 """
 
 from __future__ import annotations
@@ -24,15 +24,23 @@ class TranslatedReport(BaseModel):
 
 
 SYSTEM = """
-You translate chest radiograph reports into the English of a radiologist. You receive the language
-and the sections of one report. Translate each section that is there; the others are null.
+You translate chest radiograph reports from Spanish ("es") or Portuguese ("pt", of Brazil or
+Portugal) into the English of a radiologist. You receive the language and the sections of one
+report. Translate each section that is there; the others are null.
 
 1. One sentence in, one sentence out, in the same order. Nothing is added, explained or left out.
-2. Left stays left and right stays right. Every negation, doubt, number and unit is kept.
-3. Some reports are written in lower case without accents, every word cut to its stem, sentences
-   ended by " . ": restore the words from their sense first ("derram pleural izquierd" stands for
-   "derrame pleural izquierdo"), then translate.
-4. If the sense of a word cannot be told, keep the word as it is.
+2. Left stays left and right stays right, named as often as in the report: where it names no side,
+   name none. Lobes may be given by letters: LSD and LID are the right upper and lower lobe, LSI and
+   LII (Spanish) or LSE and LIE (Portuguese) the left ones.
+3. Every negation and every doubt is kept, and none is added: "no se descarta" and "não se pode
+   excluir" mean "cannot be excluded".
+4. Every number and unit is kept; a decimal comma becomes a point.
+5. What the report says of earlier examinations and of change is translated as it stands, and
+   nothing is said of change where it says nothing.
+6. Some reports are written in lower case without accents, or every word is cut to its stem and
+   sentences end with " . ": restore the words from their sense first ("derram pleural izquierd"
+   stands for "derrame pleural izquierdo"), then translate.
+7. If the sense of a word cannot be told, keep the word as it is.
 """
 
 EXAMPLES = (
@@ -49,6 +57,25 @@ EXAMPLES = (
             impression=None,
         ),
     ),
+    (
+        {
+            "language": "pt",
+            "sections": {
+                "indication": "Dispneia.",
+                "findings": "Opacidade mal definida no LIE, podendo corresponder a processo "
+                "infeccioso. Não se observa pneumotórax. Nódulo de 7,5 mm à direita.",
+                "impression": "Provável pneumonia.",
+            },
+        },
+        TranslatedReport(
+            indication="Dyspnea.",
+            technique=None,
+            comparison=None,
+            findings="Ill-defined opacity in the left lower lobe, which may represent an "
+            "infectious process. No pneumothorax is seen. A 7.5 mm nodule on the right.",
+            impression="Probable pneumonia.",
+        ),
+    ),
 )
 
-TRANSLATE = Prompt("translate-1", SYSTEM, EXAMPLES, TranslatedReport)
+TRANSLATE = Prompt("translate-2", SYSTEM, EXAMPLES, TranslatedReport)
