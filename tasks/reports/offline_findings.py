@@ -32,7 +32,7 @@ fracture: fracture fractures fractured
 device: pacemaker catheter catheters tube tubes line lines port wires clips stent defibrillator
     icd leads lead electrodes hardware prosthesis valve device devices drain sutures staples
     picc
-foreign object: object objects foreign coin button buttons ring pin necklace jewelry zipper
+foreign object: object objects foreign coin button buttons ring pin necklace jewelry zipper chain
 thickening: thickening scarring scar plaque plaques
 emphysema: emphysema emphysematous hyperinflation hyperinflated hyperexpanded copd hyperlucency
 fibrosis: fibrosis fibrotic interstitial reticulation reticular
