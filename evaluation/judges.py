@@ -7,11 +7,12 @@ words, so such a judge is flagged; nothing is left out for it. Shapes: N example
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from evaluation.judged import JudgedCounts
@@ -46,36 +47,47 @@ def families(model: str) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Kinship:
-    """A judge of a teacher's family; ``families`` are what both share."""
+    """A judge of a teacher's family; ``families`` are what both share, ``wrote`` what it wrote."""
 
     judge: str
     teacher: str
+    wrote: str
     families: tuple[str, ...]
 
     def __str__(self) -> str:
         return (
-            f"judge {self.judge} is of the family of {self.teacher} "
-            f"({', '.join(self.families)}), which wrote text that it judges"
+            f"judge {self.judge} is of the same family ({', '.join(self.families)}) as "
+            f"{self.teacher}, which wrote {self.wrote}"
         )
 
 
 def kin_of_teachers(
-    judges: Iterable[tuple[str, Iterable[str]]], teachers: Iterable[str]
+    judges: Mapping[str, Iterable[str]], teachers: Iterable[tuple[str, str]]
 ) -> tuple[Kinship, ...]:
     """Every judge that shares a family with a teacher.
 
     Args:
-        judges: a judge's name, and the names that its server gave itself.
-        teachers: models that wrote references or judged texts.
+        judges: by the name that was asked for, the names that the server gave itself.
+        teachers: models with what they wrote, such as ``the references``.
     """
     found = []
-    for judge, answered_by in judges:
+    for judge, answered_by in sorted(judges.items()):
         own = frozenset().union(*(families(name) for name in (judge, *answered_by)))
-        for teacher in sorted(set(teachers)):
+        for teacher, wrote in sorted(set(teachers)):
             shared = own & families(teacher)
             if shared:
-                found.append(Kinship(judge, teacher, tuple(sorted(shared))))
+                found.append(Kinship(judge, teacher, wrote, tuple(sorted(shared))))
     return tuple(found)
+
+
+def answering(judged: pa.Table) -> dict[str, frozenset[str]]:
+    """By judge, the names that servers gave themselves (``answered_by``, where it is told)."""
+    told = "answered_by" in judged.column_names
+    names: dict[str, set[str]] = {}
+    columns = ["judge", "answered_by"] if told else ["judge"]
+    for row in judged.select(columns).group_by(columns).aggregate([]).to_pylist():
+        names.setdefault(row["judge"], set()).update(filter(None, [row.get("answered_by")]))
+    return {judge: frozenset(given) for judge, given in names.items()}
 
 
 def mean_of_judges(judges: Sequence[JudgedCounts]) -> list[JudgedCounts]:

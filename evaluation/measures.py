@@ -139,6 +139,5 @@ UNAVAILABLE: dict[str, str] = {
     "RaTEScore": "needs RaTE-NER-Deberta and BioLORD weights",
     "GREEN": "needs the GREEN-radllama2-7b weights",
     "METEOR": "needs Java and METEOR 1.5 with its table of paraphrases",
-    "CIDEr": "is not computed yet; its value depends on the set of references",
 }
 """Metrics of the field that no number is given for, and why."""

@@ -23,7 +23,7 @@ REVISIONS: Final = {
     "examples": 2,
     "stages": 2,
     "predictions": 1,
-    "scores": 1,
+    "scores": 2,
     "models": 1,
 }
 """Raised by a person when the code of a step changes its output."""

@@ -191,7 +191,9 @@ def test_damaged_rexval_files_are_told(tmp_path: Path) -> None:
     path.write_text(whole + "x,bleu,0,1,True,1\n0,human,0,1,True,1\n")
     assert read_rexval(folder).rejected == {"id-missing": 2}
     path.write_text(whole + "9,bleu,0,1,True,1\n")
-    with pytest.raises(InputError, match=r"found study_number 0 to 9 in .*; expected rows of the 3"):
+    with pytest.raises(
+        InputError, match=r"found study_number 0 to 9 in .*; expected rows of the 3"
+    ):
         read_rexval(folder)
     path.write_text(whole.replace("num_errors", "errors", 1))
     with pytest.raises(InputError, match="without column 'num_errors'"):

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
+from evaluation.cider import CIDER_PROFILE, cider_d
 from evaluation.clinical import LabelMatrix, confusion, report_f1
 from evaluation.judged import read_judged
 from evaluation.judges import mean_of_judges
@@ -60,6 +61,7 @@ def text_metrics(pairs: Sequence[Pair]) -> list[PairMetric]:
     found: list[tuple[str, Floats, bool, bool]] = [
         (f"BLEU-1[{BLEU_PROFILE}, of one pair]", corpus_bleu(bleu, 1), True, False),
         (f"BLEU-4[{BLEU_PROFILE}, of one pair]", corpus_bleu(bleu), True, False),
+        (f"CIDEr-D[{CIDER_PROFILE}]", cider_d(references, told), True, False),
         (f"ROUGE-L[{ROUGE_PROFILE}]", rouge_l(references, told), True, False),
         ("rule14-F1[of one pair]", report_f1(confusion(*labels, "negative")), True, False),
         (

@@ -127,7 +127,9 @@ def _with(truth: ChestTruth, old: TrueFinding, new: TrueFinding | None) -> Chest
 
 def _lost(truth: ChestTruth, rng: np.random.Generator) -> Texts | None:
     finding = _pick(truth, rng, lambda item: item.name in ACTED_UPON and not _has_cause(item))
-    return finding and (words(truth, 0), words(_with(truth, finding, None), 1))
+    if finding is None:
+        return None
+    return words(truth, 0), words(_with(truth, finding, None), 1)
 
 
 def _incidental_lost(truth: ChestTruth, rng: np.random.Generator) -> Texts | None:
