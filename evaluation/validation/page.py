@@ -114,7 +114,11 @@ def _table(own: Sequence[Agreement], ceiling: Ceiling | None) -> list[str]:
 
 
 def as_picture(found: Validation) -> str:
-    """An SVG: one panel per target, a row per metric, the raters' ceiling as a band."""
+    """An SVG: one panel per target, a row per metric, the raters' ceiling as a band.
+
+    Points are the agreement with raters left in, which the ceiling may be set beside; with a
+    single rater they are the agreement with that one.
+    """
     groups = {
         target: [item for item in sorted_agreements(found, target) if item.tau.value is not None]
         for target in _TITLES
@@ -122,7 +126,7 @@ def as_picture(found: Validation) -> str:
     shown = {target: items for target, items in groups.items() if items}
     rows = max((len(items) for items in shown.values()), default=1)
     with rc_context(_STYLE):
-        figure = Figure(figsize=(5.6 * max(len(shown), 1), 1.3 + 0.36 * rows), layout="constrained")
+        figure = Figure(figsize=(6.4 * max(len(shown), 1), 1.3 + 0.36 * rows), layout="constrained")
         panels = figure.subplots(1, max(len(shown), 1), squeeze=False).ravel()
         for panel, (target, items) in zip(panels, shown.items(), strict=False):
             _draw(panel, _TITLES[target], items, found.ceiling(target), rows)
@@ -155,7 +159,8 @@ def _draw(
     panel.set_yticks(range(len(items)), [item.metric.replace("[", " [", 1) for item in items])
     panel.set_ylim(rows - 0.4, -0.6)
     panel.set_title(title, loc="left", fontsize=11, fontweight="bold", pad=18)
-    panel.set_xlabel("Kendall tau-b with the raters' mean, 95 % interval over studies")
+    panel.set_xlabel("Kendall tau-b, 95 % interval over studies")
+    panel.set_xlim(min(-0.05, *(_shown(item).low or 0.0 for item in items)), 1.0)
     panel.grid(axis="x", color=_LINE, linewidth=0.6, alpha=0.7)
     panel.tick_params(length=0)
     panel.tick_params(axis="y", labelsize=8.5)
@@ -165,7 +170,24 @@ def _draw_metric(panel: Axes, row: int, item: Agreement) -> None:
     colour = _CONTROL if item.is_control else _METRIC
     if item.metric.startswith("chexprompt"):
         colour = _JUDGE
-    assert item.tau.value is not None
-    if item.tau.low is not None and item.tau.high is not None:
-        panel.plot((item.tau.low, item.tau.high), (row, row), color=colour, linewidth=2.2)
-    panel.plot(item.tau.value, row, "o", color=colour, markersize=6.5, zorder=3)
+    tau = _shown(item)
+    assert tau.value is not None
+    if tau.low is not None and tau.high is not None:
+        panel.plot((tau.low, tau.high), (row, row), color=colour, linewidth=2.2)
+    panel.plot(tau.value, row, "o", color=colour, markersize=6.5, zorder=3)
+    panel.annotate(
+        f"{tau.value:.2f}".replace("-", "−"),
+        (1.0, row),
+        xycoords=("axes fraction", "data"),
+        xytext=(6, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=9,
+        fontweight="bold",
+        color=colour,
+    )
+
+
+def _shown(item: Agreement) -> Interval:
+    """What is set beside the raters' ceiling, or what there is without one."""
+    return item.tau if item.left_in_tau.value is None else item.left_in_tau
