@@ -35,6 +35,7 @@ from evaluation.measures import (
     judge_family,
     judge_measures,
     lexical_measures,
+    translation_measures,
 )
 from evaluation.signature import Signature
 from evaluation.statistics import (
@@ -164,6 +165,8 @@ def score_predictions(
     settings: ScoreSettings,
     section: str = "findings",
     teachers: Iterable[tuple[str, str]] = (),
+    *,
+    translated: bool = False,
 ) -> Scores:
     """Score the model and its image-blind controls.
 
@@ -174,18 +177,24 @@ def score_predictions(
         section: which section was generated; part of every signature.
         teachers: models behind the texts, each with what it wrote; judges of their families are
             flagged.
+        translated: the texts are translations, for which chrF is measured too.
 
     Raises:
         InputError: a table does not fit (see ``controls`` and ``judged``).
     """
     outputs = read_outputs(predictions)
     places = {example_id: place for place, example_id in enumerate(outputs.example_ids)}
-    texts = {name: count_texts(outputs, written) for name, written in outputs.written.items()}
+    texts = {
+        name: count_texts(outputs, written, translated=translated)
+        for name, written in outputs.written.items()
+    }
     judges = read_judged(judged, places) if judged is not None else []
     bootstrap = make_bootstrap(outputs.subjects, settings.bootstrap_resamples, settings.seed)
     means = mean_of_judges(judges)
     board = _Board(outputs, bootstrap, section, _families(outputs, texts, [*judges, *means]))
     measures = [*lexical_measures(), *clinical_measures(settings.uncertain_as)]
+    if translated:
+        measures = [*translation_measures(), *measures]
     for item in (judges, means):
         for name, judge_version in sorted({(one.judge, one.judge_version) for one in item}):
             measures += judge_measures(name, judge_version)
