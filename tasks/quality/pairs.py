@@ -1,6 +1,7 @@
 """Ask the teacher for texts of which a better one is known, and set each beside it.
 
-    synthesize   findings written from a study's labels alone, beside the radiologist's own
+    synthesize   findings written from a study's labels alone, beside the radiologist's own, or
+                 beside the known English of a replica's report
     structure    findings that the teacher cuts out, beside those that the publisher or rules cut
     translate    the report in English, beside the known English; only replicas know it
 
@@ -23,7 +24,6 @@ import pyarrow.compute as pc
 from evaluation.controls import MODEL
 from infra.llm import Client
 from infra.settings.sections import ReportSettings
-from sources.catalog import get_source
 from sources.prediction import PREDICTION_SCHEMA
 from sources.record import SECTIONS, Origin, SectionedBy, Study, study_from_row
 from tasks.reports.facts import facts_of
@@ -36,7 +36,7 @@ OTHER_STUDY = "shuffled"
 """The control's name: the same texts, exchanged between studies."""
 
 NO_PAIR: dict[Task, str] = {
-    "synthesize": "needs studies with labels and a radiologist's findings in English",
+    "synthesize": "needs studies with labels and findings in English",
     "structure": "needs English reports whose findings somebody else has cut",
     "translate": "needs reports in another language whose English is known, as replicas have",
 }
@@ -122,10 +122,11 @@ def _better_texts(studies: pa.Table, task: Task, english: Mapping[str, str]) -> 
             for study in rows
             if study.study_id in english and (study.texts or study.raw_report)
         }
-    spoken = get_source(rows[0].source).card.language if rows else None
-    found = {study.study_id: _own_findings(study) for study in rows if spoken == ENGLISH}
-    labelled = {study.study_id for study in rows if task != "synthesize" or facts_of(study)}
-    return {name: text for name, text in found.items() if text and name in labelled}
+    found = {study.study_id: _own_findings(study) for study in rows}
+    if task == "synthesize":
+        labelled = [study.study_id for study in rows if facts_of(study)]
+        found = {name: found[name] or english.get(name, "") for name in labelled}
+    return {name: text for name, text in found.items() if text}
 
 
 def _own_findings(study: Study) -> str:
