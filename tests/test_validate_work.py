@@ -75,6 +75,12 @@ def test_rexvals_texts_follow_mimic_cxrs_card(tmp_path: Path) -> None:
     far = {"data_root": str(tmp_path / "data"), "llm_base_url": "http://127.0.0.1:1/v1"}
     found, _ = validate_metrics(Asked(folder, resamples=20), Environment(**far))  # type: ignore[arg-type]
     assert found.name == "ReXVal"
+    assert found.kinds == ()
+    here = Environment(data_root=str(tmp_path / "here"))
+    judged, _ = validate_metrics(Asked(folder, ("offline-rules",), resamples=20), here)
+    omitted = next(item for item in judged.kinds if item.kind == "omission_finding")
+    assert (omitted.pairs, omitted.tier, omitted.judge) == (24, "significant", "offline-rules")
+    assert omitted.difference < 0.5
     remote = {**far, "llm_base_url": "https://llm.example/v1", "llm_guarantee": Guarantee.NONE}
     with pytest.raises(EgressRefused, match="mimic_cxr"):
         validate_metrics(Asked(folder, ("gpt-4",)), Environment(**remote))  # type: ignore[arg-type]

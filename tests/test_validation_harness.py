@@ -228,6 +228,33 @@ def test_rexval_runs_end_to_end(tmp_path: Path) -> None:
     assert (agreement(found, "ROUGE-L[rouge-score-nostem]").tau.value or 0) > 0.8
 
 
+def test_kinds_are_set_beside_the_raters_cell_by_cell(tmp_path: Path) -> None:
+    rows = [
+        {"study": s, "candidate": "c", "rater": r, "category": 2, "significant": 1, "errors": n}
+        for s, r, n in (("a", "x", 2), ("a", "y", 1), ("b", "x", 0))
+    ]
+    ratings = read_ratings(write_csv(tmp_path / "long.csv", rows))
+    told = np.zeros((2, 2, 6))
+    told[:, 0, 1] = 1.0, np.nan
+    told[:, 1, 5] = 3.0, 1.0
+    found = validate("kinds", ratings, [], {}, 20, 3, {"j": told})
+    cells = {(item.tier, item.kind): item for item in found.kinds}
+    assert len(cells) == 12
+    omitted = cells["significant", "omission_finding"]
+    assert (omitted.pairs, omitted.raters_mean, omitted.judge_mean) == (1, 1.5, 1.0)
+    assert omitted.difference == pytest.approx(0.5)
+    extra = cells["insignificant", "omission_comparison"]
+    assert (extra.pairs, extra.raters_mean, extra.judge_mean, extra.difference) == (2, 0, 2, 2)
+    assert "| j | omission finding | significant | 1 | 1.500 | 1.000 | 0.500 |" in (
+        as_markdown(found)
+    )
+
+
+def test_totals_alone_tell_no_kinds(made: Ratings) -> None:
+    told = np.zeros((len(made.pairs), 2, 6))
+    assert validate("totals", made, [], {}, 20, 3, {"j": told}).kinds == ()
+
+
 def test_the_document_and_the_page_say_the_same(validated: Validation) -> None:
     document = json.loads(json.dumps(validated.to_dict(), allow_nan=False))
     assert document["format"] == 1

@@ -9,16 +9,17 @@ draw studies, with all of their pairs. Shapes: R raters, P pairs, B resamples.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 
+from evaluation.chexprompt import KINDS
 from evaluation.kendall import tau_b
 from evaluation.statistics import Bootstrap, Floats, Interval, interval_of, make_bootstrap
 from evaluation.validation.pair_metrics import TARGETS, PairMetric, Target
-from evaluation.validation.ratings import Ratings
+from evaluation.validation.ratings import TIERS, Ratings
 
 FORMAT = 1
 """Raise when a reader of ``to_dict`` must change."""
@@ -75,6 +76,19 @@ class Ceiling:
 
 
 @dataclass(frozen=True)
+class KindAgreement:
+    """One judge's counts of one kind and tier beside the raters' mean, on ``pairs`` with both."""
+
+    judge: str
+    tier: str
+    kind: str
+    pairs: int
+    raters_mean: float
+    judge_mean: float
+    difference: float
+
+
+@dataclass(frozen=True)
 class Validation:
     """Everything measured on one set of ratings."""
 
@@ -89,6 +103,7 @@ class Validation:
     ceilings: tuple[Ceiling, ...]
     agreements: tuple[Agreement, ...]
     unavailable: dict[str, str]
+    kinds: tuple[KindAgreement, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; unknown numbers are None."""
@@ -106,8 +121,13 @@ def validate(
     unavailable: dict[str, str],
     resamples: int,
     seed: int,
+    kinds: Mapping[str, Floats] | None = None,
 ) -> Validation:
-    """Rate every metric against every target that the ratings tell of."""
+    """Rate every metric against every target that the ratings tell of.
+
+    Args:
+        kinds: counts (P, T, K) by judge, to be set beside the raters' where these tell kinds.
+    """
     studies = [pair.study for pair in ratings.pairs]
     bootstrap = make_bootstrap(studies, resamples, seed)
     targets = [
@@ -134,7 +154,24 @@ def validate(
         tuple(ceiling for ceiling, _ in ceilings if ceiling is not None),
         tuple(item for item in agreements if item is not None),
         unavailable,
+        tuple(
+            item
+            for judge, counts in (kinds or {}).items()
+            for item in _kind_agreements(judge, counts, ratings.kinds)
+        ),
     )
+
+
+def _kind_agreements(judge: str, counts: Floats, kinds: Floats) -> Iterator[KindAgreement]:
+    """Cells (T, K) in order; ``counts`` (P, T, K), ``kinds`` (R, P, T, K)."""
+    for t, tier in enumerate(TIERS):
+        for k, kind in enumerate(KINDS):
+            raters, told = _mean_over_raters(kinds[:, :, t, k]), counts[:, t, k]
+            both = np.isfinite(raters) & np.isfinite(told)
+            if both.any():
+                gap = np.abs(raters[both] - told[both]).mean()
+                means = float(raters[both].mean()), float(told[both].mean())
+                yield KindAgreement(judge, tier, kind, int(both.sum()), *means, float(gap))
 
 
 class _Target:

@@ -70,9 +70,23 @@ def as_markdown(found: Validation) -> str:
         own = sorted_agreements(found, target)
         if own:
             lines += ["", f"## {title}", "", *_table(own, found.ceiling(target))]
+    if found.kinds:
+        lines += ["", "## Kind by kind: mean errors per pair", "", *_kinds_table(found)]
     lines += ["", "## Not rated", ""]
     lines += [f"- {name}: unavailable: {why}" for name, why in found.unavailable.items()]
     return "\n".join(lines) + "\n"
+
+
+def _kinds_table(found: Validation) -> list[str]:
+    return [
+        "| judge | kind | tier | pairs | raters | judge | mean absolute difference |",
+        "|---|---|---|---:|---:|---:|---:|",
+        *(
+            f"| {item.judge} | {item.kind.replace('_', ' ')} | {item.tier} | {item.pairs:,} "
+            f"| {item.raters_mean:.3f} | {item.judge_mean:.3f} | {item.difference:.3f} |"
+            for item in found.kinds
+        ),
+    ]
 
 
 def sorted_agreements(found: Validation, target: Target) -> list[Agreement]:

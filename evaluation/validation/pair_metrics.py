@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from evaluation.cider import CIDER_PROFILE, cider_d
 from evaluation.clinical import LabelMatrix, confusion, report_f1
-from evaluation.judged import read_judged
+from evaluation.judged import CATEGORIES, DETAILS, TIERS, read_judged
 from evaluation.judges import mean_of_judges
 from evaluation.labeler import label_reports
 from evaluation.lexical import BLEU_PROFILE, ROUGE_PROFILE, bleu_counts, corpus_bleu, rouge_l
@@ -109,6 +109,17 @@ def judge_metrics(judged: pa.Table, pairs: Sequence[Pair]) -> list[PairMetric]:
             values = np.where(missing, np.nan, item.column(column))
             name = f"chexprompt[{item.judge}]-{column.replace(' ', '-')}"
             found.append(PairMetric(name, values, False, target))
+    return found
+
+
+def judge_kinds(judged: pa.Table, pairs: Sequence[Pair]) -> dict[str, Floats]:
+    """By judge the counts (P, T, K) of each kind and tier, nan where it gave none."""
+    places = {name: place for place, name in enumerate(judged_ids(pairs))}
+    found = {}
+    for item in read_judged(judged, places):
+        counts = item.counts[:, : len(DETAILS)].copy()
+        counts[item.column("judged") == 0] = np.nan
+        found[item.judge] = counts.reshape(len(pairs), len(TIERS), len(CATEGORIES))
     return found
 
 
