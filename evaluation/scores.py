@@ -192,12 +192,7 @@ def score_predictions(
     bootstrap = make_bootstrap(outputs.subjects, settings.bootstrap_resamples, settings.seed)
     means = mean_of_judges(judges)
     board = _Board(outputs, bootstrap, section, _families(outputs, texts, [*judges, *means]))
-    measures = [*lexical_measures(), *clinical_measures(settings.uncertain_as)]
-    if translated:
-        measures = [*translation_measures(), *measures]
-    for item in (judges, means):
-        for name, judge_version in sorted({(one.judge, one.judge_version) for one in item}):
-            measures += judge_measures(name, judge_version)
+    measures = _measures(settings, (judges, means), translated)
     return Scores(
         scores=tuple(
             board.score(m, c) for c in outputs.written for m in measures if board.has(m, c)
@@ -221,6 +216,18 @@ def score_predictions(
         disagreements=tuple(disagreements(judges, bootstrap)),
         kin=kin_of_teachers(answering(judged), teachers) if judged is not None else (),
     )
+
+
+def _measures(
+    settings: ScoreSettings, judges: Iterable[Iterable[JudgedCounts]], translated: bool
+) -> list[Measure]:
+    """Every measure in the order of the tables; each group of judges by name."""
+    measures = translation_measures() if translated else []
+    measures += [*lexical_measures(), *clinical_measures(settings.uncertain_as)]
+    for group in judges:
+        for name, judge_version in sorted({(one.judge, one.judge_version) for one in group}):
+            measures += judge_measures(name, judge_version)
+    return measures
 
 
 def nothing_scored(reason: str) -> Scores:

@@ -99,7 +99,7 @@ def compared(sentences: list[str], ending: str) -> list[str] | None:
 
 
 def edited(cell: Cell, sentences: list[str], dice: random.Random) -> list[str] | None:
-    """The report with that error; comparisons and findings are added, for omission swap the texts."""
+    """The report with that error; what is omitted is added here, and the texts are swapped."""
     tier, kind = cell
     is_significant = tier == "significant"
     if kind == "incorrect_location":

@@ -18,6 +18,7 @@ from evaluation.judges import (
     kin_of_teachers,
     mean_of_judges,
 )
+from evaluation.report import ReportPage, render_report
 from evaluation.report_views import disagreement_rows
 from evaluation.scores import Scores, score_predictions
 from evaluation.statistics import make_bootstrap
@@ -204,3 +205,27 @@ def test_who_answers_is_read_where_it_is_told() -> None:
     told = judged.append_column("answered_by", pa.array(["a", "b"] * (judged.num_rows // 2)))
     assert answering(told) == {"offline-rules": frozenset({"a", "b"})}
     assert np.array_equal(mean_of_judges([]), [])
+
+
+def test_the_page_shows_the_flag_the_disagreement_and_every_failure() -> None:
+    scores = two_judges(significant=None, insignificant=None, failure="refused")
+    page = ReportPage("r", "s", "today", {}, (), {}, scores)
+    text = " ".join(render_report(page).split())
+    assert "A judge of the writer&#39;s own family" in text or "A judge of the writer's own" in text
+    assert "judge gpt-4o is of the same family (gpt) as gpt-4, which wrote the references" in text
+    assert "Where judges disagree" in text and "offline-rules and gpt-4o" in text
+    assert "gpt-4o judged 39, 1 refused" in text
+    assert "significant errors (offline-rules)" in text, "the picture tells judges apart"
+    assert "chexprompt[mean of 2 judges]-significant-errors" in text
+
+
+def test_a_page_with_one_judge_of_another_family_has_neither() -> None:
+    predictions = predictions_table(10)
+    judged = judged_table(predictions)
+    scores = score_predictions(
+        predictions, judged, SETTINGS, teachers=[("gpt-4", "the references")]
+    )
+    text = render_report(ReportPage("r", "s", "today", {}, (), {}, scores))
+    assert "own family" not in text
+    assert "Where judges disagree" not in text
+    assert not [score for score in scores.scores if "mean of" in score.metric]
