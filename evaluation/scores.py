@@ -9,7 +9,7 @@ Metrics whose weights are absent are listed as unavailable with the reason; no n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -194,16 +194,8 @@ def score_predictions(
     board = _Board(outputs, bootstrap, section, _families(outputs, texts, [*judges, *means]))
     measures = _measures(settings, (judges, means), translated)
     return Scores(
-        scores=tuple(
-            board.score(m, c) for c in outputs.written for m in measures if board.has(m, c)
-        ),
-        differences=tuple(
-            board.difference(m, c)
-            for c in outputs.written
-            if c != MODEL
-            for m in measures
-            if board.has(m, c) and board.has(m, MODEL)
-        ),
+        scores=board.scores(measures),
+        differences=board.differences(measures),
         labels={
             control: label_scores(board.families[control][f"rule14-{settings.uncertain_as}"])
             for control in outputs.written
@@ -267,6 +259,21 @@ class _Board:
     bootstrap: Bootstrap
     section: str
     families: Families
+
+    def scores(self, measures: Sequence[Measure]) -> tuple[Score, ...]:
+        """Every measure of every system that has its counts."""
+        systems = self.outputs.written
+        return tuple(self.score(m, c) for c in systems for m in measures if self.has(m, c))
+
+    def differences(self, measures: Sequence[Measure]) -> tuple[Difference, ...]:
+        """The model less every control, for every measure that both have."""
+        return tuple(
+            self.difference(m, c)
+            for c in self.outputs.written
+            if c != MODEL
+            for m in measures
+            if self.has(m, c) and self.has(m, MODEL)
+        )
 
     def has(self, measure: Measure, control: str) -> bool:
         return measure.family in self.families[control]
