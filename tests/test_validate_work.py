@@ -11,6 +11,7 @@ from llm_world import Script, completion, scripted_server
 from validation_world import made_pairs, rated, write_csv, write_rexval
 
 from evaluation.chexprompt import ErrorCounts, kind_counts
+from evaluation.validation.page import as_markdown
 from flows.cli import main
 from infra.egress import Guarantee
 from infra.errors import EgressRefused, InputError
@@ -102,6 +103,8 @@ def test_a_refusing_judge_is_rated_on_what_it_judged(ratings: Path, tmp_path: Pa
     refused = judged["failure"].to_pylist().count("refused")
     (item,) = [a for a in found.agreements if a.metric == "chexprompt[x]-errors"]
     assert refused > 0 and item.pairs == 24 - refused
+    assert found.failures == {"x": {"refused": refused}}
+    assert f"x gave no counts for {refused} pairs: {refused} refused." in as_markdown(found)
 
 
 def test_ratings_without_texts_cannot_be_judged(tmp_path: Path, place: Environment) -> None:

@@ -10,7 +10,7 @@ draw studies, with all of their pairs. Shapes: R raters, P pairs, B resamples.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -90,7 +90,10 @@ class KindAgreement:
 
 @dataclass(frozen=True)
 class Validation:
-    """Everything measured on one set of ratings."""
+    """Everything measured on one set of ratings.
+
+    ``failures`` holds by judge, and by reason, the pairs that it gave no counts for.
+    """
 
     name: str
     pairs: int
@@ -104,6 +107,7 @@ class Validation:
     agreements: tuple[Agreement, ...]
     unavailable: dict[str, str]
     kinds: tuple[KindAgreement, ...] = ()
+    failures: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; unknown numbers are None."""
@@ -122,11 +126,13 @@ def validate(
     resamples: int,
     seed: int,
     kinds: Mapping[str, Floats] | None = None,
+    failures: Mapping[str, dict[str, int]] | None = None,
 ) -> Validation:
     """Rate every metric against every target that the ratings tell of.
 
     Args:
         kinds: counts (P, T, K) by judge, to be set beside the raters' where these tell kinds.
+        failures: pairs without counts by judge and reason, for the reader.
     """
     studies = [pair.study for pair in ratings.pairs]
     bootstrap = make_bootstrap(studies, resamples, seed)
@@ -159,6 +165,7 @@ def validate(
             for judge, counts in (kinds or {}).items()
             for item in _kind_agreements(judge, counts, ratings.kinds)
         ),
+        dict(failures or {}),
     )
 
 

@@ -66,6 +66,9 @@ def as_markdown(found: Validation) -> str:
         f"metric into errors. 95 % intervals draw studies, {found.resamples} times, seed "
         f"{found.seed}.",
     ]
+    for judge, failures in found.failures.items():
+        why = ", ".join(f"{count:,} {reason}" for reason, count in sorted(failures.items()))
+        lines += ["", f"{judge} gave no counts for {sum(failures.values()):,} pairs: {why}."]
     for target, title in _TITLES.items():
         own = sorted_agreements(found, target)
         if own:

@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from evaluation.cider import CIDER_PROFILE, cider_d
 from evaluation.clinical import LabelMatrix, confusion, report_f1
@@ -120,6 +121,15 @@ def judge_kinds(judged: pa.Table, pairs: Sequence[Pair]) -> dict[str, Floats]:
         counts = item.counts[:, : len(DETAILS)].copy()
         counts[item.column("judged") == 0] = np.nan
         found[item.judge] = counts.reshape(len(pairs), len(TIERS), len(CATEGORIES))
+    return found
+
+
+def judge_failures(judged: pa.Table) -> dict[str, dict[str, int]]:
+    """Pairs that a judge gave no counts for, by judge and reason; judges without any are absent."""
+    failed = judged.filter(pc.is_valid(judged["failure"]))
+    found: dict[str, dict[str, int]] = {}
+    for row in failed.group_by(["judge", "failure"]).aggregate([([], "count_all")]).to_pylist():
+        found.setdefault(row["judge"], {})[row["failure"]] = row["count_all"]
     return found
 
 

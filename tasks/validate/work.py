@@ -15,6 +15,7 @@ from evaluation.validation.harness import Validation, validate
 from evaluation.validation.page import as_markdown, as_picture
 from evaluation.validation.pair_metrics import (
     NO_TEXTS,
+    judge_failures,
     judge_kinds,
     judge_metrics,
     judged_ids,
@@ -68,14 +69,15 @@ def validate_metrics(asked: Asked, environment: Environment) -> tuple[Validation
     texts_of = asked.texts_of or (TEXTS_OF if rexval else None)
     judged = _judge(ratings, asked.judges, texts_of, environment)
     metrics = [*text_metrics(ratings.pairs), *outside_metrics(ratings)]
-    kinds = {}
+    kinds, failures = {}, {}
     if judged is not None:
+        failures = judge_failures(judged)
         metrics += judge_metrics(judged, ratings.pairs)
         kinds = judge_kinds(judged, ratings.pairs)
     has_texts = any(pair.reference and pair.prediction for pair in ratings.pairs)
     name = "ReXVal" if rexval else asked.place.name
     missing = unavailable_metrics(has_texts, judged is not None)
-    found = validate(name, ratings, metrics, missing, asked.resamples, asked.seed, kinds)
+    found = validate(name, ratings, metrics, missing, asked.resamples, asked.seed, kinds, failures)
     return found, judged
 
 
