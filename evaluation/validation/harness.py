@@ -35,7 +35,8 @@ class Agreement:
         pairs: those with a value and a rating.
         tau, difference: against the mean of all raters.
         left_in_tau, left_in_difference: against the mean without one rater, averaged over raters.
-        over_ceiling: ``left_in_tau`` less the raters' own, on the same resamples.
+        over_ceiling: ``left_in_tau`` less the raters' own, on the same resamples; the raters' is
+            over all of their pairs, also those that the metric has no value for.
         units: ``counted`` where the metric counts these errors; ``fitted`` where its values were
             turned into errors by a line fitted to the other studies.
     """
