@@ -91,10 +91,12 @@ def read_judged(judged: pa.Table, places: Mapping[str, int]) -> list[JudgedCount
 
     Raises:
         InputError: a column is missing, a pair is judged twice by one judge, a row has neither
-            six counts per tier nor a failure, or its example is not among the predictions.
+            six counts per tier nor a failure, its example is not among the predictions, or a
+            judge has two versions.
     """
     found: dict[tuple[str, str, str], JudgedCounts] = {}
     seen: set[tuple[str, str, str]] = set()
+    versions: dict[str, str] = {}
     for row in _rows(judged):
         judge, control, example_id = row["judge"], row["control"], row["example_id"]
         if example_id not in places:
@@ -104,6 +106,9 @@ def read_judged(judged: pa.Table, places: Mapping[str, int]) -> list[JudgedCount
         if (judge, control, example_id) in seen:
             raise InputError(f"example '{example_id}' judged twice by '{judge}'", "once", _ADVICE)
         seen.add((judge, control, example_id))
+        if versions.setdefault(judge, row["judge_version"]) != row["judge_version"]:
+            both = f"{versions[judge]} and {row['judge_version']}"
+            raise InputError(f"versions {both} of judge '{judge}'", "one version", _ADVICE)
         key = (judge, row["judge_version"], control)
         if key not in found:
             found[key] = JudgedCounts(*key, np.zeros((len(places), len(COLUMNS))))

@@ -12,6 +12,7 @@ from functools import partial
 from importlib.metadata import version
 
 from evaluation import labeler_rules
+from evaluation.chrf import CHRF_PROFILE, CHRF_REVISION, corpus_chrf
 from evaluation.clinical import FIVE, TOP_FIVE, UncertainAs, macro_f1, micro_f1
 from evaluation.judged import COLUMNS, DETAILS, FREE, SUMMARY
 from evaluation.lexical import BLEU_PROFILE, ROUGE_PROFILE, ROUGE_REVISION, corpus_bleu
@@ -61,6 +62,20 @@ def lexical_measures() -> list[Measure]:
     named = [(f"BLEU-{n}[{BLEU_PROFILE}]", partial(corpus_bleu, order=n)) for n in (1, 4)]
     measures = [Measure(name, "bleu", statistic, True, bleu) for name, statistic in named]
     return [*measures, Measure(f"ROUGE-L[{ROUGE_PROFILE}]", "rouge", mean_of, True, rouge)]
+
+
+def translation_measures() -> list[Measure]:
+    """chrF, which a translation's other endings and articles cost little."""
+    about = {
+        "implementation": f"{OWN}, equal to sacrebleu",
+        "version": f"{CHRF_REVISION}, {version('sacrebleu')}",
+        "tokenizer": "characters without white space",
+        "case": "kept",
+        "scale": "0-100",
+        "level": "corpus",
+        "empty_output": "no n-grams",
+    }
+    return [Measure(f"chrF[{CHRF_PROFILE}]", "chrf", corpus_chrf, True, about)]
 
 
 def clinical_measures(uncertain_as: UncertainAs) -> list[Measure]:
@@ -138,5 +153,6 @@ UNAVAILABLE: dict[str, str] = {
     "RadCliQ": "needs RadGraph-F1, BERTScore and CheXbert's encoder",
     "RaTEScore": "needs RaTE-NER-Deberta and BioLORD weights",
     "GREEN": "needs the GREEN-radllama2-7b weights",
+    "METEOR": "needs Java and METEOR 1.5 with its table of paraphrases",
 }
 """Metrics of the field that no number is given for, and why."""

@@ -17,6 +17,7 @@ from evaluation.report_plots import loss_plot, score_plot
 from evaluation.report_views import (
     SYSTEM_NAMES,
     control_verdicts,
+    disagreement_rows,
     funnel_groups,
     kind_rows,
     label_rows,
@@ -125,6 +126,7 @@ def render_report(page: ReportPage) -> str:
         rows=score_rows(scores),
         signatures=signature_rows(scores),
         kinds=kind_rows(scores),
+        disagreements=disagreement_rows(scores),
         labels=label_rows(scores),
         best=[shown_card(example) for example in page.best],
         worst=[shown_card(example) for example in page.worst],

@@ -138,7 +138,7 @@ def _draw_intervals(panel: Axes, group: Mapping[str, Sequence[Score]], lines: in
     for line, (_, row) in enumerate(group.items()):
         for score in row:
             _draw_interval(panel, score, line)
-    panel.set_yticks(range(len(group)), [short_name(name) for name in group])
+    panel.set_yticks(range(len(group)), _ticks(list(group)))
     panel.set_ylim(lines - 0.5, -0.5)
     panel.grid(axis="x", color=_GRID, linewidth=0.6, alpha=0.6)
     panel.tick_params(length=0)
@@ -155,6 +155,15 @@ def _draw_interval(panel: Axes, score: Score, line: int) -> None:
     if interval.low is not None and interval.high is not None:
         ends = (interval.low / divisor, interval.high / divisor)
         panel.plot(ends, (place, place), color=colour, linewidth=2)
+
+
+def _ticks(metrics: Sequence[str]) -> list[str]:
+    """Short names; where several judges share one, each with its judge."""
+    short = [short_name(metric) for metric in metrics]
+    return [
+        f"{name} ({metric.partition('[')[2].partition(']')[0]})" if short.count(name) > 1 else name
+        for name, metric in zip(short, metrics, strict=True)
+    ]
 
 
 def short_name(metric: str) -> str:

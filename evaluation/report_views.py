@@ -136,6 +136,37 @@ def kind_rows(scores: Scores) -> list[KindRow]:
 
 
 @dataclass(frozen=True)
+class DisagreementRow:
+    """Two judges on one system's texts; four cells as the page heads them."""
+
+    judges: str
+    control: str
+    pairs: int
+    cells: list[Cell]
+
+
+def disagreement_rows(scores: Scores) -> list[DisagreementRow]:
+    """Every two judges, system by system."""
+    return [
+        DisagreementRow(
+            f"{item.one} and {item.other}",
+            item.control,
+            item.pairs,
+            [
+                Cell(number(interval.value), between(interval))
+                for interval in (
+                    item.mean_absolute_difference,
+                    item.significant_difference,
+                    item.free_disagreement,
+                    item.tau,
+                )
+            ],
+        )
+        for item in scores.disagreements
+    ]
+
+
+@dataclass(frozen=True)
 class Verdict:
     """Whether the model beats one control on one measure, in words."""
 

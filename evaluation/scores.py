@@ -9,7 +9,7 @@ Metrics whose weights are absent are listed as unavailable with the reason; no n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,6 +20,14 @@ from evaluation.clinical import LabelScore, label_scores
 from evaluation.controls import MODEL, Outputs, read_outputs
 from evaluation.example_scores import EXAMPLE_SCORES_SCHEMA, example_rows
 from evaluation.judged import JudgedCounts, read_judged
+from evaluation.judges import (
+    Disagreement,
+    Kinship,
+    answering,
+    disagreements,
+    kin_of_teachers,
+    mean_of_judges,
+)
 from evaluation.measures import (
     UNAVAILABLE,
     Measure,
@@ -27,6 +35,7 @@ from evaluation.measures import (
     judge_family,
     judge_measures,
     lexical_measures,
+    translation_measures,
 )
 from evaluation.signature import Signature
 from evaluation.statistics import (
@@ -95,7 +104,10 @@ class SystemCounts:
 
 @dataclass(frozen=True)
 class Scores:
-    """Everything measured on one set of predictions; ``labels`` are by control."""
+    """Everything measured on one set of predictions; ``labels`` are by control.
+
+    ``kin`` are the judges that share a family with a model behind the texts.
+    """
 
     scores: tuple[Score, ...]
     differences: tuple[Difference, ...]
@@ -105,6 +117,8 @@ class Scores:
     studies: int
     subjects: int
     examples: pa.Table
+    disagreements: tuple[Disagreement, ...] = ()
+    kin: tuple[Kinship, ...] = ()
 
     def score(self, metric: str, control: str = MODEL) -> Score:
         """The score of that name; KeyError where there is none."""
@@ -130,6 +144,8 @@ class Scores:
             "scores": [_score_row(score) for score in self.scores],
             "differences": [_difference_row(item) for item in self.differences],
             "labels": {name: [asdict(r) for r in rows] for name, rows in self.labels.items()},
+            "disagreements": [asdict(item) for item in self.disagreements],
+            "kin": [{**asdict(item), "warning": str(item)} for item in self.kin],
             "unavailable": self.unavailable,
         }
 
@@ -148,6 +164,9 @@ def score_predictions(
     judged: pa.Table | None,
     settings: ScoreSettings,
     section: str = "findings",
+    teachers: Iterable[tuple[str, str]] = (),
+    *,
+    translated: bool = False,
 ) -> Scores:
     """Score the model and its image-blind controls.
 
@@ -156,30 +175,27 @@ def score_predictions(
         judged: rows of ``judged.JUDGED_SCHEMA`` about ``judged.choose_judged``'s pairs, or None
             where no judge was asked.
         section: which section was generated; part of every signature.
+        teachers: models behind the texts, each with what it wrote; judges of their families are
+            flagged.
+        translated: the texts are translations, for which chrF is measured too.
 
     Raises:
         InputError: a table does not fit (see ``controls`` and ``judged``).
     """
     outputs = read_outputs(predictions)
     places = {example_id: place for place, example_id in enumerate(outputs.example_ids)}
-    texts = {name: count_texts(outputs, written) for name, written in outputs.written.items()}
+    texts = {
+        name: count_texts(outputs, written, translated=translated)
+        for name, written in outputs.written.items()
+    }
     judges = read_judged(judged, places) if judged is not None else []
     bootstrap = make_bootstrap(outputs.subjects, settings.bootstrap_resamples, settings.seed)
-    board = _Board(outputs, bootstrap, section, _families(outputs, texts, judges))
-    measures = [*lexical_measures(), *clinical_measures(settings.uncertain_as)]
-    for name, judge_version in sorted({(item.judge, item.judge_version) for item in judges}):
-        measures += judge_measures(name, judge_version)
+    means = mean_of_judges(judges)
+    board = _Board(outputs, bootstrap, section, _families(outputs, texts, [*judges, *means]))
+    measures = _measures(settings, (judges, means), translated)
     return Scores(
-        scores=tuple(
-            board.score(m, c) for c in outputs.written for m in measures if board.has(m, c)
-        ),
-        differences=tuple(
-            board.difference(m, c)
-            for c in outputs.written
-            if c != MODEL
-            for m in measures
-            if board.has(m, c) and board.has(m, MODEL)
-        ),
+        scores=board.scores(measures),
+        differences=board.differences(measures),
         labels={
             control: label_scores(board.families[control][f"rule14-{settings.uncertain_as}"])
             for control in outputs.written
@@ -189,7 +205,21 @@ def score_predictions(
         studies=len(set(outputs.studies)),
         subjects=bootstrap.subjects,
         examples=example_rows(outputs, texts, judges),
+        disagreements=tuple(disagreements(judges, bootstrap)),
+        kin=kin_of_teachers(answering(judged), teachers) if judged is not None else (),
     )
+
+
+def _measures(
+    settings: ScoreSettings, judges: Iterable[Iterable[JudgedCounts]], translated: bool
+) -> list[Measure]:
+    """Every measure in the order of the tables; each group of judges by name."""
+    measures = translation_measures() if translated else []
+    measures += [*lexical_measures(), *clinical_measures(settings.uncertain_as)]
+    for group in judges:
+        for name, judge_version in sorted({(one.judge, one.judge_version) for one in group}):
+            measures += judge_measures(name, judge_version)
+    return measures
 
 
 def nothing_scored(reason: str) -> Scores:
@@ -229,6 +259,21 @@ class _Board:
     bootstrap: Bootstrap
     section: str
     families: Families
+
+    def scores(self, measures: Sequence[Measure]) -> tuple[Score, ...]:
+        """Every measure of every system that has its counts."""
+        systems = self.outputs.written
+        return tuple(self.score(m, c) for c in systems for m in measures if self.has(m, c))
+
+    def differences(self, measures: Sequence[Measure]) -> tuple[Difference, ...]:
+        """The model less every control, for every measure that both have."""
+        return tuple(
+            self.difference(m, c)
+            for c in self.outputs.written
+            if c != MODEL
+            for m in measures
+            if self.has(m, c) and self.has(m, MODEL)
+        )
 
     def has(self, measure: Measure, control: str) -> bool:
         return measure.family in self.families[control]

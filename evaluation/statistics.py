@@ -67,7 +67,7 @@ def make_bootstrap(subjects: Sequence[str], resamples: int, seed: int) -> Bootst
 
 def score_interval(bootstrap: Bootstrap, statistic: Statistic, counts: Floats) -> Interval:
     """Value over all studies, with its interval; ``counts`` (N, K)."""
-    return _interval(statistic(counts.sum(axis=0)), bootstrap.draws(statistic, counts))
+    return interval_of(statistic(counts.sum(axis=0)), bootstrap.draws(statistic, counts))
 
 
 def difference_interval(
@@ -76,7 +76,7 @@ def difference_interval(
     """Value of ``counts`` less that of ``others``, paired: each resample draws both alike."""
     value = statistic(counts.sum(axis=0)) - statistic(others.sum(axis=0))
     draws = bootstrap.draws(statistic, counts) - bootstrap.draws(statistic, others)
-    return _interval(value, draws)
+    return interval_of(value, draws)
 
 
 def ratio_interval(
@@ -85,7 +85,7 @@ def ratio_interval(
     """Value of ``counts`` over that of ``others``, paired; None where the other's is zero."""
     value = _divide(statistic(counts.sum(axis=0)), statistic(others.sum(axis=0)))
     draws = _divide(bootstrap.draws(statistic, counts), bootstrap.draws(statistic, others))
-    return _interval(value, draws)
+    return interval_of(value, draws)
 
 
 def _divide(upper: Floats, lower: Floats) -> Floats:
@@ -93,7 +93,8 @@ def _divide(upper: Floats, lower: Floats) -> Floats:
         return np.asarray(np.divide(upper, lower), dtype=np.float64)
 
 
-def _interval(value: Floats, draws: Floats) -> Interval:
+def interval_of(value: Floats | np.float64, draws: Floats) -> Interval:
+    """A value with the percentile interval of its draws (B,), unknown where a draw has no value."""
     tail = (1.0 - CONFIDENCE) / 2.0
     if np.isnan(draws).any():
         return Interval(_finite(value), None, None)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evaluation.chrf import chrf_counts
 from evaluation.clinical import LabelMatrix, confusion
 from evaluation.controls import Outputs, Written
 from evaluation.labeler import label_reports
@@ -25,8 +26,8 @@ class TextCounts:
     prediction_labels: LabelMatrix
 
 
-def count_texts(outputs: Outputs, written: Written) -> TextCounts:
-    """Counts of BLEU, ROUGE-L and rule14 under both policies."""
+def count_texts(outputs: Outputs, written: Written, *, translated: bool = False) -> TextCounts:
+    """Counts of BLEU, ROUGE-L and rule14 under both policies; of translations also of chrF."""
     references = [outputs.references[row] for row in written.rows]
     predictions = written.predictions
     true = LabelMatrix.of(label_reports(references))
@@ -38,6 +39,8 @@ def count_texts(outputs: Outputs, written: Written) -> TextCounts:
         "rule14-negative": confusion(true, told, "negative"),
         "rule14-positive": confusion(true, told, "positive"),
     }
+    if translated:
+        families["chrf"] = chrf_counts(references, predictions)
     size = len(outputs.example_ids)
     spread = {name: _spread(counts, written, size) for name, counts in families.items()}
     return TextCounts(spread, true, told)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import cli_look, cli_run
+from flows import cli_look, cli_run, cli_validate
 from flows.cli_llm import LLM
 from infra.errors import CxrError
 from infra.log import set_up_logging
@@ -44,6 +44,10 @@ Replicas = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print what exists and what would be built, then stop.")
 ]
+Judges = Annotated[
+    list[str] | None, typer.Option("--judge", help="Model that counts errors; repeatable.")
+]
+Out = Annotated[Path | None, typer.Option(help="Folder to write tables and picture to.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 
 
@@ -143,6 +147,44 @@ def trace(
 
 
 APP.add_typer(LLM, name="llm")
+
+
+@APP.command(help="Rate metrics and judges against radiologists' error counts.")
+def validate_metrics(
+    place: Annotated[
+        Path, typer.Argument(help="Ratings as CSV, their folder, or ReXVal's folder.")
+    ],
+    judge: Judges = None,
+    texts_of: Annotated[
+        str | None, typer.Option(help="Source whose card says where the texts may go [nowhere].")
+    ] = None,
+    resamples: Annotated[int, typer.Option(min=10, help="Bootstrap resamples of studies.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal intervals.")] = 3,
+    out: Out = None,
+    data_root: DataRoot = None,
+    as_json: Json = False,
+) -> None:
+    from tasks.validate.work import Asked
+
+    asked = Asked(place, tuple(judge or ()), texts_of, resamples, seed)
+    cli_validate.validate_metrics(asked, out, data_root, as_json=as_json)
+
+
+@APP.command(
+    help="Plant errors of every kind and tier in replica reports; see if judges find them."
+)
+def plant_errors(
+    judge: Judges = None,
+    per_cell: Annotated[int, typer.Option(min=1, help="Pairs of each kind and tier.")] = 100,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal texts.")] = 0,
+    out: Out = None,
+    data_root: DataRoot = None,
+    as_json: Json = False,
+) -> None:
+    judges = tuple(judge or ("offline-rules",))
+    cli_validate.find_planted_errors(judges, per_cell, seed, out, data_root, as_json=as_json)
+
+
 for _goal, _text in cli_run.GOALS.items():
     _run_command(_goal, _text)
 

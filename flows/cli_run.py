@@ -11,14 +11,16 @@ from typing import Literal, get_args
 from infra.errors import CxrError
 from infra.orphans import watch_over_children
 from infra.prefect_place import settle_prefect
-from tasks.context import Order, open_context
+from tasks.context import Context, Order, open_context
 from tasks.monitor.outcome import outcome_json, outcome_text
 from tasks.monitor.plan import plan_rows, plan_text
 from tasks.monitor.quiet import quiet_known_errors
+from tasks.monitor.step_report import StepReport
 from tasks.monitor.trace import trace_study, trace_text
 from tasks.preflight import require_models
+from tasks.quality.work import qualities
 
-Goal = Literal["ingest", "reports", "examples", "train", "evaluate", "register", "run"]
+Goal = Literal["ingest", "reports", "examples", "train", "evaluate", "register", "quality", "run"]
 
 COMMANDS: dict[Goal, str] = {
     "ingest": "ingest",
@@ -27,6 +29,7 @@ COMMANDS: dict[Goal, str] = {
     "train": "train",
     "evaluate": "evaluate",
     "register": "register",
+    "quality": "teacher-quality",
     "run": "run",
 }
 
@@ -37,6 +40,7 @@ GOALS: dict[Goal, str] = {
     "train": "Everything up to the last training stage.",
     "evaluate": "Everything up to the scores and their page.",
     "register": "Everything up to the registered model.",
+    "quality": "How good the language model's texts are, beside a radiologist's or known English.",
     "run": "The whole pipeline: raw data to a registered, scored model.",
 }
 assert get_args(Goal) == tuple(GOALS)
@@ -65,12 +69,33 @@ def run(order: Order, goal: Goal, *, as_json: bool) -> None:
     with temporary_settings(heartbeats):
         reports = pipeline(order, "register" if goal == "run" else goal)
     seconds = time.monotonic() - started
+    if goal == "quality":
+        _show_quality(context, reports, seconds, as_json=as_json)
+        return
     if as_json:
         steps = [asdict(report) for report in reports]
         document = {"seconds": round(seconds, 1), "steps": steps, **outcome_json(context)}
         print(json.dumps(document, indent=1))
         return
     print(outcome_text(context, reports, seconds))
+
+
+def _show_quality(
+    context: Context, reports: list[StepReport], seconds: float, *, as_json: bool
+) -> None:
+    """What the teacher's texts scored, source by source."""
+    from tasks.quality.page import quality_markdown
+
+    found = qualities(context)
+    if as_json:
+        steps = [asdict(report) for report in reports]
+        document = {"seconds": round(seconds, 1), "steps": steps, "teachers": found}
+        print(json.dumps(document, indent=1))
+        return
+    print("\n".join(quality_markdown(document) for document in found.values()))
+    for step in context.graph.of_kind("teachers"):
+        if step.name in found:
+            print(f"written to {context.store.root}/{step.folder}")
 
 
 def show_plan(order: Order, goal: Goal, *, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from prefect.context import FlowRunContext
 from flows.evaluate import evaluate
 from flows.examples import write_examples
 from flows.ingest import ingest
+from flows.quality import teacher_quality
 from flows.register import register
 from flows.reports import write_reports
 from flows.train import train
@@ -18,7 +19,7 @@ from tasks.monitor.step_report import StepReport
 from tasks.monitor.tracked import tracked_pipeline
 from tasks.preflight import require_models
 
-Goal = Literal["ingest", "reports", "examples", "train", "evaluate", "register"]
+Goal = Literal["ingest", "reports", "examples", "train", "evaluate", "register", "quality"]
 SUB_FLOWS = {
     "ingest": ingest,
     "reports": write_reports,
@@ -39,7 +40,8 @@ def pipeline(order: Order, until: Goal = "register") -> list[StepReport]:
     require_models(open_context(order), until)
     reports: list[StepReport] = []
     with tracked_pipeline(order.pipeline_id):
-        for name, sub_flow in SUB_FLOWS.items():
+        chosen = {"quality": teacher_quality} if until == "quality" else SUB_FLOWS
+        for name, sub_flow in chosen.items():
             reports += sub_flow(order)
             if name == until:
                 break

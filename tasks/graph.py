@@ -23,8 +23,9 @@ REVISIONS: Final = {
     "examples": 3,
     "stages": 2,
     "predictions": 1,
-    "scores": 1,
+    "scores": 2,
     "models": 1,
+    "teachers": 1,
 }
 """Raised by a person when the code of a step changes its output."""
 
@@ -38,6 +39,7 @@ CODE: Final = {
     "predictions": ("models.generate",),
     "scores": ("tasks.score.work", "tasks.reports.offline_answers"),
     "models": ("models.register",),
+    "teachers": ("tasks.quality.work", "tasks.quality.page", "tasks.reports.offline_answers"),
 }
 """The modules whose reachable code makes each kind; readers and rules are found by name, so that
 no import leads to them."""
@@ -115,8 +117,11 @@ def build_graph(
     generated = _dump(settings.generate) | {"controls": list(settings.score.controls)}
     builder.add("predictions", recipe, generated, [final, f"examples/{recipe}"])
     scored = _dump(settings.score) | {"reports": _dump(settings.reports)}
+    asked = {"teacher_studies": scored.pop("teacher_studies"), **scored}
     builder.add("scores", recipe, scored, [f"predictions/{recipe}"])
     builder.add("models", recipe, _dump(settings.registry), [final, f"scores/{recipe}"])
+    for name in names:
+        builder.add("teachers", name, asked, [f"studies/{name}"])
     return Graph(builder.steps)
 
 

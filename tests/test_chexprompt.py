@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from infra.llm import Client, Endpoint
 from infra.llm.request import strict_schema
 from tasks.reports import offline_judge
 from tasks.reports.offline_server import offline_server
+from tasks.score import judge as judge_module
 from tasks.score.judge import JUDGEMENT_SCHEMA, PAIR_SCHEMA, judge_pairs
 
 ZERO = dict.fromkeys(KINDS, 0)
@@ -131,6 +133,36 @@ def test_equal_pairs_are_asked_once_per_judge(tmp_path: Path) -> None:
     assert judged["judge"].to_pylist() == ["one"] * 4 + ["two"] * 4
     assert judged["example_id"].to_pylist() == ["e0", "e1", "e2", "e3"] * 2
     assert judged["significant"].to_pylist() == [[0, 0, 0, 1, 0, 0]] * 8
+
+
+def test_a_pair_is_paid_once_for_each_judge_and_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = Script(lambda *_: (200, answer(incorrect_severity=1)))
+    table = pairs(("A.", "B."), ("C.", "D."))
+    with scripted_server(script) as place:
+
+        def asked(table: pa.Table, *judges: str) -> int:
+            """Requests that reach the server, by a client of its own each time."""
+            before = len(script.bodies)
+            with Client(place, tmp_path, QUICK) as client:
+                judge_pairs(table, judges, client, never)
+            return len(script.bodies) - before
+
+        assert asked(table, "one") == 2
+        assert asked(table, "one") == 0
+        assert asked(pairs(("A.", "B."), ("C.", "changed")), "one") == 1
+        assert asked(pairs(("changed", "B."), ("C.", "D.")), "one") == 1
+        assert asked(table, "one", "two") == 2
+        monkeypatch.setattr(judge_module, "JUDGE", replace(JUDGE, version="chexprompt-next"))
+        assert asked(table, "one") == 2
+
+
+def test_who_answered_is_kept_beside_who_was_asked(endpoint: Endpoint, tmp_path: Path) -> None:
+    with Client(endpoint, tmp_path, QUICK) as client:
+        judged = judge_pairs(pairs(("A.", "B.")), ["gpt-4"], client, never)
+    assert judged.to_pylist()[0]["judge"] == "gpt-4"
+    assert judged.to_pylist()[0]["answered_by"] == "offline-rules"
 
 
 @pytest.mark.parametrize(

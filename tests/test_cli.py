@@ -55,6 +55,10 @@ FLAGS = {
     "evaluate": RUN,
     "register": RUN,
     "run": RUN,
+    "teacher-quality": RUN,
+    "validate-metrics": "place --data-root --json --judge* --out --resamples=1000 --seed=3 "
+    "--texts-of",
+    "plant-errors": "--data-root --json --judge* --out --per-cell=100 --seed=0",
 }
 """Frozen: scripts and schedules use them. A name here may be added, never changed or removed."""
 

@@ -21,7 +21,25 @@ from tasks.monitor.step_report import StepReport
 RECIPE = ('sources.routes={chexpert=["synthesize"]}',)
 DOCUMENT: dict[str, Any] = {
     "studies": 3,
-    "systems": ["none", "blank"],
+    "systems": {
+        "none": {
+            "judged": {"x": 7, "y": 10},
+            "judge_failures": {"x": {"refused": 2, "invalid": 1}},
+        },
+        "blank": {"judged": {"x": 10, "y": 10}, "judge_failures": {"x": {}, "y": {}}},
+    },
+    "kin": [{"judge": "x", "teacher": "z", "warning": "judge x is of the same family as z"}],
+    "disagreements": [
+        {
+            "one": "x",
+            "other": "y",
+            "control": control,
+            "pairs": 7,
+            "mean_absolute_difference": {"value": 0.5, "low": 0.25, "high": 0.75},
+            "tau": {"value": None, "low": None, "high": None},
+        }
+        for control in ("none", "blank")
+    ],
     "unavailable": {"RadGraph-F1": "needs RadGraph's weights"},
     "scores": [
         dict(zip(("metric", "control", "value", "low", "high"), row, strict=True))
@@ -175,6 +193,17 @@ def test_the_text_shows_headlines_beside_their_controls(world: World) -> None:
     assert loss == (
         "loss of pretrain  1: 8.000  9: 0.889  17: 0.471  25: 0.320  33: 0.242  40: 0.200"
     )
+
+
+def test_the_text_says_how_far_judges_can_be_trusted(world: World) -> None:
+    add_scores(world)
+    lines = outcome_text(world.context, [], 0.0).splitlines()
+    assert "x gave no counts for 3 of 10 pairs (model): invalid 1, refused 2" in lines
+    assert not any("blank" in line and "gave no counts" in line for line in lines)
+    assert "NOTE: judge x is of the same family as z" in lines
+    assert [line for line in lines if line.startswith("x and y")] == [
+        "x and y on 7 pairs: errors differ by 0.500 [0.250, 0.750], tau-b -"
+    ]
 
 
 def test_the_text_says_whether_the_model_reads_its_images(world: World) -> None:

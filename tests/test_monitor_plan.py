@@ -14,7 +14,7 @@ from infra.artifact import build_artifact
 from infra.pieces import BuiltPiece
 from tasks.context import Context
 from tasks.ingest.studies import ingest_studies
-from tasks.monitor.plan import KINDS_UNTIL, PlanRow, plan_rows, plan_text, steps_until
+from tasks.monitor.plan import ASIDE, KINDS_UNTIL, PlanRow, plan_rows, plan_text, steps_until
 from tasks.reports.connection import Teacher
 from tasks.reports.work import write_reports
 
@@ -70,6 +70,8 @@ def test_a_goal_needs_its_kinds_and_what_they_read(world: World, goal: str) -> N
     for step in steps:
         assert {name for name in step.inputs if name != "raw"} <= keys
     last = {"ingest": "images", "train": "stages", "evaluate": "scores", "run": "models"}
+    last["quality"] = "teachers"
+    assert goal == "quality" or not {step.kind for step in steps} & set(ASIDE)
     assert steps[-1].kind == last.get(goal, {"register": "models"}.get(goal, goal))
 
 

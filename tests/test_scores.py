@@ -166,6 +166,7 @@ def test_per_label_scores_of_every_system(scores: Scores) -> None:
 def test_what_cannot_be_measured_says_why(scores: Scores) -> None:
     assert list(scores.unavailable) == [
         "CheXbert-F1", "RadGraph-F1", "BERTScore", "RadCliQ", "RaTEScore", "GREEN",
+        "METEOR",
     ]  # fmt: skip
     assert all(reason.startswith("needs ") for reason in scores.unavailable.values())
     without = score_predictions(predictions_table(4), None, SETTINGS)

@@ -115,6 +115,11 @@ def test_judges_and_controls_are_kept_apart() -> None:
             "judge the predictions again",
         ),
         (
+            [judged_row("a", "none", 0), judged_row("b", "none", 0, judge_version="v2")],
+            "found versions v1 and v2 of judge 'offline-rules'; expected one version; "
+            "judge the predictions again",
+        ),
+        (
             [judged_row("a", "none", 0, insignificant=[0, 0])],
             "found 6 and 2 counts for example 'a'; expected 6 significant and 6 insignificant "
             "ones; judge the predictions again",

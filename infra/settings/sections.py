@@ -116,6 +116,9 @@ class ScoreSettings(Section):
     uncertain_as: Literal["negative", "positive"] = "negative"
     judges: tuple[str, ...]
     judged_studies: int | None = Field(default=None, ge=1, description="None judges all")
+    teacher_studies: int | None = Field(
+        default=500, ge=1, description="of each source and task, for the teacher's quality"
+    )
     controls: tuple[Literal["shuffled", "blank"], ...] = ("shuffled", "blank")
 
 

@@ -33,6 +33,7 @@ from sources.replicas.padchest_table import (
     table_row,
 )
 from sources.replicas.phantom import draw
+from sources.replicas.spanish_english import write_english
 from sources.replicas.traps import spread, truncate
 from sources.replicas.truth import ChestTruth, ReplicaSpec, draw_cohort
 from sources.replicas.truth_file import TrueStudy, write_truth
@@ -71,6 +72,8 @@ TRAPS: Final = (
     "no-sex",
     "late-zip",
 )
+RETOLD: Final = frozenset({"report-nan", "report-dots", "older-name"})
+"""Traps whose report is not the one that the truth gives."""
 STUDY_TRAPS: Final = frozenset(
     {
         "spaced-labels",
@@ -125,6 +128,17 @@ def write(root: Path, spec: ReplicaSpec) -> None:
             for index, truth in enumerate(truths)
         ),
     )
+
+
+def known_english(spec: ReplicaSpec) -> dict[str, str]:
+    """What each study's report says, in English, by study id; for scoring a translation alone."""
+    truths = draw_cohort(spec, "padchest", studies_per_subject=STUDIES_PER_SUBJECT)
+    traps = spread(TRAPS, len(truths))
+    return {
+        study_number(truth): " ".join(write_english(truth))
+        for index, truth in enumerate(truths)
+        if traps.get(index) not in RETOLD
+    }
 
 
 def _films(truth: ChestTruth, side_px: int, trap: str | None) -> Iterator[Film]:

@@ -8,6 +8,7 @@ PadChest's vocabulary (source_formats, appendix A).
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from re import findall
@@ -28,6 +29,7 @@ from sources.replicas.spanish_phrases import (
 from sources.replicas.truth import ChestTruth, TrueFinding
 from sources.replicas.wording_phrases import phrase_key
 
+_QUIET = "Sin otros hallazgos significativos."
 _BASAL_OR_APICAL = ("atelectasis", "pleural thickening")
 """Their own place says the height already."""
 
@@ -58,13 +60,13 @@ class SpanishReport:
 
 def write_spanish(truth: ChestTruth) -> SpanishReport:
     """The Spanish report of a study; equal truths give equal text."""
-    rng = np.random.default_rng([truth.seed, crc32(b"spanish")])
+    rng = spanish_generator(truth)
     sentences: list[str] = []
     by_sentence: list[tuple[str, ...]] = []
     for finding in truth.findings:
         sentences.append(_sentence(finding, rng))
         by_sentence.append((*finding_labels(finding), *finding_places(finding)))
-    denied = _denials(truth, rng)
+    denied = denials(truth, rng, NORMAL, NEGATIVE, _QUIET)
     sentences += denied
     by_sentence += [("normal",)] * len(denied)
     merged = list(dict.fromkeys(item for group in by_sentence for item in group))
@@ -75,6 +77,11 @@ def write_spanish(truth: ChestTruth) -> SpanishReport:
         labels=tuple(labels or ["normal"]),
         localizations=tuple(item for item in merged if item.startswith("loc ")),
     )
+
+
+def spanish_generator(truth: ChestTruth) -> np.random.Generator:
+    """The numbers that choose a study's sentences, in Spanish and in its translation."""
+    return np.random.default_rng([truth.seed, crc32(b"spanish")])
 
 
 def finding_labels(finding: TrueFinding) -> tuple[str, ...]:
@@ -136,13 +143,19 @@ def _sentence(finding: TrueFinding, rng: np.random.Generator) -> str:
     return text[0].upper() + text[1:]
 
 
-def _denials(truth: ChestTruth, rng: np.random.Generator) -> list[str]:
+def denials(
+    truth: ChestTruth,
+    rng: np.random.Generator,
+    normal: Sequence[str],
+    negative: Sequence[tuple[str, str]],
+    rest: str,
+) -> list[str]:
     """What is normal: all of it, the rest, or single things that are absent."""
     if truth.is_normal:
-        return [NORMAL[int(rng.integers(len(NORMAL)))]]
+        return [normal[int(rng.integers(len(normal)))]]
     quiet = all(finding.name in ("support device", "foreign object") for finding in truth.findings)
     if quiet:
-        return ["Sin otros hallazgos significativos."]
+        return [rest]
     present = {finding.name for finding in truth.findings}
-    chosen = [text for name, text in NEGATIVE if name not in present and rng.random() < 0.3]
+    chosen = [text for name, text in negative if name not in present and rng.random() < 0.3]
     return chosen[:2]

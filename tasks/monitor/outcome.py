@@ -155,7 +155,30 @@ def _scores_text(document: dict[str, Any]) -> str:
         values = "  ".join(f"{cells.get(name, '-'):>22}" for name in controls)
         lines.append(f"{metric.ljust(width)}  {values}")
     lines += [f"unavailable: {name}: {why}" for name, why in document["unavailable"].items()]
+    lines += _judges_text(document)
     return "\n".join([*lines, *_differences_text(document["differences"])])
+
+
+def _judges_text(document: dict[str, Any]) -> list[str]:
+    """Pairs that a judge gave no counts for, judges of a writer's family, and how judges differ."""
+    lines = []
+    for control, system in document["systems"].items():
+        for judge, failures in system["judge_failures"].items():
+            if failures:
+                why = ", ".join(f"{reason} {count}" for reason, count in sorted(failures.items()))
+                asked = system["judged"][judge] + sum(failures.values())
+                lines.append(
+                    f"{judge} gave no counts for {sum(failures.values()):,} of {asked:,} pairs "
+                    f"({_title(control)}): {why}"
+                )
+    lines += [f"NOTE: {kin['warning']}" for kin in document["kin"]]
+    lines += [
+        f"{row['one']} and {row['other']} on {row['pairs']:,} pairs: errors differ by "
+        f"{_interval(row['mean_absolute_difference'])}, tau-b {_interval(row['tau'])}"
+        for row in document["disagreements"]
+        if row["control"] == "none"
+    ]
+    return lines
 
 
 def _differences_text(differences: Sequence[dict[str, Any]]) -> list[str]:

@@ -12,6 +12,7 @@ from tasks.reports.estimate import (
     TaskEstimate,
     estimate_judging,
     estimate_reports,
+    estimate_teacher,
 )
 
 KINDS_UNTIL = {
@@ -23,8 +24,12 @@ KINDS_UNTIL = {
         *("replicas", "studies", "images", "reports", "examples", "stages"),
         *("predictions", "scores"),
     ),
+    "quality": ("replicas", "studies", "teachers"),
 }
-"""The kinds of artifact each goal needs; other goals need all."""
+"""The kinds of artifact each goal needs; other goals need all but ASIDE."""
+
+ASIDE = ("teachers",)
+"""Kinds that no other step needs: only their own goal builds them."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,11 @@ def plan_rows(context: Context, goal: str) -> list[PlanRow]:
 def steps_until(context: Context, goal: str) -> list[Step]:
     """The steps that a goal needs, in an order in which they can run."""
     kinds = KINDS_UNTIL.get(goal)
-    return [step for step in context.graph.steps.values() if kinds is None or step.kind in kinds]
+    return [
+        step
+        for step in context.graph.steps.values()
+        if (step.kind not in ASIDE if kinds is None else step.kind in kinds)
+    ]
 
 
 def _plan_step(context: Context, step: Step) -> PlanRow:
@@ -99,6 +108,10 @@ def _estimate(context: Context, step: Step) -> Estimate | str | None:
         needed = f"studies/{step.name}"
         studies = read_artifact(context.store, context.graph[needed])
         return needed if studies is None else estimate_reports(context, step.name, studies)
+    if step.kind == "teachers":
+        needed = f"studies/{step.name}"
+        studies = read_artifact(context.store, context.graph[needed])
+        return needed if studies is None else estimate_teacher(context, studies)
     if step.kind == "scores" and settings.score.judges:
         needed = f"examples/{settings.recipe}"
         examples = read_artifact(context.store, context.graph[needed])

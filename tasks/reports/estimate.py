@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
@@ -211,6 +212,28 @@ def estimate_judging(context: Context, examples: Artifact) -> Estimate:
             tokens = (seen.input_tokens / seen.asks, seen.output_tokens / seen.asks)
         tasks.append(_priced(context, task, judge, (each, 0), tokens))
     return _total(tasks)
+
+
+def estimate_teacher(context: Context, studies: Artifact) -> Estimate:
+    """Requests of rating a source's teacher at most: every task writes of as many studies as are
+    drawn and have what it needs, and each judge judges each text and its control."""
+    settings = context.settings
+    score = settings.score
+    paths = [str(path) for path in studies.files("studies.parquet")]
+    table, today = load_prices(context.store.state), datetime.now(UTC).date()
+    requests, cost = 0, 0.0
+    known = True
+    for route, tokens in TOKENS_PER_REQUEST.items():
+        number = min(_applicable(paths, route), score.teacher_studies or sys.maxsize)
+        pairs = 2 * min(number, score.judged_studies or number)
+        asked = [(settings.reports.model, number, tokens)]
+        asked += [(judge, pairs, JUDGING_TOKENS) for judge in score.judges]
+        requests += sum(times for _, times, _ in asked)
+        for model, times, each in asked:
+            price = table.find(model, today)
+            known = known and (model == MODEL or price is not None)
+            cost += times * price.cost_usd(*each) if price is not None else 0.0
+    return Estimate(requests, cost if known else None)
 
 
 def _applicable(paths: list[str], route: str) -> int:

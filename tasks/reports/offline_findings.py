@@ -15,6 +15,7 @@ from functools import cache, lru_cache
 HEADS = """
 pneumothorax: pneumothorax pneumothoraces hydropneumothorax ptx
 effusion: effusion effusions hydrothorax hydropneumothorax empyema hemothorax
+    pleural-fluid
 blunting: blunting blunted
 edema: edema oedema congestion congestive failure chf overload kerley cephalization engorgement
 consolidation: consolidation consolidations consolidative consolidated
@@ -32,7 +33,7 @@ fracture: fracture fractures fractured
 device: pacemaker catheter catheters tube tubes line lines port wires clips stent defibrillator
     icd leads lead electrodes hardware prosthesis valve device devices drain sutures staples
     picc
-foreign object: object objects foreign coin button buttons ring pin necklace jewelry zipper
+foreign object: object objects foreign coin button buttons ring pin necklace jewelry zipper chain
 thickening: thickening scarring scar plaque plaques
 emphysema: emphysema emphysematous hyperinflation hyperinflated hyperexpanded copd hyperlucency
 fibrosis: fibrosis fibrotic interstitial reticulation reticular
@@ -100,7 +101,8 @@ CHANGES = {
     "unchanged": "same", "stable": "same", "persistent": "same", "persists": "same",
     "again": "same", "similar": "same", "remains": "same",
 }  # fmt: skip
-LINKS = {**dict.fromkeys(("in", "at", "on", "of", "over", "within", "along", "near"), True),
+LINKS = {**dict.fromkeys(("in", "at", "on", "of", "over", "within", "along", "near",
+                          "through"), True),
          **dict.fromkeys(("and", "or", "with", ",", "possible", "compatible"), False)}  # fmt: skip
 """Whether a place that comes next belongs to the finding before it."""
 STATES = _set("""
@@ -109,6 +111,8 @@ STATES = _set("""
 """What may be increased or decreased in one image."""
 
 UNSEEN = _set("seen present identified visualized evident appreciated demonstrated absent")
+BEFORE = _set("prior previous previously earlier")
+"""What was not seen then is seen now."""
 EDEMA = _set("edema oedema congestion engorgement")
 """What is interstitial and no fibrosis."""
 
@@ -123,7 +127,7 @@ _CHANGE_PHRASE = re.compile(
 )
 _RIBS = re.compile(r"\b\d+(?:st|nd|rd|th)\b(?:(?:,| and| to| through)+ \d+(?:st|nd|rd|th)\b)*")
 """``5th and 6th``: counted, not linked."""
-_EARLIER_WORDS = re.compile(r"\bvolume loss\b")
+_TWO_WORDS = re.compile(r"\b(volume|pleural) (loss|fluid)\b")
 
 
 @dataclass(frozen=True)
@@ -178,7 +182,7 @@ def read_report(text: str) -> Reading:
     findings: dict[str, Finding] = {}
     changes: set[tuple[str, str]] = set()
     text = _RIBS.sub(" ", text)
-    lowered = _EARLIER_WORDS.sub("volume-loss", " ".join(text.lower().replace("_", " ").split()))
+    lowered = _TWO_WORDS.sub(r"\1-\2", " ".join(text.lower().replace("_", " ").split()))
     for clause in _CLAUSE.split(lowered):
         state = _read_clause(clause)
         for finding in state.found:
@@ -212,7 +216,7 @@ def _read_clause(clause: str) -> _Clause:
                 state.found.pop()
         elif word in DOUBT:
             state.doubted = True
-        if word in UNSEEN and index and _is_unseen(words, index):
+        if word in UNSEEN and index and _is_unseen(words, index) and not BEFORE & {*following}:
             state.found.clear()
         if word in CHANGES and not STATES & {*following, *words[max(0, index - 3) : index]}:
             state.changes.add(CHANGES[word])

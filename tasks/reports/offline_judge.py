@@ -96,7 +96,7 @@ def _compare_places(one: Finding, other: Finding, errors: Errors) -> None:
     if one.sides and other.sides and one.sides != other.sides:
         minor = one.name in MINOR or bool(one.sides & other.sides)
         errors["insignificant" if minor else "significant", "incorrect_location"] += 1
-    elif one.regions and other.regions and not one.regions & other.regions:
+    elif one.regions and other.regions and one.regions != other.regions:
         errors["insignificant", "incorrect_location"] += 1
 
 

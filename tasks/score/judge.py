@@ -28,13 +28,15 @@ texts may go."""
 JUDGEMENT_SCHEMA = pa.schema(
     [
         *JUDGED_SCHEMA,
+        pa.field("answered_by", pa.string(), nullable=False),
         pa.field("request_hash", pa.string(), nullable=False),
         pa.field("input_tokens", pa.int32(), nullable=False),
         pa.field("output_tokens", pa.int32(), nullable=False),
         pa.field("cost_usd", pa.float64()),
     ]
 )
-"""The scores' table of judged pairs, with what each answer took."""
+"""The scores' table of judged pairs, with who answered and what each answer took; ``answered_by``
+is the name that the server gave itself."""
 
 MAX_OUTPUT_TOKENS = 256
 """Twelve small numbers with their names are about 120 tokens."""
@@ -95,6 +97,7 @@ def _row(row: dict[str, Any], judge: str, answer: Answer) -> dict[str, Any]:
         "significant": counts.significant.counts() if counts else None,
         "insignificant": counts.insignificant.counts() if counts else None,
         "failure": None if counts else str(answer.status),
+        "answered_by": answer.model,
         "request_hash": answer.request_hash,
         "input_tokens": answer.input_tokens,
         "output_tokens": answer.output_tokens,

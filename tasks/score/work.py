@@ -18,6 +18,7 @@ from sources.catalog import get_source
 from tasks.context import Context
 from tasks.predict.work import PREDICTIONS_FILE, no_test_examples
 from tasks.reports.connection import Teacher
+from tasks.score.teachers import teachers_of
 
 if TYPE_CHECKING:
     from evaluation.scores import Scores
@@ -62,7 +63,8 @@ def _score(
     if predictions.num_rows:
         judged = _judge(context, teacher, predictions, on_progress)
         section = context.settings.examples.section
-        scores = score_predictions(predictions, judged, settings, section)
+        teachers = teachers_of(context)
+        scores = score_predictions(predictions, judged, settings, section, teachers)
     else:
         judged = JUDGED_SCHEMA.empty_table()
         scores = nothing_scored(no_test_examples(context))

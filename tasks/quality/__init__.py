@@ -1,0 +1,1 @@
+"""How good a teacher's texts are, task by task, beside a radiologist's or the known English."""

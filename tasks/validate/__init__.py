@@ -1,0 +1,1 @@
+"""How good the measures themselves are: metrics against raters, judges against planted errors."""
