@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
-from quota_world import Plan, Simulation
+from quota_world import START, Plan, Simulation
 
 from infra.llm.quota import QUOTA_FOLDER, KnownLimits, Leave, Quota
 
@@ -92,6 +92,25 @@ def test_a_limit_that_was_raised_is_noticed(tmp_path: Path) -> None:
     simulation.raise_limit = raise_limit  # type: ignore[attr-defined]
     result = simulation.run()
     assert (6000 - raised_at[0]) / (result.seconds - 30) >= 65.0
+
+
+def test_a_small_job_is_not_kept_waiting_by_another_process(tmp_path: Path) -> None:
+    simulation = Simulation(Plan(1500, processes=2), tmp_path)
+    small = simulation.waiting[1]
+    while len(small) > 100:
+        simulation.waiting[0].append(small.popleft())
+    ended_at = [0.0]
+    serve = simulation.serve
+
+    def watch(number: int, leave: Leave, size: float) -> None:
+        serve(number, leave, size)
+        if number == 1:
+            ended_at[0] = simulation.now
+
+    simulation.serve = watch  # type: ignore[method-assign]
+    result = simulation.run()
+    assert result.served == 1500
+    assert ended_at[0] - START < 0.5 * result.seconds
 
 
 class Clock:

@@ -66,6 +66,11 @@ class Halt:
         self.check()
 
 
+LONGEST_REFUSED_WAIT_S = 1.0
+"""Between tries of a request that is answered 429 without a Retry-After. Our choice: all requests
+are slowed down together, so that one alone need not wait for long."""
+
+
 @dataclass
 class Spent:
     """Tokens of all asks of one request, the name the server gave itself, whether any text left."""
@@ -184,7 +189,7 @@ class Conversation:
                 if transient.code == RATE_LIMITED:
                     refusals += 1
                     give_up_at = min(give_up_at, clock() + self._limits.patience_s)
-                    wait_s = self._wait_s(refusals - 1, transient)
+                    wait_s = self._wait_s(refusals, transient)
                     if clock() + wait_s >= give_up_at:
                         raise
                 else:
@@ -248,14 +253,15 @@ class Conversation:
         return await self._transport.exchange(request, (shape, *messages), with_schema=False)
 
     def _wait_s(self, failures: int, transient: Transient) -> float:
-        """Seconds to the next try; none after a first 429, for the quota has its own pace."""
+        """Seconds to the next try."""
         if transient.wait_s is not None:
             return transient.wait_s
-        if failures == 0:
-            return 0.0
-        ceiling = min(
-            self._limits.longest_wait_s, self._limits.first_wait_s * 2.0 ** (failures - 1)
-        )
+        longest_s = self._limits.longest_wait_s
+        if transient.code == RATE_LIMITED:  # the quota has a pace of its own
+            if failures == 1:
+                return 0.0
+            longest_s = min(longest_s, LONGEST_REFUSED_WAIT_S)
+        ceiling = min(longest_s, self._limits.first_wait_s * 2.0 ** (failures - 1))
         return float(ceiling * self._random.uniform(0.5, 1.0))
 
     async def close(self) -> None:

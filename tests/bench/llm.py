@@ -25,6 +25,7 @@ from xml.etree import ElementTree
 
 from evaluation.labeler import label_report
 from tasks.reports.offline_server import Faults, offline_server
+from tests.bench.llm_server import fixed_server
 
 HOUSE = Path(__file__).resolve().parents[2]
 CONCURRENCY = 100
@@ -90,8 +91,8 @@ def fixed() -> Iterator[Line]:
     found: dict[str, list[dict[str, Any]]] = {"ours": [], "openai": [], "aiohttp": []}
     for _ in range(ROUNDS):
         for side, results in found.items():
-            with offline_server(Faults(latency_s=FIXED_LATENCY_S)) as server, state_folder() as at:
-                results.append(ask(side, server.base_url, requests=FIXED_REQUESTS, state=at))
+            with fixed_server(FIXED_LATENCY_S) as url, state_folder() as at:
+                results.append(ask(side, url, requests=FIXED_REQUESTS, state=at))
     shares = {side: ideal_s / min(r["seconds"] for r in rs) for side, rs in found.items()}
     cpu = {side: 1000 * min(r["cpu"] for r in rs) / FIXED_REQUESTS for side, rs in found.items()}
     others = ", ".join(f"{side} {shares[side]:.1%}" for side in ("openai", "aiohttp"))
@@ -134,7 +135,7 @@ def limit() -> Iterator[Line]:
                 for seed in range(processes)
             ]
             found = [result(worker) for worker in workers]
-        seconds = max(item["seconds"] for item in found)
+        seconds = max(item["end"] for item in found) - min(item["start"] for item in found)
         late = sum(i["late_refused"] for i in found) / max(1, sum(i["late_sent"] for i in found))
         lost = LIMITED_REQUESTS - sum(item["kept"] for item in found)
         share = ideal_s / seconds

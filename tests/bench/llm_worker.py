@@ -63,7 +63,7 @@ def run_ours(order: dict[str, Any]) -> dict[str, Any]:
         settled: dict[str, float] = {}
         timer = Timer(SETTLED_S, lambda: settled.update(quota.snapshot()))
         timer.start()
-        started, cpu = time.perf_counter(), time.process_time()
+        begun_at, started, cpu = time.time(), time.perf_counter(), time.process_time()
         answers = client.complete_many(requests)
         seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
         timer.cancel()
@@ -72,6 +72,8 @@ def run_ours(order: dict[str, Any]) -> dict[str, Any]:
     return {
         "seconds": seconds,
         "cpu": cpu,
+        "start": begun_at,
+        "end": begun_at + seconds,
         "kept": sum(answer.value is not None for answer in answers),
         "ends": Counter(str(answer.status) for answer in answers),
         "refused": end["refused"],
