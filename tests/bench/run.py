@@ -1,4 +1,4 @@
-"""Measure ours and the rivals in turn, A B A B, and write ``docs/benchmarks.md``.
+"""Measure ours and the rivals in turn, A B A B, and write their section of ``docs/benchmarks.md``.
 
     python -m tests.bench.run [--rounds 9] [--only jpeg,read] [--rivals FOLDER]
 
@@ -10,23 +10,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-import psutil
-
 from tests.bench.inputs import write_films
+from tests.bench.page import REPORT, put_section, where_measured
 
 HOUSE = Path(__file__).resolve().parents[2]
 WORK = HOUSE / "bench-work"
-REPORT = HOUSE / "docs" / "benchmarks.md"
 REQUIREMENTS = Path(__file__).with_name("rivals.txt")
 WARM_UP = 2  # the second still pays for memory that the first one freed
 TORCHXRAYVISION = "torchxrayvision==1.5.7"
@@ -203,9 +199,8 @@ def _empty(folder: Path) -> None:
 
 def report(results: Sequence[Result], rounds: int) -> str:
     """The page, in Markdown."""
-    memory = psutil.virtual_memory().total / 2**30
     lines = [
-        "# Benchmarks",
+        "## Pixels and shards",
         "",
         "`make bench` (`python -m tests.bench.run`) measures ours and the rivals in turn, each",
         "side in a warm process, and rewrites this page. The rate is the median over",
@@ -213,8 +208,7 @@ def report(results: Sequence[Result], rounds: int) -> str:
         "are ratios, because the machine's speed drifts; the ratio of processor times, which",
         "other work on the machine disturbs less, stands beside it.",
         "",
-        f"Measured {datetime.now(UTC):%Y-%m-%d} on {os.cpu_count()} cores, {memory:.0f} GiB,",
-        f"Python {platform.python_version()}, {platform.system()}, warm page cache.",
+        f"{where_measured()} Warm page cache.",
         "",
         "| work | ours | rival | ratio | by CPU time | bar (goal) | |",
         "|---|---|---|---|---|---|---|",
@@ -225,7 +219,7 @@ def report(results: Sequence[Result], rounds: int) -> str:
     return "\n".join(lines)
 
 
-NOTES = """## What is measured
+NOTES = """### What is measured
 
 - **JPEG**: grey films of quality 95 whose grain makes them 1.5 MB large, the mean of
   MIMIC-CXR-JPG; larger files spend more of their time in Huffman decoding, which no scale spares.
@@ -263,8 +257,7 @@ def main() -> None:
     races = [race for race in RACES if race.work in wanted]
     results = measure(races, options.rounds, rivals_python(options.rivals))
     if len(races) == len(RACES):
-        REPORT.parent.mkdir(exist_ok=True)
-        REPORT.write_text(report(results, options.rounds), encoding="utf-8")
+        put_section("pixels and shards", report(results, options.rounds))
         say(f"written: {REPORT.relative_to(HOUSE)}")
     if any(result.ratio < result.race.bar for result in results):
         raise SystemExit("a bar was missed")
