@@ -101,6 +101,7 @@ def prices(data_root: DataRoot = None, as_json: Json = False) -> None:
             "since": str(price.since),
             "input": price.input,
             "output": price.output,
+            "batch_discount": price.batch_discount,
         }
         for price in load_prices(state).in_force(datetime.now(UTC).date())
     ]

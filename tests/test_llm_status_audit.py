@@ -283,15 +283,22 @@ def test_prices_in_force_are_listed(root: Path, cxr: Say) -> None:
     rows = json.loads(cxr("llm", "prices", "--data-root", root, "--json").out)
     assert rows == sorted(rows, key=lambda row: row["model"])
     gpt = [row for row in rows if row["model"] == "gpt-4o"]
-    assert gpt == [{"model": "gpt-4o", "since": "2024-10-02", "input": 2.5, "output": 10.0}]
+    (row,) = gpt
+    assert row == {
+        "model": "gpt-4o",
+        "since": "2024-10-02",
+        "input": 2.5,
+        "output": 10.0,
+        "batch_discount": 0.5,
+    }
     own = root / ".state" / "llm-prices.toml"
     assert cxr("llm", "prices", "--data-root", root).out.splitlines()[-1] == (
         f"as shipped; a file {own} replaces them"
     )
     own.write_text(PRICE + PRICE.replace("2024-01-01", "2999-01-01").replace("1000.0", "1.0"))
     assert cxr("llm", "prices", "--data-root", root).out.splitlines() == [
-        "model     since       input   output",
-        "scripted  2024-01-01  1000.0  10000.0",
+        "model     since       input   output   batch_discount",
+        "scripted  2024-01-01  1000.0  10000.0  0.0",
         f"from {own}",
     ]
     assert len(load_prices(own.parent).prices) == 2
