@@ -16,7 +16,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import Path
 
@@ -198,7 +198,7 @@ class AnswerCache:
             return (
                 run(
                     f"INSERT OR IGNORE INTO answers ({','.join(COLUMNS)}) VALUES ({marks})",
-                    (key, *astuple(answer)[1:]),
+                    (key, *list(vars(answer).values())[1:]),
                 ).rowcount
                 == 1
             )
