@@ -165,8 +165,8 @@ def tokens() -> Iterator[Line]:
                 server.base_url,
                 requests=TOKEN_REQUESTS,
                 state=at,
-                characters=600,
-                spread=1.0,
+                characters=1320,
+                spread=0.45,
                 tokens=known,
             )
         share = ((found["tokens"] - rate) / rate + TOKEN_LATENCY_S) / found["seconds"]

@@ -25,13 +25,13 @@ CALL = 1000
 TEXT = "The heart is normal in size. The lungs are clear. No pleural effusion. " * 6
 
 
-def question(number: int) -> ChatRequest:
-    """One report of some 400 characters."""
-    payload = {"language": "es", "sections": {"findings": f"{number}. {TEXT}"}}
+def question(text: str, model: str = "offline-rules") -> ChatRequest:
+    """A report to translate."""
+    payload = {"language": "es", "sections": {"findings": text}}
     return ChatRequest(
         source="manifest",
         egress=Egress.ANY,
-        model="gpt-4o",
+        model=model,
         messages=TRANSLATE.messages(payload),
         answer=TranslatedReport,
         prompt_version=TRANSLATE.version,
@@ -48,7 +48,7 @@ def fill(state: Path, number: int) -> None:
     ).model_dump_json()
     with closing(AnswerCache(state)) as cache:
         for index in range(number):
-            key = question(index).identity()
+            key = question(f"{index}. {TEXT}").identity()
             cache.put(
                 StoredAnswer(
                     key, "ok", content, "gpt-4o", "translate-1", 900, 120, 0.01, "2026-01-01"
@@ -60,7 +60,9 @@ def replay(state: Path, number: int) -> Iterator[int]:
     """Numbers of answers that came whole, call by call."""
     with Client(Endpoint("http://127.0.0.1:9/v1", SecretStr("k")), state) as client:
         for start in range(0, number, CALL):
-            requests = [question(index) for index in range(start, min(number, start + CALL))]
+            requests = [
+                question(f"{index}. {TEXT}") for index in range(start, min(number, start + CALL))
+            ]
             answers = client.complete_many(requests)
             yield sum(answer.cached and answer.value is not None for answer in answers)
 

@@ -36,23 +36,8 @@ def run_ours(order: dict[str, Any]) -> dict[str, Any]:
     """Our client: egress check, audit, ledger, quota, validation and cache included."""
     from pydantic import SecretStr
 
-    from infra.egress import Egress
-    from infra.llm import ChatRequest, Client, Endpoint, Limits
-    from tasks.reports.prompts import TRANSLATE, TranslatedReport
-
-    def question(text: str) -> ChatRequest:
-        payload = {"language": "es", "sections": {"findings": text}}
-        return ChatRequest(
-            source="manifest",
-            egress=Egress.ANY,
-            model="offline-rules",
-            messages=TRANSLATE.messages(payload),
-            answer=TranslatedReport,
-            prompt_version=TRANSLATE.version,
-            temperature=0.0,
-            seed=1,
-            max_output_tokens=600,
-        )
+    from infra.llm import Client, Endpoint, Limits
+    from tests.bench.llm_replay import question
 
     limits = Limits(concurrency=order["concurrency"], tokens_per_minute=order.get("tokens"))
     endpoint = Endpoint(order["url"], SecretStr("k"))
