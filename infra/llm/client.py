@@ -227,8 +227,11 @@ class Client:
                 if on_progress is not None:
                     on_progress(len(answers), len(pending))
 
+        slots = self.limits.concurrency
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(WORKERS_PER_SLOT * self.limits.concurrency, len(pending))):
+            for number in range(min(WORKERS_PER_SLOT * slots, len(pending))):
+                if number % slots == 0:
+                    await asyncio.sleep(0)  # those that have a slot send before others queue up
                 group.create_task(work(self._conversation))
         halt.check()
         return answers

@@ -12,6 +12,7 @@ import logging
 import math
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +23,7 @@ from infra.egress import Guarantee
 from infra.errors import LanguageModelError
 from infra.llm.endpoint import Endpoint
 from infra.llm.request import AnswerStatus, ChatRequest, Message, schema_name, strict_schema
+from infra.llm.wire import ConnectionLost, RawReply, Route, Wire
 
 for _chatty in ("openai", "httpx2", "httpx"):
     logging.getLogger(_chatty).setLevel(logging.WARNING)  # their debug lines hold request bodies
@@ -37,9 +39,6 @@ LONGEST_RETRY_AFTER_S = 600.0
 MOST_TOKENS = 2**31 - 1
 RATE_LIMITED = "rate-limited"
 OK = 200
-OF_ONE_REQUEST = frozenset(
-    {"content-length", "x-stainless-retry-count", "x-stainless-read-timeout"}
-)
 TRANSIENT_STATUS = frozenset({408, 409, 425, 429})
 
 
@@ -95,27 +94,22 @@ def _may_use_proxy(endpoint: Endpoint) -> bool:
     return not local and endpoint.base_url.startswith("https://")
 
 
-@dataclass(frozen=True)
-class _Known:
-    """Where the openai client sends a model's requests, and with which headers."""
-
-    url: httpx2.URL
-    headers: httpx2.Headers
-
-
 class Transport:
-    """The openai client on its aiohttp transport; use it on one event loop only."""
+    """The openai client, and the wire that it showed the way; use it on one event loop only."""
 
     def __init__(self, endpoint: Endpoint, timeout_s: float, connections: int) -> None:
         self._endpoint, self._timeout_s = endpoint, timeout_s
         new_models = endpoint.kind == "azure" or endpoint.host == OWN_MODELS_HOST
         self._limit_name = "max_completion_tokens" if new_models else "max_tokens"
-        self._known: dict[str, _Known] = {}
-        self._http = http = openai.DefaultAioHttpClient(
+        self._routes: dict[str, Route] = {}
+        self._scouts: dict[str, asyncio.Event] = {}
+        self._wire = Wire(connections, may_use_proxy=_may_use_proxy(endpoint))
+        http = openai.DefaultAioHttpClient(
             timeout=timeout_s,
             limits=httpx2.Limits(max_connections=connections),
             follow_redirects=False,  # text goes to the declared host and nowhere else
             trust_env=_may_use_proxy(endpoint),
+            event_hooks={"request": [self._note_route]},
         )
         key = endpoint.api_key.get_secret_value()
         self.client: openai.AsyncOpenAI
@@ -148,27 +142,41 @@ class Transport:
         except TimeoutError:
             raise Transient("timeout") from None
         except openai.APIStatusError as error:
-            raise _sort_status(error.response, self._endpoint, request.model) from None
+            raise _sort_status(_raw(error.response), self._endpoint, request.model) from None
         except (openai.APIConnectionError, httpx2.HTTPError) as error:
             raise Transient(_broken_off(error)) from None
-        if raw.status_code != OK:
+        except ConnectionLost:
+            raise Transient("connection") from None
+        if raw.status != OK:
             raise _sort_status(raw, self._endpoint, request.model)
         seconds = time.monotonic() - started
         return _with_headers(read_reply(raw.content), raw.headers, seconds)
 
-    async def _post(self, model: str, body: dict[str, Any]) -> httpx2.Response:
-        """Send through the openai client once; then to the address and with the headers that it
-        chose, for making them anew took a quarter of a request's processor time."""
-        known = self._known.get(model)
-        if known is not None:
-            content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-            return await self._http.post(known.url, content=content, headers=known.headers)
-        raw = await self.client.post("/chat/completions", body=body, cast_to=httpx2.Response)
-        headers = [
-            item for item in raw.request.headers.multi_items() if item[0] not in OF_ONE_REQUEST
-        ]
-        self._known[model] = _Known(raw.request.url, httpx2.Headers(headers))
-        return raw
+    async def _post(self, model: str, body: dict[str, Any]) -> RawReply:
+        """Send a model's first request through the openai client, and the others after it: where it
+        goes, with the headers it has."""
+        while model not in self._routes:
+            if model not in self._scouts:
+                return await self._scout(model, body)
+            await self._scouts[model].wait()
+        return await self._wire.post(self._routes[model], _encode(body))
+
+    async def _scout(self, model: str, body: dict[str, Any]) -> RawReply:
+        under_way = self._scouts[model] = asyncio.Event()
+        try:
+            return _raw(
+                await self.client.post("/chat/completions", body=body, cast_to=httpx2.Response)
+            )
+        finally:
+            self._scouts.pop(model, None)
+            under_way.set()
+
+    async def _note_route(self, request: httpx2.Request) -> None:
+        """The openai client is about to send: those who wait for a route need not wait longer."""
+        if request.url.path.endswith("/chat/completions"):
+            model = json.loads(request.content)["model"]
+            self._routes[model] = Route.of(request)
+            self._scouts[model].set()
 
     def body(
         self, request: ChatRequest, messages: tuple[Message, ...], with_schema: bool
@@ -192,7 +200,16 @@ class Transport:
         return body
 
     async def close(self) -> None:
+        await self._wire.close()
         await self.client.close()
+
+
+def _encode(body: dict[str, Any]) -> bytes:
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _raw(response: httpx2.Response) -> RawReply:
+    return RawReply(response.status_code, response.content, response.headers)
 
 
 def _broken_off(error: openai.APIConnectionError | httpx2.HTTPError) -> str:
@@ -204,16 +221,16 @@ def _broken_off(error: openai.APIConnectionError | httpx2.HTTPError) -> str:
     return "connection"
 
 
-def _sort_status(response: httpx2.Response, endpoint: Endpoint, model: str) -> Exception:
-    status, words = response.status_code, response.text.lower()
-    code = _error_code(response)
+def _sort_status(raw: RawReply, endpoint: Endpoint, model: str) -> Exception:
+    status, words = raw.status, raw.content.decode("utf-8", "replace").lower()
+    code = _error_code(raw.content)
     if code == "insufficient_quota":
         return Misconfigured(f"the account behind {endpoint.host} has no quota left")
     if status in SCHEMA_STATUS and any(word in words for word in SCHEMA_WORDS):
         return SchemaUnsupported()
     if status in TRANSIENT_STATUS or status >= 500:
         code = RATE_LIMITED if status == 429 else f"status-{status}"
-        return Transient(code, _retry_after(response.headers))
+        return Transient(code, _retry_after(raw.headers))
     if code == "content_filter" or "content management policy" in words:
         return Declined(AnswerStatus.CONTENT_FILTER)
     if code in CONTEXT_CODES or any(word in words for word in CONTEXT_WORDS) or status == 413:
@@ -224,7 +241,7 @@ def _sort_status(response: httpx2.Response, endpoint: Endpoint, model: str) -> E
     )
 
 
-def _retry_after(headers: httpx2.Headers) -> float | None:
+def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait, from ``retry-after-ms`` or ``retry-after`` (seconds; dates are ignored)."""
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
@@ -236,7 +253,7 @@ def _retry_after(headers: httpx2.Headers) -> float | None:
     return None
 
 
-def _with_headers(reply: Reply, headers: httpx2.Headers, seconds: float) -> Reply:
+def _with_headers(reply: Reply, headers: Mapping[str, str], seconds: float) -> Reply:
     """The reply with its time and the limits that the server states, as OpenAI and Azure do."""
     return replace(
         reply,
@@ -255,9 +272,9 @@ def _limit(told: str | None) -> float | None:
     return limit if 0 < limit < math.inf else None
 
 
-def _error_code(response: httpx2.Response) -> str:
+def _error_code(content: bytes) -> str:
     try:
-        error = json.loads(response.content)["error"]
+        error = json.loads(content)["error"]
         return _bare_code(error.get("code"))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ""
