@@ -6,10 +6,11 @@ Each is one write to a file opened for appending, so lines of several processes 
 
 from __future__ import annotations
 
-import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+
+import pydantic_core
 
 from infra.egress import Guarantee
 
@@ -47,8 +48,8 @@ class AuditLog:
 
     def _write(self, entry: dict[str, str | int]) -> None:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        line = json.dumps({"at": at, **entry, **self._place}) + "\n"
-        os.write(self._file, line.encode())
+        line = pydantic_core.to_json({"at": at, **entry, **self._place}) + b"\n"
+        os.write(self._file, line)
 
     def close(self) -> None:
         """Close the file; a second time does nothing, its number may be another's by then."""

@@ -65,6 +65,11 @@ _TABLES = (
 answer was dropped meanwhile."""
 
 
+_INSERT = (
+    f"INSERT OR IGNORE INTO answers ({','.join(COLUMNS)}) SELECT {','.join('?' * len(COLUMNS))}"
+)
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """A connection to a cache's SQLite file that commits each statement by itself."""
     return sqlite3.connect(
@@ -189,19 +194,16 @@ class AnswerCache:
 
     def put(self, answer: StoredAnswer) -> bool:
         """Store one answer for good; False where another was first, which stays."""
-        key = f"{answer.request_hash}{self._suffix}"
-        marks = ",".join("?" * len(COLUMNS))
-        with self._writing() as run:
-            newest = run("SELECT max(number) FROM archives").fetchone()[0]
-            if (newest or 0) > self._newest_seen and self._has_moved(key):
+        row = (f"{answer.request_hash}{self._suffix}", *list(vars(answer).values())[1:])
+        with self._lock:
+            put = "SELECT coalesce(max(number), 0) <= ? FROM archives"
+            run = self._connection.execute
+            if run(f"{_INSERT} WHERE ({put})", (*row, self._newest_seen)).rowcount == 1:
+                return True
+        with self._writing() as run:  # another file has come, or another answer
+            if self._has_moved(row[0]):
                 return False
-            return (
-                run(
-                    f"INSERT OR IGNORE INTO answers ({','.join(COLUMNS)}) VALUES ({marks})",
-                    (key, *list(vars(answer).values())[1:]),
-                ).rowcount
-                == 1
-            )
+            return run(_INSERT, row).rowcount == 1
 
     def _has_moved(self, key: str) -> bool:
         """Whether another process's answer came and went to a file since this one looked.

@@ -71,7 +71,8 @@ class Gate:
 
     def served(self, admitted: Pass, tokens: float) -> None:
         """The request ended and took that many tokens, none where it never was served."""
-        self._quotas[admitted.model].settle(admitted.leave, tokens)
+        others = any(model == admitted.model for _, model in self._turns)
+        self._quotas[admitted.model].settle(admitted.leave, tokens, at_once=not others)
         self._release()
 
     def refused(self, admitted: Pass, retry_after_s: float | None) -> None:

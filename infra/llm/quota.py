@@ -68,6 +68,7 @@ class Quota:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._known, self._clock = known or KnownLimits(), clock
         self._thread_lock = threading.Lock()
+        self._returned = 0.0
         self._file = os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600)
         size = _LAYOUT.size + SEATS * _SEAT.size
         os.ftruncate(self._file, size)
@@ -90,10 +91,17 @@ class Quota:
             state.sent += 1
             return Leave(state.sent, now, tokens)
 
-    def settle(self, leave: Leave, used: float) -> None:
-        """A request ended: it took that many tokens, none where it was never served."""
-        with self._locked() as state:
-            state.token_level += leave.tokens - used
+    def settle(self, leave: Leave, used: float, *, at_once: bool = True) -> None:
+        """A request ended: it took that many tokens, none where it was never served.
+
+        Args:
+            at_once: False where ``take`` follows and may write this down on its way.
+        """
+        with self._thread_lock:
+            self._returned += leave.tokens - used
+        if at_once:
+            with self._locked():
+                pass
 
     def refuse(self, leave: Leave, retry_after_s: float | None) -> None:
         """A request was answered 429."""
@@ -126,13 +134,18 @@ class Quota:
             try:
                 state = _read(self._map)
                 pass_time(state, self._clock(), self._known)
+                state.token_level += self._returned
+                self._returned = 0.0
                 yield state
                 self._map[: _LAYOUT.size] = _LAYOUT.pack(_MAGIC, *vars(state).values())
             finally:
                 fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Unmap the file."""
+        """Write down what is still to be given back, and unmap the file."""
+        if self._returned:
+            with self._locked():
+                pass
         self._map.close()
         os.close(self._file)
 

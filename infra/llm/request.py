@@ -47,20 +47,33 @@ class ChatRequest:
 
     def identity(self) -> str:
         """Hash of everything that may change the answer (32 hex digits)."""
-        parts = [
+        digest = _digest_of(
             self.model,
             self.prompt_version,
-            schema_text(self.answer),
+            self.answer,
             repr((float(self.temperature), self.seed, self.max_output_tokens)),
-        ]
+        ).copy()
         for message in self.messages:
-            parts += (message.role, message.content)
-        digest = blake2b(digest_size=IDENTITY_BYTES)
-        for part in parts:
-            data = part.encode("utf-8", "surrogatepass")
-            digest.update(b"%d:" % len(data))
-            digest.update(data)
+            _add(digest, message.role)
+            _add(digest, message.content)
         return digest.hexdigest()
+
+
+@cache
+def _digest_of(
+    model: str, prompt_version: str, answer: type[BaseModel], parameters: str
+) -> blake2b:
+    """What the identities of all requests of a kind begin with; copy it before adding to it."""
+    digest = blake2b(digest_size=IDENTITY_BYTES)
+    for part in (model, prompt_version, schema_text(answer), parameters):
+        _add(digest, part)
+    return digest
+
+
+def _add(digest: blake2b, part: str) -> None:
+    data = part.encode("utf-8", "surrogatepass")
+    digest.update(b"%d:" % len(data))
+    digest.update(data)
 
 
 class AnswerStatus(StrEnum):

@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx2
 import openai
+import pydantic_core
 
 from infra.egress import Guarantee
 from infra.errors import LanguageModelError
@@ -205,7 +206,7 @@ class Transport:
 
 
 def _encode(body: dict[str, Any]) -> bytes:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    return pydantic_core.to_json(body)
 
 
 def _raw(response: httpx2.Response) -> RawReply:
