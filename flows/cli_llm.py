@@ -18,6 +18,7 @@ from infra.llm.cache import CACHE_FILE, AnswerCache
 from infra.llm.compaction import compact as compact_cache
 from infra.llm.prices import OWN_FILE, load_prices
 from infra.llm.quarantine import FINAL_FAILURES, Failure, Quarantine
+from infra.llm.quota import QuotaSeen
 from infra.llm.status import Status, read_status
 from infra.settings.environment import Environment, load_environment
 
@@ -144,8 +145,24 @@ def status_text(found: Status) -> str:
             f"{found.answers_in_parquet:,} of them in Parquet",
             f"{waiting:,} in quarantine, {found.released:,} released to be asked again"
             + (f": {_by_reason(found.quarantine)}" if found.quarantine else ""),
+            *(_quota_text(quota) for quota in found.quotas),
         ]
     )
+
+
+def _quota_text(quota: QuotaSeen) -> str:
+    """The pace of one endpoint and model, in a line."""
+    paces = [
+        f"{pace:,.0f} {what} a minute"
+        for pace, what in (
+            (quota.requests_per_minute, "requests" + " (a guess)" * quota.is_guess),
+            (quota.tokens_per_minute, "tokens"),
+        )
+        if pace is not None
+    ]
+    refused = f"{quota.refused:,} of {quota.sent:,} answered 429"
+    closed = f"; closed for {quota.closed_s:.0f} s" if quota.closed_s else ""
+    return f"{quota.label}: {', '.join(paces) or 'no limit met'}; {refused}{closed}"
 
 
 def audit_text(found: AuditSummary) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from quota_world import START, Plan, Simulation
 
-from infra.llm.quota import QUOTA_FOLDER, KnownLimits, Leave, Quota
+from infra.llm.quota import QUOTA_FOLDER, KnownLimits, Leave, Quota, read_quotas
 
 UNKNOWN = {
     "no-retry-after": Plan(),
@@ -234,3 +234,42 @@ def test_no_leave_is_lost_between_processes(tmp_path: Path) -> None:
         worker.join()
         assert worker.exitcode == 0
     assert Quota(tmp_path, "m").snapshot()["sent"] == 6000.0
+
+
+def test_what_a_quota_says_of_itself(tmp_path: Path, clock: Clock) -> None:
+    assert read_quotas(tmp_path) == []
+    free = Quota(tmp_path, "https://user:secret@example.org/v1 m", clock=clock, label="a m")
+    known = KnownLimits(requests_per_minute=120.0, tokens_per_minute=6000.0)
+    limited = Quota(tmp_path, "n", known, label="b n")
+    free.refuse(taken(free), None)
+    clock.now += 1.0
+    free.settle(taken(free), 1.0)
+    limited.settle(taken(limited, 10.0), 10.0)
+    (tmp_path / QUOTA_FOLDER / "other.bin").write_bytes(b"not a quota")
+    first, second = read_quotas(tmp_path)
+    assert (first.label, first.is_guess, first.sent, first.refused) == ("a m", True, 2, 1)
+    assert (second.label, second.is_guess, second.sent, second.refused) == ("b n", False, 1, 0)
+    assert (second.requests_per_minute, second.tokens_per_minute) == (120.0, 6000.0)
+    assert first.tokens_per_minute is None
+
+
+def test_a_pause_that_the_server_asked_for_is_told(tmp_path: Path) -> None:
+    quota = Quota(tmp_path, "m", label="host m")
+    assert [item.requests_per_minute for item in read_quotas(tmp_path)] == []
+    quota.refuse(taken(quota), 60.0)
+    (seen,) = read_quotas(tmp_path)
+    assert 50.0 < seen.closed_s <= 60.0
+
+
+def test_what_is_returned_with_the_next_take_is_not_lost(tmp_path: Path, clock: Clock) -> None:
+    known = KnownLimits(tokens_per_minute=6000.0)
+    quota = Quota(tmp_path, "m", known, clock)
+    leave = taken(quota, 100.0)
+    quota.settle(leave, 40.0, at_once=False)
+    assert isinstance(quota.take(60.0), Leave)
+    leave = quota.take(30.0)
+    assert not isinstance(leave, Leave)
+    quota.settle(Leave(1.0, clock.now, 60.0), 30.0, at_once=False)
+    quota.close()
+    other = Quota(tmp_path, "m", known, clock)
+    assert isinstance(other.take(30.0), Leave)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +118,11 @@ def test_the_status_of_a_run_with_a_budget(
         "failed": {"refused": 1}, "in_flight": 0, "lost": 0, "replayed": 0, "input_tokens": 33,
         "output_tokens": 15, "cost_usd": pytest.approx(3 * EACH), "unpriced": 0,
     }  # fmt: skip
+    (quota,) = document.pop("quotas")
+    assert quota == {
+        "label": f"{endpoint.host} scripted", "requests_per_minute": None,
+        "tokens_per_minute": None, "is_guess": False, "sent": 3, "refused": 0, "closed_s": 0.0,
+    }  # fmt: skip
     assert document == {
         "spent_usd": pytest.approx(3 * EACH), "reserved_usd": 0.0, "budget_usd": 2.0,
         "left_usd": pytest.approx(2 - 3 * EACH), "answers": 3, "answers_in_parquet": 0,
@@ -129,6 +136,7 @@ def test_the_status_of_a_run_with_a_budget(
         "spent $0.1830, reserved $0.0000; $1.8170 left of $2.00",
         "3 answers stored, 0 of them in Parquet",
         "1 in quarantine, 0 released to be asked again: refused 1",
+        f"{endpoint.host} scripted: no limit met; 0 of 3 answered 429",
     ]
 
 
@@ -302,3 +310,15 @@ def test_prices_in_force_are_listed(root: Path, cxr: Say) -> None:
         f"from {own}",
     ]
     assert len(load_prices(own.parent).prices) == 2
+
+
+def test_the_pace_is_told(root: Path, cxr: Say) -> None:
+    state = root / ".state"
+    script = Script(lambda n, _: (200, GOOD) if n else (429, {}, {"retry-after": "0.01"}))
+    limits = replace(QUICK, tokens_per_minute=60_000.0)
+    with scripted_server(script) as endpoint, Client(endpoint, state, limits) as client:
+        client.complete_many([question("a")])
+    line = cxr("llm", "status", "--data-root", root).out.splitlines()[-1]
+    pace = "600 requests (a guess) a minute, 60,000 tokens a minute; 1 of 2 answered 429"
+    assert line.startswith(f"{endpoint.host} scripted: ")
+    assert re.sub(r"\d+ requests", "600 requests", line).endswith(pace)

@@ -204,7 +204,8 @@ class Client:
 
     def _new_quota(self, model: str) -> Quota:
         known = KnownLimits(self.limits.requests_per_minute, self.limits.tokens_per_minute)
-        return Quota(self._state_dir, f"{self.endpoint.base_url} {model}", known)
+        name, label = f"{self.endpoint.base_url} {model}", f"{self.endpoint.host} {model}"
+        return Quota(self._state_dir, name, known, label=label)
 
     async def _send_all(
         self, pending: list[Pending], on_progress: Callable[[int, int], None] | None

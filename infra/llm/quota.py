@@ -22,7 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from infra.fingerprint import fingerprint
@@ -36,7 +36,7 @@ from infra.llm.quota_state import (
     token_wait_s,
 )
 
-__all__ = ["KnownLimits", "Leave", "Quota"]
+__all__ = ["KnownLimits", "Leave", "Quota", "QuotaSeen", "read_quotas"]
 QUOTA_FOLDER = "llm-quota"
 LONG_WAIT_S = 10.0
 """A Retry-After to this length holds back the refused request alone once the rate was measured:
@@ -48,6 +48,8 @@ _SHORTEST_WAIT_S = 1e-3  # below this a clock in seconds since the epoch may not
 _LAYOUT = struct.Struct(f"<8s{len(fields(QuotaState))}d")
 _SEAT = struct.Struct("<4d")
 _MAGIC = b"cxrquot1"
+LABEL_BYTES = 256
+_SIZE = _LAYOUT.size + SEATS * _SEAT.size + LABEL_BYTES
 
 
 class Quota:
@@ -55,6 +57,7 @@ class Quota:
 
     Args:
         name: of endpoint and model; each pair has a file of its own.
+        label: what people are shown of it, without secrets: host and model.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Quota:
         name: str,
         known: KnownLimits | None = None,
         clock: Callable[[], float] = time.time,
+        label: str = "",
     ) -> None:
         self.path = state_dir / QUOTA_FOLDER / f"{fingerprint(name)}.bin"
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,9 +74,10 @@ class Quota:
         self._thread_lock = threading.Lock()
         self._returned = 0.0
         self._file = os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600)
-        size = _LAYOUT.size + SEATS * _SEAT.size
-        os.ftruncate(self._file, size)
-        self._map = mmap.mmap(self._file, size)
+        os.ftruncate(self._file, _SIZE)
+        self._map = mmap.mmap(self._file, _SIZE)
+        shown = label.encode()[:LABEL_BYTES]
+        self._map[-LABEL_BYTES:] = shown.ljust(LABEL_BYTES, b"\0")
         self._seats = _Seats(self._map)
 
     def take(self, tokens: float) -> Leave | float:
@@ -183,12 +188,58 @@ class _Seats:
         _SEAT.pack_into(self._map, at, *seat)
 
     def _read(self) -> list[tuple[float, ...]]:
-        return list(_SEAT.iter_unpack(self._map[_LAYOUT.size :]))
+        return list(_SEAT.iter_unpack(self._map[_LAYOUT.size : -LABEL_BYTES]))
 
 
-def _read(content: mmap.mmap) -> QuotaState:
+def _read(content: mmap.mmap | bytes) -> QuotaState:
     """The stored state; a new one where there is none or it makes no sense."""
     magic, *numbers = _LAYOUT.unpack(content[: _LAYOUT.size])
     if magic != _MAGIC or any(math.isnan(number) for number in numbers):
         return QuotaState()
     return QuotaState(*numbers)
+
+
+@dataclass(frozen=True)
+class QuotaSeen:
+    """A quota as it stands.
+
+    Args:
+        label: host and model.
+        requests_per_minute, tokens_per_minute: the pace; None where nothing limits it yet.
+        is_guess: whether the pace of requests is still searched for.
+        sent, refused: requests, and how many of them were answered 429, over all time.
+        closed_s: seconds for which nobody sends, as the server asked.
+    """
+
+    label: str
+    requests_per_minute: float | None
+    tokens_per_minute: float | None
+    is_guess: bool
+    sent: int
+    refused: int
+    closed_s: float
+
+
+def read_quotas(state_dir: Path) -> list[QuotaSeen]:
+    """All quotas of a state folder, by label; changes nothing, and leaves out what is not ours."""
+    found = []
+    for path in (state_dir / QUOTA_FOLDER).glob("*.bin"):
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            content = file.read()
+        if len(content) == _SIZE and content.startswith(_MAGIC):
+            found.append(_seen(content))
+    return sorted(found, key=lambda item: item.label)
+
+
+def _seen(content: bytes) -> QuotaSeen:
+    state = _read(content)
+    return QuotaSeen(
+        content[-LABEL_BYTES:].rstrip(b"\0").decode("utf-8", "replace"),
+        60 * state.rate if math.isfinite(state.rate) else None,
+        60 * state.token_rate if math.isfinite(state.token_rate) else None,
+        math.isfinite(state.rate) and not state.measured,
+        int(state.sent),
+        int(state.refused),
+        max(0.0, state.closed_until - time.time()),
+    )

@@ -25,6 +25,7 @@ from infra.llm.ledger import (
     dead_processes,
 )
 from infra.llm.quarantine import Quarantine
+from infra.llm.quota import QuotaSeen, read_quotas
 from infra.llm.request import AnswerStatus
 
 OK = str(AnswerStatus.OK)
@@ -61,7 +62,7 @@ class WorkCounts:
 
 @dataclass(frozen=True)
 class Status:
-    """All counts, the money, and what is stored; ``left_usd`` is None without a budget."""
+    """All counts, money, paces, and what is stored; ``left_usd`` is None without a budget."""
 
     work: tuple[WorkCounts, ...]
     spent_usd: float
@@ -72,6 +73,7 @@ class Status:
     answers_in_parquet: int
     quarantine: Mapping[str, int]
     released: int
+    quotas: tuple[QuotaSeen, ...]
 
 
 def read_status(state_dir: Path, budget_usd: float | None = None) -> Status:
@@ -99,6 +101,7 @@ def read_status(state_dir: Path, budget_usd: float | None = None) -> Status:
         moved,
         dict(sorted(Counter(item.reason for item in failures).items())),
         sum(item.released for item in failures),
+        tuple(read_quotas(state_dir)),
     )
 
 
