@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli_world import Say
 from llm_world import GOOD, QUICK, Reply, Script, Verdict, completion, question, scripted_server
 
 from infra.errors import LanguageModelError
@@ -169,17 +170,17 @@ def test_a_server_that_is_not_there_is_unreached(tmp_path: Path) -> None:
         ((200, completion("", "content_filter")), AnswerStatus.CONTENT_FILTER),
     ],
 )
-def test_final_answers_are_paid_once_and_forgotten_on_demand(
-    tmp_path: Path, reply: Reply, status: AnswerStatus
+def test_final_answers_are_paid_once_and_asked_again_on_demand(
+    tmp_path: Path, reply: Reply, status: AnswerStatus, cxr: Say
 ) -> None:
-    script = Script(lambda *_: reply)
-    (answer,) = ask(tmp_path, script, ["a"])
+    script, state = Script(lambda *_: reply), tmp_path / ".state"
+    (answer,) = ask(state, script, ["a"])
     assert (answer.status, answer.value) == (status, None)
-    ask(tmp_path, script, ["a"])
+    ask(state, script, ["a"])
     assert len(script.bodies) == 1
-    with scripted_server(script) as endpoint, Client(endpoint, tmp_path, QUICK) as client:
-        assert client.forget_failures() == 1
-        client.complete_many([question("a")])
+    said = cxr("llm", "retry", "--data-root", tmp_path)
+    assert said.out.startswith("1 requests will be asked again")
+    ask(state, script, ["a"])
     assert len(script.bodies) == 2
 
 

@@ -110,17 +110,16 @@ def test_a_replayed_failure_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_released_requests_leave_when_answered_and_stay_when_they_fail_again(
-    tmp_path: Path,
+    tmp_path: Path, cxr: Say
 ) -> None:
-    ask(tmp_path, by_text({"a": REFUSAL, "b": REFUSAL}), "a", "b", "c")
-    with closing(Quarantine(tmp_path)) as quarantine:
-        quarantine.release(quarantine.failures())
-    assert held(tmp_path) == [("openi", "refused", 1, 1)] * 2
+    state = tmp_path / ".state"
+    ask(state, by_text({"a": REFUSAL, "b": REFUSAL}), "a", "b", "c")
+    cxr("llm", "retry", "--data-root", tmp_path)
+    assert held(state) == [("openi", "refused", 1, 1)] * 2
     script = by_text({"b": completion("no shape")})
-    with scripted_server(script) as endpoint, Client(endpoint, tmp_path, QUICK) as client:
-        assert client.forget_failures() == 2
-        client.complete_many([question(text) for text in "abc"])
-    assert held(tmp_path) == [("openi", "invalid", 2, 0)]
+    ask(state, script, "a", "b", "c")
+    assert len(script.bodies) == 1 + QUICK.asks, "a once, b until it is given up, c not at all"
+    assert held(state) == [("openi", "invalid", 2, 0)]
 
 
 def test_an_answer_by_newer_rules_ends_a_failure_of_older_ones(tmp_path: Path) -> None:

@@ -243,18 +243,16 @@ class AnswerCache:
                 (key,),
             )
 
-    def forget_failures(self, keys: Iterable[str] | None = None) -> int:
-        """Drop every answer that is not ``ok`` so that it is asked again; returns how many.
+    def forget_failures(self, keys: Iterable[str]) -> int:
+        """Drop those answers that are not ``ok`` so that they are asked again; returns how many.
 
         Failures never leave SQLite, so none is in a file.
 
         Args:
-            keys: only these, as the quarantine names them.
+            keys: as the quarantine names them.
         """
         dropped = 0
         with self._lock:
-            if keys is None:
-                return self._connection.execute("DELETE FROM answers WHERE status != 'ok'").rowcount
             for batch in _batches(keys, KEYS_PER_QUERY):
                 marks = ",".join("?" * len(batch))
                 dropped += self._connection.execute(

@@ -149,10 +149,6 @@ class Client:
         """Whether large jobs may go through the Batch API: then ask for much at once."""
         return self._batch_rule.is_possible
 
-    def forget_failures(self) -> int:
-        """Drop stored refusals and invalid answers so that they are asked again; how many."""
-        return self._cache.forget_failures()
-
     def _replay(self, by_hash: dict[str, ChatRequest]) -> Iterator[tuple[str, Answer]]:
         for key, stored in self._cache.get_many(by_hash).items():
             try:

@@ -83,8 +83,8 @@ class OfflineServer:
 
     async def stats(self, _: web.Request) -> web.Response:
         """Counts since the start: ``requests`` seen, ``answered``, of these ``repeated`` (the body
-        had been answered before, in a batch or not), ``limited`` by the limits, ``fault_…`` by
-        kind; ``uploads``, ``downloads``, ``files_deleted``, ``batches``, ``batch_answered``,
+        had been answered before, in a batch or not) with ``prompt_tokens`` and
+        ``completion_tokens``, ``limited`` by the limits, ``fault_…`` by kind; ``uploads``, ``downloads``, ``files_deleted``, ``batches``, ``batch_answered``,
         ``line_…``, ``polls``, ``cancels``."""
         return web.json_response(self._stats)
 
@@ -114,7 +114,7 @@ class OfflineServer:
         if fault == "truncated_body":
             data = data[: len(data) // 2]
         elif status == 200:
-            self._count_answer(raw)
+            self._count_answer(raw, answer)
         if fault == "drip":
             return await self._drip(request, data, headers)
         return web.Response(
@@ -125,13 +125,15 @@ class OfflineServer:
         """A batch's line is answered as a request is; only transport has other faults there."""
         status, answer = reply_body(raw, body, self._fault(raw), self._faults.no_schemas)
         if status == 200:
-            self._count_answer(raw)
+            self._count_answer(raw, answer)
             self._stats["batch_answered"] += 1
         return status, answer
 
-    def _count_answer(self, raw: bytes) -> None:
+    def _count_answer(self, raw: bytes, answer: dict[str, Any]) -> None:
         key = blake2b(raw, digest_size=8).digest()
         self._stats["answered"] += 1
+        for name in ("prompt_tokens", "completion_tokens"):
+            self._stats[name] += answer["usage"][name]
         self._stats["repeated"] += key in self._answered
         self._answered.add(key)
 
