@@ -93,7 +93,7 @@ def ask_rival(
             at.mkdir()
             asked = questions(texts(requests, characters, seed, spread))
             (at / "order.json").write_text(json.dumps({**order, **asked}), encoding="utf-8")
-        return _collect(_started(python, url, folders), folders, requests, limit_s)
+        return collect(_started(python, url, folders), folders, requests, limit_s)
 
 
 def questions(reports: list[str]) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def _started(python: Path, url: str, folders: list[Path]) -> list[subprocess.Pop
     return found
 
 
-def _collect(
+def collect(
     children: list[subprocess.Popen[bytes]], folders: list[Path], requests: int, limit_s: float
 ) -> Outcome:
     """Wait for all, until the limit; then end them."""

@@ -2,8 +2,8 @@
 
     python -m tests.bench.llm_rivals FOLDER
 
-reads ``FOLDER/order.json`` (``tests.bench.llm_beside`` writes it) and writes ``FOLDER/result.json``.
-Each rival asks the same questions at its best setting: concurrency as ordered, nothing else that
+reads ``order.json`` there (``tests.bench.llm_beside`` writes it) and writes ``result.json``. Each
+rival asks the same questions at its best setting: concurrency as ordered, nothing else that
 limits it, as many tries as it takes; its own files, checks and progress lines included.
 """
 
@@ -132,6 +132,13 @@ def data_designer(order: Order, folder: Path) -> Run:
         skip_health_check=True,
     )
 
+    column = dd.LLMTextColumnConfig(
+        name="answer",
+        prompt="{{ '{' }}{{ rest }}",  # a whole JSON text would be read and shown as a dict
+        system_prompt="{% raw %}" + shared + "{% endraw %}",
+        model_alias="model",
+    )
+
     def run(questions: list[str]) -> Answers:
         designer.set_run_config(
             dd.RunConfig(
@@ -141,17 +148,10 @@ def data_designer(order: Order, folder: Path) -> Run:
                 otel_metrics_port=None,
             )
         )
-        builder = dd.DataDesignerConfigBuilder(model_configs=[model])
         frame = pandas.DataFrame({"rest": [question.removeprefix("{") for question in questions]})
+        builder = dd.DataDesignerConfigBuilder(model_configs=[model])
         builder.with_seed_dataset(dd.DataFrameSeedSource(df=frame))
-        builder.add_column(
-            dd.LLMTextColumnConfig(
-                name="answer",
-                prompt="{{ '{' }}{{ rest }}",  # a whole JSON text would be read and shown as a dict
-                system_prompt="{% raw %}" + shared + "{% endraw %}",
-                model_alias="model",
-            )
-        )
+        builder.add_column(column)
         made = designer.create(builder, num_records=len(questions))
         return list(made.load_dataset()["answer"])
 
@@ -164,7 +164,8 @@ RIVALS = {"curator": curator, "litellm": litellm, "data-designer": data_designer
 def use_shipped_vocabulary() -> None:
     """Point tiktoken at the vocabulary that litellm ships, which it would else download."""
     package = importlib.util.find_spec("litellm")
-    assert package is not None and package.origin is not None
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("litellm is not here: this runs in a rival's own environment")
     place = Path(package.origin).parent / "litellm_core_utils" / "tokenizers"
     os.environ["TIKTOKEN_CACHE_DIR"] = str(place)
 
