@@ -113,25 +113,11 @@ def data_designer(order: Order, folder: Path) -> Run:
     from data_designer.interface import DataDesigner
 
     shared = "\n\n".join(f"{item['role']}: {item['content']}" for item in order["messages"])
-    body = dict(order["options"])
     designer = DataDesigner(
         artifact_path=folder,
         model_providers=[dd.ModelProvider(name="here", endpoint=order["url"], api_key="k")],
     )
-    parameters = dd.ChatCompletionInferenceParams(
-        temperature=body.pop("temperature"),
-        max_tokens=body.pop("max_tokens"),
-        max_parallel_requests=order["concurrency"],
-        extra_body=body,
-    )
-    model = dd.ModelConfig(
-        alias="model",
-        model=MODEL,
-        provider="here",
-        inference_parameters=parameters,
-        skip_health_check=True,
-    )
-
+    model = designer_model(order)
     column = dd.LLMTextColumnConfig(
         name="answer",
         prompt="{{ '{' }}{{ rest }}",  # a whole JSON text would be read and shown as a dict
@@ -156,6 +142,26 @@ def data_designer(order: Order, folder: Path) -> Run:
         return list(made.load_dataset()["answer"])
 
     return run
+
+
+def designer_model(order: Order) -> Any:
+    """Data Designer's model: our body's options, our concurrency."""
+    import data_designer.config as dd
+
+    body = dict(order["options"])
+    parameters = dd.ChatCompletionInferenceParams(
+        temperature=body.pop("temperature"),
+        max_tokens=body.pop("max_tokens"),
+        max_parallel_requests=order["concurrency"],
+        extra_body=body,
+    )
+    return dd.ModelConfig(
+        alias="model",
+        model=MODEL,
+        provider="here",
+        inference_parameters=parameters,
+        skip_health_check=True,
+    )
 
 
 RIVALS = {"curator": curator, "litellm": litellm, "data-designer": data_designer}
