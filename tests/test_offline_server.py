@@ -81,11 +81,28 @@ def test_it_speaks_the_wire_format_and_signs_every_answer(endpoint: Endpoint) ->
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
 
 
+def test_words_in_parts_are_the_same_question(endpoint: Endpoint) -> None:
+    whole = '{"sections": {"findings": "cardiomegali ."}}'
+    shape = {"type": "json_schema", "json_schema": {"name": "translated_report"}}
+    parts = [{"type": "text", "text": whole[:9]}, {"type": "text", "text": whole[9:]}]
+    answers = [
+        post(
+            endpoint,
+            {"messages": [{"role": "user", "content": content}], "response_format": shape},
+        )[1]
+        for content in (whole, parts)
+    ]
+    assert answers[0]["choices"] == answers[1]["choices"]
+    assert answers[0]["usage"] == answers[1]["usage"]
+
+
 @pytest.mark.parametrize(
     "body",
     [
         b"not json",
         {},
+        {"messages": [{"role": "user", "content": None}]},
+        {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
         {"messages": []},
         {"messages": [{"role": "user", "content": "hello"}]},
         {"messages": [{"role": "user", "content": "{}"}], "response_format": {}},

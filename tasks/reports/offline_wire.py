@@ -25,6 +25,7 @@ def reply_body(
         status, message, code = DECLINED[fault]
         return status, error_body(message, code)
     try:
+        body = {**body, "messages": [_in_one_piece(item) for item in body["messages"]]}
         if no_schemas and body["response_format"]["type"] == "json_schema":
             message = "response_format json_schema is not supported"
             return 400, error_body(message, "unsupported")
@@ -32,6 +33,16 @@ def reply_body(
     except (ValueError, KeyError, TypeError) as error:
         return 400, error_body(f"{type(error).__name__}: not a question these rules know", "bad")
     return 200, _completion(raw, body, text, fault)
+
+
+def _in_one_piece(message: dict[str, Any]) -> dict[str, Any]:
+    """The message with its words as one text: some clients send them as a list of text parts."""
+    content = message["content"]
+    if isinstance(content, list):
+        content = "".join(part["text"] for part in content)
+    if not isinstance(content, str):
+        raise TypeError("content")
+    return {**message, "content": content}
 
 
 def _completion(raw: bytes, body: dict[str, Any], text: str, fault: str | None) -> dict[str, Any]:

@@ -24,7 +24,8 @@ from typing import Any, Literal
 from xml.etree import ElementTree
 
 from evaluation.labeler import label_report
-from tasks.reports.offline_server import Faults, offline_server
+from tasks.reports.offline_server import Faults, offline_server, server_stats
+from tests.bench.llm_beside import Outcome, ask_rival, best
 from tests.bench.llm_server import fixed_server
 from tests.bench.page import put_section, where_measured
 
@@ -33,6 +34,7 @@ CONCURRENCY = 100
 FIXED_REQUESTS, FIXED_LATENCY_S = 2000, 0.2
 LIMITED_REQUESTS, LIMITED_LATENCY_S, PER_MINUTE, BURST = 1500, 0.3, 3000.0, 50.0
 TOKEN_REQUESTS, TOKEN_LATENCY_S, TOKENS_PER_MINUTE = 150, 5.0, 200_000.0
+TOKEN_CHARACTERS, TOKEN_SPREAD = 1320, 0.45
 ROUNDS = 3
 REPLAYED = 100_000
 """All sizes are those of the bars."""
@@ -90,46 +92,64 @@ def fixed() -> Iterator[Line]:
     """Constant latency: how much of the ideal is reached, and at what processor time."""
     ideal_s = FIXED_REQUESTS / CONCURRENCY * FIXED_LATENCY_S
     found: dict[str, list[dict[str, Any]]] = {"ours": [], "openai": [], "aiohttp": []}
+    rivals: dict[str, list[Outcome]] = {"curator": [], "litellm": [], "data-designer": []}
     for _ in range(ROUNDS):
         for side, results in found.items():
             with fixed_server(FIXED_LATENCY_S) as url, state_folder() as at:
                 results.append(ask(side, url, requests=FIXED_REQUESTS, state=at))
+        for name, outcomes in rivals.items():
+            with fixed_server(FIXED_LATENCY_S) as url:
+                outcomes.append(ask_rival(name, url, FIXED_REQUESTS))
     shares = {side: ideal_s / min(r["seconds"] for r in rs) for side, rs in found.items()}
     cpu = {side: 1000 * min(r["cpu"] for r in rs) / FIXED_REQUESTS for side, rs in found.items()}
-    others = ", ".join(f"{side} {shares[side]:.1%}" for side in ("openai", "aiohttp"))
+    others = [f"{side} {shares[side]:.1%}" for side in ("openai", "aiohttp")]
+    beside = {name: best(outcomes) for name, outcomes in rivals.items()}
+    others += [f"{name} {outcome.share(ideal_s)}" for name, outcome in beside.items()]
     yield Line(
-        f"200 ms, concurrency 100, 2,000 requests, share of the ideal time; {others}",
+        "200 ms, concurrency 100, 2,000 requests, share of the ideal time; " + ", ".join(others),
         f"{shares['ours']:.1%}",
         "90 %",
         shares["ours"] >= 0.9,
     )
     more = cpu["ours"] - cpu["openai"]
+    costs = "".join(
+        f", {name} {1000 * outcome.cpu / FIXED_REQUESTS:.2f} ms"
+        for name, outcome in beside.items()
+        if not outcome.why
+    )
     yield Line(
         f"client CPU a request: ours {cpu['ours']:.2f} ms, openai on aiohttp "
-        f"{cpu['openai']:.2f} ms, "
-        f"bare aiohttp {cpu['aiohttp']:.2f} ms; ours less openai's",
+        f"{cpu['openai']:.2f} ms, bare aiohttp {cpu['aiohttp']:.2f} ms{costs}; ours less openai's",
         f"{more:+.2f} ms",
         "0.3 ms",
         more <= 0.3,
     )
 
 
+Kind = Literal["none", "whole"]
+LIMITS: tuple[tuple[Kind, int, float, tuple[str, ...]], ...] = (
+    ("whole", 1, 0.95, ("curator", "litellm", "data-designer")),
+    ("none", 1, 0.88, ("litellm", "data-designer")),
+    ("none", 2, 0.9, ("curator", "data-designer")),
+)
+"""What 429s carry, processes, the bar, and who else is measured (curator never reads Retry-After,
+so that once is enough)."""
+
+
+def request_limit(kind: Kind) -> Faults:
+    return Faults(
+        latency_s=LIMITED_LATENCY_S,
+        requests_per_minute=PER_MINUTE,
+        burst=BURST,
+        limit_retry_after=kind,
+    )
+
+
 def limit() -> Iterator[Line]:
     """A request limit that nobody states, alone and shared by two processes."""
     ideal_s = (LIMITED_REQUESTS - BURST) / (PER_MINUTE / 60) + LIMITED_LATENCY_S
-    kinds: tuple[tuple[Literal["none", "whole"], int, float], ...] = (
-        ("whole", 1, 0.95),
-        ("none", 1, 0.88),
-        ("none", 2, 0.9),
-    )
-    for kind, processes, bar in kinds:
-        faults = Faults(
-            latency_s=LIMITED_LATENCY_S,
-            requests_per_minute=PER_MINUTE,
-            burst=BURST,
-            limit_retry_after=kind,
-        )
-        with offline_server(faults) as server, state_folder() as at:
+    for kind, processes, bar, rivals in LIMITS:
+        with offline_server(request_limit(kind)) as server, state_folder() as at:
             each = LIMITED_REQUESTS // processes
             workers = [
                 start("ours", server.base_url, requests=each, state=at, seed=seed)
@@ -141,18 +161,32 @@ def limit() -> Iterator[Line]:
         lost = LIMITED_REQUESTS - sum(item["kept"] for item in found)
         share = ideal_s / seconds
         told = "with Retry-After" if kind == "whole" else "without Retry-After"
+        beside = ", ".join(rival_at_limit(name, kind, processes, ideal_s) for name in rivals)
         yield Line(
-            f"unknown limit of 3,000 a minute, {told}, processes: {processes}; 429s after 5 s "
-            f"{late:.1%}, lost {lost}; share of the ideal time",
+            f"unknown limit of 3,000 a minute, {told}, processes: {processes}; {beside}; ours: "
+            f"429s after 5 s {late:.1%}, lost {lost}; share of the ideal time",
             f"{share:.1%}",
             f"{100 * bar:.0f} %, 429s under 5 %, none lost",
             share >= bar and late < 0.05 and lost == 0,
         )
 
 
+def rival_at_limit(name: str, kind: Kind, processes: int, ideal_s: float) -> str:
+    """A rival at a server of its own: its share, and how much of what it sent was refused."""
+    with offline_server(request_limit(kind)) as server:
+        each = LIMITED_REQUESTS // processes
+        outcome = ask_rival(name, server.base_url, each, processes=processes)
+        stats = server_stats(server)
+    if outcome.why.startswith("unavailable"):
+        return f"{name} {outcome.why}"
+    return (
+        f"{name} {outcome.share(ideal_s)} ({stats['limited'] / max(1, stats['requests']):.0%} of "
+        f"{stats['requests']:,} sent answered 429)"
+    )
+
+
 def tokens() -> Iterator[Line]:
     """A token limit, stated in the settings and found out."""
-    rate = TOKENS_PER_MINUTE / 60
     for known in (TOKENS_PER_MINUTE, None):
         faults = Faults(
             latency_s=TOKEN_LATENCY_S,
@@ -165,19 +199,39 @@ def tokens() -> Iterator[Line]:
                 server.base_url,
                 requests=TOKEN_REQUESTS,
                 state=at,
-                characters=1320,
-                spread=0.45,
+                characters=TOKEN_CHARACTERS,
+                spread=TOKEN_SPREAD,
                 tokens=known,
             )
-        share = ((found["tokens"] - rate) / rate + TOKEN_LATENCY_S) / found["seconds"]
+        share = token_ideal_s(found["tokens"]) / found["seconds"]
         each, lost = found["tokens"] / TOKEN_REQUESTS, TOKEN_REQUESTS - found["kept"]
+        beside = "" if known else curator_at_tokens(faults, found["tokens"]) + "; "
         yield Line(
             f"200,000 tokens a minute ({'set' if known else 'in the headers alone'}), 5 s, 150 "
-            f"requests of {each:,.0f} tokens; lost {lost}; share of the ideal time",
+            f"requests of {each:,.0f} tokens; {beside}lost {lost}; share of the ideal time",
             f"{share:.1%}",
             "85 %",
             share >= 0.85 and lost == 0,
         )
+
+
+def token_ideal_s(tokens: float) -> float:
+    """Seconds at best, with one second's quota in the bucket at first."""
+    return tokens / (TOKENS_PER_MINUTE / 60) - 1.0 + TOKEN_LATENCY_S
+
+
+def curator_at_tokens(faults: Faults, tokens: float) -> str:
+    """The only rival that paces itself by a token limit; it reads the same headers."""
+    with offline_server(faults) as server:
+        outcome = ask_rival(
+            "curator",
+            server.base_url,
+            TOKEN_REQUESTS,
+            characters=TOKEN_CHARACTERS,
+            spread=TOKEN_SPREAD,
+            limits_told=True,
+        )
+    return f"curator {outcome.share(token_ideal_s(tokens))}"
 
 
 def replay() -> Iterator[Line]:

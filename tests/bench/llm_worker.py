@@ -89,7 +89,8 @@ async def _drive(order: dict[str, Any], ask: Callable[[str], Awaitable[str]]) ->
     }
 
 
-def _body(text: str) -> dict[str, Any]:
+def question_body(text: str) -> dict[str, Any]:
+    """The body that asks for one report's translation."""
     from infra.llm.request import schema_name, strict_schema
     from tasks.reports.prompts import TRANSLATE, TranslatedReport
 
@@ -120,7 +121,7 @@ def run_openai(order: dict[str, Any]) -> dict[str, Any]:
         async with openai.AsyncOpenAI(base_url=order["url"], api_key="k", http_client=http) as one:
 
             async def ask(text: str) -> str:
-                reply = await one.chat.completions.create(**_body(text))
+                reply = await one.chat.completions.create(**question_body(text))
                 return reply.choices[0].message.content or ""
 
             return await _drive(order, ask)
@@ -138,7 +139,7 @@ def run_aiohttp(order: dict[str, Any]) -> dict[str, Any]:
 
             async def ask(text: str) -> str:
                 place = f"{order['url']}/chat/completions"
-                async with session.post(place, json=_body(text)) as reply:
+                async with session.post(place, json=question_body(text)) as reply:
                     found = await reply.json()
                 return str(found["choices"][0]["message"]["content"])
 

@@ -18,11 +18,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bench.environments import HOUSE, WORK, Unavailable, python_of, say
 from tests.bench.inputs import write_films
 from tests.bench.page import REPORT, put_section, where_measured
 
-HOUSE = Path(__file__).resolve().parents[2]
-WORK = HOUSE / "bench-work"
 REQUIREMENTS = Path(__file__).with_name("rivals.txt")
 WARM_UP = 2  # the second still pays for memory that the first one freed
 TORCHXRAYVISION = "torchxrayvision==1.5.7"
@@ -146,19 +145,6 @@ class Side:
         self._process.wait()
 
 
-def rivals_python(folder: Path) -> Path:
-    """The interpreter of the rivals' environment, which is made when it is not there."""
-    python = folder / "bin" / "python"
-    if not (folder / "ready").exists():
-        say(f"installing the rivals into {folder} (once)")
-        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        subprocess.run([*pip, "-r", str(REQUIREMENTS)], check=True)
-        subprocess.run([*pip, "--no-deps", TORCHXRAYVISION], check=True)
-        (folder / "ready").touch()
-    return python
-
-
 def measure(races: Sequence[Race], rounds: int, python: Path) -> list[Result]:
     """Run every race: WARM_UP rounds that do not count, then ``rounds`` pairs in turn."""
     write_films(WORK / "films")
@@ -241,11 +227,6 @@ NOTES = """### What is measured
 """
 
 
-def say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
 def main() -> None:
     """Parse the command line, measure, write the page unless only a part was measured."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -255,7 +236,12 @@ def main() -> None:
     options = parser.parse_args()
     wanted = options.only.split(",")
     races = [race for race in RACES if race.work in wanted]
-    results = measure(races, options.rounds, rivals_python(options.rivals))
+    pins = [line for line in REQUIREMENTS.read_text().splitlines() if not line.startswith("#")]
+    try:
+        python = python_of(options.rivals, [pins, ["--no-deps", TORCHXRAYVISION]])
+    except Unavailable as error:
+        raise SystemExit(f"the rivals are {error}") from error
+    results = measure(races, options.rounds, python)
     if len(races) == len(RACES):
         put_section("pixels and shards", report(results, options.rounds))
         say(f"written: {REPORT.relative_to(HOUSE)}")
