@@ -1,4 +1,4 @@
-"""500 reports in eight pieces: one is edited, and a run is killed at half. Nothing is paid twice."""
+"""500 reports in eight pieces: one is edited, a run is killed at half; nothing is paid twice."""
 
 from __future__ import annotations
 
