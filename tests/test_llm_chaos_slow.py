@@ -7,6 +7,7 @@ quarantine and budget are shared. Every kind of fault hits 20 % of the tries at 
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,8 @@ from tasks.reports.offline_server import offline_server, server_stats
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 ROWS = 10_000
+ROWS_OF = (1_000, 1_000, 4_000, 4_000)
+"""By server: where 429s come by chance the client slows down, so these two are given fewer."""
 SHARE_OF_EACH = 0.2
 CONCURRENCY = 16
 PRICE = '[[price]]\nmodel = "offline-rules"\nsince = 2024-01-01\ninput = 10.0\noutput = 30.0\n'
@@ -111,7 +114,8 @@ class Round:
 
 
 def rows_of(server: int) -> list[ChatRequest]:
-    return [report_question(number) for number in range(server, ROWS, len(SERVERS))]
+    begin = sum(ROWS_OF[:server])
+    return [report_question(number) for number in range(begin, begin + ROWS_OF[server])]
 
 
 def ask(endpoint: Endpoint, state: Path, server: int, budget_usd: float) -> Any:
@@ -126,7 +130,7 @@ def ask(endpoint: Endpoint, state: Path, server: int, budget_usd: float) -> Any:
 
 
 def play(state: Path, servers: tuple[Faults, ...], budget_usd: float) -> Round:
-    """All rows once, a quarter at each server, all at the same time."""
+    """All rows once, each server's own, all servers at the same time."""
     with several(servers) as endpoints, ThreadPoolExecutor(len(servers)) as pool:
         jobs = [
             pool.submit(ask, endpoint, state, at, budget_usd)
@@ -172,13 +176,15 @@ def bill_usd(served: Counter[str]) -> float:
     return (served["prompt_tokens"] * 10.0 + served["completion_tokens"] * 30.0) / 1e6
 
 
-def assert_every_fault_struck(stats: list[Counter[str]], least: float) -> None:
-    """Each server showed each of its faults to about the share of the tries that it should."""
+def assert_every_fault_struck(stats: list[Counter[str]]) -> None:
+    """Each server showed each of its faults to the share of the tries that it should, within five
+    standard deviations of what chance allows."""
     for at, (faults, counts) in enumerate(zip(SERVERS, stats, strict=True)):
         tried = counts["requests"] - counts["limited"]
-        assert tried >= least
+        assert tried >= 100
+        chance = 5 * math.sqrt(SHARE_OF_EACH * (1 - SHARE_OF_EACH) / tried)
         for name, share in faults.shares:
-            assert counts[f"fault_{name}"] / tried == pytest.approx(share, rel=0.25), name
+            assert counts[f"fault_{name}"] / tried == pytest.approx(share, abs=chance), name
         assert (counts["limited"] > 0) == (at in WITH_LIMITS)
 
 
@@ -237,7 +243,7 @@ def test_with_room_in_the_budget_every_row_is_kept_or_quarantined(data: Path, cx
     assert set(ends) == {"ok", *FINAL_FAILURES}, "every way to end, and nothing unreached"
     assert len({answer.request_hash for answer in first.answers}) == ROWS
     assert all((item.value is None) == (item.status != "ok") for item in first.answers)
-    assert_every_fault_struck(first.stats, least=ROWS / len(SERVERS))
+    assert_every_fault_struck(first.stats)
     found = told(cxr, data)
     assert Counter(found["row"]["failed"]) + Counter(ok=found["row"]["kept"]) == ends
     assert_books_agree(found, state, first.served)
@@ -247,10 +253,10 @@ def test_with_room_in_the_budget_every_row_is_kept_or_quarantined(data: Path, cx
 def test_a_budget_that_binds_is_passed_by_no_more_than_what_is_in_flight(
     data: Path, cxr: Say
 ) -> None:
-    state, limit = data / ".state", 20.0
+    state, limit = data / ".state", 30.0
     first = play(state, SERVERS, limit)
     assert first.stopped == len(SERVERS), "one budget stops all of them"
-    assert_every_fault_struck(first.stats, least=ROWS / len(SERVERS) / 5)
+    assert_every_fault_struck(first.stats)
     found = told(cxr, data)
     assert_books_agree(found, state, first.served)
     row = found["row"]
