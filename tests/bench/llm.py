@@ -221,7 +221,7 @@ def token_ideal_s(tokens: float) -> float:
 
 
 def curator_at_tokens(faults: Faults, tokens: float) -> str:
-    """The only rival that paces itself by a token limit; it reads the same headers."""
+    """curator paces itself by a token limit that it reads in the same headers as ours."""
     with offline_server(faults) as server:
         outcome = ask_rival(
             "curator",
@@ -307,6 +307,19 @@ NOTES = """### What is measured
   both only read the answer's JSON.
 - **Limits**: the offline server's token buckets, 300 ms. Ours starts with nothing known; two
   processes share a state folder. The ideal time is what the bucket admits at best.
+- **Rivals** get environments of their own under `bench-work/llm-rivals/`, made once, and a new
+  folder and home for each run; nothing calls home. They ask the same questions with the same schema
+  at the same concurrency, told no limit, with up to 1,000 tries a request. Their time is that of
+  the call that a user makes, own files, checks and statistics included. curator 0.1.31 has its
+  openai backend and its display (cheaper here than its plain lines). litellm 1.83.7 is its
+  asynchronous call in a bare loop with its own retries, and keeps nothing. Data Designer 0.9.7 asks
+  by a text column, since its structured one adds words to the question, and sends the examples
+  in the system's message. The share of 429s counts all that they sent. One that is not done within
+  240 s, fails or cannot be installed says so. curator does not read Retry-After; it reads a token
+  limit in the headers, as ours does.
+- **Not measured**: distilabel (no release since January 2025; when last measured it returned
+  empty rows as a success under 429s) and `AsyncOpenAI` on its default transport, whose
+  aiohttp transport stands in the table. We know no figure of another's for the replay.
 - **Replay**: requests are made, hashed, looked up and validated; peak memory is that of the process
   that also stored the answers or wrote the Parquet file.
 - **rule14**: one process, on the public reports that `CXR_PUBLIC_DATA` names.
