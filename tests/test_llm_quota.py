@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import multiprocessing
 import os
+import time
 from pathlib import Path
 
 import pytest
 from quota_world import START, Plan, Simulation
 
 from infra.llm.quota import QUOTA_FOLDER, KnownLimits, Leave, Quota, read_quotas
+from infra.llm.quota_state import STALE_S
 
 UNKNOWN = {
     "no-retry-after": Plan(),
@@ -239,8 +241,10 @@ def test_no_leave_is_lost_between_processes(tmp_path: Path) -> None:
 def test_what_a_quota_says_of_itself(tmp_path: Path, clock: Clock) -> None:
     assert read_quotas(tmp_path) == []
     free = Quota(tmp_path, "https://user:secret@example.org/v1 m", clock=clock, label="a m")
+    clock.now = time.time() - 10
+    Quota(tmp_path, "old", clock=lambda: clock.now - STALE_S, label="old").take(1.0)
     known = KnownLimits(requests_per_minute=120.0, tokens_per_minute=6000.0)
-    limited = Quota(tmp_path, "n", known, label="b n")
+    limited = Quota(tmp_path, "n", known, clock, label="b n")
     free.refuse(taken(free), None)
     clock.now += 1.0
     free.settle(taken(free), 1.0)

@@ -27,6 +27,7 @@ from pathlib import Path
 
 from infra.fingerprint import fingerprint
 from infra.llm.quota_state import (
+    STALE_S,
     KnownLimits,
     Leave,
     QuotaState,
@@ -221,21 +222,25 @@ class QuotaSeen:
 
 
 def read_quotas(state_dir: Path) -> list[QuotaSeen]:
-    """All quotas of a state folder, by label; changes nothing, and leaves out what is not ours."""
+    """The quotas of a state folder that still count, by label; changes nothing.
+
+    Those of ended offline servers, each of which had a port of its own, are among the stale ones.
+    """
     found = []
     for path in (state_dir / QUOTA_FOLDER).glob("*.bin"):
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH)
             content = file.read()
-        if len(content) == _SIZE and content.startswith(_MAGIC):
-            found.append(_seen(content))
+        if len(content) == _SIZE and content.startswith(_MAGIC):  # not another program's
+            state = _read(content)
+            if time.time() - state.at < STALE_S:
+                found.append(_seen(state, content[-LABEL_BYTES:].rstrip(b"\0")))
     return sorted(found, key=lambda item: item.label)
 
 
-def _seen(content: bytes) -> QuotaSeen:
-    state = _read(content)
+def _seen(state: QuotaState, label: bytes) -> QuotaSeen:
     return QuotaSeen(
-        content[-LABEL_BYTES:].rstrip(b"\0").decode("utf-8", "replace"),
+        label.decode("utf-8", "replace"),
         60 * state.rate if math.isfinite(state.rate) else None,
         60 * state.token_rate if math.isfinite(state.token_rate) else None,
         math.isfinite(state.rate) and not state.measured,

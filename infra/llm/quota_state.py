@@ -35,7 +35,7 @@ LOSS_MEMORY = 0.2
 """Weight of the newest window where fewer were refused than no pace would spare; our choice."""
 FIRST_GUESS_PER_S = 10.0
 SLOWEST_PER_S = 1 / 60
-_STALE_S = 3600.0  # our choice: after an hour's silence the rate is searched anew
+STALE_S = 3600.0  # our choice: after an hour's silence the rate is searched anew
 _ROUNDING = 1e-4  # seconds since the epoch have no more digits for the refill
 
 
@@ -115,7 +115,7 @@ class QuotaState:
 def pass_time(state: QuotaState, now: float, known: KnownLimits) -> None:
     """Let the time since the last look pass; a clock set back or a long pause starts anew."""
     passed = now - state.at
-    if not 0 <= passed <= _STALE_S:
+    if not 0 <= passed <= STALE_S:
         totals = {"sent": state.sent, "refused": state.refused}
         new = QuotaState(**totals, at=now, empty_at=now, empty_number=state.sent)
         vars(state).update(vars(new))
