@@ -351,8 +351,8 @@ def raise_unreached(answers: Iterable[Answer]) -> None:
 def _from_stored(stored: StoredAnswer, request: ChatRequest) -> Answer:
     status = AnswerStatus(stored.status)
     value = None
-    if status is AnswerStatus.OK and stored.content is not None:
-        value = request.answer.model_validate_json(stored.content)
+    if status is AnswerStatus.OK:
+        value = request.answer.model_validate_json(stored.content or "")
     return Answer(
         request_hash=stored.request_hash,
         status=status,

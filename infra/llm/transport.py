@@ -297,12 +297,12 @@ def _with_headers(reply: Reply, headers: Mapping[str, str], seconds: float) -> R
 
 
 def _limit(told: str | None) -> float | None:
-    """A limit per minute; words, zero and less are none."""
+    """A limit per minute; words and what admits nothing in a minute are none."""
     try:
         limit = float(told) if told is not None else 0.0
     except ValueError:
         return None
-    return limit if 0 < limit < math.inf else None
+    return limit if 1 <= limit < math.inf else None
 
 
 def _error_code(content: bytes) -> str:
