@@ -19,6 +19,7 @@ from infra.llm.compaction import compact as compact_cache
 from infra.llm.prices import OWN_FILE, load_prices
 from infra.llm.quarantine import FINAL_FAILURES, Failure, Quarantine
 from infra.llm.quota import QuotaSeen
+from infra.llm.state_folder import in_one_line
 from infra.llm.status import Status, read_status
 from infra.settings.environment import Environment, load_environment
 
@@ -68,7 +69,7 @@ def retry(
     if reason is not None and reason not in FINAL_FAILURES:
         raise InputError(f"reason '{reason}'", f"one of {', '.join(FINAL_FAILURES)}", "correct it")
     state = _environment(data_root).state
-    with closing(Quarantine(state)) as quarantine:
+    with in_one_line(state), closing(Quarantine(state)) as quarantine:
         failures = [item for item in quarantine.failures(reason, source) if not item.released]
         if failures and not dry_run:
             with closing(AnswerCache(state)) as cache:
@@ -87,7 +88,7 @@ def compact(
     state = _environment(data_root).state
     if not (state / CACHE_FILE).exists():
         raise InputError(f"no answers under {state}", "a cache of answers", "nothing was asked yet")
-    with closing(AnswerCache(state)) as cache:
+    with in_one_line(state), closing(AnswerCache(state)) as cache:
         done = compact_cache(cache, forget_damaged=forget_damaged)
     lost = f"; {done.lost:,} could not be read and will be asked again" if done.lost else ""
     print(f"{done.moved:,} answers moved; Parquet files in {cache.folder}: {done.files}{lost}")

@@ -41,6 +41,7 @@ def is_plain_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018  a bad port is found when it is read
+        (parts.hostname or "").encode("idna")  # as the look-up of its address does: no empty label
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and bool(parts.hostname)

@@ -1,13 +1,15 @@
 """An append-only log of what left for a language model: when, whose, where to; never the text.
 
 Two JSON lines per request: ``sent`` before the first byte leaves, ``answered`` with the tokens.
-Each is one write to a file opened for appending, so lines of several processes do not mix.
+Each is one write to a file opened for appending, so lines of several processes do not mix. A line
+that could not be written whole is an error, and the next one begins on a line of its own.
 """
 
 from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
+from errno import ENOSPC
 from pathlib import Path
 
 import pydantic_core
@@ -24,8 +26,8 @@ class AuditLog:
         state_dir.mkdir(parents=True, exist_ok=True)
         self.path = state_dir / AUDIT_FILE
         self._place = {"endpoint": host, "guarantee": str(guarantee)}
-        self._file = os.open(self.path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
-        self._closed = False
+        self._file = os.open(self.path, os.O_CREAT | os.O_APPEND | os.O_RDWR, 0o600)
+        self._closed, self._is_torn = False, not self._ends_whole()
 
     def sent(self, source: str, request_hash: str, model: str) -> None:
         """Note that text of ``source`` is about to leave."""
@@ -49,7 +51,15 @@ class AuditLog:
     def _write(self, entry: dict[str, str | int]) -> None:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = pydantic_core.to_json({"at": at, **entry, **self._place}) + b"\n"
-        os.write(self._file, line)
+        line = b"\n" + line if self._is_torn else line
+        self._is_torn = os.write(self._file, line) < len(line)
+        if self._is_torn:
+            raise OSError(ENOSPC, os.strerror(ENOSPC), str(self.path))
+
+    def _ends_whole(self) -> bool:
+        """Whether the last line is whole: a full disk cuts lines, and may cut one in two."""
+        size = os.fstat(self._file).st_size
+        return size == 0 or os.pread(self._file, 1, size - 1) == b"\n"
 
     def close(self) -> None:
         """Close the file; a second time does nothing, its number may be another's by then."""

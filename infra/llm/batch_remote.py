@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import aiohttp
 import httpx2
 import openai
 from openai.types import Batch
@@ -161,8 +162,8 @@ class Remote:
             raise self._sort_status(error.status_code, posting) from None
         except openai.APITimeoutError:
             raise Transient("timeout") from None
-        except (openai.APIConnectionError, httpx2.HTTPError):
-            raise Transient("connection") from None
+        except (openai.APIConnectionError, httpx2.HTTPError, aiohttp.ClientError):
+            raise Transient("connection") from None  # no HTTP: aiohttp quotes what came instead
         except (openai.APIResponseValidationError, ValueError, AttributeError, TypeError):
             raise Transient("malformed-response") from None
 

@@ -165,5 +165,7 @@ class Books:
         self._ledger.flush()
 
     def close(self) -> None:
-        self._ledger.close()
-        self._quarantine.close()
+        try:
+            self._ledger.close()
+        finally:
+            self._quarantine.close()

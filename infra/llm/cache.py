@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -71,10 +72,16 @@ _INSERT = (
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection to a cache's SQLite file that commits each statement by itself."""
-    return sqlite3.connect(
+    """A connection to a cache's SQLite file that commits each statement by itself.
+
+    Damaged text is read with surrogates in it, which no answer holds: it is forgotten as any that
+    does not fit. SQLite's own error would quote it.
+    """
+    connection = sqlite3.connect(
         path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
+    connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
+    return connection
 
 
 class AnswerCache:

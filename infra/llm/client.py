@@ -7,15 +7,18 @@ call to call. Several threads may call at once: they share the loop, the limits 
 from __future__ import annotations
 
 import asyncio
+import math
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from infra.errors import LanguageModelError
+from infra.errors import InputError, LanguageModelError, SettingsError
 from infra.llm.audit import AuditLog
 from infra.llm.batch_rule import BatchRule
 from infra.llm.books import Books
@@ -26,6 +29,7 @@ from infra.llm.gate import Gate
 from infra.llm.prices import load_prices
 from infra.llm.quota import KnownLimits, Quota
 from infra.llm.request import Answer, AnswerStatus, ChatRequest
+from infra.llm.state_folder import in_one_line
 
 if TYPE_CHECKING:
     from infra.llm.batch import BatchDesk
@@ -61,6 +65,18 @@ class Limits:
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
     budget_usd: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            least = 1 if name in ("concurrency", "attempts", "asks") else 0
+            if value is not None and not least <= value < math.inf:
+                raise SettingsError(
+                    f"{value} for {name} of a language model",
+                    f"a number of {least} or more" if least else "a finite number above 0",
+                    "correct it",
+                )
+            if value == 0 and name in ("requests_per_minute", "tokens_per_minute", "timeout_s"):
+                raise SettingsError(f"0 for {name}", "a number above 0", "correct it")
 
 
 @dataclass
@@ -103,12 +119,17 @@ class Client:
         self.limits = limits or Limits()
         self._state_dir, self._batch_rule = state_dir, batches or BatchRule()
         self.usage = Usage()
-        self._cache = AnswerCache(state_dir, endpoint.rules)
-        self._audit = AuditLog(state_dir, endpoint.host, endpoint.guarantee)
         self._prices = load_prices(state_dir)
         self._gate = Gate(self.limits.concurrency, self._new_quota)
         budget = self.limits.budget_usd
-        self._books = Books(endpoint, state_dir, self._cache, self._prices, budget)
+        with in_one_line(state_dir), ExitStack() as opened:
+            self._cache = AnswerCache(state_dir, endpoint.rules)
+            opened.callback(self._cache.close)
+            self._audit = AuditLog(state_dir, endpoint.host, endpoint.guarantee)
+            opened.callback(self._audit.close)
+            self._books = Books(endpoint, state_dir, self._cache, self._prices, budget)
+            opened.pop_all()
+        self._process, self._is_closed = os.getpid(), False
         self._start_lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -126,8 +147,21 @@ class Client:
 
         Raises:
             EgressRefused: one source's text may not go to this endpoint; nothing was sent.
-            LanguageModelError: the endpoint is misconfigured; what was answered is kept.
+            InputError: a text holds half a character; nothing was sent.
+            LanguageModelError: the endpoint is misconfigured, or the state folder cannot be used;
+                what was answered is kept.
         """
+        if self._is_closed or os.getpid() != self._process:
+            raise LanguageModelError(
+                "a client was used after it was closed, or by another process than made it; "
+                "each process makes its own"
+            )
+        with in_one_line(self._state_dir):
+            return self._complete(requests, on_progress)
+
+    def _complete(
+        self, requests: Sequence[ChatRequest], on_progress: Callable[[int, int], None] | None
+    ) -> list[Answer]:
         for source, rule in {(request.source, request.egress) for request in requests}:
             self.endpoint.admit(source, rule)
         hashes = [request.identity() for request in requests]
@@ -136,6 +170,8 @@ class Client:
         self._books.replayed(by_hash[key] for key in answers)
         pending = [(key, request) for key, request in by_hash.items() if key not in answers]
         if pending:
+            for _, request in pending:
+                _require_characters(request)
             self._books.require_prices(request for _, request in pending)
             answers.update(self._send(pending, on_progress))
             self._books.flush()
@@ -214,12 +250,13 @@ class Client:
         async def work(conversation: Conversation) -> None:
             for key, request in queue:
                 try:
-                    answer, stored = await conversation.ask(key, request, halt)
+                    with in_one_line(self._state_dir):
+                        answer, stored = await conversation.ask(key, request, halt)
+                        if stored is not None and not self._cache.put(stored):
+                            answer = self._first_answer(key, request, answer)
                 except LanguageModelError as error:
                     halt.set(error)
                     return
-                if stored is not None and not self._cache.put(stored):
-                    answer = self._first_answer(key, request, answer)
                 answers[key] = answer
                 if on_progress is not None:
                     on_progress(len(answers), len(pending))
@@ -245,19 +282,35 @@ class Client:
         )
 
     def close(self) -> None:
-        """Close connections, cache and log."""
-        if self._loop is not None and self._thread is not None and self._conversation is not None:
-            asyncio.run_coroutine_threadsafe(self._conversation.close(), self._loop).result()
-            if self._desk is not None:
-                asyncio.run_coroutine_threadsafe(self._desk.close(), self._loop).result()
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
-            self._loop = None
-        self._gate.close()
-        self._books.close()
-        self._cache.close()
-        self._audit.close()
+        """Close connections, cache and log; what another thread still asks is given up.
+
+        A second time does nothing, nor in a process that was forked off: nothing there is its own.
+
+        Raises:
+            LanguageModelError: the last counts could not be written.
+        """
+        if self._is_closed or os.getpid() != self._process:
+            return
+        self._is_closed = True
+        with in_one_line(self._state_dir), ExitStack() as rest:
+            for part in (self._audit, self._cache, self._books, self._gate):
+                rest.callback(part.close)
+            if self._loop is not None and self._thread is not None:
+                asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
+                self._loop.call_soon_threadsafe(self._loop.stop)
+                self._thread.join()
+                self._loop.close()
+                self._loop = None
+
+    async def _end(self) -> None:
+        """Give up what is under way, so that nobody waits for it, and hang up."""
+        under_way = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+        for part in (self._conversation, self._desk):
+            if part is not None:
+                await part.close()
 
     def __enter__(self) -> Client:
         return self
@@ -269,6 +322,19 @@ class Client:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _require_characters(request: ChatRequest) -> None:
+    """Raise InputError where a request holds half a character, which no server can be sent."""
+    try:
+        for text in (request.model, request.source, *(item.content for item in request.messages)):
+            text.encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            f"a question for {request.prompt_version} with an unpaired surrogate in it",
+            "text of whole Unicode characters",
+            "read the source's files in their own encoding, and look at the model's name",
+        ) from None
 
 
 def raise_unreached(answers: Iterable[Answer]) -> None:
@@ -285,8 +351,8 @@ def raise_unreached(answers: Iterable[Answer]) -> None:
 def _from_stored(stored: StoredAnswer, request: ChatRequest) -> Answer:
     status = AnswerStatus(stored.status)
     value = None
-    if status is AnswerStatus.OK and stored.content is not None:
-        value = request.answer.model_validate_json(stored.content)
+    if status is AnswerStatus.OK:
+        value = request.answer.model_validate_json(stored.content or "")
     return Answer(
         request_hash=stored.request_hash,
         status=status,

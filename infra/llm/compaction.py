@@ -161,7 +161,7 @@ class _Move:
             (last,),
         )
         files = [self._rows_of(name, hidden) for _, name, _ in merged]
-        return heapq.merge(rows, *files, key=itemgetter(0))
+        return heapq.merge(filter(_is_whole, rows), *files, key=itemgetter(0))
 
     def _rows_of(self, name: str, hidden: dict[str, int]) -> Iterator[Row]:
         try:
@@ -193,6 +193,17 @@ class _Move:
             run("ROLLBACK")
             raise
         run("COMMIT")
+
+
+def _is_whole(row: Row) -> bool:
+    """Whether all text of a row can be written: damaged text is dropped, and asked again."""
+    try:
+        for item in row:
+            if isinstance(item, str):
+                item.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _unique(rows: Iterable[Row]) -> Iterator[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
@@ -24,7 +25,7 @@ class Endpoint:
             are not replayed.
 
     Raises:
-        SettingsError: the URL is not http or https with a host.
+        SettingsError: the URL is not http or https with a host, or no header can hold the key.
     """
 
     base_url: str
@@ -40,6 +41,12 @@ class Endpoint:
                 f"language model URL '{_without_login(self.base_url)}'",
                 "http(s)://host[:port]/v1",
                 "set CXR_LLM_BASE_URL",
+            )
+        if not re.fullmatch(r"[\x21-\x7e]+", self.api_key.get_secret_value().strip(" ")):
+            raise SettingsError(
+                "a language model key that is empty or holds other than plain ASCII letters",
+                "the key as its issuer gave it, in one line",
+                "correct or unset CXR_LLM_API_KEY",
             )
 
     def __repr__(self) -> str:

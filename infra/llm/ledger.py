@@ -15,7 +15,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from socket import gethostname
@@ -240,11 +240,9 @@ class Ledger:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        with self._lock:
-            with self.transaction() as run:
-                self.write_pending(run)
-                _remove_process(run, self._own_id)
-            self._connection.close()
+        with self._lock, closing(self._connection), self.transaction() as run:
+            self.write_pending(run)
+            _remove_process(run, self._own_id)
 
 
 def _add(run: sqlite3.Connection, what: str, work: Work, number: int) -> None:

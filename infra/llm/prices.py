@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from datetime import date
+from math import inf
 from pathlib import Path
 
 from infra.errors import SettingsError
@@ -28,6 +29,13 @@ class Price:
     batch_discount: float = 0.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.model, str) or not self.model:
+            raise TypeError(f"model {self.model!r}, which is no name")
+        if type(self.since) is not date:
+            raise TypeError(f"since {self.since!r}, which is no date (2024-07-18, without quotes)")
+        for name, usd in (("input", self.input), ("output", self.output)):
+            if type(usd) not in (int, float) or not 0 <= usd < inf:
+                raise TypeError(f"{name} {usd!r}, which is no amount of dollars")
         if not 0.0 <= self.batch_discount <= 1.0:
             raise TypeError(f"batch_discount {self.batch_discount}, which is no share of 0 to 1")
 
@@ -75,12 +83,12 @@ def load_prices(state_dir: Path | None = None) -> PriceTable:
         SettingsError: the file is not such a table.
     """
     path = SHIPPED
-    if state_dir is not None and (state_dir / OWN_FILE).is_file():
+    if state_dir is not None and (state_dir / OWN_FILE).exists():
         path = state_dir / OWN_FILE
     try:
-        rows = tomllib.loads(path.read_text())["price"]
+        rows = tomllib.loads(path.read_text(encoding="utf-8"))["price"]
         return PriceTable(tuple(Price(**row) for row in rows))
-    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OSError) as error:
         raise SettingsError(
             f"price table {path} with {error}",
             "[[price]] tables of model, since, input and output, and perhaps batch_discount",

@@ -32,6 +32,8 @@ from infra.llm.quota_state import (
     Leave,
     QuotaState,
     learn_from,
+    limit_debt,
+    makes_sense,
     pass_time,
     request_wait_s,
     token_wait_s,
@@ -76,6 +78,7 @@ class Quota:
         self._returned = 0.0
         self._file = os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600)
         os.ftruncate(self._file, _SIZE)
+        os.posix_fallocate(self._file, 0, _SIZE)  # a full disk is an error here, a kill in the map
         self._map = mmap.mmap(self._file, _SIZE)
         shown = label.encode()[:LABEL_BYTES]
         self._map[-LABEL_BYTES:] = shown.ljust(LABEL_BYTES, b"\0")
@@ -142,6 +145,7 @@ class Quota:
                 pass_time(state, self._clock(), self._known)
                 state.token_level += self._returned
                 self._returned = 0.0
+                limit_debt(state)
                 yield state
                 self._map[: _LAYOUT.size] = _LAYOUT.pack(_MAGIC, *vars(state).values())
             finally:
@@ -195,9 +199,8 @@ class _Seats:
 def _read(content: mmap.mmap | bytes) -> QuotaState:
     """The stored state; a new one where there is none or it makes no sense."""
     magic, *numbers = _LAYOUT.unpack(content[: _LAYOUT.size])
-    if magic != _MAGIC or any(math.isnan(number) for number in numbers):
-        return QuotaState()
-    return QuotaState(*numbers)
+    state = QuotaState(*numbers)
+    return state if magic == _MAGIC and makes_sense(state) else QuotaState()
 
 
 @dataclass(frozen=True)
@@ -228,6 +231,8 @@ def read_quotas(state_dir: Path) -> list[QuotaSeen]:
     """
     found = []
     for path in (state_dir / QUOTA_FOLDER).glob("*.bin"):
+        if not path.is_file():
+            continue
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH)
             content = file.read()
@@ -238,9 +243,16 @@ def read_quotas(state_dir: Path) -> list[QuotaSeen]:
     return sorted(found, key=lambda item: item.label)
 
 
+<<<<<<< HEAD
 def _seen(state: QuotaState, label: bytes) -> QuotaSeen:
     return QuotaSeen(
         label.decode("utf-8", "replace"),
+=======
+def _seen(content: bytes) -> QuotaSeen:
+    state, label = _read(content), content[-LABEL_BYTES:].rstrip(b"\0").decode("utf-8", "replace")
+    return QuotaSeen(
+        "".join(letter if letter.isprintable() else "?" for letter in label),
+>>>>>>> 674ea113fcb958df6f3bb25635f301a9110a82f3
         60 * state.rate if math.isfinite(state.rate) else None,
         60 * state.token_rate if math.isfinite(state.token_rate) else None,
         math.isfinite(state.rate) and not state.measured,

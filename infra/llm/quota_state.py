@@ -35,6 +35,10 @@ LOSS_MEMORY = 0.2
 """Weight of the newest window where fewer were refused than no pace would spare; our choice."""
 FIRST_GUESS_PER_S = 10.0
 SLOWEST_PER_S = 1 / 60
+LONGEST_DEBT_S = 60.0
+"""Limits are told per minute."""
+_MOST_COUNTED = 2.0**53  # doubles count one by one up to here
+_MOST_OWED = 1e6  # requests; far below any debt that a refusal can leave
 STALE_S = 3600.0  # our choice: after an hour's silence the rate is searched anew
 _ROUNDING = 1e-4  # seconds since the epoch have no more digits for the refill
 
@@ -110,6 +114,30 @@ class QuotaState:
     was_cut: float = 0.0
     was_set: float = 0.0
     loss: float = 0.0
+
+
+def makes_sense(state: QuotaState) -> bool:
+    """Whether a stored state can be one of ours: a damaged one might keep all waiting for ever."""
+    numbers = vars(state)
+    free = ("rate", "level", "token_rate", "token_level", "last_rate")  # infinite: no limit is met
+    if any(math.isnan(number) or number == -math.inf for number in numbers.values()):
+        return False
+    if not all(math.isfinite(number) for name, number in numbers.items() if name not in free):
+        return False
+    counts = (state.sent, state.refused, state.measured, state.missed, state.empty_number)
+    return (
+        all(0 <= count < _MOST_COUNTED for count in counts)
+        and min(state.rate, state.last_rate) >= SLOWEST_PER_S / OVERSHOOT
+        and state.token_rate > 0
+        and state.level >= -_MOST_OWED
+        and state.closed_until <= state.at + STALE_S
+    )
+
+
+def limit_debt(state: QuotaState) -> None:
+    """Owe no more tokens than a minute brings: no server with that limit served more at once, and
+    one that counts wildly would stop all for days."""
+    state.token_level = max(state.token_level, -LONGEST_DEBT_S * state.token_rate)
 
 
 def pass_time(state: QuotaState, now: float, known: KnownLimits) -> None:

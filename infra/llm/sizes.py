@@ -8,6 +8,8 @@ from infra.llm.request import ChatRequest, schema_text
 
 CHARACTERS_PER_TOKEN = 4.0
 """Of a kind that was never seen: the usual rule of thumb for English."""
+MOST_TOKENS_PER_CHARACTER = 4
+"""A character has at most four bytes in UTF-8, and a token at least one."""
 MEMORY = 0.05
 """Weight of the newest answer in the running mean of its kind; our choice, some 20 answers."""
 
@@ -36,9 +38,12 @@ class Sizes:
         return characters / kind.characters_per_token + kind.output_tokens
 
     def note(self, request: ChatRequest, input_tokens: int, output_tokens: int) -> None:
-        """Learn from one answer; servers that count nothing teach nothing."""
+        """Learn from one answer; servers that count nothing teach nothing, and what cannot be is
+        bounded by what can."""
         if input_tokens <= 0:
             return
+        input_tokens = min(input_tokens, MOST_TOKENS_PER_CHARACTER * _characters(request))
+        output_tokens = min(output_tokens, request.max_output_tokens)
         name = (request.model, request.prompt_version)
         ratio = _characters(request) / input_tokens
         kind = self._kinds.setdefault(name, _Kind(ratio, output_tokens))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,9 +111,9 @@ Counts = Counter[tuple[str, Work]]
 def _read_ledger(path: Path) -> tuple[Counts, Counter[Work], int]:
     """Counts, requests that living processes have in flight, and what these have reserved."""
     counts, in_flight = Counts(), Counter[Work]()
-    if not path.exists():
+    if _is_empty(path):
         return counts, in_flight, 0
-    with closing(_open(path, LAYOUT_VERSION)) as run:
+    with _reading(path, LAYOUT_VERSION) as run:
         run.execute("BEGIN")  # one moment
         for what, *work, number in run.execute("SELECT * FROM counts"):
             counts[what, Work(*work)] = number
@@ -155,9 +155,9 @@ def _work_counts(work: Work, counts: Counts, in_flight: int) -> WorkCounts:
 
 def _read_cache(path: Path) -> tuple[int, int]:
     """Answers in SQLite and in Parquet files."""
-    if not path.exists():
+    if _is_empty(path):
         return 0, 0
-    with closing(_open(path, CACHE_LAYOUT)) as run:
+    with _reading(path, CACHE_LAYOUT) as run:
         rows = run.execute("SELECT count(*) FROM answers").fetchone()[0]
         has_files = run.execute("SELECT 1 FROM sqlite_master WHERE name = 'archives'").fetchone()
         moved = has_files and run.execute("SELECT sum(rows) FROM archives").fetchone()[0]
@@ -167,9 +167,9 @@ def _read_cache(path: Path) -> tuple[int, int]:
 def damaged_files(state_dir: Path) -> list[str]:
     """Names of listed Parquet files of answers that are missing or damaged; reads all of them."""
     path = state_dir / CACHE_FILE
-    if not path.exists():
+    if _is_empty(path):
         return []
-    with closing(_open(path, CACHE_LAYOUT)) as run:
+    with _reading(path, CACHE_LAYOUT) as run:
         has_files = run.execute("SELECT 1 FROM sqlite_master WHERE name = 'archives'").fetchone()
         names = run.execute("SELECT name FROM archives").fetchall() if has_files else []
     return [name for (name,) in names if not _is_sound(state_dir / ARCHIVE_FOLDER / name)]
@@ -183,17 +183,35 @@ def _is_sound(path: Path) -> bool:
     return True
 
 
-def _open(path: Path, layout: int) -> sqlite3.Connection:
-    """A connection that cannot write."""
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS, isolation_level=None
-    )
+def _is_empty(path: Path) -> bool:
+    """Whether there is nothing yet: who makes a file may be killed before its tables are there."""
+    return not path.exists() or (path.is_file() and path.stat().st_size == 0)
+
+
+@contextmanager
+def _reading(path: Path, layout: int) -> Iterator[sqlite3.Connection]:
+    """A connection that cannot write.
+
+    Raises:
+        InputError: the file is none of ours, or damaged; SQLite's words may quote what it holds.
+    """
     try:
-        found = connection.execute("PRAGMA user_version").fetchone()[0]
-    except sqlite3.DatabaseError:
-        connection.close()
-        raise InputError(f"{path} that is no database", "a SQLite file", "move it away") from None
-    if found > layout:
-        connection.close()
-        raise InputError(f"{path} of layout {found}", f"layout {layout}", "move it away")
-    return connection
+        with closing(
+            sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode=ro",
+                uri=True,
+                timeout=BUSY_SECONDS,
+                isolation_level=None,
+            )
+        ) as connection:
+            found = connection.execute("PRAGMA user_version").fetchone()[0]
+            if found > layout:
+                raise InputError(f"{path} of layout {found}", f"layout {layout}", "move it away")
+            yield connection
+    except sqlite3.Error as error:
+        why = getattr(error, "sqlite_errorname", type(error).__name__)
+        raise InputError(
+            f"{path} that is no database of ours, is damaged or cannot be read ({why})",
+            "a SQLite file as it was written",
+            "look at its rights, restore it from a backup, or move it away",
+        ) from None

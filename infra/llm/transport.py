@@ -15,7 +15,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
+import aiohttp
 import httpx2
 import openai
 import pydantic_core
@@ -24,7 +26,7 @@ from infra.egress import Guarantee
 from infra.errors import LanguageModelError
 from infra.llm.endpoint import Endpoint
 from infra.llm.request import AnswerStatus, ChatRequest, Message, schema_name, strict_schema
-from infra.llm.wire import ConnectionLost, RawReply, Route, Wire
+from infra.llm.wire import ConnectionLost, Overlong, RawReply, Route, Wire, read_whole
 
 for _chatty in ("openai", "httpx2", "httpx"):
     logging.getLogger(_chatty).setLevel(logging.WARNING)  # their debug lines hold request bodies
@@ -95,6 +97,17 @@ def _may_use_proxy(endpoint: Endpoint) -> bool:
     return not local and endpoint.base_url.startswith("https://")
 
 
+def _without_login(url: str) -> tuple[str, dict[str, str]]:
+    """An address without its login, and the header that says the login, in place of the key."""
+    parts = urlsplit(url)
+    login, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return url, {}
+    user, _, word = login.partition(":")
+    told = aiohttp.encode_basic_auth(unquote(user), unquote(word), "utf-8")
+    return parts._replace(netloc=host).geturl(), {"Authorization": told}
+
+
 class Transport:
     """The openai client, and the wire that it showed the way; use it on one event loop only."""
 
@@ -110,21 +123,27 @@ class Transport:
             limits=httpx2.Limits(max_connections=connections),
             follow_redirects=False,  # text goes to the declared host and nowhere else
             trust_env=_may_use_proxy(endpoint),
-            event_hooks={"request": [self._note_route]},
+            event_hooks={"request": [self._note_route], "response": [_read_bounded]},
         )
+        address, login = _without_login(endpoint.base_url)
         key = endpoint.api_key.get_secret_value()
         self.client: openai.AsyncOpenAI
         if endpoint.kind == "azure":
             self.client = openai.AsyncAzureOpenAI(
-                azure_endpoint=endpoint.base_url,
+                azure_endpoint=address,
                 api_version=endpoint.api_version,
                 api_key=key,
                 http_client=http,
                 max_retries=0,
+                default_headers=login,
             )
         else:
             self.client = openai.AsyncOpenAI(
-                base_url=endpoint.base_url, api_key=key, http_client=http, max_retries=0
+                base_url=address,
+                api_key=key,
+                http_client=http,
+                max_retries=0,
+                default_headers=login,
             )
 
     async def exchange(
@@ -146,8 +165,10 @@ class Transport:
             raise _sort_status(_raw(error.response), self._endpoint, request.model) from None
         except (openai.APIConnectionError, httpx2.HTTPError) as error:
             raise Transient(_broken_off(error)) from None
-        except ConnectionLost:
-            raise Transient("connection") from None
+        except (ConnectionLost, aiohttp.ClientError, OSError):
+            raise Transient("connection") from None  # no HTTP: aiohttp quotes what came instead
+        except Overlong:
+            raise Transient("malformed-response") from None
         if raw.status != OK:
             raise _sort_status(raw, self._endpoint, request.model)
         seconds = time.monotonic() - started
@@ -174,7 +195,7 @@ class Transport:
 
     async def _note_route(self, request: httpx2.Request) -> None:
         """The openai client is about to send: those who wait for a route need not wait longer."""
-        if request.url.path.endswith("/chat/completions"):
+        if _is_question(request):
             model = json.loads(request.content)["model"]
             self._routes[model] = Route.of(request)
             self._scouts[model].set()
@@ -203,6 +224,17 @@ class Transport:
     async def close(self) -> None:
         await self._wire.close()
         await self.client.close()
+
+
+def _is_question(request: httpx2.Request) -> bool:
+    """Whether the openai client asks for an answer, not for files or batches."""
+    return request.url.path.endswith("/chat/completions")
+
+
+async def _read_bounded(response: httpx2.Response) -> None:
+    """Read the openai client's answer for it, which it would do without an end."""
+    if _is_question(response.request):
+        response._content = await read_whole(response.aiter_bytes())  # what its aread() sets
 
 
 def _encode(body: dict[str, Any]) -> bytes:
@@ -265,12 +297,12 @@ def _with_headers(reply: Reply, headers: Mapping[str, str], seconds: float) -> R
 
 
 def _limit(told: str | None) -> float | None:
-    """A limit per minute; words, zero and less are none."""
+    """A limit per minute; words and what admits nothing in a minute are none."""
     try:
         limit = float(told) if told is not None else 0.0
     except ValueError:
         return None
-    return limit if 0 < limit < math.inf else None
+    return limit if 1 <= limit < math.inf else None
 
 
 def _error_code(content: bytes) -> str:
@@ -298,8 +330,8 @@ def read_reply(raw: bytes) -> Reply:
         model = body.get("model") or ""
         if not (isinstance(finish, str) and isinstance(model, str)):
             raise TypeError
-        if content is not None:
-            content.encode()  # an unpaired surrogate fits no file
+        for text in (model, content or ""):
+            text.encode()  # an unpaired surrogate fits no file
         return Reply(
             content=content,
             finish_reason=finish,

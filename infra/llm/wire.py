@@ -6,7 +6,7 @@ a request's processor time. Only the body differs from one request of a model to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -21,8 +21,31 @@ OF_ONE_REQUEST = frozenset(
 """Headers that belong to one request or one connection: aiohttp sets its own."""
 
 
+LONGEST_REPLY = 16 * 2**20
+"""Bytes of a body, unpacked; an answer has at most some 100 kB. Our choice, so that a body without
+end, or one packed to a thousandth, does not fill the memory."""
+
+
 class ConnectionLost(Exception):
     """No whole answer came."""
+
+
+class Overlong(Exception):
+    """The answer is longer than ``LONGEST_REPLY``; the rest of it was not read."""
+
+
+async def read_whole(parts: AsyncIterator[bytes]) -> bytes:
+    """A body from its parts.
+
+    Raises:
+        Overlong: it is too long for an answer.
+    """
+    body = bytearray()
+    async for part in parts:
+        body += part
+        if len(body) > LONGEST_REPLY:
+            raise Overlong
+    return bytes(body)
 
 
 @dataclass(frozen=True)
@@ -64,19 +87,21 @@ class Wire:
         self._connections, self._may_use_proxy = connections, may_use_proxy
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, route: Route, content: bytes) -> RawReply:
+    async def post(self, route: Route, question: bytes) -> RawReply:
         """Send one request; redirects are not followed: text goes to the declared host alone.
 
         Raises:
-            ConnectionLost: the connection broke or was never made.
+            ConnectionLost: the connection broke or was never made, or spoke no HTTP.
+            Overlong: the body is longer than any answer.
         """
         if self._session is None:
             self._session = self._open()
         try:
             async with self._session.post(
-                route.url, data=content, headers=route.headers, allow_redirects=False
+                route.url, data=question, headers=route.headers, allow_redirects=False
             ) as answer:
-                return RawReply(answer.status, await answer.read(), answer.headers)
+                content = await read_whole(answer.content.iter_any())
+                return RawReply(answer.status, content, answer.headers)
         except (aiohttp.ClientError, OSError):
             raise ConnectionLost from None
 
