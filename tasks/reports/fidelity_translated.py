@@ -20,6 +20,7 @@ from tasks.reports.wording import (
     ENGLISH_DENIAL,
     Sections,
     fold,
+    number_words_of,
     numbers_of,
     sentences_of,
     words_of,
@@ -63,13 +64,25 @@ def _translation_problem(source: str, english: str, tongue: Tongue) -> Problem |
     foreign = sum(fold(word) in tongue.words for word in words)
     if foreign > FOREIGN_SHARE * len(words):
         return Problem("language", f"found {foreign} of {len(words)} words {tongue.name}")
-    if numbers_of(source) != numbers_of(english) and _digits(source) != _digits(english):
+    if _digits(source) != _digits(english) and not _same_numbers(source, english, tongue):
         return Problem("number-changed", "found other numbers than the source has")
     sides = _side_counts(source, tongue)
     said = _english_side_counts(english, source)
     if sides != said:
         return Problem("side-changed", f"found {_count(said)}; expected {_count(sides)}")
     return _sentences_problem(source, english, tongue)
+
+
+def _same_numbers(source: str, english: str, tongue: Tongue) -> bool:
+    """Whether numbers in digits are the same but for those that the other side writes as words."""
+    told, said = numbers_of(source), numbers_of(english)
+    only_said, only_told = (said - told).keys(), (told - said).keys()
+    return only_said <= _told_words(source, tongue) and only_told <= number_words_of(english)
+
+
+def _told_words(text: str, tongue: Tongue) -> set[str]:
+    """Numbers that a source writes as words; ``dos`` is Portuguese for *of the*."""
+    return number_words_of(text, ignored="dos" if tongue.name == "Portuguese" else "")
 
 
 def _digits(text: str) -> list[str]:
@@ -116,6 +129,7 @@ def _sentences_problem(source: str, english: str, tongue: Tongue) -> Problem | N
         problem = (
             _denial_problem(foreign, spoken, tongue)
             or _doubt_problem(foreign, spoken, tongue)
+            or _number_words_problem(foreign, spoken, tongue)
             or _findings_problem(foreign, spoken)
         )
         if problem is None and comparison_words(spoken) and not tongue.comparison.search(foreign):
@@ -128,12 +142,18 @@ def _sentences_problem(source: str, english: str, tongue: Tongue) -> Problem | N
 _GOOD_DENIED = re.compile(
     r"\b(?:not|no longer) (?:\w+ )?(?:clear|normal|free|intact|preserved|unremarkable)\b"
 )
+_ABNORMAL = re.compile(r"\babnormal")
+_FOREIGN_ABNORMAL = re.compile(
+    r"\b(?:anorm|anomal|alter|patolog|afect|afet|lesion|lesa|lesoe)|\bno (?:\w+ )?norm"
+)
 _NOT = re.compile(r"\b(?:no|nao|sin|sem|ni|nem)\b")
 
 
 def _denial_problem(foreign: str, spoken: str, tongue: Tongue) -> Problem | None:
     denied = bool(tongue.denial.search(foreign))
     denies = bool(ENGLISH_DENIAL.search(spoken))
+    if _ABNORMAL.search(spoken) and not denies and not _FOREIGN_ABNORMAL.search(foreign):
+        return Problem("negation-changed", "found abnormal")
     if _GOOD_DENIED.search(spoken) and not _NOT.search(foreign):
         return Problem("negation-changed", "found a denial")
     if denied and not denies and not _SOFT_DENIAL.search(spoken):
@@ -147,6 +167,14 @@ def _doubt_problem(foreign: str, spoken: str, tongue: Tongue) -> Problem | None:
         return Problem("certainty-changed", "found no doubt")
     if not doubted and ENGLISH_OPEN_DOUBT.search(spoken):
         return Problem("certainty-changed", "found a doubt")
+    return None
+
+
+def _number_words_problem(foreign: str, spoken: str, tongue: Tongue) -> Problem | None:
+    """A number written as a word is the same one; where one side writes none, none has changed."""
+    told, said = _told_words(foreign, tongue), number_words_of(spoken)
+    if said - told - set(_digits(foreign)) and told - said - set(_digits(spoken)):
+        return Problem("number-changed", "found another number than the source has")
     return None
 
 

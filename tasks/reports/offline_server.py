@@ -84,8 +84,9 @@ class OfflineServer:
     async def stats(self, _: web.Request) -> web.Response:
         """Counts since the start: ``requests`` seen, ``answered``, of these ``repeated`` (the body
         had been answered before, in a batch or not) with ``prompt_tokens`` and
-        ``completion_tokens``, ``limited`` by the limits, ``fault_…`` by kind; ``uploads``, ``downloads``, ``files_deleted``, ``batches``, ``batch_answered``,
-        ``line_…``, ``polls``, ``cancels``."""
+        ``completion_tokens``, ``limited`` by the limits, ``fault_…`` by kind; ``uploads``,
+        ``downloads``, ``files_deleted``, ``batches``, ``batch_answered``, ``line_…``, ``polls``,
+        ``cancels``."""
         return web.json_response(self._stats)
 
     async def complete(self, request: web.Request) -> web.StreamResponse:
