@@ -7,6 +7,8 @@ import pytest
 from tasks.reports.comparison import comparison_words
 from tasks.reports.fidelity_structured import check_structured
 from tasks.reports.fidelity_translated import check_translated
+from tasks.reports.offline_structure import structure
+from tasks.reports.offline_translate import translate
 from tasks.reports.wording import number_words_of
 
 
@@ -144,3 +146,57 @@ def test_a_translation_keeps_them(
 def test_more_pronounced_at_a_place_is_no_comparison() -> None:
     assert not comparison_words("Opacities, more pronounced on the left.")
     assert comparison_words("The opacity is more extensive.")
+
+
+@pytest.mark.parametrize(
+    ("source", "half"),
+    [
+        ("Osteofitos dorsales.", "Osteofitos thoracic."),
+        ("Horquilla esternal íntegra.", "Intact sternal horquilla."),
+    ],
+)
+def test_a_word_left_in_its_language_is_no_translation(source: str, half: str) -> None:
+    assert translated(source, half, "es") == "language"
+
+
+def test_words_that_both_languages_have_are_translated() -> None:
+    english = "Calcified granulomas in the right apex. Gas in the hernia. Aortic atheroma."
+    spanish = "Granulomas calcificados en ápex derecho. Gas en la hernia. Ateroma aórtico."
+    assert translated(spanish, english, "es") is None
+
+
+def test_what_was_measured_earlier_is_no_number_of_the_present() -> None:
+    report = "ET tube 2 cm from the carina, previously 4 cm."
+    assert structured(report, "ET tube 2 cm from the carina.") is None
+    assert structured(report, "ET tube 2 cm from the carina, 4 cm.") == "number-changed"
+    assert structured(report, "ET tube 4 cm from the carina.") == "number-changed"
+
+
+@pytest.mark.parametrize(
+    ("language", "source", "right", "wrong"),
+    [
+        (
+            "es",
+            "Mediastino de anchura normal.",
+            "Mediastinum of normal width.",
+            "Widened mediastinum.",
+        ),
+        ("pt", "Coração de dimensões normais.", "Heart of normal size.", "Enlarged heart."),
+    ],
+)
+def test_normal_does_not_become_enlarged(
+    language: str, source: str, right: str, wrong: str
+) -> None:
+    assert translated(source, right, language) is None
+    assert translated(source, wrong, language) == "negation-changed"
+
+
+def test_the_rules_leave_out_what_was_measured_earlier() -> None:
+    said = structure({"report": "FINDINGS: ET tube 2 cm from the carina, previously 4.5 cm."})
+    assert said["findings"] == "ET tube 2 cm from the carina."
+
+
+def test_the_rules_know_more_spanish() -> None:
+    foreign = "Osteofitos dorsales. Tuberculosis miliar. Engrosamiento peribronquial."
+    said = translate({"language": "es", "sections": {"findings": foreign}})["findings"]
+    assert said == "Thoracic osteophytes. Miliary tuberculosis. Peribronchial thickening."

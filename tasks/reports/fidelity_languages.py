@@ -150,7 +150,7 @@ ADDED_FROM: dict[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
             r"|\b(?:aument|dilat|crec|agrand).*\b(?:cardi|corac|coraz|sil[hu]+et)",
         ),
         ("mass", r"\bmass(?:es)?\b", r"\bmas|tumor|neoplas"),
-        ("cavitation", r"\bcavit|cavern", r"cavi|cavern"),
+        ("cavitation", r"\bcavit|cavern", r"cavi|cavern|e[sx]cava"),
         ("lymphadenopathy", r"lymph|adenop", r"adeno[pm]|gangli|linf"),
         ("consolidation", r"consolid", r"consolid|condens"),
         ("calcification", r"calci", r"calc|granulom|aterom|ateros"),

@@ -203,6 +203,11 @@ _NO_CHANGE = re.compile(
     re.IGNORECASE,
 )
 """A denial that goes with the comparison it denies."""
+_FORMER_NUMBER = re.compile(
+    r"\b(?:previously|formerly|compared (?:to|with)) (?:\w+ ){0,2}\d+(?:[.,]\d+)?",
+    re.IGNORECASE,
+)
+"""What was measured earlier, which a structured report leaves out."""
 _ABNORMAL = re.compile(r"\babnormal", re.IGNORECASE)
 
 
@@ -212,9 +217,10 @@ def _twin_problem(source: str, sentence: str) -> Problem | None:
         return Problem(
             "side-changed", f"found {', '.join(said)}; expected {', '.join(told) or 'none'}"
         )
-    surplus = numbers_of(sentence) - numbers_of(source)
-    known = numbers_of(source).keys() | number_words_of(source)
-    if surplus.keys() - number_words_of(source) or number_words_of(sentence) - known:
+    present = _FORMER_NUMBER.sub(" ", source)
+    surplus = numbers_of(sentence) - numbers_of(present)
+    known = numbers_of(present).keys() | number_words_of(present)
+    if surplus.keys() - number_words_of(present) or number_words_of(sentence) - known:
         return Problem("number-changed", "found a number that the report's sentence lacks")
     forms = (source, COMPARISON.sub(" ", source), _NO_CHANGE.sub(" ", source))
     told_denied = {bool(ENGLISH_DENIAL.search(form.lower())) for form in forms}

@@ -30,6 +30,9 @@ LENGTH_RATIO = (0.4, 2.5)
 """Words of a translation per word of its source (our choice: articles come and go)."""
 FOREIGN_SHARE = 0.1
 """Share of foreign words in a translation that is refused (our choice: a name or two may stay)."""
+_LEFT = re.compile(r"^\w+(?:os|[^aeiou]o|ad[ao]s?|i[cv]as?|os[ao]s?|illas?|eo)$")
+"""Endings that English words hardly have: such a word of the source was left as it was."""
+_ENGLISH_TOO = frozenset({"gas", "pancreas", "psoas", "radio"})
 _SOFT_DENIAL = re.compile(
     r"\b(?:normal(?:ly)?|clear|unremarkable|negative|unlikely|preserved|sharp|unchanged"
     r"|stable|non|ruled out|excluded?|lack\w*|rule out)\b"
@@ -61,7 +64,8 @@ def _translation_problem(source: str, english: str, tongue: Tongue) -> Problem |
     ratio = len(words) / max(1, len(words_of(source)))
     if len(words) > 8 and not LENGTH_RATIO[0] <= ratio <= LENGTH_RATIO[1]:
         return Problem("length", f"found {ratio:.1f} words for one of the source")
-    foreign = sum(fold(word) in tongue.words for word in words)
+    left = {fold(word) for word in words_of(source) if _LEFT.search(fold(word))} - _ENGLISH_TOO
+    foreign = sum(fold(word) in tongue.words | left for word in words)
     if foreign > FOREIGN_SHARE * len(words):
         return Problem("language", f"found {foreign} of {len(words)} words {tongue.name}")
     if _digits(source) != _digits(english) and not _same_numbers(source, english, tongue):
@@ -142,9 +146,11 @@ def _sentences_problem(source: str, english: str, tongue: Tongue) -> Problem | N
 _GOOD_DENIED = re.compile(
     r"\b(?:not|no longer) (?:\w+ )?(?:clear|normal|free|intact|preserved|unremarkable)\b"
 )
-_ABNORMAL = re.compile(r"\babnormal")
+_ABNORMAL = re.compile(r"\b(?:abnormal\w*|widen(?:ed|ing)|enlarged)\b")
 _FOREIGN_ABNORMAL = re.compile(
-    r"\b(?:anorm|anomal|alter|patolog|afect|afet|lesion|lesa|lesoe)|\bno (?:\w+ )?norm"
+    r"\b(?:anorm|anomal|alter|patolog|afect|afet|lesion|lesa|lesoe"
+    r"|aument|ensanch|engros|alarg|ampl|dilat|agrand|crec|incre|mayor|maior|prominen|hipertrof|magn"
+    r"|elong|alonga|volumos)|megal|\bno (?:\w+ )?norm"
 )
 _NOT = re.compile(r"\b(?:no|nao|sin|sem|ni|nem)\b")
 
