@@ -19,7 +19,7 @@ REVISIONS: Final = {
     "replicas": 1,
     "studies": 2,
     "images": 1,
-    "reports": 2,
+    "reports": 3,
     "examples": 3,
     "stages": 2,
     "predictions": 1,

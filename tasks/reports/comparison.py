@@ -45,6 +45,9 @@ _PATTERNS = (
     r"\bno longer\b|\bpreviously\b|\bformerly\b|\bin the meantime\b",
     rf"\b(?:increase|decrease|reduction) (?:in|of)\b(?! (?:the )?(?:\w+ )?(?:{STATES}))",
     r"\bconstant\b|\b(?:has|have) been (?:removed|withdrawn|extubated)\b",
+    r"\b(?:slightly|minimally|mildly|markedly|now) (?:larger|smaller)\b"
+    r"(?!,? (?:on|at|in|than|toward|over) )",
+    r"\b(?:more|less) (?:pronounced|conspicuous|extensive)\b(?!,? (?:on|at|in|toward|over) )",
     r"\bremains?\b|\bre-?demonstrat\w+|\breaccumulat\w+",
 )
 COMPARISON = re.compile("|".join(_PATTERNS), re.IGNORECASE)

@@ -20,9 +20,18 @@ Details name observations, sides and counts, never words of a report.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from tasks.reports.comparison import comparison_words
+
+UNKNOWN_TO_RULE14 = re.compile(
+    r"\b(?:aort|hernia|scoliosis|kyphosis|emphysem|fibro|bronchiecta|granulom|calcif|cyst|copd"
+    r"|hyperinfl|tuberculo|osteop|degenerat|goiter|adenopath|lymphadenopath|pneumoperiton|cavit"
+    r"|aneurysm|pneumomediast)",
+    re.IGNORECASE,
+)
+"""Findings that rule14 does not know and a language model likes to add (our choice)."""
 
 
 @dataclass(frozen=True)

@@ -129,6 +129,10 @@ FINDINGS: tuple[tuple[str, re.Pattern[str], re.Pattern[str]], ...] = tuple(
         ("thickening", r"engros|espess(?!ura)", r"thick"),
         ("calcification", r"\bcalci", r"calci"),
         ("bronchiectasis", r"bronquiect", r"bronchiect"),
+        ("cavitation", r"cavita|caverna", r"cavit|cavern"),
+        ("lymphadenopathy", r"adeno[pm]|ganglio|linfonod", r"lymph|adenop|\bnod(?:e|al)"),
+        ("pneumoperitoneum", r"neumoperit", r"pneumoperit"),
+        ("aneurysm", r"aneurism", r"aneurysm"),
     )
 )
 """Findings by their stem in either language, and by the English that stands for it. One that a
@@ -146,6 +150,8 @@ ADDED_FROM: dict[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
             r"|\b(?:aument|dilat|crec|agrand).*\b(?:cardi|corac|coraz|sil[hu]+et)",
         ),
         ("mass", r"\bmass(?:es)?\b", r"\bmas|tumor|neoplas"),
+        ("cavitation", r"\bcavit|cavern", r"cavi|cavern|e[sx]cava"),
+        ("lymphadenopathy", r"lymph|adenop", r"adeno[pm]|gangli|linf"),
         ("consolidation", r"consolid", r"consolid|condens"),
         ("calcification", r"calci", r"calc|granulom|aterom|ateros"),
         ("effusion", r"effusion", r"derram|liquid|liqu\b"),

@@ -7,11 +7,12 @@ import re
 from evaluation.labeler import label_report
 from sources.record import OBSERVATIONS, LabelValue
 from tasks.reports.comparison import COMPARISON, comparison_words
-from tasks.reports.fidelity import Problem, no_comparison
+from tasks.reports.fidelity import UNKNOWN_TO_RULE14, Problem, no_comparison
 from tasks.reports.wording import (
     ENGLISH_DENIAL,
     Sections,
     body,
+    number_words_of,
     numbers_of,
     sentences_of,
     unwrapped,
@@ -49,6 +50,7 @@ def check_structured(report: str, own: Sections, sections: Sections) -> Problem 
         no_comparison(text)
         or _support_problem(report, text)
         or _surplus_problem(report, text)
+        or _unknown_problem(report, text)
         or _aligned_problem(report, text)
         or _sentence_problem(report, text)
         or _stated_problem(own, text)
@@ -92,6 +94,15 @@ def _surplus_problem(report: str, text: str) -> Problem | None:
         surplus = value is LabelValue.POSITIVE and expected is not value
         if surplus and observation != NO_FINDING:
             return Problem("text-added", f"found {observation} positive; expected {expected}")
+    return None
+
+
+def _unknown_problem(report: str, text: str) -> Problem | None:
+    """No finding that rule14 does not know, unless the report names it."""
+    known = report.lower()
+    extra = {found.lower() for found in UNKNOWN_TO_RULE14.findall(text)}
+    if any(stem not in known for stem in extra):
+        return Problem("text-added", "found a finding that the report does not name")
     return None
 
 
@@ -186,10 +197,18 @@ def _topic(sentence: str) -> set[str]:
 
 
 _NO_CHANGE = re.compile(
-    r"\b(?:no|without)(?:\s+\w+){0,3}\s+(?:change|comparison|prior|previous|recent)\w*",
+    r"\b(?:no|without)(?:\s+\w+){0,3}\s+(?:change|comparison|prior|previous|recent)\w*"
+    r"|\bnot (?:\w+ )?(?:present|seen|visible|noted|identified) (?:in|on) (?:the )?(?:\w+ )?"
+    r"(?:prior|previous|earlier|last|older|(?:19|20)\d\d)\b",
     re.IGNORECASE,
 )
 """A denial that goes with the comparison it denies."""
+_FORMER_NUMBER = re.compile(
+    r"\b(?:previously|formerly|compared (?:to|with)) (?:\w+ ){0,2}\d+(?:[.,]\d+)?",
+    re.IGNORECASE,
+)
+"""What was measured earlier, which a structured report leaves out."""
+_ABNORMAL = re.compile(r"\babnormal", re.IGNORECASE)
 
 
 def _twin_problem(source: str, sentence: str) -> Problem | None:
@@ -198,12 +217,16 @@ def _twin_problem(source: str, sentence: str) -> Problem | None:
         return Problem(
             "side-changed", f"found {', '.join(said)}; expected {', '.join(told) or 'none'}"
         )
-    if numbers_of(sentence) - numbers_of(source):
+    present = _FORMER_NUMBER.sub(" ", source)
+    surplus = numbers_of(sentence) - numbers_of(present)
+    known = numbers_of(present).keys() | number_words_of(present)
+    if surplus.keys() - number_words_of(present) or number_words_of(sentence) - known:
         return Problem("number-changed", "found a number that the report's sentence lacks")
     forms = (source, COMPARISON.sub(" ", source), _NO_CHANGE.sub(" ", source))
     told_denied = {bool(ENGLISH_DENIAL.search(form.lower())) for form in forms}
     denied = bool(ENGLISH_DENIAL.search(sentence.lower()))
-    if denied not in told_denied and not _GONE.search(source):
+    abnormal = _ABNORMAL.search(sentence) and not _ABNORMAL.search(source) and not denied
+    if abnormal or (denied not in told_denied and not _GONE.search(source)):
         return Problem("negation-changed", "found a denial in one of report and answer only")
     return None
 

@@ -9,7 +9,7 @@ from evaluation.labeler import label_report
 from sources.record import OBSERVATIONS, LabelValue, Study
 from tasks.reports.concepts import find_concept
 from tasks.reports.facts import Fact, is_normal
-from tasks.reports.fidelity import Problem, no_comparison
+from tasks.reports.fidelity import UNKNOWN_TO_RULE14, Problem, no_comparison
 from tasks.reports.wording import (
     ENGLISH_DENIAL,
     Sections,
@@ -168,12 +168,6 @@ def _shared(facts: Iterable[Fact], fact: Fact, sentence: str) -> bool:
     return False
 
 
-_ELSEWHERE = re.compile(
-    r"\b(?:aort|hernia|scoliosis|kyphosis|emphysem|fibro|bronchiecta|granulom|calcif|cyst|copd"
-    r"|hyperinfl|tuberculo|osteop|degenerat|goiter|adenopath|lymphadenopath)",
-    re.IGNORECASE,
-)
-"""Findings that rule14 does not know and a language model likes to add (our choice)."""
 NUMBER_WORDS = {
     word: number
     for number, word in enumerate(
@@ -198,7 +192,7 @@ def _unasked_problem(facts: Iterable[Fact], text: str) -> Problem | None:
     if not told | {NUMBER_WORDS[word] for word in words} <= counts:
         return Problem("number-changed", "found a number that no fact has")
     for sentence in sentences_of(text):
-        extra = {found.lower() for found in _ELSEWHERE.findall(sentence)}
+        extra = {found.lower() for found in UNKNOWN_TO_RULE14.findall(sentence)}
         if not _ABSENT.search(sentence) and any(stem not in asked for stem in extra):
             return Problem("text-added", "found a finding that no fact names")
     return None

@@ -20,6 +20,7 @@ from tasks.reports.wording import (
     ENGLISH_DENIAL,
     Sections,
     fold,
+    number_words_of,
     numbers_of,
     sentences_of,
     words_of,
@@ -29,6 +30,9 @@ LENGTH_RATIO = (0.4, 2.5)
 """Words of a translation per word of its source (our choice: articles come and go)."""
 FOREIGN_SHARE = 0.1
 """Share of foreign words in a translation that is refused (our choice: a name or two may stay)."""
+_LEFT = re.compile(r"^\w+(?:os|[^aeiou]o|ad[ao]s?|i[cv]as?|os[ao]s?|illas?|eo)$")
+"""Endings that English words hardly have: such a word of the source was left as it was."""
+_ENGLISH_TOO = frozenset({"gas", "pancreas", "psoas", "radio"})
 _SOFT_DENIAL = re.compile(
     r"\b(?:normal(?:ly)?|clear|unremarkable|negative|unlikely|preserved|sharp|unchanged"
     r"|stable|non|ruled out|excluded?|lack\w*|rule out)\b"
@@ -60,16 +64,29 @@ def _translation_problem(source: str, english: str, tongue: Tongue) -> Problem |
     ratio = len(words) / max(1, len(words_of(source)))
     if len(words) > 8 and not LENGTH_RATIO[0] <= ratio <= LENGTH_RATIO[1]:
         return Problem("length", f"found {ratio:.1f} words for one of the source")
-    foreign = sum(fold(word) in tongue.words for word in words)
+    left = {fold(word) for word in words_of(source) if _LEFT.search(fold(word))} - _ENGLISH_TOO
+    foreign = sum(fold(word) in tongue.words | left for word in words)
     if foreign > FOREIGN_SHARE * len(words):
         return Problem("language", f"found {foreign} of {len(words)} words {tongue.name}")
-    if numbers_of(source) != numbers_of(english) and _digits(source) != _digits(english):
+    if _digits(source) != _digits(english) and not _same_numbers(source, english, tongue):
         return Problem("number-changed", "found other numbers than the source has")
     sides = _side_counts(source, tongue)
     said = _english_side_counts(english, source)
     if sides != said:
         return Problem("side-changed", f"found {_count(said)}; expected {_count(sides)}")
     return _sentences_problem(source, english, tongue)
+
+
+def _same_numbers(source: str, english: str, tongue: Tongue) -> bool:
+    """Whether numbers in digits are the same but for those that the other side writes as words."""
+    told, said = numbers_of(source), numbers_of(english)
+    only_said, only_told = (said - told).keys(), (told - said).keys()
+    return only_said <= _told_words(source, tongue) and only_told <= number_words_of(english)
+
+
+def _told_words(text: str, tongue: Tongue) -> set[str]:
+    """Numbers that a source writes as words; ``dos`` is Portuguese for *of the*."""
+    return number_words_of(text, ignored="dos" if tongue.name == "Portuguese" else "")
 
 
 def _digits(text: str) -> list[str]:
@@ -116,6 +133,7 @@ def _sentences_problem(source: str, english: str, tongue: Tongue) -> Problem | N
         problem = (
             _denial_problem(foreign, spoken, tongue)
             or _doubt_problem(foreign, spoken, tongue)
+            or _number_words_problem(foreign, spoken, tongue)
             or _findings_problem(foreign, spoken)
         )
         if problem is None and comparison_words(spoken) and not tongue.comparison.search(foreign):
@@ -128,12 +146,20 @@ def _sentences_problem(source: str, english: str, tongue: Tongue) -> Problem | N
 _GOOD_DENIED = re.compile(
     r"\b(?:not|no longer) (?:\w+ )?(?:clear|normal|free|intact|preserved|unremarkable)\b"
 )
+_ABNORMAL = re.compile(r"\b(?:abnormal\w*|widen(?:ed|ing)|enlarged)\b")
+_FOREIGN_ABNORMAL = re.compile(
+    r"\b(?:anorm|anomal|alter|patolog|afect|afet|lesion|lesa|lesoe"
+    r"|aument|ensanch|engros|alarg|ampl|dilat|agrand|crec|incre|mayor|maior|prominen|hipertrof|magn"
+    r"|elong|alonga|volumos)|megal|\bno (?:\w+ )?norm"
+)
 _NOT = re.compile(r"\b(?:no|nao|sin|sem|ni|nem)\b")
 
 
 def _denial_problem(foreign: str, spoken: str, tongue: Tongue) -> Problem | None:
     denied = bool(tongue.denial.search(foreign))
     denies = bool(ENGLISH_DENIAL.search(spoken))
+    if _ABNORMAL.search(spoken) and not denies and not _FOREIGN_ABNORMAL.search(foreign):
+        return Problem("negation-changed", "found abnormal")
     if _GOOD_DENIED.search(spoken) and not _NOT.search(foreign):
         return Problem("negation-changed", "found a denial")
     if denied and not denies and not _SOFT_DENIAL.search(spoken):
@@ -147,6 +173,14 @@ def _doubt_problem(foreign: str, spoken: str, tongue: Tongue) -> Problem | None:
         return Problem("certainty-changed", "found no doubt")
     if not doubted and ENGLISH_OPEN_DOUBT.search(spoken):
         return Problem("certainty-changed", "found a doubt")
+    return None
+
+
+def _number_words_problem(foreign: str, spoken: str, tongue: Tongue) -> Problem | None:
+    """A number written as a word is the same one; where one side writes none, none has changed."""
+    told, said = _told_words(foreign, tongue), number_words_of(spoken)
+    if said - told - set(_digits(foreign)) and told - said - set(_digits(spoken)):
+        return Problem("number-changed", "found another number than the source has")
     return None
 
 

@@ -82,6 +82,8 @@ _REWRITES = _rules(
     (r",? (?:are |is )?(?:more|less) \w+ (?:versus|than|on) (?:the )?[^,;.]*", ""),
     (r",? (?:as )?(?:seen |noted )?(?:on|in|from|since|to) (?:the |recent )*comparison\b"
      r"[^,;.]*", ""),
+    (r",? (?:previously|formerly) (?:at |was )?\d+(?:\.\d+)?(?: ?[cm]m)?\b(?: (?:from|above)"
+     r" the [a-z]+)?", ""),
     (r",? as before\b|,? (?:than|from) before\b|,? in the interval\b", ""),
     (r",? (?:as |when )?compar(?:ed|able) (?:to|with)\b[^,;.]*", ""),
     (r",? in comparison (?:to|with)\b[^,;.]*", ""),

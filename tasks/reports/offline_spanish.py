@@ -57,6 +57,8 @@ proyeccion=projection  proyecc=projection  torax=chest  pacient=patient  fiebr=f
 disne=dyspnea  dolor=pain  volum=volume|*volumes  tamañ=size  taman=size  morfologi=morphology
 contorn=contour|*contours  indic_cardiotorac=cardiothoracic ratio  vascularizacion=vascularity
 trama=markings|*markings  tram=markings|*markings  inspir=inspiration  inspiracion=inspiration
+osteofit=osteophyte  union=junction  tac=CT  ict=cardiothoracic ratio  limit=limit|*limits
+espondilosis=spondylosis  bronquitis=bronchitis
 aire=air  air=air  liquid=fluid|fluid  nivel=level|*levels
 nivel_hidroaere=air-fluid level|*air-fluid levels  extrem=tip  punt=tip  trayect=course
 posicion=position  posic=position  localiz=location  tip=type  dud=doubt  sospech=suspicion
@@ -124,7 +126,9 @@ mayor=major  menor=minor  unic=single  similar=similar  estabilid=stable  estabi
 establ=stable  previ=previous  anterior_estudi=previous  nuev=new  recient=recent  axial=axial
 izquierdos=left  tecnic=technical  valor=assessable  cardiomediastin=cardiomediastinal
 contralateral=contralateral  global=global  pectoral=pectoral  complet=complete  parchead=patchy
-acentu=accentuated  neumonic=pneumonic
+acentu=accentuated  neumonic=pneumonic  subpleural=subpleural  peribronquial=peribronchial
+broncovascul=bronchovascular  broncovascular=bronchovascular  miliar=miliary  solitari=solitary
+cavo-auricul=cavoatrial  cavo-auricular=cavoatrial  alt=high  baj=low  esternal=sternal
 """
 
 GRADES = """

@@ -52,6 +52,34 @@ def numbers_of(text: str) -> Counter[str]:
     return Counter(number.replace(",", ".") for number in re.findall(r"\d+(?:[.,]\d+)*", listed))
 
 
+_NUMBER_WORDS = (
+    r"two|second|dos|dois|duas|segund[oa]s?",
+    r"three|third|tres|terc\w+",
+    r"four|fourth|cuatro?|quatro|[cq]uart[oa]?s?",
+    r"five|fifth|cinco?|quint[oa]?s?",
+    r"six|sixth|seis|sext[oa]?s?",
+    r"seven|seventh|siete?|sete|septim[oa]?s?|setim[oa]s?",
+    r"eight|eighth|ocho?|oito|octav[oa]?s?|oitav[oa]s?",
+    r"nine|ninth|nueve|nove|noven[oa]?s?|non[oa]s?",
+    r"ten|tenth|diez|dez|decim[oa]?s?",
+)
+_NUMBER_WORD = re.compile("|".join(rf"\b({words})\b" for words in _NUMBER_WORDS))
+"""Counts and ordinals from two to ten, group by group: those of ribs, leads and lesions."""
+
+
+def number_words_of(text: str, ignored: str = "") -> set[str]:
+    """The numerals, as text, of numbers written as words in English, Spanish or Portuguese.
+
+    Args:
+        ignored: a word of the text's language that only looks like one (Portuguese ``dos``).
+    """
+    return {
+        str(match.lastindex + 1)
+        for match in _NUMBER_WORD.finditer(fold(text))
+        if match.lastindex is not None and match.group() != ignored
+    }
+
+
 FULL_STOP = (
     r"(?<!\bizq)(?<!\bizqdo)(?<!\bizqda)(?<!\bdcho)(?<!\bdcha)(?<!\bdch)(?<!\bder)(?<!\baprox)"
     r"(?<!\besq)(?<!\bdir)(?<!\bdto)(?<!\bdta)\.(?![\dºª°])|\.(?=\s+[A-ZÀ-ÖØ-Þ]|\s*$)"
