@@ -243,16 +243,10 @@ def read_quotas(state_dir: Path) -> list[QuotaSeen]:
     return sorted(found, key=lambda item: item.label)
 
 
-<<<<<<< HEAD
 def _seen(state: QuotaState, label: bytes) -> QuotaSeen:
+    shown = label.decode("utf-8", "replace")
     return QuotaSeen(
-        label.decode("utf-8", "replace"),
-=======
-def _seen(content: bytes) -> QuotaSeen:
-    state, label = _read(content), content[-LABEL_BYTES:].rstrip(b"\0").decode("utf-8", "replace")
-    return QuotaSeen(
-        "".join(letter if letter.isprintable() else "?" for letter in label),
->>>>>>> 674ea113fcb958df6f3bb25635f301a9110a82f3
+        "".join(letter if letter.isprintable() else "?" for letter in shown),
         60 * state.rate if math.isfinite(state.rate) else None,
         60 * state.token_rate if math.isfinite(state.token_rate) else None,
         math.isfinite(state.rate) and not state.measured,
