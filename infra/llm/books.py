@@ -50,6 +50,10 @@ class Books:
         for work, number in Counter(map(work_of, requests)).items():
             self._ledger.add(work, **{REPLAYED: number})
 
+    def has_company(self) -> bool:
+        """Whether other processes may ask the same."""
+        return self._ledger.has_company()
+
     def started(self, request: ChatRequest) -> None:
         """A request is on its way."""
         work = work_of(request)

@@ -35,6 +35,10 @@ KEYS_PER_QUERY = 500
 BUSY_SECONDS = 60.0
 
 
+class AnsweredMeanwhile(Exception):
+    """Another thread or process stored the answer just before it was asked for."""
+
+
 @dataclass(frozen=True)
 class StoredAnswer:
     """One row: what the server said and what it cost; ``content`` is the answer's JSON text."""
@@ -139,6 +143,17 @@ class AnswerCache:
             plain = key.removesuffix(self._suffix)
             answers[plain] = StoredAnswer(plain, *row[1:])
         return answers
+
+    def has(self, request_hash: str) -> bool:
+        """Whether another process stored an answer since ``get_many`` found none.
+
+        Looks in SQLite alone, so that it costs little before each request: what has gone to a file
+        within so short a time is seen when the own answer is stored.
+        """
+        query = "SELECT 1 FROM answers WHERE request_hash = ?"
+        with self._lock:
+            row = self._connection.execute(query, (f"{request_hash}{self._suffix}",)).fetchone()
+        return row is not None
 
     def _search(self, keys: Sequence[str]) -> dict[str, Row]:
         """Rows of these keys, in their order."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,7 +23,7 @@ from infra.errors import InputError, LanguageModelError, SettingsError
 from infra.llm.audit import AuditLog
 from infra.llm.batch_rule import BatchRule
 from infra.llm.books import Books
-from infra.llm.cache import AnswerCache, StoredAnswer
+from infra.llm.cache import AnswerCache, AnsweredMeanwhile, StoredAnswer
 from infra.llm.compaction import compact_if_large
 from infra.llm.endpoint import Endpoint
 from infra.llm.gate import Gate
@@ -33,7 +34,7 @@ from infra.llm.state_folder import in_one_line
 
 if TYPE_CHECKING:
     from infra.llm.batch import BatchDesk
-    from infra.llm.conversation import Conversation
+    from infra.llm.conversation import Conversation, Halt
 
 WORKERS_PER_SLOT = 8
 """Requests begun for one that is in flight: those that wait to be tried again free their slot for
@@ -130,6 +131,7 @@ class Client:
             self._books = Books(endpoint, state_dir, self._cache, self._prices, budget)
             opened.pop_all()
         self._process, self._is_closed = os.getpid(), False
+        self._under_way: dict[str, asyncio.Event] = {}
         self._start_lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -216,7 +218,13 @@ class Client:
         )
         self._thread.start()
         self._conversation = Conversation(
-            self.endpoint, self.limits, self._audit, self._prices, self._books, self._gate
+            self.endpoint,
+            self.limits,
+            self._audit,
+            self._prices,
+            self._books,
+            self._gate,
+            self._cache,
         )
         self._desk = BatchDesk(
             self.endpoint,
@@ -244,20 +252,20 @@ class Client:
     ) -> dict[str, Answer]:
         assert self._conversation is not None and self._desk is not None
         answers = await self._desk.answer(dict(pending), on_progress)
-        queue = iter([item for item in pending if item[0] not in answers])
+        left = [item for item in pending if item[0] not in answers]
+        if self._books.has_company():  # who asks the same would keep step with this one
+            random.shuffle(left)
+        queue = iter(left)
         halt = self._conversation.halt()
 
         async def work(conversation: Conversation) -> None:
             for key, request in queue:
                 try:
                     with in_one_line(self._state_dir):
-                        answer, stored = await conversation.ask(key, request, halt)
-                        if stored is not None and not self._cache.put(stored):
-                            answer = self._first_answer(key, request, answer)
+                        answers[key] = await self._ask(conversation, key, request, halt)
                 except LanguageModelError as error:
                     halt.set(error)
                     return
-                answers[key] = answer
                 if on_progress is not None:
                     on_progress(len(answers), len(pending))
 
@@ -269,6 +277,29 @@ class Client:
                 group.create_task(work(self._conversation))
         halt.check()
         return answers
+
+    async def _ask(
+        self, conversation: Conversation, key: str, request: ChatRequest, halt: Halt
+    ) -> Answer:
+        """The answer; sent for, unless another thread or process gets it meanwhile."""
+        while key in self._under_way:
+            await self._under_way[key].wait()
+        done = self._under_way[key] = asyncio.Event()
+        try:
+            while True:
+                try:
+                    answer, own = await conversation.ask(key, request, halt)
+                except AnsweredMeanwhile:
+                    for _, known in self._replay({key: request}):
+                        self._books.replayed([request])
+                        return known
+                    continue  # it was damaged, and is forgotten now
+                if own is not None and not self._cache.put(own):
+                    answer = self._first_answer(key, request, answer)
+                return answer
+        finally:
+            del self._under_way[key]
+            done.set()
 
     def _first_answer(self, key: str, request: ChatRequest, own: Answer) -> Answer:
         """What another process stored meanwhile, at this one's cost: all say the same."""

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from infra.errors import LanguageModelError
 from infra.llm.audit import AuditLog
 from infra.llm.books import Books
-from infra.llm.cache import StoredAnswer
+from infra.llm.cache import AnswerCache, AnsweredMeanwhile, StoredAnswer
 from infra.llm.endpoint import Endpoint
 from infra.llm.gate import Gate, Pass
 from infra.llm.prices import PriceTable
@@ -97,10 +97,11 @@ class Conversation:
         prices: PriceTable,
         books: Books,
         gate: Gate,
+        cache: AnswerCache,
     ) -> None:
         self._transport = Transport(endpoint, limits.timeout_s, limits.concurrency)
         self._limits, self._audit, self._prices, self._books = limits, audit, prices, books
-        self._gate, self._sizes = gate, Sizes()
+        self._gate, self._cache, self._sizes = gate, cache, Sizes()
         self._with_schema = True
         self._random = random.Random()
 
@@ -116,6 +117,7 @@ class Conversation:
         Raises:
             Misconfigured: every request to this endpoint would fail, this one or another before.
             BudgetExceeded: what is left may not pay for another exchange.
+            AnsweredMeanwhile: another process stored an answer while this one waited its turn.
         """
         spent = Spent(request.model)
         try:
@@ -182,6 +184,9 @@ class Conversation:
         give_up_at = math.inf
         while True:
             turn = await self._enter(request, halt, again=failures + refusals > 0)
+            if not spent.begun and self._cache.has(key):
+                self._gate.served(turn, 0.0)
+                raise AnsweredMeanwhile
             self._begin(key, request, spent)
             try:
                 return await self._try_once(request, messages, turn)

@@ -191,6 +191,12 @@ class Ledger:
                 *(self._totals[what, task, model] for what in Observed.__dataclass_fields__)
             )
 
+    def has_company(self) -> bool:
+        """Whether other processes work in this state folder, or were killed there."""
+        with self._lock:
+            others = "SELECT 1 FROM processes WHERE id != ? LIMIT 1"
+            return self._connection.execute(others, (self._own_id,)).fetchone() is not None
+
     def _wake(self) -> None:
         if self._thread is None and not self._stop.is_set():
             self._thread = threading.Thread(

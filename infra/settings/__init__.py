@@ -143,6 +143,10 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _apply_override(tree: dict[str, Any], override: str) -> None:
+    if not override.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in override):
+        raise SettingsError(
+            f"override {override!a}", "text in UTF-8", "look at the terminal's coding"
+        )
     key, equals, text = (part.strip() for part in override.partition("="))
     if not equals or not key:
         raise SettingsError(f"override '{override}'", "key.path=value", "quote it for the shell")
