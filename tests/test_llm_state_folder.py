@@ -11,6 +11,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -339,7 +340,7 @@ def test_nobody_waits_for_a_client_that_was_closed(tmp_path: Path) -> None:
         def ask() -> None:
             try:
                 client.complete_many([question("a"), question("b")])
-            except Exception as error:  # noqa: BLE001  whatever it is: it ended
+            except CancelledError as error:
                 ends.append(type(error).__name__)
 
         thread = threading.Thread(target=ask, daemon=True)
@@ -350,3 +351,12 @@ def test_nobody_waits_for_a_client_that_was_closed(tmp_path: Path) -> None:
         thread.join(20)
     assert ends == ["CancelledError"]
     assert audit_lines(tmp_path)[0]["event"] == "sent"
+
+
+def test_a_state_folder_that_cannot_be_made_is_bad_input(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        scripted_server(Script(lambda *_: (200, GOOD))) as endpoint,
+        pytest.raises(SettingsError, match="set CXR_STATE_DIR"),
+    ):
+        Client(endpoint, tmp_path / "file" / "state", QUICK)
