@@ -175,3 +175,11 @@ def test_what_is_no_http_is_a_lost_connection_to_batches_too() -> None:
     with rude_server(lambda _: NO_HTTP["words"]) as endpoint, pytest.raises(Transient) as caught:
         asyncio.run(look(endpoint))
     assert caught.value.code == "connection"
+
+
+def test_an_empty_refusal_is_none(tmp_path: Path) -> None:
+    message = {**GOOD["choices"][0]["message"], "refusal": ""}
+    body = {**GOOD, "choices": [{"message": message, "finish_reason": "stop"}]}
+    with rude_server(lambda _: http(body=json.dumps(body).encode())) as endpoint:
+        (answer,) = ask(endpoint, tmp_path, "a")
+    assert answer.status is AnswerStatus.OK

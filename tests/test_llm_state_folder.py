@@ -24,7 +24,7 @@ from llm_world import GOOD, QUICK, Script, question, scripted_server
 
 from flows.cli_llm import status_text
 from infra.egress import Guarantee
-from infra.errors import InputError, LanguageModelError, SettingsError
+from infra.errors import BudgetExceeded, InputError, LanguageModelError, SettingsError
 from infra.llm import AnswerStatus, Client
 from infra.llm.audit import AUDIT_FILE, AuditLog
 from infra.llm.audit_summary import summarize_audit
@@ -351,3 +351,30 @@ def test_nobody_waits_for_a_client_that_was_closed(tmp_path: Path) -> None:
         thread.join(20)
     assert ends == ["CancelledError"]
     assert audit_lines(tmp_path)[0]["event"] == "sent"
+
+
+def test_a_state_folder_that_cannot_be_made_is_bad_input(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        scripted_server(Script(lambda *_: (200, GOOD))) as endpoint,
+        pytest.raises(SettingsError, match="set CXR_STATE_DIR"),
+    ):
+        Client(endpoint, tmp_path / "file" / "state", QUICK)
+
+
+@pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": -(10**9), "completion_tokens": 0}])
+def test_a_server_that_counts_no_tokens_does_not_get_round_the_budget(
+    tmp_path: Path, usage: Any
+) -> None:
+    script = Script(lambda *_: (200, {**GOOD, "usage": usage}))
+    limits = replace(QUICK, budget_usd=0.1, concurrency=1)
+    with (
+        scripted_server(script) as endpoint,
+        Client(endpoint, tmp_path, limits) as client,
+        pytest.raises(BudgetExceeded),
+    ):
+        for number in range(100):
+            client.complete_many([question(f"{number} " + "a" * 4000, model="gpt-4o")])
+    found = read_status(tmp_path, 0.1)
+    assert 20 < len(script.bodies) < 60
+    assert 0.09 < found.spent_usd <= 0.1 and found.reserved_usd == 0

@@ -78,7 +78,7 @@ class Books:
             reply = await exchange(request, messages)
             tokens = (reply.input_tokens, reply.output_tokens)
             known = self._budget.cost(request.model, reply.model, *tokens)
-            cost = known or 0
+            cost = (known or 0) if any(tokens) else amount  # it counted nothing: by the estimate
             self._ledger.add(
                 work,
                 asks=1,

@@ -67,7 +67,7 @@ class Budget:
         seen = self._ledger.observed(work.task, work.model)
         characters = count_characters(request, messages)
         tokens_in, tokens_out = characters / CHARACTERS_PER_TOKEN, request.max_output_tokens
-        if seen.asks >= ENOUGH_ASKS:
+        if seen.asks >= ENOUGH_ASKS and seen.input_tokens:  # some servers count none
             tokens_in = characters * seen.input_tokens / max(1, seen.input_characters)
             tokens_out = min(tokens_out, ceil(MARGIN * seen.output_tokens / seen.asks))
         return in_nano(price.cost_usd(ceil(tokens_in), tokens_out, in_batch))

@@ -30,7 +30,7 @@ from infra.llm.gate import Gate
 from infra.llm.prices import load_prices
 from infra.llm.quota import KnownLimits, Quota
 from infra.llm.request import Answer, AnswerStatus, ChatRequest
-from infra.llm.state_folder import in_one_line
+from infra.llm.state_folder import in_one_line, make_state_folder
 
 if TYPE_CHECKING:
     from infra.llm.batch import BatchDesk
@@ -123,6 +123,7 @@ class Client:
         self._prices = load_prices(state_dir)
         self._gate = Gate(self.limits.concurrency, self._new_quota)
         budget = self.limits.budget_usd
+        make_state_folder(state_dir)
         with in_one_line(state_dir), ExitStack() as opened:
             self._cache = AnswerCache(state_dir, endpoint.rules)
             opened.callback(self._cache.close)

@@ -8,11 +8,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.errors import LanguageModelError
+from infra.errors import LanguageModelError, SettingsError
 
 
 class StateUnusable(LanguageModelError):
     """Answers or counts cannot be read or written; what was stored before is kept."""
+
+
+def make_state_folder(state_dir: Path) -> None:
+    """Make the folder where there is none.
+
+    Raises:
+        SettingsError: it cannot be made.
+    """
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"no state folder at {state_dir} ({error.strerror})",
+            "a place where one can be made",
+            "set CXR_STATE_DIR or --data-root",
+        ) from None
 
 
 @contextmanager

@@ -324,7 +324,7 @@ def read_reply(raw: bytes) -> Reply:
         body = json.loads(raw)
         choice = body["choices"][0]
         message, usage = choice["message"], body.get("usage") or {}
-        refused = message.get("refusal") is not None
+        refused = bool(message.get("refusal"))  # some servers send an empty one with each answer
         content = None if refused else message.get("content")
         finish = "refusal" if refused else choice.get("finish_reason") or "stop"
         model = body.get("model") or ""
