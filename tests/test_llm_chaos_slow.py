@@ -7,6 +7,7 @@ quarantine and budget are shared. Every kind of fault hits 20 % of the tries at 
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -173,12 +174,14 @@ def bill_usd(served: Counter[str]) -> float:
 
 
 def assert_every_fault_struck(stats: list[Counter[str]], least: float) -> None:
-    """Each server showed each of its faults to about the share of the tries that it should."""
+    """Each server showed each of its faults to about the share of the tries that it should: within
+    four standard deviations of that many draws."""
     for at, (faults, counts) in enumerate(zip(SERVERS, stats, strict=True)):
         tried = counts["requests"] - counts["limited"]
         assert tried >= least
         for name, share in faults.shares:
-            assert counts[f"fault_{name}"] / tried == pytest.approx(share, rel=0.25), name
+            chance = 4 * math.sqrt(share * (1 - share) / tried)
+            assert counts[f"fault_{name}"] / tried == pytest.approx(share, abs=chance), name
         assert (counts["limited"] > 0) == (at in WITH_LIMITS)
 
 
@@ -250,7 +253,8 @@ def test_a_budget_that_binds_is_passed_by_no_more_than_what_is_in_flight(
     state, limit = data / ".state", 20.0
     first = play(state, SERVERS, limit)
     assert first.stopped == len(SERVERS), "one budget stops all of them"
-    assert_every_fault_struck(first.stats, least=ROWS / len(SERVERS) / 5)
+    # how the servers share the money depends on the machine: a slow one is reached less
+    assert_every_fault_struck(first.stats, least=100)
     found = told(cxr, data)
     assert_books_agree(found, state, first.served)
     row = found["row"]
