@@ -90,9 +90,16 @@ class Script:
 @contextmanager
 def scripted_server(script: Script) -> Iterator[Endpoint]:
     """The script on a free loopback port, in a thread."""
-    loop = asyncio.new_event_loop()
     app = web.Application()
     app.router.add_post("/{path:.*}", script.handle)
+    with running(app) as endpoint:
+        yield endpoint
+
+
+@contextmanager
+def running(app: web.Application) -> Iterator[Endpoint]:
+    """An application on a free loopback port, in a thread of its own."""
+    loop = asyncio.new_event_loop()
     runner = web.AppRunner(app, access_log=None)
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from batch_world import events, rule
-from llm_world import GOOD, QUICK, question
-from pydantic import SecretStr
+from llm_world import GOOD, QUICK, question, running
 
 from infra.errors import LanguageModelError
 from infra.llm import Answer, AnswerStatus, Client, Endpoint
@@ -72,26 +69,10 @@ def server(reply: Callable[[str, str], Reply | None]) -> Iterator[tuple[Endpoint
             return web.Response(status=status, body=data, content_type="text/html")
         return web.json_response(body, status=status)
 
-    loop = asyncio.new_event_loop()
     app = web.Application(client_max_size=2**24)
     app.router.add_route("*", "/{path:.*}", handle)
-    runner = web.AppRunner(app, access_log=None)
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-
-    async def start() -> int:
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        return int(runner.addresses[0][1])
-
-    port = asyncio.run_coroutine_threadsafe(start(), loop).result()
-    try:
-        yield Endpoint(f"http://127.0.0.1:{port}/v1", SecretStr("key-1")), calls
-    finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    with running(app) as endpoint:
+        yield endpoint, calls
 
 
 def at(wanted: str, *said: Any) -> Callable[[str, str], Reply | None]:

@@ -291,7 +291,7 @@ def test_no_text_in_the_log_or_on_the_console(
 def test_every_request_sent_is_in_the_audit_log(tmp_path: Path) -> None:
     script = Script(lambda index, _: (200, GOOD) if index else failure(413))
     ask(tmp_path, script, ["a", "b", "a"])
-    ask(tmp_path, script, ["a", "b"])
+    ask(tmp_path, script, ["a", "b", "c"])
     lines = [json.loads(line) for line in (tmp_path / AUDIT_FILE).read_text().splitlines()]
     assert sum(line["event"] == "sent" for line in lines) == 3
     outcomes = sorted(line["outcome"] for line in lines if line["event"] == "answered")

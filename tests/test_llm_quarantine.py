@@ -109,6 +109,17 @@ def test_a_replayed_failure_changes_nothing(tmp_path: Path) -> None:
     assert held(tmp_path) == [("openi", "refused", 1, 0)]
 
 
+@pytest.mark.parametrize("code", ["content_filter", "context_length_exceeded"])
+def test_what_was_declined_for_nothing_is_not_sent_again_before_a_retry(
+    tmp_path: Path, code: str
+) -> None:
+    script = by_text({"a": (400, {"error": {"code": code, "message": "no"}})})
+    (first,), (second,) = ask(tmp_path, script, "a"), ask(tmp_path, script, "a")
+    assert len(script.bodies) == 1, "text that was refused does not leave a second time"
+    assert second.status is first.status and second.cached
+    assert sum(stored_statuses(tmp_path).values()) == 1
+
+
 def test_released_requests_leave_when_answered_and_stay_when_they_fail_again(
     tmp_path: Path, cxr: Say
 ) -> None:

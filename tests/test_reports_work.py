@@ -139,6 +139,25 @@ def test_one_edited_report_asks_one_question_and_rewrites_one_piece(
     assert "The trachea is midline." in sent
 
 
+def test_one_of_hundreds_of_reports_in_eight_pieces(
+    tmp_path: Path, rules: Rules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The size that is promised: about 500 rows, 8 pieces; one edit, one request, one piece."""
+    monkeypatch.setenv("CXR_LLM_CONCURRENCY", "8")
+    raw = write_raw("mimic_cxr", tmp_path / "raw", 520)
+    world = World(raw, tmp_path / "data")
+    routes = (ROUTES.format('["structure"]'), "sources.pieces=8")
+    before = write(world.context(*routes))
+    asked = len(rules.bodies)
+    assert asked >= 500 and len(before.pieces) == 8
+    study = edit_report(raw)
+    after = write(world.context(*routes))
+    assert len(rules.bodies) == asked + 1
+    assert after.built == (piece_key(piece_number(study, 8)),)
+    changed = [old.key for old, new in zip(before.pieces, after.pieces, strict=True) if old != new]
+    assert changed == list(after.built)
+
+
 def test_too_many_failures_stop_the_piece_with_one_line(world: World, rules: Rules) -> None:
     context = world.context(ONE_PIECE)
     asked = sum(row["raw_report"] is not None for row in studies_of(context))

@@ -112,7 +112,7 @@ class Conversation:
     async def ask(
         self, key: str, request: ChatRequest, halt: Halt
     ) -> tuple[Answer, StoredAnswer | None]:
-        """The answer, and its row for the cache (None where nothing was paid).
+        """The answer, and its row for the cache (None where the request was never answered).
 
         Raises:
             Misconfigured: every request to this endpoint would fail, this one or another before.
@@ -143,8 +143,6 @@ class Conversation:
         tokens = (spent.input_tokens, spent.output_tokens)
         answer = Answer(key, status, value, spent.model, *tokens, cost, detail=detail)
         self._books.ended(key, request, answer)
-        if not any(tokens) and value is None:
-            return answer, None
         now = datetime.now(UTC).isoformat(timespec="seconds")
         if status is AnswerStatus.UNREACHED:
             return answer, None

@@ -47,6 +47,8 @@ def check_synthesized(study: Study, facts: tuple[Fact, ...], sections: Sections)
         _labels_problem(study, facts, findings)
         or _labels_problem(study, facts, impression, may_leave_out=True)
         or _names_problem(facts, text)
+        or _denied_problem(facts, findings)
+        or _denied_problem(facts, impression)
         or _facts_sides_problem(facts, text)
         or _unasked_problem(facts, text)
         or no_comparison(text)
@@ -109,6 +111,25 @@ def _names_problem(facts: Iterable[Fact], text: str) -> Problem | None:
             nouns = (fact.name, *(concept.nouns if concept else ()))
             if not any(_content_stems(noun) & stems for noun in nouns):
                 return Problem("name-lost", f"found no word of the label '{fact.name}'")
+    return None
+
+
+_CLAUSE_END = re.compile(r"[.,;]|\b(?:but|although|while)\b|(?=\b(?:with(?:out)?|and no)\b)")
+_OPEN = re.compile(r"\b(?:exclu\w+|rule[ds]? out|ruling out)\b")
+
+
+def _denied_problem(facts: Iterable[Fact], section: str) -> Problem | None:
+    """No present or possible fact without a CheXpert counterpart is only denied in a section."""
+    clauses = [part.lower() for part in _CLAUSE_END.split(section)]
+    for fact in facts:
+        concept = find_concept(fact.name)
+        if concept is None or concept.observation or fact.value is LabelValue.NEGATIVE:
+            continue
+        stems = set().union(*(_content_stems(noun) for noun in (fact.name, *concept.nouns)))
+        naming = [part for part in clauses if stems & {word[:5] for word in words_of(part)}]
+        denied = [ENGLISH_DENIAL.search(part) and not _OPEN.search(part) for part in naming]
+        if denied and all(denied):
+            return Problem("negation-changed", f"found a denial of the label '{fact.name}'")
     return None
 
 
