@@ -305,9 +305,9 @@ NOTES = """### What is measured
   Ours checks egress, keeps the audit log, the ledger and the quota, validates and stores every
   answer for good; `openai` is its typed call on its own aiohttp transport, `aiohttp` a bare loop;
   both only read the answer's JSON.
-- **Limits**: the offline server's token buckets, 300 ms. Every side asks 50 questions before its clock
-  starts. Ours is told nothing; two processes share a state folder, so that their warm-ups together may
-  already meet the limit. The ideal time is what the bucket admits at best.
+- **Limits**: the offline server's token buckets, 300 ms. Every side asks 50 questions before its
+  clock starts. Ours is told nothing; two processes share a state folder, so that their warm-ups
+  together may already meet the limit. The ideal time is what the bucket admits at best.
 - **Rivals** get environments of their own under `bench-work/llm-rivals/`, made once, and a new
   folder and home for each run; nothing calls home. They ask the same questions with the same schema
   at the same concurrency, told no limit, with up to 1,000 tries a request. Their time is that of
