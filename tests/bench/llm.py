@@ -305,8 +305,9 @@ NOTES = """### What is measured
   Ours checks egress, keeps the audit log, the ledger and the quota, validates and stores every
   answer for good; `openai` is its typed call on its own aiohttp transport, `aiohttp` a bare loop;
   both only read the answer's JSON.
-- **Limits**: the offline server's token buckets, 300 ms. Ours starts with nothing known; two
-  processes share a state folder. The ideal time is what the bucket admits at best.
+- **Limits**: the offline server's token buckets, 300 ms. Every side asks 50 questions before its
+  clock starts. Ours is told nothing; two processes share a state folder, so that their warm-ups
+  together may already meet the limit. The ideal time is what the bucket admits at best.
 - **Replay**: requests are made, hashed, looked up and validated; peak memory is that of the process
   that also stored the answers or wrote the Parquet file.
 - **rule14**: one process, on the public reports that `CXR_PUBLIC_DATA` names.
