@@ -218,9 +218,9 @@ class AnswerCache:
         """Store one answer for good; False where another was first, which stays."""
         row = (f"{answer.request_hash}{self._suffix}", *list(vars(answer).values())[1:])
         with self._lock:
-            put = "SELECT coalesce(max(number), 0) <= ? FROM archives"
+            nothing_moved = "SELECT coalesce(max(number), 0) <= ? FROM archives"
             run = self._connection.execute
-            if run(f"{_INSERT} WHERE ({put})", (*row, self._newest_seen)).rowcount == 1:
+            if run(f"{_INSERT} WHERE ({nothing_moved})", (*row, self._newest_seen)).rowcount == 1:
                 return True
         with self._writing() as run:  # another file has come, or another answer
             if self._has_moved(row[0]):
