@@ -20,66 +20,66 @@ from matplotlib.ticker import MaxNLocator
 from evaluation.scores import Score, Scores
 from evaluation.statistics import Floats
 
-_INK, _MUTED, _GRID = "#010101", "#020202", "#030303"
-_SYSTEMS = {"none": "#040404", "shuffled": "#050505", "blank": "#060606"}
+INK, MUTED, GRID = "#010101", "#020202", "#030303"
+SYSTEMS = {"none": "#040404", "shuffled": "#050505", "blank": "#060606"}
 _MARKERS = {"none": "o", "shuffled": "D", "blank": "s"}
 _VARIABLES = {
-    _INK: "--ink",
-    _MUTED: "--muted",
-    _GRID: "--line",
-    _SYSTEMS["none"]: "--model",
-    _SYSTEMS["shuffled"]: "--shuffled",
-    _SYSTEMS["blank"]: "--blank",
+    INK: "--ink",
+    MUTED: "--muted",
+    GRID: "--line",
+    SYSTEMS["none"]: "--model",
+    SYSTEMS["shuffled"]: "--shuffled",
+    SYSTEMS["blank"]: "--blank",
 }
 """Stand-in colours that become the page's CSS variables once drawn."""
 
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "cxrflow",
     "font.family": "sans-serif",
     "font.size": 10.0,
     "figure.facecolor": "none",
     "axes.facecolor": "none",
-    "axes.edgecolor": _GRID,
-    "axes.labelcolor": _MUTED,
-    "text.color": _INK,
-    "xtick.color": _GRID,
-    "ytick.color": _GRID,
-    "xtick.labelcolor": _MUTED,
-    "ytick.labelcolor": _INK,
+    "axes.edgecolor": GRID,
+    "axes.labelcolor": MUTED,
+    "text.color": INK,
+    "xtick.color": GRID,
+    "ytick.color": GRID,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
 }
 _WIDEST, _COLUMNS = 4, 3
 """Stages in one row up to the former number; of more, so many in each row."""
-_WIDTH_INCHES = 10.0
+WIDTH_INCHES = 10.0
 
 
 def loss_plot(losses: Mapping[str, Sequence[tuple[int, float]]]) -> str:
     """One panel per stage: loss against optimizer step, with a running median where it is long."""
     columns = len(losses) if len(losses) <= _WIDEST else _COLUMNS
     rows = -(-len(losses) // columns)
-    with rc_context(_STYLE):
-        figure = Figure(figsize=(_WIDTH_INCHES, 2.5 * rows), layout="constrained")
+    with rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH_INCHES, 2.5 * rows), layout="constrained")
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         for panel, (stage, curve) in zip(panels, losses.items(), strict=False):
             _draw_curve(panel, stage, curve)
         for panel in panels[len(losses) :]:
             panel.set_visible(False)
-        return _svg(figure, "Training loss of each stage against optimizer steps")
+        return inline_svg(figure, "Training loss of each stage against optimizer steps")
 
 
 def _draw_curve(panel: Axes, stage: str, curve: Sequence[tuple[int, float]]) -> None:
     steps = np.array([step for step, _ in curve], dtype=float)
     values = np.array([loss for _, loss in curve], dtype=float)
     smooth = _running_median(values)
-    panel.plot(steps, values, color=_GRID, linewidth=1.2)
-    panel.plot(steps, smooth, color=_SYSTEMS["none"], linewidth=2.0)
+    panel.plot(steps, values, color=GRID, linewidth=1.2)
+    panel.plot(steps, smooth, color=SYSTEMS["none"], linewidth=2.0)
     panel.set_title(stage, loc="left", fontsize=11, fontweight="bold")
     panel.set_xlabel("step")
-    panel.grid(axis="y", color=_GRID, linewidth=0.6, alpha=0.6)
-    panel.tick_params(length=0, labelcolor=_MUTED)
+    panel.grid(axis="y", color=GRID, linewidth=0.6, alpha=0.6)
+    panel.tick_params(length=0, labelcolor=MUTED)
     panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     panel.yaxis.set_major_locator(MaxNLocator(4))
     if len(curve):
@@ -90,7 +90,7 @@ def _draw_curve(panel: Axes, stage: str, curve: Sequence[tuple[int, float]]) -> 
             textcoords="offset points",
             ha="right",
             fontweight="bold",
-            color=_INK,
+            color=INK,
         )
 
 
@@ -113,8 +113,8 @@ def score_plot(scores: Scores) -> str:
     lines = max((len(group) for group in groups), default=0)
     if not lines:
         return ""
-    with rc_context(_STYLE):
-        figure = Figure(figsize=(_WIDTH_INCHES, 0.9 + 0.42 * lines), layout="constrained")
+    with rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH_INCHES, 0.9 + 0.42 * lines), layout="constrained")
         panels = figure.subplots(1, len(groups), squeeze=False).ravel()
         for panel, group in zip(panels, groups, strict=True):
             _draw_intervals(panel, group, lines)
@@ -123,7 +123,8 @@ def score_plot(scores: Scores) -> str:
         if len(groups) > 1:
             panels[1].set_xlabel("errors per report, lower is better")
             panels[1].set_xlim(left=-0.02 * panels[1].get_xlim()[1])
-        return _svg(figure, "Scores of the model and of its image-blind controls with intervals")
+        title = "Scores of the model and of its image-blind controls with intervals"
+        return inline_svg(figure, title)
 
 
 def _by_metric(scores: Sequence[Score]) -> dict[str, list[Score]]:
@@ -140,13 +141,13 @@ def _draw_intervals(panel: Axes, group: Mapping[str, Sequence[Score]], lines: in
             _draw_interval(panel, score, line)
     panel.set_yticks(range(len(group)), _ticks(list(group)))
     panel.set_ylim(lines - 0.5, -0.5)
-    panel.grid(axis="x", color=_GRID, linewidth=0.6, alpha=0.6)
+    panel.grid(axis="x", color=GRID, linewidth=0.6, alpha=0.6)
     panel.tick_params(length=0)
     panel.spines["left"].set_visible(False)
 
 
 def _draw_interval(panel: Axes, score: Score, line: int) -> None:
-    interval, colour = score.interval, _SYSTEMS[score.control]
+    interval, colour = score.interval, SYSTEMS[score.control]
     divisor = 100.0 if score.signature.scale == "0-100" else 1.0
     place = line + {"none": -0.2, "shuffled": 0.02, "blank": 0.24}[score.control]
     if interval.value is None:
@@ -171,7 +172,7 @@ def short_name(metric: str) -> str:
     return re.sub(r"\[[^]]*\]", "", metric).removeprefix("chexprompt-").replace("-", " ")
 
 
-def _svg(figure: Figure, title: str) -> str:
+def inline_svg(figure: Figure, title: str) -> str:
     """The figure as an ``svg`` element with a title for readers of the screen."""
     text = StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})

@@ -10,10 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import cli_look, cli_run, cli_validate
+from flows import cli_ablate, cli_look, cli_run, cli_validate
 from flows.cli_llm import LLM
 from infra.errors import CxrError
 from infra.log import set_up_logging
+from infra.settings.matrix import load_matrix
 from tasks.context import Order
 
 APP = typer.Typer(
@@ -144,6 +145,30 @@ def trace(
 ) -> None:
     order = _order(recipe, scale, sets, source, data_root, replicas)
     cli_run.show_trace(order, study_id, with_text=text, as_json=as_json)
+
+
+@APP.command(help="Run an ablation matrix: build every variant, compare it with the baseline.")
+def ablate(
+    matrix: Annotated[
+        str | None, typer.Argument(help="A TOML file, or a matrix of 'cxr ablate --list'.")
+    ] = None,
+    sets: Sets = None,
+    source: Sources = None,
+    data_root: DataRoot = None,
+    replicas: Replicas = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    list_all: Annotated[bool, typer.Option("--list", help="List the shipped matrices.")] = False,
+) -> None:
+    if list_all or matrix is None:
+        cli_ablate.list_matrices(as_json=as_json)
+        return
+    chosen = load_matrix(matrix)
+    order = _order(chosen.recipe, chosen.scale, sets, source, data_root, replicas)
+    if dry_run:
+        cli_ablate.plan_ablation(chosen, order, as_json=as_json)
+    else:
+        cli_ablate.run_ablation(chosen, order, as_json=as_json)
 
 
 APP.add_typer(LLM, name="llm")

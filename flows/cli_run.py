@@ -8,13 +8,11 @@ import time
 from dataclasses import asdict
 from typing import Literal, get_args
 
+from flows.cli_prefect import prefect_at
 from infra.errors import CxrError
-from infra.orphans import watch_over_children
-from infra.prefect_place import settle_prefect
 from tasks.context import Context, Order, open_context
 from tasks.monitor.outcome import outcome_json, outcome_text
 from tasks.monitor.plan import plan_rows, plan_text
-from tasks.monitor.quiet import quiet_known_errors
 from tasks.monitor.step_report import StepReport
 from tasks.monitor.trace import trace_study, trace_text
 from tasks.preflight import require_models
@@ -50,23 +48,9 @@ def run(order: Order, goal: Goal, *, as_json: bool) -> None:
     """Run up to the goal, then print the funnel, the losses, the scores and where to look."""
     started = time.monotonic()
     context = open_context(order)
-    settle_prefect(context.environment.state)
-    from prefect.settings import (
-        PREFECT_API_URL,
-        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
-        temporary_settings,
-    )
+    with prefect_at(context.environment):
+        from flows.pipeline import pipeline  # Prefect reads its settings on import
 
-    embedded = PREFECT_API_URL.value() is None
-    if embedded:
-        watch_over_children()
-
-    from flows.pipeline import pipeline  # Prefect reads its settings on import
-
-    quiet_known_errors()
-    # Nobody asks a temporary server who crashed, and each flow's heartbeat takes up to 1 s to end.
-    heartbeats = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None} if embedded else {}
-    with temporary_settings(heartbeats):
         reports = pipeline(order, "register" if goal == "run" else goal)
     seconds = time.monotonic() - started
     if goal == "quality":

@@ -66,16 +66,16 @@ class RunBook:
         assert found is not None
         return str(found.experiment_id)
 
-    def pipeline_run(self, pipeline_id: str, tags: Mapping[str, str]) -> str:
-        """The id of a pipeline's parent run, made on first call."""
+    def pipeline_run(self, pipeline_id: str, tags: Mapping[str, str], name: str = "") -> str:
+        """The id of a pipeline's parent run, made on first call; named by its id if not given."""
         found = self.client.search_runs(
             [self.experiment_id], f"tags.`{PIPELINE_TAG}` = '{pipeline_id}'", max_results=1
         )
         if found:
             return str(found[0].info.run_id)
         self.close_abandoned()
-        name = f"pipeline {pipeline_id[:8]}"
-        named = {**tags, PIPELINE_TAG: pipeline_id, _NAME_TAG: name, OWNER_TAG: this_process()}
+        title = name or f"pipeline {pipeline_id[:8]}"
+        named = {**tags, PIPELINE_TAG: pipeline_id, _NAME_TAG: title, OWNER_TAG: this_process()}
         return str(self.client.create_run(self.experiment_id, tags=named).info.run_id)
 
     def close_abandoned(self) -> None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import io
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,6 +27,7 @@ Pixels: TypeAlias = NDArray[np.uint8]
 WINDOW_BYTES = 256 * 2**20
 """Decoded pixels held by one process, and so the size of the shuffling window (our choice)."""
 
+_SELECTED_BY = ("source", "text_version", "subject_id", "study_id")
 _COLUMNS = ("example_id", "source", "study_id", "subject_id", "split", "indication", "turns")
 
 
@@ -65,6 +67,37 @@ def to_model_size(image: Image.Image, side_px: int) -> Pixels:
 
 
 @dataclass(frozen=True)
+class Selection:
+    """Which examples of the shards a stage trains on; see StageSettings."""
+
+    sources: tuple[str, ...] | None = None
+    text_versions: tuple[str, ...] | None = None
+    share: float = 1.0
+
+    def __str__(self) -> str:
+        said = ", ".join(self.sources) if self.sources else "any source"
+        versions = f", text versions {', '.join(self.text_versions)}" if self.text_versions else ""
+        return f"{said}{versions}" + (f", share {self.share:g}" if self.share < 1 else "")
+
+    def keeps(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row with ``_SELECTED_BY`` columns is one of them."""
+        return (
+            (self.sources is None or row["source"] in self.sources)
+            and (self.text_versions is None or row["text_version"] in self.text_versions)
+            and (self.share >= 1.0 or _place(row) < self.share)
+        )
+
+
+def _place(row: Mapping[str, Any]) -> float:
+    """A subject's place in [0, 1), the same in every selection; without an id its study's."""
+    key = "\t".join((row["source"], row["subject_id"] or f"study {row['study_id']}"))
+    return int.from_bytes(blake2b(key.encode(), digest_size=8).digest()) / 2**64
+
+
+EVERYTHING = Selection()
+
+
+@dataclass(frozen=True)
 class _Group:
     """One row group of one shard: the rows that passed the filter, and their sources."""
 
@@ -80,25 +113,24 @@ class ExampleShards(Dataset[Sample]):
     Args:
         files: shards of EXAMPLE_SCHEMA; their order and their rows' order give the indices.
         side_px: model image side in px, or None to read text only.
-        sources: keep only examples of these sources; None keeps all.
+        selection: keep only these examples.
 
     Raises:
         InputError: a shard is missing or no example is left.
     """
 
     def __init__(
-        self, files: Sequence[Path], side_px: int | None, sources: Sequence[str] | None = None
+        self, files: Sequence[Path], side_px: int | None, selection: Selection = EVERYTHING
     ) -> None:
         self.side_px = side_px
-        self.groups = [group for file in files for group in _groups(file, sources)]
+        self.groups = [group for file in files for group in _groups(file, selection)]
         self.starts = np.cumsum([0, *(len(group.rows) for group in self.groups)])
         self._decoded: OrderedDict[int, list[Sample]] = OrderedDict()
         if not len(self):
             raise InputError(
-                f"no example of {', '.join(sources) if sources else 'any source'} "
-                f"in {len(files)} shards",
+                f"no example of {selection} in {len(files)} shards",
                 "at least one",
-                "check the stage's sources and the examples' funnel",
+                "check the stage's sources, text_versions and share, and the examples' funnel",
             )
 
     def __len__(self) -> int:
@@ -203,16 +235,16 @@ class TrainingOrder(Sampler[int]):
         return [rows[start : start + size] for start in range(0, len(rows) - size + 1, size)]
 
 
-def _groups(file: Path, sources: Sequence[str] | None) -> list[_Group]:
+def _groups(file: Path, selection: Selection) -> list[_Group]:
     if not file.is_file():
         raise InputError(f"no file {file}", "a shard of examples", "run 'cxr write-examples'")
     shard = pq.ParquetFile(file)
     groups = []
     for index in range(shard.num_row_groups):
-        names = shard.read_row_group(index, columns=["source"])["source"].to_pylist()
-        rows = tuple(row for row, name in enumerate(names) if sources is None or name in sources)
+        table = shard.read_row_group(index, columns=list(_SELECTED_BY)).to_pylist()
+        rows = tuple(place for place, row in enumerate(table) if selection.keeps(row))
         if rows:
-            groups.append(_Group(file, index, rows, tuple(names[row] for row in rows)))
+            groups.append(_Group(file, index, rows, tuple(table[row]["source"] for row in rows)))
     return groups
 
 

@@ -24,7 +24,12 @@ from infra.runs import TrainRun
 from infra.weights import weights_folder
 from models.collate import Batch, ConversationCollator, PairCollator, PromptKind
 from models.data import Sample
-from models.dual_encoder import DUAL_ENCODER_TYPE, CxrDualEncoder, dual_encoder_config
+from models.dual_encoder import (
+    DUAL_ENCODER_TYPE,
+    CxrDualEncoder,
+    dinov2_config,
+    dual_encoder_config,
+)
 from models.processor import save_image_processor, save_vlm_processor
 from models.projector import projector_of
 from models.prompts import conversation_prompt
@@ -36,7 +41,7 @@ from models.tokenizers import (
     with_image_token,
 )
 from models.vlm import assemble, llama_config, load_vlm, with_lora
-from models.weights import frozen_type, input_of_type, language_folder
+from models.weights import frozen_type, has_input_of_type, input_of_type, language_folder
 
 ReadTexts = Callable[[], Iterable[Sample]]
 
@@ -124,19 +129,40 @@ def load_vision_tower(tower: Dinov2Model, folder: Path) -> None:
 
 
 def _prepare_align(run: TrainRun) -> Prepared:
-    dual = CxrDualEncoder.from_pretrained(input_of_type(run, DUAL_ENCODER_TYPE))
-    folder, dtype = language_folder(run), frozen_type(run)
-    tokenizer = with_image_token(load_tokenizer(folder))
-    language = LlamaForCausalLM.from_pretrained(folder, dtype=dtype)
-    vlm = assemble(run.models, dual.vision_model, language, tokenizer).to(dtype)
+    vlm, tokenizer = _vlm_of_parts(run)
     vlm.requires_grad_(False)
     projector_of(vlm).requires_grad_(True).float()
     return _prepared_vlm(run, vlm, tokenizer)
 
 
+def _vlm_of_parts(run: TrainRun) -> tuple[LlavaForConditionalGeneration, Tokenizer]:
+    """A VLM with a fresh projector between the stage's vision tower and language model."""
+    folder, dtype = language_folder(run), frozen_type(run)
+    tokenizer = with_image_token(load_tokenizer(folder))
+    language = LlamaForCausalLM.from_pretrained(folder, dtype=dtype)
+    vlm = assemble(run.models, _vision_tower(run), language, tokenizer).to(dtype)
+    return vlm, tokenizer
+
+
+def _vision_tower(run: TrainRun) -> Dinov2Model:
+    """The tower of the dual encoder that the stage starts from; without one the tower as
+    pretraining would have found it: with published weights, or with random ones."""
+    if has_input_of_type(run, DUAL_ENCODER_TYPE):
+        dual = CxrDualEncoder.from_pretrained(input_of_type(run, DUAL_ENCODER_TYPE))
+        return dual.vision_model
+    tower = Dinov2Model(dinov2_config(run.models.vision))
+    if run.models.vision.weights:
+        load_vision_tower(tower, weights_folder(run.weights_root, run.models.vision.weights))
+    return tower
+
+
 def _prepare_finetune(run: TrainRun) -> Prepared:
-    folder, parts = input_of_type(run, "llava"), run.stage.trainable
-    vlm, tokenizer = load_vlm(folder), load_tokenizer(folder)
+    parts = run.stage.trainable
+    if has_input_of_type(run, "llava"):
+        folder = input_of_type(run, "llava")
+        vlm, tokenizer = load_vlm(folder), load_tokenizer(folder)
+    else:
+        vlm, tokenizer = _vlm_of_parts(run)
     if run.stage.lora is not None:
         return _prepare_lora(run, vlm, tokenizer)
     projector_of(vlm).requires_grad_("projector" in parts)

@@ -21,7 +21,7 @@ from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 from infra.errors import InputError
 from infra.runs import TrainRun
 from infra.settings.stages import StageSettings
-from models.data import ExampleShards, TrainingOrder
+from models.data import ExampleShards, Selection, TrainingOrder
 from models.portable import forget_places
 from models.process import report, run_child, write_json
 from models.stages import Prepared, prepare
@@ -38,10 +38,10 @@ def train(run: TrainRun) -> int:
     set_verbosity_error()
     disable_progress_bar()
     set_seed(run.stage.seed)
-    sources = run.stage.sources
-    prepared = prepare(run, lambda: ExampleShards(run.train_examples, None, sources))
+    chosen = selection_of(run.stage)
+    prepared = prepare(run, lambda: ExampleShards(run.train_examples, None, chosen))
     side_px = run.models.vision.image_px if prepared.with_pixels else None
-    examples = ExampleShards(run.train_examples, side_px, sources)
+    examples = ExampleShards(run.train_examples, side_px, chosen)
     steps = total_steps(run.stage, len(examples))
     _report_start(run, prepared, examples, steps)
     callback = StageCallback(run.stage.name)
@@ -63,9 +63,14 @@ def train(run: TrainRun) -> int:
     if trainer.is_world_process_zero():
         losses = [_loss_row(entry) for entry in trainer.state.log_history if "loss" in entry]
         validate = _validate(run, prepared, side_px)
-        _write_output(run, prepared, losses, validate)
+        _write_output(run, prepared, losses, validate, len(examples))
     part_ranks()
     return 0
+
+
+def selection_of(stage: StageSettings) -> Selection:
+    """The examples that a stage trains on."""
+    return Selection(stage.sources, stage.text_versions, stage.share)
 
 
 def training_order(stage: StageSettings, examples: ExampleShards, steps: int) -> TrainingOrder:
@@ -186,6 +191,7 @@ def _write_output(
     prepared: Prepared,
     losses: Sequence[Mapping[str, float]],
     validate: float | None,
+    rows: int,
 ) -> None:
     run.output.mkdir(parents=True, exist_ok=True)
     trained = parameters(prepared.model, trainable_only=True)
@@ -196,6 +202,7 @@ def _write_output(
     result: dict[str, object] = {
         "stage": run.stage.name,
         "kind": run.stage.kind,
+        "examples": rows,
         "steps": len(losses),
         "first_loss": losses[0]["loss"],
         "last_loss": losses[-1]["loss"],

@@ -44,6 +44,11 @@ def input_of_type(run: TrainRun, wanted: str) -> Path:
     )
 
 
+def has_input_of_type(run: TrainRun, wanted: str) -> bool:
+    """Whether an input folder's model is of that type."""
+    return wanted in {model_type(folder) for folder in run.inputs.values()}
+
+
 def language_folder(run: TrainRun) -> Path:
     """The language model: published weights if the recipe names some, else an input stage's."""
     name = run.models.language.weights

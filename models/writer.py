@@ -58,7 +58,7 @@ class FindingsWriter:
     def prompt(self, sample: Sample) -> list[int]:
         """Token ids of the conversation up to the answer, as finetuning saw them."""
         patches = int(self.model.config.image_seq_length)
-        return prompt_ids(sample, self.tokenizer, "turns", patches)
+        return prompt_ids(sample, self.tokenizer, self.settings.prompt, patches)
 
     @torch.inference_mode()
     def write(

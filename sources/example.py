@@ -6,6 +6,7 @@ says; the model code adds its own image token and conversation template.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -115,6 +116,15 @@ def request_turn(task: Task, indication: str | None) -> Turn:
     if indication and indication.strip():
         request += f" Indication: {one_line(indication)}"
     return Turn("user", request)
+
+
+def without_indication(turns: Sequence[Turn], indication: str | None) -> tuple[Turn, ...]:
+    """The turns as ``request_turn`` words them where no indication is given."""
+    said = f" Indication: {one_line(indication or '')}"
+    return tuple(
+        Turn(turn.role, turn.text.removesuffix(said)) if turn.role == "user" else turn
+        for turn in turns
+    )
 
 
 def examples_to_table(examples: list[Example]) -> pa.Table:

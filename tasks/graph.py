@@ -26,6 +26,7 @@ REVISIONS: Final = {
     "scores": 2,
     "models": 1,
     "teachers": 1,
+    "ablations": 1,
 }
 """Raised by a person when the code of a step changes its output."""
 
@@ -40,6 +41,7 @@ CODE: Final = {
     "scores": ("tasks.score.work", "tasks.reports.offline_answers"),
     "models": ("models.register",),
     "teachers": ("tasks.quality.work", "tasks.quality.page", "tasks.reports.offline_answers"),
+    "ablations": ("tasks.ablate.work",),
 }
 """The modules whose reachable code makes each kind; readers and rules are found by name, so that
 no import leads to them."""

@@ -39,8 +39,11 @@ def _require_weights(context: Context, stage_name: str) -> None:
     needed = {
         "pretrain": (models.text_encoder.weights, models.vision.weights),
         "align": (models.language.weights,),
-    }
-    for name in needed.get(stage.kind, ()):
+    }.get(stage.kind, ())
+    kinds = {context.settings.stage(name).kind for name in stage.starts_from}
+    if stage.kind in ("align", "finetune") and not kinds & {"align", "finetune"}:
+        needed = (models.language.weights, "" if "pretrain" in kinds else models.vision.weights)
+    for name in needed:
         if name:
             try:
                 weights_folder(context.environment.weights_root, name)

@@ -41,6 +41,7 @@ FLAGS = {
     "config": "--json --list --recipe=llava_rad --scale=tiny --set*",
     "doctor": "--data-root --json",
     "replicate": "name folder --seed=0 --side-px=256 --studies=60",
+    "ablate": "[matrix] --data-root --dry-run --json --list --replicas --set* --source*",
     "trace": "study_id --data-root --json --recipe=llava_rad --replicas --scale=tiny --set* "
     "--source* --text",
     "llm status": "--data-root --json",

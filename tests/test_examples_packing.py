@@ -94,13 +94,11 @@ def test_line_breaks_are_collapsed_but_in_references(split: str, target: str) ->
     assert target_text(" a\n b  c\n", split) == target
 
 
-def test_without_indication_the_request_is_the_short_one(tmp_path: Path) -> None:
-    recipe = SETTINGS.model_copy(update={"with_indication": False})
-    plan = plan_examples(small_world().write(tmp_path / "in"), recipe, pieces=1)
-    pack(plan, tmp_path / "out")
-    for example in examples_in(tmp_path / "out"):
-        assert example.turns == (Turn("user", "Report the findings of this chest X-ray."),)
-        assert example.indication == ("Cough" if example.text_version == "keep" else None)
+def test_the_indication_stands_in_the_request(packed: Path) -> None:
+    for example in examples_in(packed):
+        kept = example.text_version == "keep"
+        assert example.indication == ("Cough" if kept else None)
+        assert example.turns[0].text.endswith("Indication: Cough" if kept else "chest X-ray.")
 
 
 def test_another_section_is_another_task(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from models_world import SIDE_PX, example, write_shards
 from infra.errors import InputError
 from models import data
 from models.controls import BLANK_GREY, Place, blank, shown_rows
-from models.data import ExampleShards, TrainingOrder
+from models.data import ExampleShards, Selection, TrainingOrder
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_an_example_keeps_its_fields(shards: tuple[Path, ...]) -> None:
 
 
 def test_only_the_stages_sources_are_read(shards: tuple[Path, ...]) -> None:
-    examples = ExampleShards(shards, None, ["chexpert"])
+    examples = ExampleShards(shards, None, Selection(("chexpert",)))
     assert {each.source for each in examples} == {"chexpert"}
     assert len(examples) == 16
 
@@ -62,11 +62,47 @@ def test_missing_shard_is_named(tmp_path: Path) -> None:
 
 def test_nothing_left_is_an_error(shards: tuple[Path, ...]) -> None:
     with pytest.raises(InputError) as error:
-        ExampleShards(shards, None, ["brax", "padchest"])
+        ExampleShards(shards, None, Selection(("brax", "padchest")))
     assert str(error.value) == (
         "found no example of brax, padchest in 2 shards; expected at least one; "
-        "check the stage's sources and the examples' funnel"
+        "check the stage's sources, text_versions and share, and the examples' funnel"
     )
+
+
+def test_only_the_stages_text_versions_are_read(shards: tuple[Path, ...]) -> None:
+    assert len(ExampleShards(shards, None, Selection(text_versions=("keep",)))) == 40
+    with pytest.raises(InputError, match=r"any source, text versions structure, share 0\.5 in 2"):
+        ExampleShards(shards, None, Selection(text_versions=("structure",), share=0.5))
+
+
+def test_a_larger_share_holds_all_of_a_smaller_one(shards: tuple[Path, ...]) -> None:
+    def subjects(share: float) -> set[str | None]:
+        return {each.subject_id for each in ExampleShards(shards, None, Selection(share=share))}
+
+    few, half, every = subjects(0.25), subjects(0.5), subjects(1.0)
+    assert few < half < every
+    assert len(every) == 40
+    assert 4 <= len(few) <= 16
+    assert 12 <= len(half) <= 28
+
+
+def test_a_share_takes_all_examples_of_a_subject_or_none() -> None:
+    rows = [
+        {"source": "brax", "text_version": "keep", "subject_id": f"p{n // 3}", "study_id": f"s{n}"}
+        for n in range(300)
+    ]
+    kept = Counter(row["subject_id"] for row in rows if Selection(share=0.3).keeps(row))
+    assert set(kept.values()) == {3}
+    assert 15 <= len(kept) <= 45
+
+
+def test_studies_without_a_subject_are_drawn_one_by_one() -> None:
+    rows = [
+        {"source": "brax", "text_version": "keep", "subject_id": None, "study_id": f"s{n}"}
+        for n in range(200)
+    ]
+    kept = sum(Selection(share=0.5).keeps(row) for row in rows)
+    assert 70 <= kept <= 130
 
 
 def test_each_epoch_gives_every_row_once(shards: tuple[Path, ...]) -> None:

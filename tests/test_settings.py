@@ -172,14 +172,14 @@ def test_what_would_fail_late_is_refused_at_once(override: str, message: str) ->
         ("models.vision.heads=5", "is no multiple of heads 5"),
         ("models.text_encoder.heads=5", "is no multiple of heads 5"),
         ("models.language.heads=5", "is no multiple of heads 5"),
-        ("stages.align.starts_from=[]", "stage align starts from no stage of kind pretrain"),
+        ("stages.align.starts_from=[]", "stage align starts from no stage of kind language"),
         (
             'stages.align.starts_from=["pretrain"]',
             "stage align starts from no stage of kind language",
         ),
         (
             'stages.finetune.starts_from=["pretrain"]',
-            "stage finetune starts from no stage of kind align or finetune",
+            "stage finetune starts from no stage of kind align or finetune or language",
         ),
         ("examples.views=[]", "at least 1 item"),
         ("stages.align.learning_rate=inf", "finite number"),

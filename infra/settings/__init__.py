@@ -68,18 +68,13 @@ class Settings(Section):
     def _require_models(self, stage: StageSettings) -> None:
         """A stage that reads a model must start from a stage that makes one of its kind."""
         kinds = {self.stage(name).kind for name in stage.starts_from}
-        needed: list[set[str]] = []
-        if stage.kind == "align":
-            needed = (
-                [{"pretrain"}] if self.models.language.weights else [{"pretrain"}, {"language"}]
+        choice = {"align", "finetune", "language"} if stage.kind == "finetune" else {"language"}
+        if stage.kind not in ("align", "finetune") or self.models.language.weights:
+            return
+        if not kinds & choice:
+            raise ValueError(
+                f"stage {stage.name} starts from no stage of kind {' or '.join(sorted(choice))}"
             )
-        elif stage.kind == "finetune":
-            needed = [{"align", "finetune"}]
-        for choice in needed:
-            if not kinds & choice:
-                raise ValueError(
-                    f"stage {stage.name} starts from no stage of kind {' or '.join(sorted(choice))}"
-                )
 
     def stage(self, name: str) -> StageSettings:
         """The stage of that name.
@@ -120,6 +115,7 @@ def load_settings(recipe: str, scale: str, overrides: Sequence[str] = ()) -> Set
     tree = _read_preset(path)
     for override in overrides:
         _apply_override(tree, override)
+    tree["stages"] = without_skipped(tree.get("stages", []))
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
@@ -130,6 +126,25 @@ def _read_preset(path: Path) -> dict[str, Any]:
     tree = tomllib.loads(path.read_text())
     parent = tree.pop("extends", None)
     return tree if parent is None else _merge(_read_preset(PRESETS / f"{parent}.toml"), tree)
+
+
+def without_skipped(stages: list[Any]) -> list[Any]:
+    """``[[stages]]`` without those that say ``skip = true``; what started from a skipped stage
+    starts from what that one would have started from."""
+    kept: list[Any] = []
+    instead: dict[str, list[str]] = {}
+    for stage in stages:
+        if not isinstance(stage, dict):
+            return stages  # no table: the model says what was expected
+        given = stage.get("starts_from", ())
+        starts = [name for start in given for name in instead.get(start, [start])]
+        skip = stage.get("skip", False)
+        if skip is True:
+            instead[stage.get("name", "")] = starts
+            continue
+        rest = {key: value for key, value in stage.items() if key != "skip" or skip is not False}
+        kept.append({**rest, "starts_from": list(dict.fromkeys(starts))})
+    return kept
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

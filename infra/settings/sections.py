@@ -94,17 +94,20 @@ class ExampleSettings(Section):
     section: Literal["findings", "impression"] = "findings"
     test_sources: tuple[str, ...]
     validate_sources: tuple[str, ...]
-    with_indication: bool = True
     shard_rows: int = Field(default=512, ge=1)
     row_group_rows: int = Field(default=64, ge=1)
 
 
 class GenerateSettings(Section):
-    """How findings are generated."""
+    """How findings are generated.
+
+    ``prompt`` is ``turns``, the request with the exam's indication, or ``no-indication``.
+    """
 
     batch_size: int = Field(default=8, ge=1)
     max_new_tokens: int = Field(default=256, ge=1)
     beams: int = Field(default=1, ge=1)
+    prompt: Literal["turns", "no-indication"] = "turns"
     seed: int = 0
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from infra.settings.sections import Section
+from infra.settings.sections import Route, Section
 
 StageKind = Literal["language", "pretrain", "align", "finetune"]
 Part = Literal["vision", "text_encoder", "projector", "language", "lora"]
@@ -122,9 +122,11 @@ class StageSettings(Section):
     """One training stage.
 
     ``starts_from`` names the stages whose models it reads. ``trainable`` names parts. ``sources``
-    keeps only examples of those sources; None keeps all. ``steps`` overrides ``epochs`` where it is
-    set. ``batch_size`` is global: per device times devices times accumulation.
-    ``device_batch_size`` bounds what one device sees at once; None cuts no batch into passes.
+    and ``text_versions`` keep only examples of those sources and routes; None keeps all. ``share``
+    is the part of their subjects that is trained on, always the same ones and all of a smaller
+    share's. ``steps`` overrides ``epochs`` where it is set. ``batch_size`` is global: per device
+    times devices times accumulation. ``device_batch_size`` bounds what one device sees at once;
+    None cuts no batch into passes.
     ``batches`` of one source leave a contrastive stage no shortcut: where they are mixed, a pair
     can be told from others by its source's look and style alone.
     """
@@ -134,6 +136,8 @@ class StageSettings(Section):
     starts_from: tuple[str, ...] = ()
     trainable: tuple[Part, ...]
     sources: tuple[str, ...] | None = None
+    text_versions: tuple[Route, ...] | None = Field(default=None, min_length=1)
+    share: float = Field(default=1.0, gt=0.0, le=1.0)
     learning_rate: float = Field(gt=0)
     batch_size: int = Field(ge=1)
     device_batch_size: int | None = Field(default=None, ge=1)
@@ -147,7 +151,7 @@ class StageSettings(Section):
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     gradient_checkpointing: bool = False
     deepspeed_zero: Literal[0, 2] = 0
-    prompt: Literal["image-only", "turns"] = "turns"
+    prompt: Literal["image-only", "turns", "no-indication"] = "turns"
     save_steps: int = Field(default=500, ge=1)
     seed: int = 0
 

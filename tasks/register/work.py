@@ -46,7 +46,7 @@ def _register(context: Context, key: str, folder: Path) -> BuiltPiece:
         max_new_tokens=settings.generate.max_new_tokens,
         beams=settings.generate.beams,
         section=settings.examples.section,
-        with_indication=settings.examples.with_indication,
+        with_indication=settings.generate.prompt == "turns",
         output=folder,
     )
     write_run(run, scratch / "run.json")

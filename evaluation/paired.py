@@ -1,0 +1,175 @@
+"""Two models on the same examples: differences with intervals, chances, and their correction.
+
+A difference's interval comes from a bootstrap over subjects, its p-value from approximate
+randomisation: if the models were alike, each subject's outputs could as well be exchanged
+(evaluation_metrics 3.2). Shapes: N examples, S subjects, B rounds, K counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from evaluation.controls import MODEL, Outputs, read_outputs
+from evaluation.judged import read_judged
+from evaluation.measures import (
+    Measure,
+    clinical_measures,
+    judge_family,
+    judge_measures,
+    lexical_measures,
+)
+from evaluation.statistics import (
+    Floats,
+    Interval,
+    Statistic,
+    difference_interval,
+    make_bootstrap,
+)
+from evaluation.texts import count_texts
+from infra.settings.sections import ScoreSettings
+
+
+@dataclass(frozen=True)
+class System:
+    """What one model wrote, as counts (N, K) by family, and the measures that read them."""
+
+    outputs: Outputs
+    families: Mapping[str, Floats]
+    measures: Mapping[str, Measure]
+
+    def present(self, measure: Measure) -> Floats:
+        """(N,) one where the example counts for the measure: a judge may not have judged all."""
+        counts = self.families[measure.family]
+        if measure.family.startswith("judge "):
+            return np.asarray(counts[:, -1] > 0, dtype=np.float64)
+        return np.ones(len(counts))
+
+
+def read_system(predictions: pa.Table, judged: pa.Table | None, settings: ScoreSettings) -> System:
+    """The model's own rows (no control's) of a prediction table and of its judgements.
+
+    Raises:
+        InputError: a table does not fit (see ``controls`` and ``judged``).
+    """
+    own = predictions.filter(pc.equal(predictions["control"], MODEL))
+    outputs = read_outputs(own)
+    families = dict(count_texts(outputs, outputs.written[MODEL]).families)
+    measures = [*lexical_measures(), *clinical_measures(settings.uncertain_as)]
+    if judged is not None:
+        places = {example_id: place for place, example_id in enumerate(outputs.example_ids)}
+        rows = judged.filter(pc.equal(judged["control"], MODEL))
+        for item in read_judged(rows, places):
+            families[judge_family(item.judge)] = item.counts
+            measures += judge_measures(item.judge, item.judge_version)
+    return System(outputs, families, {measure.name: measure for measure in measures})
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """One measure of a model and of another on the same examples; ``difference`` is other less own.
+
+    ``p`` is two-sided. ``better`` is True or False where the interval excludes zero, else None.
+    """
+
+    metric: str
+    own: float | None
+    other: float | None
+    difference: Interval
+    p: float
+    higher_is_better: bool
+    examples: int
+    subjects: int
+
+    @property
+    def better(self) -> bool | None:
+        """Whether the other model is the better one."""
+        if not self.difference.excludes(0.0):
+            return None
+        assert self.difference.value is not None
+        return (self.difference.value > 0) == self.higher_is_better
+
+
+def why_not_paired(own: System, other: System) -> str | None:
+    """Why the two cannot be compared example by example; None if they can."""
+    mine = dict(zip(own.outputs.example_ids, own.outputs.references, strict=True))
+    theirs = dict(zip(other.outputs.example_ids, other.outputs.references, strict=True))
+    if mine.keys() != theirs.keys():
+        shared = len(mine.keys() & theirs.keys())
+        return f"other test examples: {shared} of {len(mine)} and {len(theirs)} are shared"
+    changed = sum(mine[name] != theirs[name] for name in mine)
+    return f"other references for {changed} of {len(mine)} examples" if changed else None
+
+
+def paired_difference(
+    own: System, other: System, metric: str, resamples: int, seed: int
+) -> PairedDifference | None:
+    """The difference of one metric; None where one of the two has no such measure.
+
+    Args:
+        resamples: bootstrap resamples of the interval and rounds of the randomisation alike.
+    """
+    if metric not in own.measures or metric not in other.measures:
+        return None
+    measure = own.measures[metric]
+    both = (own.present(measure) * other.present(measure))[:, None]
+    mine, theirs = (side.families[measure.family] * both for side in (own, other))
+    subjects = own.outputs.subjects
+    bootstrap = make_bootstrap(subjects, resamples, seed)
+    used = np.flatnonzero(both[:, 0])
+    return PairedDifference(
+        metric,
+        _finite(measure.statistic(mine.sum(axis=0))),
+        _finite(measure.statistic(theirs.sum(axis=0))),
+        difference_interval(bootstrap, measure.statistic, theirs, mine),
+        randomisation_p(measure.statistic, mine, theirs, subjects, resamples, seed),
+        measure.higher_is_better,
+        len(used),
+        len({subjects[row] for row in used}),
+    )
+
+
+def _finite(value: Floats) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def randomisation_p(
+    statistic: Statistic,
+    counts: Floats,
+    others: Floats,
+    subjects: Sequence[str],
+    rounds: int,
+    seed: int,
+) -> float:
+    """Two-sided p-value of approximate randomisation, ``(c + 1) / (rounds + 1)``.
+
+    In each round every subject's counts (N, K) change sides or not, all of its examples together;
+    c counts rounds whose difference is at least the observed one. The added ones keep p above zero.
+    """
+    names, of_example = np.unique(np.asarray(subjects, dtype=str), return_inverse=True)
+    random = np.random.default_rng([seed, 1])  # other draws than the bootstrap's
+    moved = random.integers(0, 2, (rounds, len(names))).astype(np.float64)[:, of_example]
+    gap = others - counts
+    shift = moved @ gap
+    one = statistic(counts.sum(axis=0) + shift)
+    two = statistic(others.sum(axis=0) - shift)
+    observed = abs(statistic(others.sum(axis=0)) - statistic(counts.sum(axis=0)))
+    with np.errstate(invalid="ignore"):
+        as_far = np.abs(two - one) >= observed - 1e-12
+    return float((as_far.sum() + 1) / (rounds + 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction: the chance of any false alarm among all stays below each
+    value's level (S. Holm, 1979)."""
+    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
+    corrected = [1.0] * len(p_values)
+    largest = 0.0
+    for rank, place in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        corrected[place] = largest
+    return corrected

@@ -1,0 +1,201 @@
+"""An ablation matrix: a TOML file of variants of one recipe, each a list of overrides.
+
+    recipe = "llava_rad"
+    scale = "tiny"
+    set = ["stages.finetune.steps=400"]      # for the baseline and every variant
+
+    [[variants]]
+    name = "no-pretrain"
+    question = "What is contrastive pretraining worth?"
+    skip = ["pretrain"]
+
+A variant says what differs by ``set`` (as ``--set``) or by a shorthand for such overrides:
+``skip`` leaves stages out, ``leave_out`` and ``keep_only`` choose the sources that the stages train
+on, ``text_versions`` the routes of their texts, and ``share`` the part of the subjects.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import Field, ValidationError, model_validator
+
+from infra.errors import SettingsError
+from infra.settings import Settings, load_settings
+from infra.settings.sections import Route, Section, wanted
+from infra.settings.stages import StageSettings
+
+BASELINE = "baseline"
+NAME = r"^[a-z0-9][a-z0-9_.-]*$"
+MATRICES = Path(__file__).parent.parent / "ablations"
+"""Matrices that come with the package."""
+
+
+class VariantSettings(Section):
+    """One variant.
+
+    ``stages`` names the stages that a shorthand is for; None means all but those of kind
+    ``language``, which stand in for published weights.
+    """
+
+    name: str = Field(pattern=NAME)
+    question: str = Field(min_length=1)
+    set: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    leave_out: tuple[str, ...] = ()
+    keep_only: tuple[str, ...] = ()
+    text_versions: tuple[Route, ...] = ()
+    share: float | None = Field(default=None, gt=0.0, le=1.0)
+    stages: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _differs(self) -> VariantSettings:
+        if self.leave_out and self.keep_only:
+            raise ValueError(f"variant {self.name} has leave_out and keep_only")
+        if self.name == BASELINE:
+            raise ValueError(f"a variant is named {BASELINE}")
+        shorthands = (self.skip, self.leave_out, self.keep_only, self.text_versions, self.share)
+        if not self.set and not any(shorthands):
+            raise ValueError(f"variant {self.name} does not differ from the baseline")
+        return self
+
+
+class MatrixSettings(Section):
+    """A baseline and its variants.
+
+    ``metrics`` are those that are tabulated and tested; a judge's stand for themselves.
+    ``resamples`` counts bootstrap resamples and random exchanges alike.
+    """
+
+    name: str = Field(pattern=NAME)
+    recipe: str
+    scale: str
+    set: tuple[str, ...] = ()
+    variants: tuple[VariantSettings, ...] = Field(min_length=1)
+    metrics: tuple[str, ...] = Field(
+        default=("rule14-micro-F1", "rule14-macro-F1", "ROUGE-L[rouge-score-nostem]"), min_length=1
+    )
+    resamples: int = Field(default=1000, ge=10)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> MatrixSettings:
+        names = [variant.name for variant in self.variants]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"variant names repeat: {', '.join(twice)}")
+        return self
+
+    def overrides(self) -> dict[str, tuple[str, ...]]:
+        """``--set`` overrides of the baseline and of every variant, by name, in order.
+
+        Raises:
+            SettingsError: a shorthand names a stage that the recipe lacks or leaves one without a
+                source.
+        """
+        settings = load_settings(self.recipe, self.scale, self.set)
+        found = {BASELINE: self.set}
+        for variant in self.variants:
+            found[variant.name] = (*self.set, *_expanded(variant, settings), *variant.set)
+        return found
+
+
+def matrix_names() -> list[str]:
+    """Matrices that come with the package."""
+    return sorted(path.stem for path in MATRICES.glob("*.toml"))
+
+
+def load_matrix(name: str) -> MatrixSettings:
+    """Read a matrix by the name of a shipped one or by its file's path.
+
+    Raises:
+        SettingsError: there is none, or it is no matrix.
+    """
+    path = MATRICES / f"{name}.toml" if name in matrix_names() else Path(name)
+    if not path.is_file():
+        raise SettingsError(
+            f"no ablation matrix '{name}'",
+            f"a TOML file, or one of {', '.join(matrix_names())}",
+            "give the path of a matrix",
+        )
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        return MatrixSettings.model_validate({"name": path.stem, **tree})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path.name}: {error}", "TOML", "correct the matrix") from error
+    except ValidationError as error:
+        raise _one_line(error, path.name) from error
+
+
+def _one_line(error: ValidationError, file: str) -> SettingsError:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the top"
+    if first["type"] == "value_error":
+        found, expected = first["msg"].removeprefix("Value error, "), "a matrix that fits together"
+    elif first["type"] == "missing":
+        found, expected = "nothing", "a value"
+    else:
+        found, expected = repr(first["input"])[:80], wanted(first)
+    return SettingsError(f"{found} at '{place}' of {file}", expected, "see docs/ablations.md")
+
+
+def _expanded(variant: VariantSettings, settings: Settings) -> list[str]:
+    """The shorthands of a variant as overrides."""
+    found = [f"stages.{settings.stage(name).name}.skip=true" for name in variant.skip]
+    for stage in _chosen_stages(variant, settings):
+        found += _data_overrides(variant, stage, settings.sources.names)
+    return found
+
+
+def _chosen_stages(variant: VariantSettings, settings: Settings) -> list[StageSettings]:
+    if variant.stages is not None:
+        return [settings.stage(name) for name in variant.stages]
+    return [
+        stage
+        for stage in settings.stages
+        if stage.kind != "language" and stage.name not in variant.skip
+    ]
+
+
+def _data_overrides(
+    variant: VariantSettings, stage: StageSettings, every: tuple[str, ...]
+) -> list[str]:
+    prefix, found = f"stages.{stage.name}", []
+    if variant.leave_out:
+        kept = _sources(variant, stage, every, lambda name: name not in variant.leave_out)
+        found.append(f"{prefix}.sources={kept}")
+    if variant.keep_only:
+        kept = _sources(variant, stage, every, lambda name: name in variant.keep_only)
+        found.append(f"{prefix}.sources={kept}")
+    if variant.text_versions:
+        found.append(f"{prefix}.text_versions={json.dumps(variant.text_versions)}")
+    if variant.share is not None:
+        found.append(f"{prefix}.share={variant.share:g}")
+    return found
+
+
+def _sources(
+    variant: VariantSettings,
+    stage: StageSettings,
+    every: tuple[str, ...],
+    keeps: Callable[[str], bool],
+) -> str:
+    """The sources that a stage keeps, as TOML."""
+    strangers = sorted({*variant.leave_out, *variant.keep_only} - set(every))
+    if strangers:
+        raise SettingsError(
+            f"source '{strangers[0]}' in variant {variant.name}",
+            f"one of {', '.join(every)}",
+            "correct the matrix",
+        )
+    kept = [name for name in stage.sources or every if keeps(name)]
+    if not kept:
+        raise SettingsError(
+            f"no source for stage {stage.name} in variant {variant.name}",
+            "one at least",
+            f"name the stages that it is for: stages = […], without {stage.name}",
+        )
+    return json.dumps(kept)

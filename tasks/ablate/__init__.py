@@ -1,0 +1,1 @@
+"""Ablations: variants of a recipe over one store, compared with their baseline."""

@@ -1,0 +1,181 @@
+"""An ablation matrix: shorthands become overrides, and a bad one is one clear line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from infra.errors import SettingsError
+from infra.settings import load_settings
+from infra.settings.matrix import BASELINE, MatrixSettings, load_matrix, matrix_names
+from tasks.ablate.plan import additions, additions_text, comparison_step, plan_variants
+from tasks.context import Order
+
+VARIANT = {"name": "one", "question": "Why?"}
+
+
+def matrix(*variants: dict[str, object], **more: object) -> MatrixSettings:
+    tree = {"name": "small", "recipe": "llava_rad", "scale": "tiny", "variants": variants, **more}
+    return MatrixSettings.model_validate(tree)
+
+
+def own(given: MatrixSettings, name: str) -> tuple[str, ...]:
+    return given.overrides()[name]
+
+
+@pytest.mark.parametrize("name", matrix_names())
+def test_every_shipped_matrix_gives_recipes_that_parse(name: str) -> None:
+    given = load_matrix(name)
+    for overrides in given.overrides().values():
+        assert load_settings(given.recipe, given.scale, overrides).recipe == given.recipe
+
+
+def test_skip_leaves_a_stage_out_and_the_next_starts_where_it_would_have() -> None:
+    overrides = own(matrix({**VARIANT, "skip": ["align"]}), "one")
+    assert overrides == ("stages.align.skip=true",)
+    stages = {stage.name: stage for stage in load_settings("llava_rad", "tiny", overrides).stages}
+    assert set(stages) == {"language", "pretrain", "finetune"}
+    assert stages["finetune"].starts_from == ("language", "pretrain")
+
+
+def test_two_stages_in_a_row_can_be_skipped() -> None:
+    overrides = ["stages.pretrain.skip=true", "stages.align.skip=true"]
+    stages = load_settings("llava_rad", "tiny", overrides).stages
+    assert [stage.name for stage in stages] == ["language", "finetune"]
+    assert stages[1].starts_from == ("language",)
+
+
+def test_skip_false_is_no_change() -> None:
+    assert load_settings("llava_rad", "tiny", ["stages.align.skip=false"]) == load_settings(
+        "llava_rad", "tiny"
+    )
+
+
+def test_leaving_a_source_out_names_the_others_for_every_stage() -> None:
+    overrides = own(matrix({**VARIANT, "leave_out": ["brax"]}), "one")
+    settings = load_settings("llava_rad", "tiny", overrides)
+    assert settings.stage("pretrain").sources == tuple(
+        name for name in settings.sources.names if name != "brax"
+    )
+    assert settings.stage("finetune").sources == ("mimic_cxr",)
+    assert settings.stage("language").sources is None
+
+
+def test_shares_and_text_versions_go_to_the_stages_named() -> None:
+    given = {**VARIANT, "share": 0.25, "text_versions": ["keep"], "stages": ["finetune"]}
+    settings = load_settings("llava_rad", "tiny", own(matrix(given), "one"))
+    assert settings.stage("finetune").share == 0.25
+    assert settings.stage("finetune").text_versions == ("keep",)
+    assert settings.stage("pretrain") == load_settings("llava_rad", "tiny").stage("pretrain")
+
+
+def test_what_is_set_for_all_comes_first() -> None:
+    given = matrix({**VARIANT, "set": ["generate.beams=2"]}, set=["stages.finetune.steps=5"])
+    assert own(given, BASELINE) == ("stages.finetune.steps=5",)
+    assert own(given, "one") == ("stages.finetune.steps=5", "generate.beams=2")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("recipe = [", "expected TOML"),
+        ('recipe = "llava_rad"', "found nothing at 'scale'"),
+        ('recipe = "llava_rad"\nscale = "tiny"\nvariants = []', "'variants'"),
+        ("x = 1", "'recipe'"),
+    ],
+)
+def test_a_file_that_is_no_matrix_is_one_line(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "bad.toml"
+    file.write_text(text)
+    with pytest.raises(SettingsError) as error:
+        load_matrix(str(file))
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_matrix_that_is_not_there_names_those_that_are() -> None:
+    with pytest.raises(SettingsError, match="learning_curve"):
+        load_matrix("no_such")
+
+
+@pytest.mark.parametrize(
+    ("variant", "words"),
+    [
+        ({}, "does not differ"),
+        ({"leave_out": ["brax"], "keep_only": ["brax"]}, "leave_out and keep_only"),
+        ({"name": BASELINE, "share": 0.5}, "named baseline"),
+        ({"share": 1.5}, "less than or equal"),
+        ({"name": "a/b", "share": 0.5}, "pattern"),
+        ({"shares": 0.5}, "shares"),
+    ],
+)
+def test_a_variant_that_says_nothing_or_too_much_is_refused(
+    tmp_path: Path, variant: dict[str, object], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        matrix({**VARIANT, **variant})
+
+
+def test_variants_of_one_name_are_refused() -> None:
+    with pytest.raises(ValueError, match="names repeat: one"):
+        matrix({**VARIANT, "share": 0.5}, {**VARIANT, "share": 0.25})
+
+
+@pytest.mark.parametrize(
+    ("variant", "words"),
+    [
+        ({"skip": ["alignn"]}, "stage 'alignn'"),
+        ({"leave_out": ["braxx"]}, "source 'braxx' in variant one"),
+        ({"leave_out": ["mimic_cxr"]}, "no source for stage align in variant one"),
+        ({"share": 0.5, "stages": ["nothing"]}, "stage 'nothing'"),
+    ],
+)
+def test_a_shorthand_that_does_not_fit_the_recipe_is_refused(
+    variant: dict[str, object], words: str
+) -> None:
+    with pytest.raises(SettingsError, match=words):
+        matrix({**VARIANT, **variant}).overrides()
+
+
+def test_variants_share_every_step_before_the_first_that_differs(tmp_path: Path) -> None:
+    given = matrix(
+        {"name": "projector", "question": "?", "set": ['models.projector="linear"']},
+        {"name": "pixels", "question": "?", "set": ["images.short_side_px=64"]},
+    )
+    planned = plan_variants(given, Order(replicas=True, data_root=str(tmp_path)), make=False)
+    base, projector, pixels = (item.context.graph for item in planned)
+    for key in ("stages/language", "stages/pretrain", "examples/llava_rad"):
+        assert base[key].fingerprint == projector[key].fingerprint
+    assert base["stages/align"].fingerprint != projector["stages/align"].fingerprint
+    assert base["reports/brax"].fingerprint == pixels["reports/brax"].fingerprint
+    assert base["images/brax"].fingerprint != pixels["images/brax"].fingerprint
+
+    found = additions(planned)
+    assert [item.exist for item in found] == [0, 0, 0]
+    assert found[1].build == (
+        *("stages/align", "stages/finetune", "predictions/llava_rad", "scores/llava_rad"),
+    )
+    assert found[1].steps == found[1].shared + 4
+    assert f"3 variants, {sum(len(item.build) for item in found)} steps to build" in (
+        additions_text(found)
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_change_in_any_variant_is_another_table(tmp_path: Path) -> None:
+    order = Order(replicas=True, data_root=str(tmp_path))
+    steps = []
+    for share in (0.25, 0.5):
+        given = matrix({**VARIANT, "share": share})
+        steps.append(comparison_step(given, plan_variants(given, order, make=False)))
+    assert steps[0].fingerprint != steps[1].fingerprint
+    assert set(steps[0].inputs) == {BASELINE, "one"}
+
+
+def test_overrides_of_the_command_reach_every_variant(tmp_path: Path) -> None:
+    given = matrix({**VARIANT, "share": 0.5})
+    order = Order(replicas=True, data_root=str(tmp_path), overrides=("stages.finetune.steps=7",))
+    for item in plan_variants(given, order, make=False):
+        assert item.context.settings.stage("finetune").steps == 7
+        assert "stages.finetune.steps=7" not in item.overrides

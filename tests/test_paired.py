@@ -1,0 +1,147 @@
+"""Paired comparisons: differences, chances of randomisation, Holm's correction."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evaluation.paired import (
+    System,
+    holm,
+    paired_difference,
+    randomisation_p,
+    read_system,
+    why_not_paired,
+)
+from evaluation.statistics import mean_of
+from infra.settings.sections import ScoreSettings
+from sources.prediction import PREDICTION_SCHEMA
+
+SETTINGS = ScoreSettings(judges=())
+GOOD = "There is a left pleural effusion. The heart is enlarged."
+BAD = "The lungs are clear."
+
+
+def system(texts: list[str], references: list[str] | None = None, *, shift: int = 0) -> System:
+    """One example for each text; two examples a subject."""
+    rows = [
+        {
+            "example_id": f"e{number + shift:03}",
+            "source": "mimic_cxr",
+            "study_id": f"s{number}",
+            "subject_id": f"p{number // 2}",
+            "split": "test",
+            "view": "PA",
+            "control": "none",
+            "image_study_id": f"s{number}",
+            "prediction": text,
+            "reference": (references or [GOOD] * len(texts))[number],
+            "finish_reason": "stop",
+            "tokens": 5,
+        }
+        for number, text in enumerate(texts)
+    ]
+    return read_system(pa.Table.from_pylist(rows, schema=PREDICTION_SCHEMA), None, SETTINGS)
+
+
+def test_a_better_model_is_told_from_a_worse_one() -> None:
+    found = paired_difference(
+        system([BAD] * 40), system([GOOD] * 40), "rule14-micro-F1", resamples=200, seed=0
+    )
+    assert found is not None
+    assert (found.own, found.other, found.better) == (0.0, 1.0, True)
+    assert found.difference.value == 1.0
+    assert found.p == pytest.approx(1 / 201)
+    assert (found.examples, found.subjects) == (40, 20)
+
+
+def test_a_worse_one_is_told_too_and_equal_ones_are_not() -> None:
+    good, bad = system([GOOD] * 40), system([BAD] * 40)
+    worse = paired_difference(good, bad, "rule14-micro-F1", 200, 0)
+    same = paired_difference(good, good, "rule14-micro-F1", 200, 0)
+    assert worse is not None
+    assert worse.better is False
+    assert same is not None
+    assert (same.better, same.p) == (None, 1.0)
+
+
+def test_a_metric_that_one_lacks_is_no_difference() -> None:
+    one = system([GOOD] * 4)
+    assert paired_difference(one, one, "chexprompt[gpt-4]-errors", 20, 0) is None
+
+
+def test_systems_pair_only_on_the_same_examples_and_references() -> None:
+    one = system([GOOD] * 4)
+    assert why_not_paired(one, one) is None
+    assert why_not_paired(one, system([GOOD] * 4, shift=2)) == (
+        "other test examples: 2 of 4 and 4 are shared"
+    )
+    changed = system([GOOD] * 4, [GOOD, BAD, GOOD, GOOD])
+    assert why_not_paired(one, changed) == "other references for 1 of 4 examples"
+
+
+def exact_p(own: list[float], other: list[float]) -> float:
+    """Two-sided p over all exchanges of single examples."""
+    one, two = np.array(own), np.array(other)
+    observed = abs((two - one).mean())
+    far = [
+        abs(np.where(swap, one - two, two - one).mean()) >= observed - 1e-12
+        for swap in product([False, True], repeat=len(own))
+    ]
+    return float(np.mean(far))
+
+
+def counts_of(values: list[float]) -> np.ndarray:
+    return np.stack([np.array(values), np.ones(len(values))], axis=-1)
+
+
+def test_randomisation_approaches_the_exact_test() -> None:
+    rng = np.random.default_rng(0)
+    own = rng.normal(0.0, 1.0, 8).tolist()
+    other = rng.normal(0.7, 1.0, 8).tolist()
+    subjects = [f"p{number}" for number in range(8)]
+    found = randomisation_p(mean_of, counts_of(own), counts_of(other), subjects, 20_000, 0)
+    assert found == pytest.approx(exact_p(own, other), abs=0.01)
+
+
+def test_a_subject_changes_sides_with_all_of_its_examples() -> None:
+    values = [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]
+    other = [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]
+    one_subject = ["p"] * 6
+    assert randomisation_p(mean_of, counts_of(values), counts_of(other), one_subject, 100, 0) == 1.0
+    two = ["p", "p", "p", "q", "q", "q"]
+    lone = randomisation_p(mean_of, counts_of([0.0] * 6), counts_of([1.0] * 6), two, 4_000, 0)
+    assert lone == pytest.approx(0.5, abs=0.05)  # with two subjects no p can be below a half
+
+
+def test_randomisation_is_false_at_its_level_only() -> None:
+    """Of models that are alike at most about the level is called different."""
+    rng = np.random.default_rng(1)
+    subjects = [f"p{number}" for number in range(30)]
+    p_values = []
+    for trial in range(200):
+        own, other = rng.normal(size=30).tolist(), rng.normal(size=30).tolist()
+        p_values.append(
+            randomisation_p(mean_of, counts_of(own), counts_of(other), subjects, 200, trial)
+        )
+    assert np.mean(np.array(p_values) <= 0.05) <= 0.10
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([]) == []
+    assert holm([0.9]) == [0.9]
+
+
+@given(st.lists(st.floats(0.0001, 1.0), min_size=1, max_size=12))
+def test_holm_never_lowers_keeps_the_order_and_stays_below_bonferroni(values: list[float]) -> None:
+    found = holm(values)
+    for p, corrected in zip(values, found, strict=True):
+        assert p <= corrected <= min(1.0, p * len(values)) + 1e-12
+    order = sorted(range(len(values)), key=lambda place: values[place])
+    assert [found[place] for place in order] == sorted(found)
