@@ -13,8 +13,8 @@ from typer.main import get_command
 
 from flows.cli import APP
 from infra.settings import load_settings, preset_names
-from infra.settings.matrix import matrix_names
 from infra.settings.environment import SOURCE_PREFIX, Environment
+from infra.settings.matrix import matrix_names
 from sources.catalog import catalog
 from tasks.graph import REVISIONS
 
@@ -98,7 +98,11 @@ def check_values(given: dict[str, Any]) -> None:
         assert option.partition("=")[0] in catalog(), option
     name = given.get("name")
     assert name is None or PLACEHOLDER.search(name) or name in catalog(), name
-    assert given.get("matrix") is None or given["matrix"] in ("MATRIX", "my-matrix.toml", *matrix_names())
+    assert given.get("matrix") is None or given["matrix"] in (
+        "MATRIX",
+        "my-matrix.toml",
+        *matrix_names(),
+    )
     sets = [item for item in given.get("sets") or () if item != "key.path=value"]
     load_settings(*pair, sets)
 
