@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import cli_ablate, cli_look, cli_run, cli_validate
+from flows import cli_ablate, cli_compare, cli_look, cli_run, cli_validate
 from flows.cli_llm import LLM
 from infra.errors import CxrError
 from infra.log import set_up_logging
@@ -49,6 +49,11 @@ Judges = Annotated[
     list[str] | None, typer.Option("--judge", help="Model that counts errors; repeatable.")
 ]
 Out = Annotated[Path | None, typer.Option(help="Folder to write tables and picture to.")]
+Resamples = Annotated[int, typer.Option(min=10, help="Bootstrap resamples of subjects.")]
+ScoredRun = Annotated[
+    str | None,
+    typer.Argument(help="Fingerprint, folder under scores/, or models:/…; else the newest."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 
 
@@ -169,6 +174,45 @@ def ablate(
         cli_ablate.plan_ablation(chosen, order, as_json=as_json)
     else:
         cli_ablate.run_ablation(chosen, order, as_json=as_json)
+
+
+@APP.command(
+    help="Compare two scored runs, B less A: every metric in pairs, and what changed most."
+)
+def compare(
+    run_a: Annotated[str, typer.Argument(help="Fingerprint, folder under scores/, or models:/…")],
+    run_b: Annotated[str, typer.Argument(help="The other, named likewise.")],
+    resamples: Resamples = 1000,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal intervals.")] = 3,
+    data_root: DataRoot = None,
+    text: Annotated[bool, typer.Option("--text", help="Show report text too.")] = False,
+    as_json: Json = False,
+) -> None:
+    cli_compare.compare((run_a, run_b), data_root, resamples, seed, with_text=text, as_json=as_json)
+
+
+@APP.command(help="Scores by source, view, sex, age, manufacturer and site; names the worst slice.")
+def slices(
+    run: ScoredRun = None,
+    by: Annotated[list[str] | None, typer.Option(help="Dimension; repeatable [all].")] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="Repeatable [rule14-micro-F1].")] = None,
+    resamples: Resamples = 1000,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal intervals.")] = 3,
+    data_root: DataRoot = None,
+    as_json: Json = False,
+) -> None:
+    metrics = tuple(metric or ("rule14-micro-F1",))
+    cli_compare.slices(run, data_root, tuple(by or ()), metrics, resamples, seed, as_json=as_json)
+
+
+@APP.command(help="Errors of a scored run by kind, finding and side; hallucinated and omitted.")
+def errors(
+    run: ScoredRun = None,
+    data_root: DataRoot = None,
+    text: Annotated[bool, typer.Option("--text", help="Show report text too.")] = False,
+    as_json: Json = False,
+) -> None:
+    cli_compare.errors(run, data_root, with_text=text, as_json=as_json)
 
 
 APP.add_typer(LLM, name="llm")

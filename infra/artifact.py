@@ -119,6 +119,23 @@ def read_artifact(store: Store, step: Step) -> Artifact | None:
     return None if manifest is None else _from_manifest(store, step, manifest)
 
 
+def find_artifacts(store: Store, kind: str, beginning: str) -> list[Artifact]:
+    """Artifacts of a kind whose fingerprint, or whose folder's name, begins so; newest first.
+
+    They are read as their manifests tell them: no recipe says how they are made.
+    """
+    found = []
+    for folder in store.list_folder(kind):
+        name, _, fingerprint = folder.rpartition("-")
+        manifest = None
+        if folder.startswith(beginning) or fingerprint.startswith(beginning):
+            manifest = read_record(store, f"{kind}/{folder}/{MANIFEST}")
+        if manifest is not None:
+            told = (manifest["settings"], manifest["inputs"], manifest["revision"])
+            found.append(_from_manifest(store, Step(kind, name, *told, code=()), manifest))
+    return sorted(found, key=lambda artifact: artifact.created_at, reverse=True)
+
+
 def damaged_pieces(artifact: Artifact) -> list[str]:
     """Keys of pieces with a missing file or one whose bytes differ from the manifest."""
     return [piece.key for piece in artifact.pieces if not is_sound(artifact.store, piece)]

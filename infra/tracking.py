@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from infra.errors import InputError
 from infra.tracking_runs import OWNER_TAG, PARENT_TAG, RunBook, is_abandoned, this_process
 
 if TYPE_CHECKING:
@@ -72,6 +73,28 @@ def register(registration: Registration) -> Registered:
         model_uri=f"models:/{registration.name}/{version}",
         alias=registration.alias,
     )
+
+
+def version_tags(book: RunBook, name: str, version: str) -> dict[str, str]:
+    """Tags of a registered version, by its number or by ``@alias``.
+
+    Raises:
+        InputError: the registry has no such version.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        if version.startswith("@"):
+            found = book.client.get_model_version_by_alias(name, version[1:])
+        else:
+            found = book.client.get_model_version(name, version)
+    except MlflowException:
+        raise InputError(
+            f"no version '{version}' of model '{name}' in the registry",
+            "models:/NAME/VERSION or models:/NAME@ALIAS",
+            "look with 'mlflow ui'",
+        ) from None
+    return dict(found.tags)
 
 
 def _known_version(client: MlflowClient, registration: Registration) -> tuple[int, str] | None:

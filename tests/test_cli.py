@@ -41,6 +41,9 @@ FLAGS = {
     "config": "--json --list --recipe=llava_rad --scale=tiny --set*",
     "doctor": "--data-root --json",
     "replicate": "name folder --seed=0 --side-px=256 --studies=60",
+    "compare": "run_a run_b --data-root --json --resamples=1000 --seed=3 --text",
+    "slices": "[run] --by* --data-root --json --metric* --resamples=1000 --seed=3",
+    "errors": "[run] --data-root --json --text",
     "ablate": "[matrix] --data-root --dry-run --json --list --replicas --set* --source*",
     "trace": "study_id --data-root --json --recipe=llava_rad --replicas --scale=tiny --set* "
     "--source* --text",

@@ -7,7 +7,9 @@ what is matched may differ in side, region or grade. See ``offline_findings`` fo
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from tasks.reports.offline_findings import Finding, Reading, read_report
 
@@ -43,23 +45,35 @@ KIN = (
 )
 """Names of one thing in other words: taken for the other, they are one small error of grade."""
 
-Errors = Counter[tuple[str, str]]
+
+@dataclass(frozen=True)
+class FoundError:
+    """One error: its kind and tier, the finding it is about, and that finding's side as the text
+    that has it says (``L``, ``R``, ``LR`` or empty). A change of no named finding is ``-``."""
+
+    kind: str
+    tier: Literal["significant", "insignificant"]
+    finding: str
+    side: str
 
 
 def judge(payload: dict[str, Any]) -> dict[str, dict[str, int]]:
     """The answer to a judge's question."""
-    reference = read_report(str(payload["reference"]))
-    prediction = read_report(str(payload["prediction"]))
-    errors: Errors = Counter()
-    _compare_findings(reference, prediction, errors)
-    _compare_changes(reference, prediction, errors)
+    found = find_errors(str(payload["reference"]), str(payload["prediction"]))
+    counts = Counter((error.tier, error.kind) for error in found)
     return {
-        tier: {kind: errors[tier, kind] for kind in KINDS}
+        tier: {kind: counts[tier, kind] for kind in KINDS}
         for tier in ("significant", "insignificant")
     }
 
 
-def _compare_findings(reference: Reading, prediction: Reading, errors: Errors) -> None:
+def find_errors(reference: str, prediction: str) -> list[FoundError]:
+    """Every error of a prediction, one by one."""
+    true, told = read_report(reference), read_report(prediction)
+    return [*_findings_apart(true, told), *_changes_apart(true, told)]
+
+
+def _findings_apart(reference: Reading, prediction: Reading) -> Iterator[FoundError]:
     added = [item for name, item in prediction.findings.items() if name not in reference.findings]
     lost = [item for name, item in reference.findings.items() if name not in prediction.findings]
     for finding in list(lost):
@@ -67,47 +81,55 @@ def _compare_findings(reference: Reading, prediction: Reading, errors: Errors) -
         if kin is not None:
             lost.remove(finding)
             added.remove(kin)
-            errors["insignificant", "incorrect_severity"] += 1
-            _compare_places(finding, kin, errors)
+            yield _error("incorrect_severity", "insignificant", finding)
+            yield from _places_apart(finding, kin)
     for finding in added:
-        errors[_tier(finding), "false_positive_finding"] += 1
+        yield _error("false_positive_finding", _tier(finding), finding)
     for finding in lost:
-        errors[_tier(finding), "omission_finding"] += 1
+        yield _error("omission_finding", _tier(finding), finding)
     for name in reference.findings.keys() & prediction.findings.keys():
         one, other = reference.findings[name], prediction.findings[name]
-        _compare_places(one, other, errors)
+        yield from _places_apart(one, other)
         if one.grade and other.grade and one.grade != other.grade:
             apart = abs(one.grade - other.grade) > 1 and name not in MINOR
-            errors["significant" if apart else "insignificant", "incorrect_severity"] += 1
+            yield _error("incorrect_severity", "significant" if apart else "insignificant", one)
+
+
+def _error(
+    kind: str, tier: Literal["significant", "insignificant"], finding: Finding
+) -> FoundError:
+    return FoundError(kind, tier, finding.name, "".join(sorted(finding.sides)))
 
 
 def _are_kin(one: Finding, other: Finding) -> bool:
     return any({one.name, other.name} <= names for names in KIN)
 
 
-def _tier(finding: Finding) -> str:
+def _tier(finding: Finding) -> Literal["significant", "insignificant"]:
     """Minor, trace or doubted findings are insignificant when wrong."""
     small = finding.name in MINOR or finding.grade == 1 or finding.doubted
     return "insignificant" if small else "significant"
 
 
-def _compare_places(one: Finding, other: Finding, errors: Errors) -> None:
+def _places_apart(one: Finding, other: Finding) -> Iterator[FoundError]:
     """Another side is significant, another region of the same side is not."""
     if one.sides and other.sides and one.sides != other.sides:
         minor = one.name in MINOR or bool(one.sides & other.sides)
-        errors["insignificant" if minor else "significant", "incorrect_location"] += 1
+        yield _error("incorrect_location", "insignificant" if minor else "significant", one)
     elif one.regions and other.regions and one.regions != other.regions:
-        errors["insignificant", "incorrect_location"] += 1
+        yield _error("incorrect_location", "insignificant", one)
 
 
-def _compare_changes(reference: Reading, prediction: Reading, errors: Errors) -> None:
+def _changes_apart(reference: Reading, prediction: Reading) -> Iterator[FoundError]:
     """A change is significant, a statement that nothing changed is not."""
     for kind, changes in (
         ("false_positive_comparison", _beyond(prediction.changes, reference.changes)),
         ("omission_comparison", _beyond(reference.changes, prediction.changes)),
     ):
-        for _, direction in changes:
-            errors["insignificant" if direction == "same" else "significant", kind] += 1
+        for name, direction in sorted(changes):
+            tier: Literal["significant", "insignificant"]
+            tier = "insignificant" if direction == "same" else "significant"
+            yield FoundError(kind, tier, name, "")
 
 
 def _beyond(

@@ -1,0 +1,1 @@
+"""Looking at what was scored: models in pairs, slices, and single errors."""

@@ -1,0 +1,147 @@
+"""One scored model, found by what a person calls it: its predictions, judgements and examples."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from infra.artifact import Artifact, find_artifacts
+from infra.errors import InputError
+from infra.settings.environment import Environment
+from infra.settings.sections import ScoreSettings
+from infra.store import Store
+from infra.tracking import version_tags
+from infra.tracking_runs import RunBook
+from sources.record import Split
+from tasks.predict.work import PREDICTIONS_FILE
+from tasks.score.work import JUDGED_FILE
+
+if TYPE_CHECKING:
+    from evaluation.paired import System
+
+_MODEL = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<version>\d+)|(?P<alias>@.+))")
+_SHORTEST = 4  # characters of a fingerprint: fewer are a slip more often than a name (our choice)
+_MODEL_ITSELF = "none"  # the control column's value of the model with its own image
+ADVICE = "give a fingerprint's beginning, a folder's name under scores/, or models:/NAME/VERSION"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A scores artifact with the predictions behind it."""
+
+    scores: Artifact
+    predictions: Artifact
+
+    @property
+    def name(self) -> str:
+        """``llava_rad-34c6933bca69ad3a``."""
+        return self.scores.folder.partition("/")[2]
+
+    @property
+    def settings(self) -> ScoreSettings:
+        """How it was scored."""
+        told = {
+            key: value
+            for key, value in self.scores.step.settings.items()
+            if key in ScoreSettings.model_fields
+        }
+        return ScoreSettings.model_validate(told)
+
+    def rows(self) -> pa.Table:
+        """The model's own predictions, no control's."""
+        table = _table(self.predictions, PREDICTIONS_FILE)
+        return table.filter(pc.equal(table["control"], _MODEL_ITSELF))
+
+    def system(self) -> System:
+        """Its counts."""
+        from evaluation.paired import read_system
+
+        return read_system(self.rows(), _table(self.scores, JUDGED_FILE), self.settings)
+
+    def examples(self) -> tuple[Artifact, ...]:
+        """The examples that it was tested on."""
+        store = self.scores.store
+        wanted = [
+            fingerprint
+            for key, fingerprint in self.predictions.step.inputs.items()
+            if key.startswith("examples/")
+        ]
+        return tuple(found for each in wanted for found in find_artifacts(store, "examples", each))
+
+
+def find_scored(store: Store, environment: Environment, text: str) -> Scored:
+    """The scored model of that name.
+
+    Args:
+        text: the beginning of a scores artifact's fingerprint, its folder's name, or a registered
+            model's ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``.
+
+    Raises:
+        InputError: there is none, or several.
+    """
+    beginning = _fingerprint_of_model(environment, text) or text.removeprefix("scores/").strip("/")
+    if len(beginning) < _SHORTEST:
+        raise InputError(f"'{text}' for a run", f"{_SHORTEST} characters at least", ADVICE)
+    found = find_artifacts(store, "scores", beginning)
+    if not found:
+        raise InputError(f"no scores '{text}' under {store.root}", "a scored run", ADVICE)
+    if len(found) > 1:
+        names = ", ".join(artifact.folder for artifact in found[:3])
+        raise InputError(f"{len(found)} scored runs for '{text}': {names}", "one", ADVICE)
+    return Scored(found[0], _predictions_of(store, found[0]))
+
+
+def newest_scored(store: Store) -> Scored:
+    """The scored model that was scored last.
+
+    Raises:
+        InputError: nothing has been scored.
+    """
+    found = find_artifacts(store, "scores", "")
+    if not found:
+        raise InputError(f"no scores under {store.root}", "a scored run", "run 'cxr evaluate'")
+    return Scored(found[0], _predictions_of(store, found[0]))
+
+
+def _fingerprint_of_model(environment: Environment, text: str) -> str | None:
+    """The fingerprint of the scores behind a registered version; None for other names."""
+    named = _MODEL.fullmatch(text)
+    if named is None:
+        return None
+    book = RunBook(environment.tracking_uri, named["name"])
+    tags = version_tags(book, named["name"], named["version"] or named["alias"])
+    for key, value in tags.items():
+        if key.startswith("cxrflow.scores."):
+            return value
+    raise InputError(f"{text} without a tag cxrflow.scores", "a model that cxrflow scored", ADVICE)
+
+
+def _predictions_of(store: Store, scores: Artifact) -> Artifact:
+    for key, fingerprint in scores.step.inputs.items():
+        if key.startswith("predictions/"):
+            found = find_artifacts(store, "predictions", fingerprint)
+            if found:
+                return found[0]
+    raise InputError(
+        f"{scores.folder} without its predictions", "both under one data root", "score it again"
+    )
+
+
+def _table(artifact: Artifact, name: str) -> pa.Table:
+    return pa.concat_tables([pq.read_table(path) for path in artifact.files(name)])
+
+
+def test_shards(scored: Scored) -> list[str]:
+    """Local paths of the shards that it was tested on."""
+    return [
+        str(artifact.store.local(f"{piece.folder}/{file.name}", file.digest))
+        for artifact in scored.examples()
+        for piece in artifact.pieces
+        for file in piece.files
+        if file.name.startswith(f"{Split.TEST}-")
+    ]
