@@ -60,6 +60,42 @@ class GenerateRun(Section):
     device: Device = "auto"
 
 
+class ExplainRun(Section):
+    """``python -m models.explain``: heat maps of sentences over images.
+
+    Args:
+        model: a folder that a finetune stage wrote.
+        examples: shards of EXAMPLE_SCHEMA; each target is the text to explain.
+        sentences: SENTENCE_SCHEMA, which characters of each text are asked about.
+        background: shards whose images make the mean film that occlusion fills in.
+        methods: ``attention mean``, ``attention layer 3 head 1``, ``occlusion`` …; ``attention
+            layer`` stands for all layers and all their heads.
+        cells: occlusion's map has so many cells along a side.
+        output: folder that gets ``maps-*.parquet`` and, last, ``result.json``.
+    """
+
+    model: Path
+    examples: tuple[Path, ...]
+    sentences: Path
+    background: tuple[Path, ...] = ()
+    methods: tuple[str, ...] = Field(min_length=1)
+    controls: tuple[Control, ...] = ("none", "shuffled")
+    cells: int = Field(default=8, ge=2)
+    batch_size: int = Field(default=8, ge=1)
+    seed: int = 0
+    output: Path
+    device: Device = "auto"
+
+    def wants(self, method: str) -> bool:
+        """Whether the method is asked for, by its name or by its family's."""
+        by_layer = "attention layer" in self.methods and method.startswith("attention layer")
+        return by_layer or method in self.methods
+
+    @property
+    def needs_attention(self) -> bool:
+        return any(method != "occlusion" for method in self.methods)
+
+
 class RegisterRun(Section):
     """``python -m models.register``: one model into the MLflow registry.
 

@@ -24,6 +24,7 @@ REVISIONS: Final = {
     "stages": 2,
     "predictions": 1,
     "scores": 2,
+    "grounding": 1,
     "models": 1,
     "teachers": 1,
     "ablations": 1,
@@ -39,6 +40,7 @@ CODE: Final = {
     "stages": ("models.train",),
     "predictions": ("models.generate",),
     "scores": ("tasks.score.work", "tasks.reports.offline_answers"),
+    "grounding": ("tasks.ground.work", "tasks.ground.page", "models.explain"),
     "models": ("models.register",),
     "teachers": ("tasks.quality.work", "tasks.quality.page", "tasks.reports.offline_answers"),
     "ablations": ("tasks.ablate.work",),
@@ -121,7 +123,9 @@ def build_graph(
     scored = _dump(settings.score) | {"reports": _dump(settings.reports)}
     asked = {"teacher_studies": scored.pop("teacher_studies"), **scored}
     builder.add("scores", recipe, scored, [f"predictions/{recipe}"])
-    builder.add("models", recipe, _dump(settings.registry), [final, f"scores/{recipe}"])
+    _add_grounding(builder, names, final)
+    readings = [f"scores/{recipe}", f"grounding/{recipe}"]
+    builder.add("models", recipe, _dump(settings.registry), [final, *readings])
     for name in names:
         builder.add("teachers", name, asked, [f"studies/{name}"])
     return Graph(builder.steps)
@@ -171,6 +175,15 @@ def _add_stage(builder: _Builder, stage: StageSettings) -> None:
     chosen = {"stage": _dump(stage), "models": {name: shapes[name] for name in touched}}
     needs = [f"stages/{name}" for name in stage.starts_from]
     builder.add("stages", stage.name, chosen, [f"examples/{builder.settings.recipe}", *needs])
+
+
+def _add_grounding(builder: _Builder, names: list[str], final: str) -> None:
+    """Maps of texts over images with boxes: a publisher's, or those a replica was drawn from."""
+    recipe = builder.settings.recipe
+    boxed = [f"{kind}/{name}" for name in names for kind in ("studies", "images")]
+    needs = [final, f"examples/{recipe}", f"predictions/{recipe}", *boxed]
+    chosen = _dump(builder.settings.ground) | {"views": list(builder.settings.examples.views)}
+    builder.add("grounding", recipe, chosen, needs)
 
 
 def _dump(section: Any) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from infra.errors import SettingsError
 from infra.settings.sections import (
     ExampleSettings,
     GenerateSettings,
+    GroundSettings,
     ImageSettings,
     RegistrySettings,
     ReplicaSettings,
@@ -45,6 +46,7 @@ class Settings(Section):
     stages: tuple[StageSettings, ...]
     generate: GenerateSettings
     score: ScoreSettings
+    ground: GroundSettings = GroundSettings()
     registry: RegistrySettings
     replicas: ReplicaSettings = ReplicaSettings()
 

@@ -13,6 +13,9 @@ from infra.settings.environment import without_password
 from sources.funnel import FunnelRow
 from tasks.context import Context
 from tasks.examples.funnel import examples_funnel, funnel_rows, funnel_text
+from tasks.ground.outcome import grounding_text
+from tasks.ground.work import PAGE_FILE as GROUNDING_PAGE
+from tasks.ground.work import grounding_of
 from tasks.monitor.step_report import StepReport
 
 FUNNEL_KINDS = ("studies", "images", "reports")
@@ -73,6 +76,7 @@ def outcome_json(context: Context) -> dict[str, Any]:
         ],
         "losses": losses(context),
         "scores": scores(context),
+        "grounding": grounding_of(context),
         "places": places(context),
     }
 
@@ -83,6 +87,9 @@ def places(context: Context) -> dict[str, str]:
     page = _built(context, f"scores/{context.settings.recipe}")
     if page is not None:
         found["report page"] = str(page.files("report.html")[0])
+    grounding = _built(context, f"grounding/{context.settings.recipe}")
+    if grounding is not None:
+        found["grounding page"] = str(grounding.files(GROUNDING_PAGE)[0])
     model = _built(context, f"stages/{context.settings.stages[-1].name}")
     if model is not None:
         found["model folder"] = str(model.local_folder("model"))
@@ -102,6 +109,9 @@ def outcome_text(context: Context, reports: Sequence[StepReport], seconds: float
     found = scores(context)
     if found is not None:
         parts.append(_scores_text(found))
+    grounded = grounding_of(context)
+    if grounded is not None:
+        parts.append(grounding_text(grounded))
     parts.append(_steps_text(reports, seconds))
     named = places(context)
     width = max(map(len, named))
