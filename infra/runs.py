@@ -60,6 +60,29 @@ class GenerateRun(Section):
     device: Device = "auto"
 
 
+class EmbedRun(Section):
+    """``python -m models.embed``: embeddings of films and texts in one space.
+
+    Args:
+        dual_encoder: a folder that a pretrain stage wrote, or None.
+        vlm: a folder that a finetune stage wrote, or None.
+        examples: shards of EXAMPLE_SCHEMA; a study's target is embedded once.
+        prompts: further texts for the dual encoder.
+        text_tokens: the dual encoder's texts are cut there, as they were in training.
+        output: folder that gets ``embeddings.safetensors``, ``films.parquet``, ``texts.parquet``
+            and, last, ``result.json``.
+    """
+
+    dual_encoder: Path | None = None
+    vlm: Path | None = None
+    examples: tuple[Path, ...]
+    prompts: tuple[str, ...] = ()
+    text_tokens: int = Field(default=256, ge=8)
+    batch_size: int = Field(default=32, ge=1)
+    output: Path
+    device: Device = "auto"
+
+
 class ExplainRun(Section):
     """``python -m models.explain``: heat maps of sentences over images.
 

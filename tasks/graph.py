@@ -24,6 +24,7 @@ REVISIONS: Final = {
     "stages": 2,
     "predictions": 1,
     "scores": 2,
+    "retrieval": 1,
     "grounding": 1,
     "models": 1,
     "teachers": 1,
@@ -40,6 +41,7 @@ CODE: Final = {
     "stages": ("models.train",),
     "predictions": ("models.generate",),
     "scores": ("tasks.score.work", "tasks.reports.offline_answers"),
+    "retrieval": ("tasks.retrieve.work", "models.embed"),
     "grounding": ("tasks.ground.work", "tasks.ground.page", "models.explain"),
     "models": ("models.register",),
     "teachers": ("tasks.quality.work", "tasks.quality.page", "tasks.reports.offline_answers"),
@@ -123,8 +125,11 @@ def build_graph(
     scored = _dump(settings.score) | {"reports": _dump(settings.reports)}
     asked = {"teacher_studies": scored.pop("teacher_studies"), **scored}
     builder.add("scores", recipe, scored, [f"predictions/{recipe}"])
-    _add_grounding(builder, names, final)
-    readings = [f"scores/{recipe}", f"grounding/{recipe}"]
+    if "retrieval" in settings.readings:
+        _add_retrieval(builder, final)
+    if "grounding" in settings.readings:
+        _add_grounding(builder, names, final)
+    readings = [f"{kind}/{recipe}" for kind in ("scores", *settings.readings)]
     builder.add("models", recipe, _dump(settings.registry), [final, *readings])
     for name in names:
         builder.add("teachers", name, asked, [f"studies/{name}"])
@@ -175,6 +180,14 @@ def _add_stage(builder: _Builder, stage: StageSettings) -> None:
     chosen = {"stage": _dump(stage), "models": {name: shapes[name] for name in touched}}
     needs = [f"stages/{name}" for name in stage.starts_from]
     builder.add("stages", stage.name, chosen, [f"examples/{builder.settings.recipe}", *needs])
+
+
+def _add_retrieval(builder: _Builder, final: str) -> None:
+    """Embeddings of test films and texts: the dual encoder's, if one was trained, and the VLM's."""
+    settings = builder.settings
+    encoders = [f"stages/{stage.name}" for stage in settings.stages if stage.kind == "pretrain"]
+    needs = [*encoders[-1:], final, f"examples/{settings.recipe}"]
+    builder.add("retrieval", settings.recipe, _dump(settings.retrieval), needs)
 
 
 def _add_grounding(builder: _Builder, names: list[str], final: str) -> None:

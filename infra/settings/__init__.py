@@ -20,9 +20,11 @@ from infra.settings.sections import (
     GenerateSettings,
     GroundSettings,
     ImageSettings,
+    Reading,
     RegistrySettings,
     ReplicaSettings,
     ReportSettings,
+    RetrievalSettings,
     ScoreSettings,
     Section,
     SourceSettings,
@@ -34,7 +36,8 @@ PRESETS = Path(__file__).parent.parent / "presets"
 
 
 class Settings(Section):
-    """A whole recipe at one scale."""
+    """A whole recipe at one scale; ``readings`` are taken of the last stage's model beside its
+    scores."""
 
     recipe: str
     scale: str
@@ -46,6 +49,8 @@ class Settings(Section):
     stages: tuple[StageSettings, ...]
     generate: GenerateSettings
     score: ScoreSettings
+    readings: tuple[Reading, ...] = ("retrieval", "grounding")
+    retrieval: RetrievalSettings = RetrievalSettings()
     ground: GroundSettings = GroundSettings()
     registry: RegistrySettings
     replicas: ReplicaSettings = ReplicaSettings()

@@ -29,6 +29,7 @@ class Section(BaseModel):
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Route = Literal["keep", "structure", "translate", "synthesize"]
+Reading = Literal["retrieval", "grounding"]
 
 
 class SourceSettings(Section):
@@ -123,6 +124,14 @@ class ScoreSettings(Section):
         default=500, ge=1, description="of each source and task, for the teacher's quality"
     )
     controls: tuple[Literal["shuffled", "blank"], ...] = ("shuffled", "blank")
+
+
+class RetrievalSettings(Section):
+    """How retrieval and zero-shot classification are measured (docs/retrieval.md)."""
+
+    batch_size: int = Field(default=32, ge=1)
+    bootstrap_resamples: int = Field(default=500, ge=10)
+    seed: int = 3
 
 
 GroundedText = Literal["reference", "prediction", "phrase"]

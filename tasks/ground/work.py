@@ -7,12 +7,12 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from infra.artifact import Artifact, build_artifact, read_artifact
+from infra.artifact import Artifact, build_artifact
 from infra.launch import Event, run_module
 from infra.log import LOGGER
 from infra.parquet import write_table
@@ -44,22 +44,6 @@ def ground(context: Context, on_event: OnEvent) -> Artifact:
     )
     shutil.rmtree(_scratch(context), ignore_errors=True)  # maps of a killed run, of no use now
     return artifact
-
-
-def grounding_of(context: Context) -> dict[str, Any] | None:
-    """The document, None before it is made."""
-    artifact = read_artifact(context.store, context.graph[f"grounding/{context.settings.recipe}"])
-    if artifact is None:
-        return None
-    found: dict[str, Any] = json.loads(artifact.files(GROUNDING_FILE)[0].read_text())
-    return found
-
-
-def grounding_numbers(context: Context) -> dict[str, float]:
-    """The chosen method's scores by name, for a registry."""
-    artifact = context.artifact(f"grounding/{context.settings.recipe}")
-    tracked: dict[str, float] = artifact.pieces[0].facts["tracked"]
-    return tracked
 
 
 def no_boxes(context: Context) -> str:

@@ -12,8 +12,8 @@ from infra.pieces import BuiltPiece
 from infra.provenance import git_commit
 from infra.runs import RegisterRun, write_run
 from tasks.context import Context
-from tasks.ground.work import grounding_numbers
 from tasks.monitor.tracked import pipeline_run, run_book
+from tasks.readings import reading_numbers
 from tasks.score.work import scores_of
 from tasks.train.work import PIECE
 
@@ -35,7 +35,7 @@ def _register(context: Context, key: str, folder: Path) -> BuiltPiece:
     step = context.graph[f"models/{settings.recipe}"]
     scratch = context.store.state / "register" / step.fingerprint
     book, scored = run_book(context), scores_of(context)
-    metrics = scored | grounding_numbers(context)
+    metrics = scored | reading_numbers(context)
     run = RegisterRun(
         model=context.artifact(f"stages/{settings.stages[-1].name}").local_folder(PIECE),
         model_name=settings.registry.model_name,
