@@ -13,9 +13,8 @@ from infra.settings.environment import without_password
 from sources.funnel import FunnelRow
 from tasks.context import Context
 from tasks.examples.funnel import examples_funnel, funnel_rows, funnel_text
-from tasks.ground.outcome import grounding_text
-from tasks.ground.work import PAGE_FILE as GROUNDING_PAGE
-from tasks.ground.work import grounding_of
+from tasks.ground.outcome import PAGE_FILE as GROUNDING_PAGE
+from tasks.ground.outcome import grounding_of, grounding_text
 from tasks.monitor.step_report import StepReport
 
 FUNNEL_KINDS = ("studies", "images", "reports")

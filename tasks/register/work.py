@@ -12,7 +12,7 @@ from infra.pieces import BuiltPiece
 from infra.provenance import git_commit
 from infra.runs import RegisterRun, write_run
 from tasks.context import Context
-from tasks.ground.work import grounding_numbers
+from tasks.ground.outcome import grounding_numbers
 from tasks.monitor.tracked import pipeline_run, run_book
 from tasks.score.work import scores_of
 from tasks.train.work import PIECE
