@@ -159,5 +159,8 @@ def choose(ranked: Sequence[Candidate], sentences: int, methods: Sequence[str]) 
         method = DEFAULT_METHOD if DEFAULT_METHOD in methods else methods[0]
         return Choice(method, 1.0, None, 0, "not chosen: no validate sentence has a box")
     best = ranked[0]
-    reason = f"the highest energy above the exchanged image of {len(ranked)} on validate"
+    reason = (
+        f"of {len(ranked)} ways the highest energy above another study's image, "
+        f"on {sentences} validate sentences"
+    )
     return Choice(best.method, best.sharpness, best.gain, sentences, reason)

@@ -164,7 +164,7 @@ class GroundSettings(Section):
         ),
         min_length=1,
     )
-    sharpness: tuple[Annotated[float, Field(gt=0)], ...] = Field(default=(1.0, 2.0, 4.0))
+    sharpness: tuple[Annotated[float, Field(gt=0)], ...] = Field(default=(1.0, 2.0, 4.0, 8.0))
     cells: int = Field(default=8, ge=2, le=64)
     batch_size: int = Field(default=8, ge=1)
     test_texts: int | None = Field(default=300, ge=1, description="per source and kind; None: all")

@@ -17,8 +17,10 @@ from evaluation.overlay import draw_overlay, seen_film
 from evaluation.statistics import Floats
 from sources.catalog import get_source
 from tasks.context import Context
+from tasks.ground.outcome import PAGE_FILE
 from tasks.ground.texts import Texts
-from tasks.ground.work import MAPS_FILE, PAGE_FILE
+
+MAPS_FILE = "maps.parquet"
 
 
 def write_page(context: Context, grounding: Grounding, texts: Texts, folder: Path) -> list[str]:

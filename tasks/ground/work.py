@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,15 +21,15 @@ from infra.runs import ExplainRun, write_run
 from sources.heat_map import SENTENCE_SCHEMA
 from sources.record import Split
 from tasks.context import Context
-from tasks.ground.texts import Texts, test_texts, validate_texts
+from tasks.ground.outcome import GROUNDING_FILE
 from tasks.train.work import PIECE as MODEL_PIECE
 from tasks.train.work import example_files
 
+if TYPE_CHECKING:
+    from tasks.ground.texts import Texts
+
 PIECE: Final = "grounding"
-GROUNDING_FILE: Final = "grounding.json"
-MAPS_FILE: Final = "maps.parquet"
 SENTENCES_FILE: Final = "sentences.parquet"
-PAGE_FILE: Final = "grounding.html"
 ROW_GROUP: Final = 32
 """Texts in one row group of the shard that the model reads (our choice: few images at once)."""
 
@@ -58,9 +58,11 @@ def _scratch(context: Context) -> Path:
 
 
 def _ground(context: Context, on_event: OnEvent, key: str, folder: Path) -> BuiltPiece:
+    # What follows takes a second to import, and a cached run never needs it.
     from evaluation.grounding import nothing_grounded, score_grounding
     from evaluation.grounding_choice import candidates, choose, measure
-    from tasks.ground.page import write_page
+    from tasks.ground.page import MAPS_FILE, write_page
+    from tasks.ground.texts import test_texts, validate_texts
 
     del key
     settings = context.settings.ground
