@@ -1,21 +1,28 @@
-"""Predictions on the test split, beside image-blind controls, and their scores."""
+"""Predictions on the test split, beside image-blind controls, their scores and other readings."""
 
 from __future__ import annotations
 
 from prefect import flow
 
 from tasks.context import Order, open_context
+from tasks.ground.task import run_grounding
 from tasks.monitor.step_report import StepReport
 from tasks.predict.task import run_predictions
 from tasks.reports.connection import Teacher
+from tasks.retrieve.task import run_retrieval
 from tasks.score.task import score_predictions
+
+READINGS = {"retrieval": run_retrieval, "grounding": run_grounding}
 
 
 @flow(name="evaluate")
 def evaluate(order: Order) -> list[StepReport]:
-    """Generate, judge and score."""
+    """Generate, judge and score; then the readings that the recipe asks for."""
     context = open_context(order)
     predicted = run_predictions(context, return_state=True).result()
     with Teacher(context.environment) as teacher:
         scored = score_predictions(context, teacher, return_state=True).result()
-    return [predicted, scored]
+    read = [
+        READINGS[kind](context, return_state=True).result() for kind in context.settings.readings
+    ]
+    return [predicted, scored, *read]

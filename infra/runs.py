@@ -60,6 +60,65 @@ class GenerateRun(Section):
     device: Device = "auto"
 
 
+class EmbedRun(Section):
+    """``python -m models.embed``: embeddings of films and texts in one space.
+
+    Args:
+        dual_encoder: a folder that a pretrain stage wrote, or None.
+        vlm: a folder that a finetune stage wrote, or None.
+        examples: shards of EXAMPLE_SCHEMA; a study's target is embedded once.
+        prompts: further texts for the dual encoder.
+        text_tokens: the dual encoder's texts are cut there, as they were in training.
+        output: folder that gets ``embeddings.safetensors``, ``films.parquet``, ``texts.parquet``
+            and, last, ``result.json``.
+    """
+
+    dual_encoder: Path | None = None
+    vlm: Path | None = None
+    examples: tuple[Path, ...]
+    prompts: tuple[str, ...] = ()
+    text_tokens: int = Field(default=256, ge=8)
+    batch_size: int = Field(default=32, ge=1)
+    output: Path
+    device: Device = "auto"
+
+
+class ExplainRun(Section):
+    """``python -m models.explain``: heat maps of sentences over images.
+
+    Args:
+        model: a folder that a finetune stage wrote.
+        examples: shards of EXAMPLE_SCHEMA; each target is the text to explain.
+        sentences: SENTENCE_SCHEMA, which characters of each text are asked about.
+        background: shards whose images make the mean film that occlusion fills in.
+        methods: ``attention mean``, ``attention layer 3 head 1``, ``occlusion`` …; ``attention
+            layer`` stands for all layers and all their heads.
+        cells: occlusion's map has so many cells along a side.
+        output: folder that gets ``maps-*.parquet`` and, last, ``result.json``.
+    """
+
+    model: Path
+    examples: tuple[Path, ...]
+    sentences: Path
+    background: tuple[Path, ...] = ()
+    methods: tuple[str, ...] = Field(min_length=1)
+    controls: tuple[Control, ...] = ("none", "shuffled")
+    cells: int = Field(default=8, ge=2)
+    batch_size: int = Field(default=8, ge=1)
+    seed: int = 0
+    output: Path
+    device: Device = "auto"
+
+    def wants(self, method: str) -> bool:
+        """Whether the method is asked for, by its name or by its family's."""
+        by_layer = "attention layer" in self.methods and method.startswith("attention layer")
+        return by_layer or method in self.methods
+
+    @property
+    def needs_attention(self) -> bool:
+        return any(method != "occlusion" for method in self.methods)
+
+
 class RegisterRun(Section):
     """``python -m models.register``: one model into the MLflow registry.
 

@@ -10,7 +10,7 @@ import math
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -119,6 +119,12 @@ class NestedRun:
             if math.isfinite(value)
         ]
         self.client.log_batch(self.run_id, metrics=metrics)
+
+    def log_pictures(self, paths: Sequence[Path], folder: str) -> None:
+        """Upload picture files into a folder of the run's artifacts; the caller knows which may
+        leave the data root."""
+        for path in paths:
+            self.client.log_artifact(self.run_id, str(path), folder)
 
     def end(self, status: str) -> None:
         """Close as FINISHED or FAILED."""

@@ -24,6 +24,8 @@ REVISIONS: Final = {
     "stages": 2,
     "predictions": 1,
     "scores": 2,
+    "retrieval": 1,
+    "grounding": 1,
     "models": 1,
     "teachers": 1,
     "ablations": 1,
@@ -39,6 +41,8 @@ CODE: Final = {
     "stages": ("models.train",),
     "predictions": ("models.generate",),
     "scores": ("tasks.score.work", "tasks.reports.offline_answers"),
+    "retrieval": ("tasks.retrieve.work", "models.embed"),
+    "grounding": ("tasks.ground.work", "tasks.ground.page", "models.explain"),
     "models": ("models.register",),
     "teachers": ("tasks.quality.work", "tasks.quality.page", "tasks.reports.offline_answers"),
     "ablations": ("tasks.ablate.work",),
@@ -121,7 +125,12 @@ def build_graph(
     scored = _dump(settings.score) | {"reports": _dump(settings.reports)}
     asked = {"teacher_studies": scored.pop("teacher_studies"), **scored}
     builder.add("scores", recipe, scored, [f"predictions/{recipe}"])
-    builder.add("models", recipe, _dump(settings.registry), [final, f"scores/{recipe}"])
+    if "retrieval" in settings.readings:
+        _add_retrieval(builder, final)
+    if "grounding" in settings.readings:
+        _add_grounding(builder, names, final)
+    readings = [f"{kind}/{recipe}" for kind in ("scores", *settings.readings)]
+    builder.add("models", recipe, _dump(settings.registry), [final, *readings])
     for name in names:
         builder.add("teachers", name, asked, [f"studies/{name}"])
     return Graph(builder.steps)
@@ -171,6 +180,23 @@ def _add_stage(builder: _Builder, stage: StageSettings) -> None:
     chosen = {"stage": _dump(stage), "models": {name: shapes[name] for name in touched}}
     needs = [f"stages/{name}" for name in stage.starts_from]
     builder.add("stages", stage.name, chosen, [f"examples/{builder.settings.recipe}", *needs])
+
+
+def _add_retrieval(builder: _Builder, final: str) -> None:
+    """Embeddings of test films and texts: the dual encoder's, if one was trained, and the VLM's."""
+    settings = builder.settings
+    encoders = [f"stages/{stage.name}" for stage in settings.stages if stage.kind == "pretrain"]
+    needs = [*encoders[-1:], final, f"examples/{settings.recipe}"]
+    builder.add("retrieval", settings.recipe, _dump(settings.retrieval), needs)
+
+
+def _add_grounding(builder: _Builder, names: list[str], final: str) -> None:
+    """Maps of texts over images with boxes: a publisher's, or those a replica was drawn from."""
+    recipe = builder.settings.recipe
+    boxed = [f"{kind}/{name}" for name in names for kind in ("studies", "images")]
+    needs = [final, f"examples/{recipe}", f"predictions/{recipe}", *boxed]
+    chosen = _dump(builder.settings.ground) | {"views": list(builder.settings.examples.views)}
+    builder.add("grounding", recipe, chosen, needs)
 
 
 def _dump(section: Any) -> dict[str, Any]:

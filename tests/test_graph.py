@@ -34,7 +34,17 @@ def test_every_step_comes_after_its_inputs() -> None:
         assert {name for name in step.inputs if name != "raw"} <= seen, key
         seen.add(key)
     assert len(plan.of_kind("studies")) == 7
-    assert set(REVISIONS) == set(CODE) == {step.kind for step in plan.steps.values()}
+    across = {"ablations"}  # made of several graphs, so a step of none
+    kinds = {step.kind for step in plan.steps.values()} | across
+    assert set(REVISIONS) == set(CODE) == kinds
+
+
+def test_a_recipe_without_readings_has_no_such_steps() -> None:
+    plan = graph("readings=[]")
+    assert not plan.of_kind("retrieval")
+    assert not plan.of_kind("grounding")
+    assert "retrieval/llava_rad" not in plan["models/llava_rad"].inputs
+    assert "retrieval/llava_rad" in graph()["models/llava_rad"].inputs
 
 
 def test_a_stage_setting_touches_that_stage_and_what_follows() -> None:
@@ -42,6 +52,8 @@ def test_a_stage_setting_touches_that_stage_and_what_follows() -> None:
         "stages/finetune",
         "predictions/llava_rad",
         "scores/llava_rad",
+        "retrieval/llava_rad",
+        "grounding/llava_rad",
         "models/llava_rad",
     }
 

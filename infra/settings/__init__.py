@@ -18,10 +18,13 @@ from infra.errors import SettingsError
 from infra.settings.sections import (
     ExampleSettings,
     GenerateSettings,
+    GroundSettings,
     ImageSettings,
+    Reading,
     RegistrySettings,
     ReplicaSettings,
     ReportSettings,
+    RetrievalSettings,
     ScoreSettings,
     Section,
     SourceSettings,
@@ -33,7 +36,8 @@ PRESETS = Path(__file__).parent.parent / "presets"
 
 
 class Settings(Section):
-    """A whole recipe at one scale."""
+    """A whole recipe at one scale; ``readings`` are taken of the last stage's model beside its
+    scores."""
 
     recipe: str
     scale: str
@@ -45,6 +49,9 @@ class Settings(Section):
     stages: tuple[StageSettings, ...]
     generate: GenerateSettings
     score: ScoreSettings
+    readings: tuple[Reading, ...] = ("retrieval", "grounding")
+    retrieval: RetrievalSettings = RetrievalSettings()
+    ground: GroundSettings = GroundSettings()
     registry: RegistrySettings
     replicas: ReplicaSettings = ReplicaSettings()
 

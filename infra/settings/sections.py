@@ -29,6 +29,7 @@ class Section(BaseModel):
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Route = Literal["keep", "structure", "translate", "synthesize"]
+Reading = Literal["retrieval", "grounding"]
 
 
 class SourceSettings(Section):
@@ -123,6 +124,54 @@ class ScoreSettings(Section):
         default=500, ge=1, description="of each source and task, for the teacher's quality"
     )
     controls: tuple[Literal["shuffled", "blank"], ...] = ("shuffled", "blank")
+
+
+class RetrievalSettings(Section):
+    """How retrieval and zero-shot classification are measured (docs/retrieval.md)."""
+
+    batch_size: int = Field(default=32, ge=1)
+    bootstrap_resamples: int = Field(default=500, ge=10)
+    seed: int = 3
+
+
+GroundedText = Literal["reference", "prediction", "phrase"]
+MapMethod = Literal[
+    "attention mean",
+    "attention max",
+    "attention rollout",
+    "attention gradient",
+    "attention layer",
+    "occlusion",
+]
+
+
+class GroundSettings(Section):
+    """How heat maps are made and held against boxes (docs/grounding.md).
+
+    ``attention layer`` stands for every layer and every head. ``cells`` and ``batch_size`` are
+    occlusion's; ``sharpness`` lists the powers that a map may be raised to.
+    """
+
+    texts: tuple[GroundedText, ...] = ("reference", "prediction", "phrase")
+    methods: tuple[MapMethod, ...] = Field(
+        default=(
+            "attention mean",
+            "attention max",
+            "attention rollout",
+            "attention gradient",
+            "attention layer",
+            "occlusion",
+        ),
+        min_length=1,
+    )
+    sharpness: tuple[Annotated[float, Field(gt=0)], ...] = Field(default=(1.0, 2.0, 4.0, 8.0))
+    cells: int = Field(default=8, ge=2, le=64)
+    batch_size: int = Field(default=8, ge=1)
+    test_texts: int | None = Field(default=300, ge=1, description="per source and kind; None: all")
+    validate_texts: int = Field(default=60, ge=1, description="on which the method is chosen")
+    bootstrap_resamples: int = Field(default=500, ge=10)
+    seed: int = 3
+    overlays: int = Field(default=12, ge=0, description="pictures on the page")
 
 
 class RegistrySettings(Section):

@@ -10,7 +10,7 @@ misspelt and lower-case headers, missing, double and merged sections, and no rep
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -46,7 +46,7 @@ from sources.replicas.phantom import draw
 from sources.replicas.phantom_canvas import Layer
 from sources.replicas.traps import truncate
 from sources.replicas.truth import ReplicaSpec
-from sources.replicas.truth_file import TrueStudy, write_truth
+from sources.replicas.truth_file import TrueBox, TrueStudy, write_truth
 from sources.replicas.wording import Wording
 
 _SYNTAXES: Final = (
@@ -102,6 +102,28 @@ def write(root: Path, spec: ReplicaSpec, *, annotations: bool = False) -> None:
             for study in studies
         ],
     )
+
+
+def known_boxes(spec: ReplicaSpec, image_ids: Collection[str]) -> dict[str, tuple[TrueBox, ...]]:
+    """Where the findings lie on those images of the replica, in px of the written files.
+
+    The publisher gives no boxes, so the replica's files have none either; they follow from the
+    truth that the films were drawn from, and are drawn again.
+    """
+    jobs = [
+        (study, image)
+        for study in plan_replica(spec)
+        for image in study.images
+        if image.image_id in image_ids
+    ]
+    drawn = draw_many(partial(_boxes, side_px=spec.side_px), jobs, spec.processes)
+    return {image.image_id: boxes for (_, image), boxes in zip(jobs, drawn, strict=True)}
+
+
+def _boxes(job: tuple[PlannedStudy, PlannedImage], side_px: int) -> tuple[TrueBox, ...]:
+    study, image = job
+    regions = draw(study.truth, image.view, side_px).regions
+    return tuple(TrueBox.of(image.image_id, region) for region in regions)
 
 
 def _film(job: tuple[PlannedStudy, PlannedImage], side_px: int) -> _Film:

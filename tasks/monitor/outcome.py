@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
 from infra.artifact import Artifact, read_artifact
 from infra.settings.environment import without_password
+from infra.settings.sections import Reading
 from sources.funnel import FunnelRow
 from tasks.context import Context
 from tasks.examples.funnel import examples_funnel, funnel_rows, funnel_text
+from tasks.ground.outcome import grounding_text
 from tasks.monitor.step_report import StepReport
+from tasks.readings import reading_document, reading_page
+from tasks.retrieve.outcome import retrieval_text
 
 FUNNEL_KINDS = ("studies", "images", "reports")
 _HEADLINE = re.compile(
     r"BLEU-[14]\[|ROUGE-L\[|rule14-m[a-z]+-F1(-5)?$|chexprompt\[.*\]-(significant-)?error(s|-free-share)$"
 )
 _READS_IMAGES = re.compile(r"rule14-micro-F1$|chexprompt\[.*\]-significant-errors$")
+_READING_TEXT: dict[Reading, Callable[[Mapping[str, Any]], str]] = {
+    "retrieval": retrieval_text,
+    "grounding": grounding_text,
+}
 _MOST_LOSSES = 6  # our choice: as many as fit one line
 
 
@@ -73,6 +81,7 @@ def outcome_json(context: Context) -> dict[str, Any]:
         ],
         "losses": losses(context),
         "scores": scores(context),
+        **{kind: reading_document(context, kind) for kind in context.settings.readings},
         "places": places(context),
     }
 
@@ -83,6 +92,10 @@ def places(context: Context) -> dict[str, str]:
     page = _built(context, f"scores/{context.settings.recipe}")
     if page is not None:
         found["report page"] = str(page.files("report.html")[0])
+    for kind in context.settings.readings:
+        place = reading_page(context, kind)
+        if place is not None:
+            found[f"{kind} page"] = str(place)
     model = _built(context, f"stages/{context.settings.stages[-1].name}")
     if model is not None:
         found["model folder"] = str(model.local_folder("model"))
@@ -102,6 +115,10 @@ def outcome_text(context: Context, reports: Sequence[StepReport], seconds: float
     found = scores(context)
     if found is not None:
         parts.append(_scores_text(found))
+    for kind in context.settings.readings:
+        document = reading_document(context, kind)
+        if document is not None:
+            parts.append(_READING_TEXT[kind](document))
     parts.append(_steps_text(reports, seconds))
     named = places(context)
     width = max(map(len, named))

@@ -22,7 +22,7 @@ KINDS_UNTIL = {
     "train": ("replicas", "studies", "images", "reports", "examples", "stages"),
     "evaluate": (
         *("replicas", "studies", "images", "reports", "examples", "stages"),
-        *("predictions", "scores"),
+        *("predictions", "scores", "retrieval", "grounding"),
     ),
     "quality": ("replicas", "studies", "teachers"),
 }

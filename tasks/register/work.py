@@ -13,6 +13,7 @@ from infra.provenance import git_commit
 from infra.runs import RegisterRun, write_run
 from tasks.context import Context
 from tasks.monitor.tracked import pipeline_run, run_book
+from tasks.readings import reading_numbers
 from tasks.score.work import scores_of
 from tasks.train.work import PIECE
 
@@ -33,7 +34,8 @@ def _register(context: Context, key: str, folder: Path) -> BuiltPiece:
     settings = context.settings
     step = context.graph[f"models/{settings.recipe}"]
     scratch = context.store.state / "register" / step.fingerprint
-    book, metrics = run_book(context), scores_of(context)
+    book, scored = run_book(context), scores_of(context)
+    metrics = scored | reading_numbers(context)
     run = RegisterRun(
         model=context.artifact(f"stages/{settings.stages[-1].name}").local_folder(PIECE),
         model_name=settings.registry.model_name,
@@ -41,7 +43,7 @@ def _register(context: Context, key: str, folder: Path) -> BuiltPiece:
         experiment=book.experiment,
         parent_run_id=pipeline_run(context, book),
         images=settings.images,
-        tags={**lineage_tags(context), "cxrflow.scored": "yes" if metrics else "no"},
+        tags={**lineage_tags(context), "cxrflow.scored": "yes" if scored else "no"},
         metrics=metrics,
         max_new_tokens=settings.generate.max_new_tokens,
         beams=settings.generate.beams,

@@ -1,0 +1,134 @@
+"""The page about grounding: ``grounding.html``, one file that fetches nothing.
+
+As on the report's page, what may be shown is the caller's decision.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from evaluation.grounding import Grounding, GroundingDifference, GroundingScore
+from evaluation.statistics import Interval
+
+CONTROL_NAMES = {
+    "none": "Own image",
+    "shuffled": "Another study's image",
+    "uniform": "Uniform map",
+    "centre": "Centre prior",
+}
+
+
+@dataclass(frozen=True)
+class ShownSentence:
+    """One sentence on the page with its two overlays as PNG."""
+
+    source: str
+    study_id: str
+    text: str
+    words: str
+    names: tuple[str, ...]
+    is_replica: bool
+    own_png: bytes
+    other_png: bytes | None
+    energy: float
+    shuffled: float
+    pointing: float
+
+
+@dataclass(frozen=True)
+class GroundingPage:
+    """Everything on the page."""
+
+    recipe: str
+    scale: str
+    fingerprint: str
+    grounding: Grounding
+    shown: Sequence[ShownSentence]
+    replicas: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table of scores: values of each system, and the gains over the baselines."""
+
+    title: str
+    metric: str
+    sentences: int
+    subjects: int
+    cells: Mapping[str, str]
+    gains: Mapping[str, str]
+    excludes: Mapping[str, bool]
+
+
+def interval_text(interval: Interval, *, signed: bool = False) -> str:
+    """``0.23 [0.18, 0.29]``."""
+    if interval.value is None:
+        return "–"
+    sign = "+" if signed else ""
+    value = f"{interval.value:{sign}.3f}"
+    if interval.low is None or interval.high is None:
+        return value
+    return f"{value} [{interval.low:{sign}.3f}, {interval.high:{sign}.3f}]"
+
+
+Place = tuple[str, str, str, str, str]
+
+
+def _place(one: GroundingScore | GroundingDifference) -> Place:
+    return one.source, one.text, one.group, one.method, one.metric
+
+
+def score_rows(grounding: Grounding, *, chosen: bool) -> list[Row]:
+    """Lines of the chosen method, or of all the others."""
+    groups: dict[Place, list[GroundingScore]] = {}
+    for score in grounding.scores:
+        if (score.method == grounding.choice.name) is chosen:
+            groups.setdefault(_place(score), []).append(score)
+    gains: dict[Place, list[GroundingDifference]] = {}
+    for item in grounding.differences:
+        gains.setdefault(_place(item), []).append(item)
+    rows = []
+    for place, scores in groups.items():
+        source, text, group, method, metric = place
+        words = [source, text, group] + ([] if chosen else [method])
+        found = gains.get(place, [])
+        rows.append(
+            Row(
+                title=" · ".join(words),
+                metric=metric,
+                sentences=scores[0].signature.examples,
+                subjects=scores[0].signature.subjects,
+                cells={one.control: interval_text(one.interval) for one in scores},
+                gains={one.control: interval_text(one.difference, signed=True) for one in found},
+                excludes={one.control: (one.difference.low or 0) > 0 for one in found},
+            )
+        )
+    return rows
+
+
+def png_uri(data: bytes) -> str:
+    return f"data:image/png;base64,{b64encode(data).decode()}"
+
+
+def render_grounding(page: GroundingPage) -> str:
+    """The page as HTML; every text of the data is escaped."""
+    environment = Environment(
+        loader=PackageLoader("evaluation", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    grounding = page.grounding
+    return environment.get_template("grounding.html.j2").render(
+        page=page,
+        grounding=grounding,
+        names=CONTROL_NAMES,
+        rows=score_rows(grounding, chosen=True),
+        others=score_rows(grounding, chosen=False),
+        png_uri=png_uri,
+    )

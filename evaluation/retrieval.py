@@ -1,0 +1,253 @@
+"""Cross-modal retrieval: is a film's own text the nearest, and a text's own film?
+
+One similarity matrix, one boolean matrix of what is relevant. Policies of relevance: ``instance``,
+a film and the text of its own study; ``equal text``, also every text that reads the same, since
+a stock normal report would otherwise be wrong a hundred times. Ties go against the query: a
+relevant candidate comes after all others of its score. Shapes: Q queries, C candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.signature import Signature
+from evaluation.statistics import (
+    Bootstrap,
+    Floats,
+    Interval,
+    interval_of,
+    make_bootstrap,
+    mean_of,
+    score_interval,
+)
+
+Bools = NDArray[np.bool_]
+Ranks = NDArray[np.int64]
+Policy = Literal["instance", "equal text"]
+Direction = Literal["image to text", "text to image"]
+
+VERSION: Final = "1"
+DEPTHS: Final = (1, 5, 10)
+"""The K of R@K, as in the released model's utility (LLaVA-Rad reference, section 7)."""
+DIRECTIONS: Final[tuple[Direction, ...]] = ("image to text", "text to image")
+POLICIES: Final[tuple[Policy, ...]] = ("instance", "equal text")
+
+
+def ranks(similarity: Floats, relevant: Bools) -> Ranks:
+    """(Q,) the 1-based place of each query's best relevant candidate, ties against it.
+
+    ``similarity`` and ``relevant`` are (Q, C); every query needs a relevant candidate.
+    """
+    assert relevant.any(axis=1).all(), "a query without a relevant candidate"
+    best = np.where(relevant, similarity, -np.inf).max(axis=1, keepdims=True)
+    ahead = (~relevant & (similarity >= best)).sum(axis=1)
+    return np.asarray(ahead + 1, dtype=np.int64)
+
+
+def precision_at(similarity: Floats, relevant: Bools, depth: int) -> Floats:
+    """(Q,) share of relevant candidates among the first ``depth``, ties against them."""
+    order = np.lexsort((relevant, -similarity), axis=1)[:, :depth]
+    return np.asarray(np.take_along_axis(relevant, order, axis=1).mean(axis=1))
+
+
+def chance_recall(relevant: Bools, depth: int) -> float:
+    """R@depth of a random order: the mean chance that one of a query's relevant candidates is among
+    the first, which is hypergeometric."""
+    candidates, own = relevant.shape[1], relevant.sum(axis=1)
+    if depth >= candidates:
+        return 1.0
+    missed = np.ones(len(own))
+    for place in range(depth):
+        missed *= np.clip(candidates - own - place, 0, None) / (candidates - place)
+    return float((1.0 - missed).mean())
+
+
+@dataclass(frozen=True)
+class Pool:
+    """N films and M texts of the same studies.
+
+    ``text_of`` (N,) is each film's place among the texts; ``keys`` (M,) are equal for texts that
+    read the same; subjects name the person of each film and of each text.
+    """
+
+    text_of: NDArray[np.intp]
+    keys: tuple[str, ...]
+    image_subjects: tuple[str, ...]
+    text_subjects: tuple[str, ...]
+
+    def relevant(self, direction: Direction, policy: Policy) -> Bools:
+        """(Q, C) for a direction."""
+        if policy == "instance":
+            own = np.arange(len(self.keys))
+        else:
+            own = np.unique(np.asarray(self.keys, dtype=str), return_inverse=True)[1]
+        found: Bools = own[self.text_of][:, None] == own
+        return found if direction == "image to text" else found.T
+
+    def subjects(self, direction: Direction) -> tuple[str, ...]:
+        """The person behind each query."""
+        return self.image_subjects if direction == "image to text" else self.text_subjects
+
+
+@dataclass(frozen=True)
+class RetrievalScore:
+    """One number of one encoder; ``chance`` is what a random order gives, None for ranks."""
+
+    encoder: str
+    direction: Direction
+    policy: Policy
+    metric: str
+    interval: Interval
+    chance: float | None
+    higher_is_better: bool
+    queries: int
+    candidates: int
+    signature: Signature
+
+    @property
+    def beats_chance(self) -> bool | None:
+        """Whether the interval lies above chance; None where there is no chance to beat."""
+        if self.chance is None or self.interval.low is None:
+            return None
+        return self.interval.low > self.chance
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Unit embeddings of one encoder: images (N, E) and texts (M, E)."""
+
+    name: str
+    images: Floats
+    texts: Floats
+
+
+def score_retrieval(
+    encoded: Encoded, pool: Pool, resamples: int, seed: int
+) -> list[RetrievalScore]:
+    """R@1, R@5, R@10, median and mean rank and MRR, both ways and under both policies."""
+    similarity = encoded.images @ encoded.texts.T
+    found = []
+    for direction in DIRECTIONS:
+        scores = similarity if direction == "image to text" else similarity.T
+        bootstrap = make_bootstrap(pool.subjects(direction), resamples, seed)
+        for policy in POLICIES:
+            relevant = pool.relevant(direction, policy)
+            reached = _Reached(ranks(scores, relevant), relevant, bootstrap)
+            for metric, interval, chance, higher in reached.numbers():
+                signature = _signature(metric, direction, policy, pool, bootstrap, scores.shape)
+                found.append(
+                    RetrievalScore(
+                        encoded.name,
+                        direction,
+                        policy,
+                        metric,
+                        interval,
+                        chance,
+                        higher,
+                        scores.shape[0],
+                        scores.shape[1],
+                        signature,
+                    )
+                )
+    return found
+
+
+@dataclass(frozen=True)
+class _Reached:
+    """The places that one direction's queries reached."""
+
+    places: Ranks
+    relevant: Bools
+    bootstrap: Bootstrap
+
+    def numbers(self) -> list[tuple[str, Interval, float | None, bool]]:
+        """Metric, interval, chance, and whether more is better."""
+        recalls = [
+            (f"R@{depth}", self._mean(self.places <= depth), self._chance(depth), True)
+            for depth in DEPTHS
+        ]
+        return [
+            *recalls,
+            ("MRR", self._mean(1.0 / self.places), None, True),
+            ("mean rank", self._mean(self.places), None, False),
+            ("median rank", self._median(), None, False),
+        ]
+
+    def _chance(self, depth: int) -> float:
+        return chance_recall(self.relevant, depth)
+
+    def _mean(self, values: Any) -> Interval:
+        counts = np.stack([values, np.ones(len(values))], axis=-1).astype(np.float64)
+        return score_interval(self.bootstrap, mean_of, counts)
+
+    def _median(self) -> Interval:
+        order = np.argsort(self.places, kind="stable")
+        ordered = self.places[order].astype(np.float64)
+        reached = np.cumsum(self.bootstrap.weights[:, order], axis=1)
+        middle = np.argmax(reached >= reached[:, -1:] / 2, axis=1)
+        return interval_of(np.float64(np.median(self.places)), ordered[middle])
+
+
+def _signature(
+    metric: str,
+    direction: Direction,
+    policy: Policy,
+    pool: Pool,
+    bootstrap: Bootstrap,
+    shape: tuple[int, ...],
+) -> Signature:
+    return Signature(
+        metric=metric,
+        implementation="cxrflow retrieval",
+        version=VERSION,
+        scale="0-1" if metric.startswith(("R@", "MRR")) else "rank",
+        level=f"mean over queries, {direction}, relevant: {policy}, ties against, pool {shape[1]}",
+        section="findings",
+        studies=len(pool.keys),
+        subjects=bootstrap.subjects,
+        examples=shape[0],
+        interval="bootstrap percentile 95%",
+        resamples=bootstrap.resamples,
+        seed=bootstrap.seed,
+        unit="subject of the query; the pool stays",
+        empty_output="embedded like any text",
+    )
+
+
+def centred(embeddings: Floats) -> Floats:
+    """Rows less their mean, of unit length, (N, E).
+
+    For encoders that were not trained to put both kinds of input in one place: all images share a
+    large component that no text has, and without its removal it alone decides.
+    """
+    moved = embeddings - embeddings.mean(axis=0)
+    length = np.linalg.norm(moved, axis=1, keepdims=True)
+    return np.asarray(np.divide(moved, length, out=np.zeros_like(moved), where=length > 0))
+
+
+def score_rows(scores: Sequence[RetrievalScore]) -> list[dict[str, Any]]:
+    """JSON values."""
+    rows: list[dict[str, Any]] = []
+    for item in scores:
+        row = {name: value for name, value in vars(item).items() if name != "signature"}
+        row |= {
+            "interval": asdict(item.interval),
+            "beats_chance": item.beats_chance,
+            "signature": item.signature.fields(),
+        }
+        rows.append(row)
+    return rows
+
+
+def tracked(scores: Sequence[RetrievalScore]) -> Mapping[str, float]:
+    """Numbers by name, for a registry."""
+    return {
+        "/".join(("retrieval", s.encoder, s.direction, s.policy, s.metric)): s.interval.value
+        for s in scores
+        if s.interval.value is not None
+    }

@@ -1,0 +1,94 @@
+"""The page about retrieval: ``retrieval.html``, one file that fetches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+Row = Mapping[str, Any]
+
+
+def render_retrieval(document: Row) -> str:
+    """The page as HTML, from what ``retrieval.json`` holds."""
+    environment = Environment(
+        loader=PackageLoader("evaluation", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("retrieval.html.j2").render(
+        page=document,
+        groups=groups(document),
+        observations=observations(document),
+        mean=span(document["zero_shot"].get("mean")),
+        signatures=[row["signature"] for row in document["scores"]],
+    )
+
+
+def groups(document: Row) -> list[dict[str, Any]]:
+    """One table row for each encoder, direction and policy, with all its metrics."""
+    found: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for row in document["scores"]:
+        key = (row["encoder"], row["direction"], row["policy"])
+        group = found.setdefault(
+            key,
+            {
+                "encoder": row["encoder"],
+                "direction": row["direction"],
+                "policy": row["policy"],
+                "queries": row["queries"],
+                "candidates": row["candidates"],
+                "recalls": [],
+                "ranks": {},
+            },
+        )
+        if row["chance"] is None:
+            group["ranks"][row["metric"]] = span(row["interval"])
+        else:
+            group["recalls"].append(_recall(row))
+    return list(found.values())
+
+
+def _recall(row: Row) -> dict[str, Any]:
+    value, chance = row["interval"]["value"], row["chance"]
+    return {
+        "metric": row["metric"],
+        "text": span(row["interval"]),
+        "width": f"{100 * value:.1f}",
+        "chance": f"{chance:.3f}",
+        "chance_at": f"{100 * chance:.1f}",
+        "times": f"{value / chance:.1f}",
+        "above": bool(row["beats_chance"]),
+    }
+
+
+def observations(document: Row) -> list[dict[str, Any]]:
+    """Zero-shot rows: AUROC with support, those without support last."""
+    rows = document["zero_shot"].get("observations", [])
+    shown = [
+        {
+            "name": row["observation"],
+            "text": span(row["auroc"]),
+            "width": None
+            if row["auroc"]["value"] is None
+            else f"{100 * row['auroc']['value']:.1f}",
+            "positive": row["positive"],
+            "negative": row["negative"],
+        }
+        for row in rows
+    ]
+    return sorted(shown, key=lambda row: row["width"] is None)
+
+
+def span(interval: Row | None) -> str:
+    """``0.41 [0.36, 0.46]``; a dash where there is no value."""
+    if interval is None or interval["value"] is None:
+        return "–"
+    digits = 3 if interval["value"] < 1 else 1
+    text = f"{interval['value']:.{digits}f}"
+    if interval["low"] is None or interval["high"] is None:
+        return text
+    return f"{text} [{interval['low']:.{digits}f}, {interval['high']:.{digits}f}]"

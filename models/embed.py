@@ -1,0 +1,226 @@
+"""``python -m models.embed run.json``: films and texts as vectors, for retrieval and zero-shot.
+
+Leaves ``embeddings.safetensors`` (float32: ``dual.images`` [N, E], ``dual.texts`` [M, E],
+``dual.prompts`` [P, E] of unit length; ``vlm.images`` [N, L], ``vlm.texts`` [M, L] as they are),
+``films.parquet`` (one row for each of the N examples, with the place of its text) and
+``texts.parquet`` (the M texts, one for each study and text version).
+
+The VLM was never trained to embed. Its film is the mean of the last hidden states at the image's
+places after the image alone, its text the mean of those of the text alone (our choice: the paper
+reports retrieval but not how).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from safetensors.torch import save_file
+from transformers import AutoConfig, LlavaForConditionalGeneration
+
+from infra.runs import EmbedRun
+from models.collate import normalise, pad_left, prompt_ids
+from models.data import ExampleShards, Pixels, Sample
+from models.dual_encoder import CxrDualEncoder
+from models.process import report, run_child, write_json
+from models.tokenizers import Tokenizer, load_tokenizer
+from models.vlm import load_vlm
+from sources.embedded import FILM_SCHEMA, TEXT_SCHEMA
+
+EMBEDDINGS = "embeddings.safetensors"
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """M distinct texts in the order of their first film, and each film's place among them."""
+
+    samples: tuple[Sample, ...]
+    text_of: tuple[int, ...]
+    texts: tuple[Sample, ...]
+
+
+def embed(run: EmbedRun) -> int:
+    """Write the embeddings; returns the exit code."""
+    started = time.monotonic()
+    side_px = _side_px(run)
+    samples = tuple(ExampleShards(run.examples, side_px))
+    told = _distinct(samples)
+    report("start", films=len(samples), texts=len(told.texts))
+    tensors: Tensors = {}
+    if run.dual_encoder is not None:
+        tensors |= _with_dual_encoder(run, told)
+    if run.vlm is not None:
+        tensors |= _with_vlm(run, told)
+    run.output.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, run.output / EMBEDDINGS)
+    _write_rows(run.output, told)
+    result: dict[str, object] = {
+        "films": len(samples),
+        "texts": len(told.texts),
+        "widths": {name: int(each.shape[1]) for name, each in tensors.items()},
+    }
+    write_json(run.output / "result.json", result)
+    report("done", seconds=round(time.monotonic() - started, 1), **result)
+    return 0
+
+
+def _side_px(run: EmbedRun) -> int:
+    """The image side of the models, which must be the same where both are asked."""
+    sides = set()
+    if run.dual_encoder is not None:
+        config = CxrDualEncoder.config_class.from_pretrained(run.dual_encoder)
+        sides.add(int(config.vision_config.image_size))
+    if run.vlm is not None:
+        sides.add(int(AutoConfig.from_pretrained(run.vlm).vision_config.image_size))
+    assert len(sides) == 1, f"image sides {sorted(sides)}: a VLM's tower is its dual encoder's"
+    return sides.pop()
+
+
+def _distinct(samples: tuple[Sample, ...]) -> _Texts:
+    places: dict[tuple[str, str, str], int] = {}
+    texts: list[Sample] = []
+    text_of = []
+    for sample in samples:
+        key = (sample.source, sample.study_id, sample.target)
+        if key not in places:
+            places[key] = len(texts)
+            texts.append(sample)
+        text_of.append(places[key])
+    return _Texts(samples, tuple(text_of), tuple(texts))
+
+
+def _device(run: EmbedRun) -> torch.device:
+    on_gpu = run.device == "auto" and torch.cuda.is_available()
+    return torch.device("cuda" if on_gpu else "cpu")
+
+
+def _batches(rows: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    return (rows[start : start + size] for start in range(0, len(rows), size))
+
+
+def _embedded(
+    rows: Sequence[Any], size: int, step: Callable[[Sequence[Any]], torch.Tensor]
+) -> torch.Tensor:
+    """[rows, width] float32 on the CPU, a batch at a time."""
+    return torch.cat([step(batch).float().cpu() for batch in _batches(rows, size)])
+
+
+@torch.inference_mode()
+def _with_dual_encoder(run: EmbedRun, told: _Texts) -> Tensors:
+    assert run.dual_encoder is not None
+    device = _device(run)
+    model = CxrDualEncoder.from_pretrained(run.dual_encoder).eval().to(device)
+    tokenizer = load_tokenizer(run.dual_encoder)
+
+    def films(batch: Sequence[Sample]) -> torch.Tensor:
+        pixels = normalise(_pixels(batch)).to(device, model.dtype)
+        embedded: torch.Tensor = model.embed_images(pixels)
+        return embedded
+
+    def texts(batch: Sequence[str]) -> torch.Tensor:
+        encoded = tokenizer(
+            list(batch),
+            padding=True,
+            truncation=True,
+            max_length=run.text_tokens,
+            return_tensors="pt",
+            return_token_type_ids=False,
+        ).to(device)
+        embedded: torch.Tensor = model.embed_texts(encoded["input_ids"], encoded["attention_mask"])
+        return embedded
+
+    report("progress", step=0, steps=3)
+    found = {
+        "dual.images": _embedded(told.samples, run.batch_size, films),
+        "dual.texts": _embedded([each.target for each in told.texts], run.batch_size, texts),
+    }
+    if run.prompts:
+        found["dual.prompts"] = _embedded(run.prompts, run.batch_size, texts)
+    report("progress", step=1, steps=3)
+    return found
+
+
+@torch.inference_mode()
+def _with_vlm(run: EmbedRun, told: _Texts) -> Tensors:
+    assert run.vlm is not None
+    device = _device(run)
+    model = load_vlm(run.vlm).eval().to(device)
+    tokenizer = load_tokenizer(run.vlm)
+    prompt = prompt_ids(
+        told.samples[0], tokenizer, "image-only", int(model.config.image_seq_length)
+    )
+    films = _embedded(
+        told.samples, run.batch_size, lambda batch: _film_states(model, prompt, batch)
+    )
+    report("progress", step=2, steps=3)
+    targets = [each.target for each in told.texts]
+    texts = _embedded(targets, run.batch_size, lambda batch: _text_states(model, tokenizer, batch))
+    report("progress", step=3, steps=3)
+    return {"vlm.images": films, "vlm.texts": texts}
+
+
+def _film_states(
+    model: LlavaForConditionalGeneration, prompt: Sequence[int], batch: Sequence[Sample]
+) -> torch.Tensor:
+    """[B, L] means over the image's places."""
+    ids = torch.tensor([list(prompt)] * len(batch), device=model.device)
+    pixels = normalise(_pixels(batch)).to(model.device, model.dtype)
+    states = model.model(input_ids=ids, pixel_values=pixels).last_hidden_state
+    return _mean(states, ids == model.config.image_token_id)
+
+
+def _text_states(
+    model: LlavaForConditionalGeneration, tokenizer: Tokenizer, batch: Sequence[str]
+) -> torch.Tensor:
+    """[B, L] means over the text's tokens."""
+    rows = [tokenizer(text)["input_ids"] for text in batch]
+    ids, mask = (each.to(model.device) for each in pad_left(rows, tokenizer.pad_token_id))
+    outputs = model.model.language_model(input_ids=ids, attention_mask=mask)
+    return _mean(outputs.last_hidden_state, mask.bool())
+
+
+def _mean(states: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """[B, T, L] over the marked places [B, T] → [B, L]."""
+    weights = places.unsqueeze(-1).to(states.dtype)
+    return (states * weights).sum(dim=1) / weights.sum(dim=1)
+
+
+def _pixels(batch: Sequence[Sample]) -> list[Pixels]:
+    found = [each.pixels for each in batch if each.pixels is not None]
+    assert len(found) == len(batch), "examples were read as text only"
+    return found
+
+
+def _write_rows(folder: Path, told: _Texts) -> None:
+    films = [
+        {**_names(sample), "view": sample.view, "text": place}
+        for sample, place in zip(told.samples, told.text_of, strict=True)
+    ]
+    texts = [{**_names(sample), "target": sample.target} for sample in told.texts]
+    for name, rows, schema in (
+        ("films.parquet", films, FILM_SCHEMA),
+        ("texts.parquet", texts, TEXT_SCHEMA),
+    ):
+        table = pa.Table.from_pylist(rows, schema=schema)
+        pq.write_table(table, folder / name, compression="zstd")
+
+
+def _names(sample: Sample) -> dict[str, str | None]:
+    return {
+        "example_id": sample.example_id,
+        "source": sample.source,
+        "study_id": sample.study_id,
+        "subject_id": sample.subject_id,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(run_child(EmbedRun, embed))

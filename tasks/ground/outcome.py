@@ -1,0 +1,67 @@
+"""What grounding found, as others read it: the document, its numbers, lines for a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from infra.artifact import read_artifact
+from tasks.context import Context
+
+GROUNDING_FILE: Final = "grounding.json"
+PAGE_FILE: Final = "grounding.html"
+
+
+def grounding_of(context: Context) -> dict[str, Any] | None:
+    """The document, None before it is made."""
+    artifact = read_artifact(context.store, context.graph[f"grounding/{context.settings.recipe}"])
+    if artifact is None:
+        return None
+    found: dict[str, Any] = json.loads(artifact.files(GROUNDING_FILE)[0].read_text())
+    return found
+
+
+def grounding_numbers(context: Context) -> dict[str, float]:
+    """The chosen method's scores by name, for a registry."""
+    artifact = context.artifact(f"grounding/{context.settings.recipe}")
+    tracked: dict[str, float] = artifact.pieces[0].facts["tracked"]
+    return tracked
+
+
+def grounding_text(document: Mapping[str, Any]) -> str:
+    """Energy and pointing of the chosen method against the exchanged image, source by source."""
+    lines = [f"unavailable: {what}: {why}" for what, why in document["unavailable"].items()]
+    if not document["sentences"]:
+        return "NOT GROUNDED: " + "; ".join(document["unavailable"].values())
+    choice = document["choice"]
+    lines.insert(0, f"heat maps by {choice['name']} ({choice['reason']})")
+    lines += [
+        _line(document, row)
+        for row in document["differences"]
+        if row["method"] == choice["name"] and row["control"] == "shuffled"
+    ]
+    return "\n".join(lines)
+
+
+def _line(document: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    own = next(
+        score
+        for score in document["scores"]
+        if score["control"] == "none" and all(score[name] == row[name] for name in _PLACE)
+    )
+    what = f"{row['source']} {row['text']}, {row['group']} ({row['sentences']} sentences)"
+    verdict = "above it" if (row["low"] or 0) > 0 else "NOT ABOVE IT"
+    return (
+        f"{row['metric']:8} of {what}: {own['value']:.3f}, less another study's image "
+        f"{_interval(row)}: {verdict}"
+    )
+
+
+_PLACE = ("source", "text", "group", "method", "metric")
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    if row["low"] is None or row["high"] is None:
+        return f"{row['value']:+.3f}"
+    return f"{row['value']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"

@@ -1,0 +1,317 @@
+"""Retrieval and zero-shot: hand-made rankings, ties, duplicates, chance, and what always holds."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+from evaluation.clinical import LabelMatrix
+from evaluation.retrieval import (
+    DEPTHS,
+    Encoded,
+    Pool,
+    RetrievalScore,
+    centred,
+    chance_recall,
+    precision_at,
+    ranks,
+    score_retrieval,
+    score_rows,
+    tracked,
+)
+from evaluation.retrieval_page import groups, render_retrieval
+from evaluation.statistics import make_bootstrap
+from evaluation.zero_shot import (
+    SENTENCES,
+    auroc,
+    prompt_scores,
+    prompts,
+    score_zero_shot,
+    tracked_zero_shot,
+)
+from sources.record import LabelValue
+from tasks.retrieve.outcome import retrieval_text
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def pool(count: int, texts: list[str] | None = None) -> Pool:
+    """One film and one text a study, two studies a subject."""
+    subjects = tuple(f"p{number // 2}" for number in range(count))
+    keys = tuple(texts or [f"text {number}" for number in range(count)])
+    return Pool(np.arange(count), keys, subjects, subjects)
+
+
+def by_name(scores: list[RetrievalScore], direction: str, policy: str) -> dict[str, float | None]:
+    return {
+        item.metric: item.interval.value
+        for item in scores
+        if (item.direction, item.policy) == (direction, policy)
+    }
+
+
+# Ranks by hand.
+
+
+def test_ranks_by_hand() -> None:
+    similarity = np.array([[0.9, 0.1, 0.5], [0.2, 0.3, 0.4], [0.1, 0.2, 0.3]])
+    assert ranks(similarity, np.eye(3, dtype=bool)).tolist() == [1, 2, 1]
+
+
+def test_a_tie_goes_against_the_query() -> None:
+    similarity = np.full((1, 4), 0.5)
+    assert ranks(similarity, np.array([[True, False, False, False]])).tolist() == [4]
+    assert precision_at(similarity, np.array([[True, False, True, False]]), 2).tolist() == [0.0]
+
+
+def test_of_several_relevant_ones_the_best_counts() -> None:
+    similarity = np.array([[0.1, 0.9, 0.5, 0.7]])
+    relevant = np.array([[True, False, True, True]])
+    assert ranks(similarity, relevant).tolist() == [2]
+    assert precision_at(similarity, relevant, 2).tolist() == [0.5]
+    assert precision_at(similarity, relevant, 4).tolist() == [0.75]
+
+
+def test_a_query_without_a_relevant_candidate_is_a_defect() -> None:
+    with pytest.raises(AssertionError, match="without a relevant candidate"):
+        ranks(np.zeros((1, 2)), np.zeros((1, 2), dtype=bool))
+
+
+# Chance.
+
+
+def test_chance_of_one_relevant_candidate_is_its_share_of_the_pool() -> None:
+    relevant = np.eye(50, dtype=bool)
+    for depth in DEPTHS:
+        assert chance_recall(relevant, depth) == pytest.approx(depth / 50)
+    assert chance_recall(relevant, 60) == 1.0
+
+
+def test_chance_of_several_is_hypergeometric() -> None:
+    relevant = np.zeros((1, 10), dtype=bool)
+    relevant[0, :3] = True
+    assert chance_recall(relevant, 2) == pytest.approx(1 - (7 / 10) * (6 / 9))
+    relevant[0] = True
+    assert chance_recall(relevant, 1) == 1.0
+
+
+def test_random_embeddings_reach_chance_and_no_more() -> None:
+    rng = np.random.default_rng(0)
+    encoded = Encoded("x", unit(rng.normal(size=(400, 8))), unit(rng.normal(size=(400, 8))))
+    scores = score_retrieval(encoded, pool(400), 200, 0)
+    five = [item for item in scores if item.metric == "R@5"]
+    for item in five:
+        assert item.chance == pytest.approx(5 / 400)
+        assert item.interval.low is not None
+        assert item.interval.low <= 5 / 400 * 2
+        assert not item.beats_chance
+    median = by_name(scores, "image to text", "instance")["median rank"]
+    assert 160 <= (median or 0) <= 240
+
+
+# Whole scores.
+
+
+def test_equal_embeddings_find_each_other() -> None:
+    rows = unit(np.random.default_rng(1).normal(size=(60, 16)))
+    scores = score_retrieval(Encoded("x", rows, rows), pool(60), 50, 0)
+    for direction in ("image to text", "text to image"):
+        found = by_name(scores, direction, "instance")
+        assert found == {
+            "R@1": 1.0,
+            "R@5": 1.0,
+            "R@10": 1.0,
+            "MRR": 1.0,
+            "mean rank": 1.0,
+            "median rank": 1.0,
+        }
+    assert all(item.beats_chance for item in scores if item.chance is not None)
+
+
+def test_a_stock_report_costs_instances_and_not_equal_texts() -> None:
+    rows = np.repeat(unit(np.random.default_rng(2).normal(size=(20, 16))), 3, axis=0)
+    texts = [f"text {number // 3}" for number in range(60)]
+    scores = score_retrieval(Encoded("x", rows, rows), pool(60, texts), 50, 0)
+    assert by_name(scores, "image to text", "instance")["R@1"] == 0.0  # three alike: ties against
+    assert by_name(scores, "image to text", "instance")["R@5"] == 1.0
+    assert by_name(scores, "image to text", "equal text")["R@1"] == 1.0
+    equal = next(s for s in scores if s.policy == "equal text" and s.metric == "R@1")
+    assert equal.chance == pytest.approx(3 / 60)
+
+
+def test_two_films_of_a_study_share_its_text() -> None:
+    rows = unit(np.random.default_rng(3).normal(size=(10, 8)))
+    films = np.repeat(rows, 2, axis=0)
+    names = tuple(f"p{number}" for number in range(10))
+    two = Pool(np.repeat(np.arange(10), 2), names, tuple(np.repeat(names, 2).tolist()), names)
+    scores = score_retrieval(Encoded("x", films, rows), two, 50, 0)
+    sizes = {(s.direction, s.queries, s.candidates) for s in scores}
+    assert sizes == {("image to text", 20, 10), ("text to image", 10, 20)}
+    assert by_name(scores, "text to image", "instance")["R@1"] == 1.0
+
+
+def test_the_order_of_films_and_texts_does_not_matter() -> None:
+    rng = np.random.default_rng(4)
+    films, texts = unit(rng.normal(size=(40, 6))), unit(rng.normal(size=(40, 6)))
+    order = rng.permutation(40)
+    plain = score_retrieval(Encoded("x", films, texts), pool(40), 10, 0)
+    mixed = Pool(order, pool(40).keys, tuple(np.array(pool(40).image_subjects)[order]),
+                 pool(40).text_subjects)  # fmt: skip
+    moved = score_retrieval(Encoded("x", films[order], texts), mixed, 10, 0)
+    values = [[item.interval.value for item in found] for found in (plain, moved)]
+    assert values[0] == pytest.approx(values[1])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(3, 30))
+def test_recall_grows_with_depth_and_with_relevance(seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    films, texts = unit(rng.normal(size=(count, 4))), unit(rng.normal(size=(count, 4)))
+    keys = [f"text {rng.integers(0, 5)}" for _ in range(count)]
+    scores = score_retrieval(Encoded("x", films, texts), pool(count, keys), 10, 0)
+    for direction in ("image to text", "text to image"):
+        own, equal = (by_name(scores, direction, policy) for policy in ("instance", "equal text"))
+        for found in (own, equal):
+            assert found["R@1"] <= found["R@5"] <= found["R@10"]  # type: ignore[operator]
+        for metric in ("R@1", "R@5", "R@10", "MRR"):
+            assert own[metric] <= equal[metric] + 1e-12  # type: ignore[operator]
+
+
+def test_equal_seeds_give_equal_intervals() -> None:
+    rng = np.random.default_rng(5)
+    encoded = Encoded("x", unit(rng.normal(size=(50, 4))), unit(rng.normal(size=(50, 4))))
+    one, two = (score_rows(score_retrieval(encoded, pool(50), 100, 7)) for _ in range(2))
+    assert one == two
+
+
+def test_the_median_rank_has_the_interval_of_its_resamples() -> None:
+    rng = np.random.default_rng(6)
+    encoded = Encoded("x", unit(rng.normal(size=(80, 4))), unit(rng.normal(size=(80, 4))))
+    item = next(s for s in score_retrieval(encoded, pool(80), 300, 0) if s.metric == "median rank")
+    assert item.interval.low is not None
+    assert item.interval.high is not None
+    assert item.interval.low <= (item.interval.value or 0) <= item.interval.high
+    assert not item.higher_is_better
+
+
+def test_centring_removes_what_all_of_one_side_share() -> None:
+    rng = np.random.default_rng(7)
+    meaning = rng.normal(size=(50, 8))
+    films, texts = meaning + 40 * np.eye(8)[0], meaning - 40 * np.eye(8)[1]
+    raw = score_retrieval(Encoded("x", unit(films), unit(texts)), pool(50), 10, 0)
+    apart = score_retrieval(Encoded("x", centred(films), centred(texts)), pool(50), 10, 0)
+    assert by_name(apart, "image to text", "instance")["R@1"] == 1.0
+    assert (by_name(raw, "image to text", "instance")["R@1"] or 0) < 0.9
+    assert not np.isnan(centred(np.ones((3, 4)))).any()
+
+
+def test_every_number_is_tracked_with_a_signature() -> None:
+    rows = unit(np.random.default_rng(8).normal(size=(10, 4)))
+    scores = score_retrieval(Encoded("dual encoder", rows, rows), pool(10), 10, 0)
+    assert tracked(scores)["retrieval/dual encoder/image to text/instance/R@5"] == 1.0
+    assert len(tracked(scores)) == len(scores) == 24
+    assert "pool 10" in scores[0].signature.level
+
+
+# Zero-shot.
+
+
+def test_every_observation_has_two_sentences_a_side() -> None:
+    assert len(prompts()) == 4 * len(SENTENCES) == 52
+    assert len(set(prompts())) >= 50  # "The lungs are clear." may serve more than once
+    for stated, denied in SENTENCES.values():
+        assert len(stated) == len(denied) == 2
+
+
+def test_a_film_at_the_stated_side_scores_above_one_at_the_denied() -> None:
+    embedded = unit(np.random.default_rng(9).normal(size=(52, 16)))
+    sides = embedded.reshape(13, 2, 2, 16).mean(axis=2)
+    films = unit(np.stack([sides[3, 0], sides[3, 1]]))
+    scores = prompt_scores(films, embedded)
+    assert scores.shape == (2, 13)
+    assert scores[0, 3] > 0 > scores[1, 3]
+
+
+def labels(positive: list[bool], uncertain: int = 0) -> LabelMatrix:
+    rows = [{"Edema": LabelValue.POSITIVE} if each else {} for each in positive]
+    return LabelMatrix.of([*rows, *[{"Edema": LabelValue.UNCERTAIN}] * uncertain])
+
+
+def test_auroc_by_observation_equals_scikit_learn() -> None:
+    rng = np.random.default_rng(10)
+    true = rng.random(80) < 0.4
+    scores = np.zeros((90, 13))
+    column = list(SENTENCES).index("Edema")
+    scores[:, column] = np.round(rng.normal(size=90) + 0.0, 1)
+    scores[:80, column] += true * 0.7
+    bootstrap = make_bootstrap([f"p{n}" for n in range(90)], 100, 0)
+    found, mean = score_zero_shot(scores, labels(true.tolist(), uncertain=10), bootstrap)
+    edema = next(item for item in found if item.observation == "Edema")
+    assert edema.auroc.value == pytest.approx(roc_auc_score(true, scores[:80, column]))
+    assert (edema.positive, edema.negative) == (int(true.sum()), int((~true).sum()))
+    assert mean.value == edema.auroc.value  # no other observation has support
+    assert edema.auroc.low is not None
+    assert edema.auroc.low < edema.auroc.value < (edema.auroc.high or 0)
+    assert set(tracked_zero_shot(found, mean)) == {
+        "zero-shot/AUROC/Edema",
+        "zero-shot/AUROC/mean",
+    }
+
+
+def test_too_few_films_are_no_auroc() -> None:
+    bootstrap = make_bootstrap([f"p{n}" for n in range(20)], 10, 0)
+    found, mean = score_zero_shot(np.zeros((20, 13)), labels([True] * 4 + [False] * 16), bootstrap)
+    assert all(item.auroc.value is None for item in found)
+    assert mean.value is None
+
+
+def test_weights_of_auroc_are_copies_of_films() -> None:
+    scores, true = np.array([0.1, 0.4, 0.4, 0.9]), np.array([0.0, 1.0, 0.0, 1.0])
+    twice = np.repeat(np.arange(4), [1, 3, 2, 1])
+    expected = roc_auc_score(true[twice], scores[twice])
+    assert auroc(scores, true, np.array([[1.0, 3.0, 2.0, 1.0]]))[0] == pytest.approx(expected)
+    assert np.isnan(auroc(scores, true, np.array([[1.0, 0.0, 1.0, 0.0]]))[0])
+
+
+# What a person reads.
+
+
+def document() -> dict[str, object]:
+    rng = np.random.default_rng(11)
+    rows = unit(rng.normal(size=(40, 8)))
+    scores = score_retrieval(Encoded("dual encoder", rows, rows), pool(40), 20, 0)
+    scores += score_retrieval(Encoded("vlm", rows, rows[::-1]), pool(40), 20, 0)
+    return {
+        "recipe": "llava_rad",
+        "scale": "<tiny>",
+        "fingerprint": "abc",
+        "replicas": ["mimic_cxr"],
+        "scores": score_rows(scores),
+        "zero_shot": {},
+        "unavailable": {"zero-shot": "no dual encoder"},
+    }
+
+
+def test_the_terminal_says_how_far_above_chance() -> None:
+    text = retrieval_text(document())
+    assert "dual encoder, image to text, R@5" in text
+    assert "8.0 times: above chance" in text
+    assert "NOT ABOVE CHANCE" in text
+    assert "unavailable: zero-shot: no dual encoder" in text
+
+
+def test_the_page_has_every_encoder_both_ways_and_fetches_nothing() -> None:
+    page = render_retrieval(document())
+    assert len(groups(document())) == 8
+    for words in ("dual encoder: image to text", "vlm: text to image", "no dual encoder"):
+        assert words in page
+    assert "&lt;tiny&gt;" in page
+    assert not re.search(r"(?:src|href)=\"(?!#)", page)
+    assert "Not a medical device" in page
