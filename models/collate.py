@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import cycle
 from typing import Literal
 
 import numpy as np
@@ -74,8 +73,8 @@ class ConversationCollator:
     """Conversations with the loss on the assistant's last answer alone.
 
     Args:
-        prompts: ``image-only`` is LLaVA's plain form, ``turns`` Vicuna's conversation; several
-            alternate over the batch.
+        prompts: ``image-only`` is LLaVA's plain form, ``turns`` Vicuna's conversation; of
+            several an example's id chooses one, so that a batch may be cut anywhere.
         image_tokens: places an image takes; 0 puts a jumble of the answer's words there instead
             (text-only training).
         context_tokens: the text, without the image, is cut to this many tokens at its end.
@@ -90,8 +89,7 @@ class ConversationCollator:
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
         """What ``lay_end_to_end`` or ``pad_right`` returns, and pixel_values [B, 3, P, P]."""
-        kinds = cycle(self.prompts)
-        examples = [self._encoded(sample, next(kinds)) for sample in samples]
+        examples = [self._encoded(sample) for sample in samples]
         batch = lay_end_to_end(examples) if self.packing else pad_right(examples, self._pad_id)
         if self.image_tokens:
             batch["pixel_values"] = normalise(_pixels(samples))
@@ -103,7 +101,8 @@ class ConversationCollator:
         assert pad is not None, "the tokenizer has no padding token"
         return int(pad)
 
-    def _encoded(self, sample: Sample, kind: PromptKind) -> Encoded:
+    def _encoded(self, sample: Sample) -> Encoded:
+        kind = self.prompts[key_of("prompt", sample.example_id) % len(self.prompts)]
         prompt = prompt_ids(sample, self.tokenizer, kind, self.image_tokens)
         end = PLAIN_END if kind == "image-only" else self.tokenizer.eos_token
         answer = self.tokenizer(f"{sample.target}{end}", add_special_tokens=False)["input_ids"]

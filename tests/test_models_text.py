@@ -199,12 +199,13 @@ def test_examples_are_laid_end_to_end_with_an_image_each() -> None:
     assert "attention_mask" not in packed
 
 
-def test_prompts_alternate_over_a_batch() -> None:
+def test_an_examples_id_chooses_its_prompt_whatever_it_is_beside() -> None:
     tokenizer = language_tokenizer()
-    both = ConversationCollator(tokenizer, ("turns", "image-only"), 0, 256)
-    ids = replace(both, packing=False)([sample(), sample()])["input_ids"]
-    assert "USER:" in tokenizer.decode(ids[0])
-    assert "USER:" not in tokenizer.decode(ids[1])
+    both = ConversationCollator(tokenizer, ("turns", "image-only"), 0, 256, packing=False)
+    samples = [replace(sample(), example_id=f"e{number}") for number in range(60)]
+    asked = ["USER:" in tokenizer.decode(row) for row in both(samples)["input_ids"]]
+    assert 20 < sum(asked) < 40
+    assert asked == ["USER:" in tokenizer.decode(both([each])["input_ids"][0]) for each in samples]
 
 
 def test_long_answers_are_cut_before_the_image_counts_and_said_so(
