@@ -1,4 +1,4 @@
-"""Examples → tensors. Shapes: B examples, P image side in px, T tokens, K supervised tail.
+"""Examples → tensors. Shapes: B examples, P image side in px, T tokens.
 
 Pixels are repeated to three channels and normalised with CLIP's mean and deviation, as the released
 model does (not with ImageNet's).
@@ -9,24 +9,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import cycle
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
 import torch
 
 from infra.log import LOGGER
 from models.data import Pixels, Sample
+from models.packing import Batch, Encoded, lay_end_to_end, pad_right
 from models.prompts import PLAIN_END, conversation_prompt, jumble, plain_prompt
 from models.tokenizers import IMAGE_TOKEN, Tokenizer
 from sources.example import without_indication
 
-Batch: TypeAlias = dict[str, torch.Tensor]
 PromptKind = Literal["image-only", "turns", "no-indication"]
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # OpenAI CLIP, as open_clip applies it
 CLIP_DEVIATION = (0.26862954, 0.26130258, 0.27577711)  # OpenAI CLIP
-IGNORED = -100  # a label that the loss skips
 
 
 def normalise(pixels: Sequence[Pixels]) -> torch.Tensor:
@@ -77,41 +75,24 @@ class ConversationCollator:
 
     Args:
         prompts: ``image-only`` is LLaVA's plain form, ``turns`` Vicuna's conversation, and
-            ``no-indication`` the same without the exam's reason; several alternate over the batch.
+            ``no-indication`` the same without the exam's reason; of several an example's id
+            chooses one, so that a batch may be cut anywhere.
         image_tokens: places an image takes; 0 puts a jumble of the answer's words there instead
             (text-only training).
         context_tokens: the text, without the image, is cut to this many tokens at its end.
+        packing: examples are laid end to end in one row; else they are padded to the longest.
     """
 
     tokenizer: Tokenizer
     prompts: tuple[PromptKind, ...]
     image_tokens: int
     context_tokens: int
+    packing: bool = True
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
-        """input_ids, attention_mask [B, T] padded right, labels [B, K], logits_to_keep [].
-
-        Labels cover the K last positions, from one before the batch's first answer: logits over
-        image and prompt are never computed.
-        """
-        kinds = cycle(self.prompts)
-        pairs = [self._ids(sample, next(kinds)) for sample in samples]
-        longest = max(len(prompt) + len(answer) for prompt, answer in pairs)
-        ids = torch.full((len(pairs), longest), self._pad_id)
-        mask = torch.zeros_like(ids)
-        labels = torch.full_like(ids, IGNORED)
-        for row, (prompt, answer) in enumerate(pairs):
-            end = len(prompt) + len(answer)
-            ids[row, :end] = torch.tensor(prompt + answer)
-            mask[row, :end] = 1
-            labels[row, len(prompt) : end] = torch.tensor(answer)
-        kept = longest - min(len(prompt) for prompt, _ in pairs) + 1
-        batch = {
-            "input_ids": ids,
-            "attention_mask": mask,
-            "labels": labels[:, -kept:],
-            "logits_to_keep": torch.arange(longest - kept, longest),
-        }
+        """What ``lay_end_to_end`` or ``pad_right`` returns, and pixel_values [B, 3, P, P]."""
+        examples = [self._encoded(sample) for sample in samples]
+        batch = lay_end_to_end(examples) if self.packing else pad_right(examples, self._pad_id)
         if self.image_tokens:
             batch["pixel_values"] = normalise(_pixels(samples))
         return batch
@@ -122,7 +103,8 @@ class ConversationCollator:
         assert pad is not None, "the tokenizer has no padding token"
         return int(pad)
 
-    def _ids(self, sample: Sample, kind: PromptKind) -> tuple[list[int], list[int]]:
+    def _encoded(self, sample: Sample) -> Encoded:
+        kind = self.prompts[key_of("prompt", sample.example_id) % len(self.prompts)]
         prompt = prompt_ids(sample, self.tokenizer, kind, self.image_tokens)
         end = PLAIN_END if kind == "image-only" else self.tokenizer.eos_token
         answer = self.tokenizer(f"{sample.target}{end}", add_special_tokens=False)["input_ids"]
@@ -134,7 +116,7 @@ class ConversationCollator:
                 len(answer),
                 max(room, 1),
             )
-        return prompt, answer[: max(room, 1)]
+        return Encoded(prompt, answer[: max(room, 1)])
 
 
 def prompt_ids(

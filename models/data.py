@@ -126,6 +126,7 @@ class ExampleShards(Dataset[Sample]):
         self.groups = [group for file in files for group in _groups(file, selection)]
         self.starts = np.cumsum([0, *(len(group.rows) for group in self.groups)])
         self._decoded: OrderedDict[int, list[Sample]] = OrderedDict()
+        self._lengths: dict[int, list[int]] = {}
         if not len(self):
             raise InputError(
                 f"no example of {selection} in {len(files)} shards",
@@ -147,6 +148,19 @@ class ExampleShards(Dataset[Sample]):
         """The source of an example, without reading it."""
         group = int(np.searchsorted(self.starts, index, side="right")) - 1
         return self.groups[group].sources[index - int(self.starts[group])]
+
+    def length_of(self, index: int) -> int:
+        """Characters of an example's turns and target; its pixels are not read."""
+        number = int(np.searchsorted(self.starts, index, side="right")) - 1
+        if number not in self._lengths:
+            group = self.groups[number]
+            shard = pq.ParquetFile(group.file)
+            texts = shard.read_row_group(group.index, columns=["turns", "target"])
+            rows = texts.take(list(group.rows)).to_pylist()
+            self._lengths[number] = [
+                len(row["target"]) + sum(len(turn["text"]) for turn in row["turns"]) for row in rows
+            ]
+        return self._lengths[number][index - int(self.starts[number])]
 
     @property
     def window_rows(self) -> int:
@@ -179,13 +193,25 @@ class TrainingOrder(Sampler[int]):
         one_source: rows of a batch that all come from one source; 0 mixes sources. What fills no
             batch of its own source (all of a small one) is mixed into batches together; less than
             one such batch per window waits for the next epoch, whose shuffle leaves out others.
+        like_length: rows of a batch whose texts are about equally long; 0 mixes lengths. What
+            fills no batch in a window waits too.
     """
 
-    def __init__(self, data: ExampleShards, rows: int, seed: int, one_source: int = 0) -> None:
-        self.data, self.rows, self.seed, self.one_source = data, rows, seed, one_source
-        if one_source and not any(True for _ in self._epoch(0)):
+    def __init__(
+        self,
+        data: ExampleShards,
+        rows: int,
+        seed: int,
+        one_source: int = 0,
+        like_length: int = 0,
+    ) -> None:
+        assert not (one_source and like_length), "batches are of one source or of like length"
+        self.data, self.rows, self.seed = data, rows, seed
+        self.one_source, self.like_length = one_source, like_length
+        size = one_source or like_length
+        if size and not any(True for _ in self._epoch(0)):
             raise InputError(
-                f"{len(data)} examples, fewer than a batch of {one_source}",
+                f"{len(data)} examples, fewer than a batch of {size}",
                 "at least one batch",
                 "lower the stage's batch_size",
             )
@@ -215,8 +241,19 @@ class TrainingOrder(Sampler[int]):
 
     def _shuffled(self, window: list[int], rng: np.random.Generator) -> list[int]:
         shuffled: list[int] = rng.permutation(np.asarray(window, dtype=np.int64)).tolist()
-        if not self.one_source:
-            return shuffled
+        if self.one_source:
+            return self._of_one_source(shuffled, rng)
+        if self.like_length:
+            return self._of_like_length(shuffled, rng)
+        return shuffled
+
+    def _of_like_length(self, shuffled: list[int], rng: np.random.Generator) -> list[int]:
+        """Who waits is left to the shuffle: it must not always be the longest."""
+        whole = len(shuffled) - len(shuffled) % self.like_length
+        batches = _cut(sorted(shuffled[:whole], key=self.data.length_of), self.like_length)
+        return [index for batch in rng.permutation(len(batches)) for index in batches[batch]]
+
+    def _of_one_source(self, shuffled: list[int], rng: np.random.Generator) -> list[int]:
         by_source: dict[str, list[int]] = {}
         for index in shuffled:
             by_source.setdefault(self.data.source_of(index), []).append(index)
@@ -224,15 +261,15 @@ class TrainingOrder(Sampler[int]):
         left: list[int] = []
         for _, rows in sorted(by_source.items()):
             own = len(rows) - len(rows) % self.one_source
-            batches += self._cut(rows[:own])
+            batches += _cut(rows[:own], self.one_source)
             left += rows[own:]
-        batches += self._cut([left[place] for place in rng.permutation(len(left))])
+        batches += _cut([left[place] for place in rng.permutation(len(left))], self.one_source)
         return [index for batch in rng.permutation(len(batches)) for index in batches[batch]]
 
-    def _cut(self, rows: list[int]) -> list[list[int]]:
-        """Whole batches; fewer rows than that at the end are left out."""
-        size = self.one_source
-        return [rows[start : start + size] for start in range(0, len(rows) - size + 1, size)]
+
+def _cut(rows: list[int], size: int) -> list[list[int]]:
+    """Whole batches; fewer rows than that at the end are left out."""
+    return [rows[start : start + size] for start in range(0, len(rows) - size + 1, size)]
 
 
 def _groups(file: Path, selection: Selection) -> list[_Group]:

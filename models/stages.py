@@ -22,7 +22,7 @@ from transformers.models.llama import LlamaForCausalLM
 
 from infra.runs import TrainRun
 from infra.weights import weights_folder
-from models.collate import Batch, ConversationCollator, PairCollator, PromptKind
+from models.collate import ConversationCollator, PairCollator, PromptKind
 from models.data import Sample
 from models.dual_encoder import (
     DUAL_ENCODER_TYPE,
@@ -30,6 +30,7 @@ from models.dual_encoder import (
     dinov2_config,
     dual_encoder_config,
 )
+from models.packing import Batch, attend_within_examples
 from models.processor import save_image_processor, save_vlm_processor
 from models.projector import projector_of
 from models.prompts import conversation_prompt
@@ -87,7 +88,7 @@ def _prepare_language(run: TrainRun, read_texts: ReadTexts) -> Prepared:
     tokenizer = train_language_tokenizer(texts, shapes)
     model = LlamaForCausalLM(llama_config(shapes, tokenizer))
     # Vicuna has seen conversations and running text; so does its stand-in.
-    collate = _conversations(run, tokenizer, ("turns", "image-only"), image_tokens=0)
+    collate = _conversations(run, model, tokenizer, ("turns", "image-only"), image_tokens=0)
 
     def save(folder: Path) -> None:
         model.save_pretrained(folder)
@@ -181,7 +182,7 @@ def _prepare_lora(
     adapted = with_lora(vlm, run.stage.lora, with_projector="projector" in parts)
     vlm.model.vision_tower.requires_grad_("vision" in parts)
     trainable_in_float32(adapted)
-    collate = _conversations(run, tokenizer, (run.stage.prompt,), run.models.vision.patches)
+    collate = _conversations(run, vlm, tokenizer, (run.stage.prompt,), run.models.vision.patches)
 
     def save(folder: Path) -> None:
         adapted.save_pretrained(str(folder / "adapter"), safe_serialization=True)
@@ -193,16 +194,22 @@ def _prepare_lora(
 def _prepared_vlm(
     run: TrainRun, vlm: LlavaForConditionalGeneration, tokenizer: Tokenizer
 ) -> Prepared:
-    collate = _conversations(run, tokenizer, (run.stage.prompt,), run.models.vision.patches)
+    collate = _conversations(run, vlm, tokenizer, (run.stage.prompt,), run.models.vision.patches)
     return Prepared(vlm, collate, lambda folder: _save_vlm(run, vlm, tokenizer, folder))
 
 
 def _conversations(
-    run: TrainRun, tokenizer: Tokenizer, prompts: tuple[PromptKind, ...], image_tokens: int
+    run: TrainRun,
+    model: PreTrainedModel,
+    tokenizer: Tokenizer,
+    prompts: tuple[PromptKind, ...],
+    image_tokens: int,
 ) -> ConversationCollator:
-    return ConversationCollator(
-        tokenizer, prompts, image_tokens, run.models.language.context_tokens
-    )
+    """How the model's batches are made, and the model made ready to take them."""
+    if run.stage.packing:
+        attend_within_examples(model)
+    context = run.models.language.context_tokens
+    return ConversationCollator(tokenizer, prompts, image_tokens, context, run.stage.packing)
 
 
 def trainable_in_float32(model: torch.nn.Module) -> None:

@@ -75,8 +75,10 @@ def selection_of(stage: StageSettings) -> Selection:
 
 def training_order(stage: StageSettings, examples: ExampleShards, steps: int) -> TrainingOrder:
     """The order of the stage's examples over all its steps."""
-    one_source = stage.batch_size if stage.batches == "one-source" else 0
-    return TrainingOrder(examples, steps * stage.batch_size, stage.seed, one_source)
+    size = stage.batch_size
+    one_source = size if stage.batches == "one-source" else 0
+    like_length = size if stage.batches == "like-length" else 0
+    return TrainingOrder(examples, steps * size, stage.seed, one_source, like_length)
 
 
 def total_steps(stage: StageSettings, rows: int) -> int:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import torch
 
-from models.collate import IGNORED, Batch
 from models.data import ExampleShards, Sample
+from models.packing import Batch
 
 LARGEST_ROWS = 512
 """Validation examples looked at (our choice: the mean's error is then a few percent)."""
@@ -32,7 +32,7 @@ def validate_loss(
             name: each.to(device)
             for name, each in collate([examples[index] for index in indices]).items()
         }
-        counted = int((batch["labels"] != IGNORED).sum()) if "labels" in batch else len(indices)
+        counted = batch["labels"].numel() if "labels" in batch else len(indices)
         with torch.autocast(device.type, torch.bfloat16, enabled=_mixed(model)):
             total += float(model(**batch).loss) * counted
         weight += counted

@@ -36,6 +36,11 @@ def message(error: pytest.ExceptionInfo[ValidationError]) -> str:
         ("language", {"steps": None}, "Value error, steps or epochs is needed"),
         ("language", {"learning_rate": 0}, "Input should be greater than 0"),
         ("language", {"deepspeed_zero": 1}, "Input should be 0 or 2"),
+        (
+            "language",
+            {"batches": "longest-first"},
+            "Input should be 'mixed', 'one-source' or 'like-length'",
+        ),
         ("language", {"optimiser": "sgd"}, "Extra inputs are not permitted"),
     ],
 )
@@ -45,6 +50,13 @@ def test_contradictory_stage_is_refused(
     with pytest.raises(ValidationError) as error:
         stage(name, **changes)
     assert message(error) == expected
+
+
+def test_conversations_are_packed_unless_a_stage_says_otherwise() -> None:
+    assert stage("finetune").packing
+    assert not stage("finetune", packing=False).packing
+    for scale in ("paper", "tiny"):
+        assert all(each.packing for each in load_settings("llava_rad", scale).stages)
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,9 @@ class StageSettings(Section):
     times devices times accumulation. ``device_batch_size`` bounds what one device sees at once;
     None cuts no batch into passes.
     ``batches`` of one source leave a contrastive stage no shortcut: where they are mixed, a pair
-    can be told from others by its source's look and style alone.
+    can be told from others by its source's look and style alone. ``packing`` lays a device's
+    conversations end to end without padding; ``like-length`` batches waste less of it where
+    packing is off, and mean nothing to pairs.
     """
 
     name: str
@@ -143,7 +145,8 @@ class StageSettings(Section):
     device_batch_size: int | None = Field(default=None, ge=1)
     epochs: float | None = Field(default=None, gt=0)
     steps: int | None = Field(default=None, ge=1)
-    batches: Literal["mixed", "one-source"] = "mixed"
+    batches: Literal["mixed", "one-source", "like-length"] = "mixed"
+    packing: bool = True
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     warmup_share: float = Field(default=0.03, ge=0.0, lt=1.0)
     weight_decay: float = Field(default=0.0, ge=0.0)
