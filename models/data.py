@@ -5,24 +5,22 @@ Shapes: P model image side in px; an image is uint8 [P, P], grey.
 
 from __future__ import annotations
 
-import io
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
-from PIL import Image
 from torch.utils.data import Dataset, Sampler
 
 from infra.errors import InputError
+from models.shards import Group, GroupReader, decode
+from models.shards import Pixels as Pixels
 from sources.record import Turn
-
-Pixels: TypeAlias = NDArray[np.uint8]
 
 WINDOW_BYTES = 256 * 2**20
 """Decoded pixels held by one process, and so the size of the shuffling window (our choice)."""
@@ -45,25 +43,6 @@ class Sample:
     indication: str | None
     turns: tuple[Turn, ...]
     target: str
-
-
-def to_model_size(image: Image.Image, side_px: int) -> Pixels:
-    """Grey [P, P]: the short side resized bicubic to ``side_px``, then centre-cropped.
-
-    This is the released model's preprocessing; the long side loses its borders.
-    """
-    grey = image.convert("L")
-    width, height = grey.size
-    if min(width, height) != side_px:
-        scale = side_px / min(width, height)
-        size = (
-            (side_px, max(side_px, int(height * scale)))
-            if width <= height
-            else (max(side_px, int(width * scale)), side_px)
-        )
-        grey = grey.resize(size, Image.Resampling.BICUBIC)
-    left, top = (grey.width - side_px) // 2, (grey.height - side_px) // 2
-    return np.asarray(grey.crop((left, top, left + side_px, top + side_px)))
 
 
 @dataclass(frozen=True)
@@ -108,7 +87,7 @@ class _Group:
 
 
 class ExampleShards(Dataset[Sample]):
-    """Examples of Parquet shards as a map-style data set; row groups are decoded whole and kept.
+    """Examples of Parquet shards as a map-style data set; those used last are kept decoded.
 
     Args:
         files: shards of EXAMPLE_SCHEMA; their order and their rows' order give the indices.
@@ -125,7 +104,8 @@ class ExampleShards(Dataset[Sample]):
         self.side_px = side_px
         self.groups = [group for file in files for group in _groups(file, selection)]
         self.starts = np.cumsum([0, *(len(group.rows) for group in self.groups)])
-        self._decoded: OrderedDict[int, list[Sample]] = OrderedDict()
+        self._reader = GroupReader([*_COLUMNS, "target"])
+        self._decoded: OrderedDict[int, Sample] = OrderedDict()
         self._lengths: dict[int, list[int]] = {}
         if not len(self):
             raise InputError(
@@ -138,8 +118,19 @@ class ExampleShards(Dataset[Sample]):
         return int(self.starts[-1])
 
     def __getitem__(self, index: int) -> Sample:
-        group = int(np.searchsorted(self.starts, index, side="right")) - 1
-        return self._group(group)[index - int(self.starts[group])]
+        if index in self._decoded:
+            self._decoded.move_to_end(index)
+            return self._decoded[index]
+        number = int(np.searchsorted(self.starts, index, side="right")) - 1
+        group = self.groups[number]
+        held = self._reader.group(
+            group.file, group.index, group.rows, pictures=self.side_px is not None
+        )
+        sample = _sample(held, index - int(self.starts[number]), self.side_px)
+        self._decoded[index] = sample
+        if len(self._decoded) > 2 * self.window_rows:
+            self._decoded.popitem(last=False)
+        return sample
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[index] for index in range(len(self)))
@@ -167,19 +158,6 @@ class ExampleShards(Dataset[Sample]):
         """Rows whose pixels fit into WINDOW_BYTES."""
         return max(1, WINDOW_BYTES // (self.side_px or 1) ** 2)
 
-    def _group(self, number: int) -> list[Sample]:
-        if number in self._decoded:
-            self._decoded.move_to_end(number)
-            return self._decoded[number]
-        group = self.groups[number]
-        table = pq.ParquetFile(group.file).read_row_group(group.index)
-        rows = table.take(list(group.rows)).to_pylist()
-        samples = [_sample(row, self.side_px) for row in rows]
-        self._decoded[number] = samples
-        while sum(len(held) for held in self._decoded.values()) > 2 * self.window_rows:
-            self._decoded.popitem(last=False)
-        return samples
-
 
 class TrainingOrder(Sampler[int]):
     """Indices for a whole stage: as many epochs as needed, each in its own seeded order.
@@ -193,6 +171,7 @@ class TrainingOrder(Sampler[int]):
         one_source: rows of a batch that all come from one source; 0 mixes sources. What fills no
             batch of its own source (all of a small one) is mixed into batches together; less than
             one such batch per window waits for the next epoch, whose shuffle leaves out others.
+        start: how many indices to pass over, read or not: a stage goes on at any row.
         like_length: rows of a batch whose texts are about equally long; 0 mixes lengths. What
             fills no batch in a window waits too.
     """
@@ -204,9 +183,10 @@ class TrainingOrder(Sampler[int]):
         seed: int,
         one_source: int = 0,
         like_length: int = 0,
+        start: int = 0,
     ) -> None:
         assert not (one_source and like_length), "batches are of one source or of like length"
-        self.data, self.rows, self.seed = data, rows, seed
+        self.data, self.rows, self.seed, self.start = data, rows, seed, start
         self.one_source, self.like_length = one_source, like_length
         size = one_source or like_length
         if size and not any(True for _ in self._epoch(0)):
@@ -217,9 +197,12 @@ class TrainingOrder(Sampler[int]):
             )
 
     def __len__(self) -> int:
-        return self.rows
+        return max(0, self.rows - self.start)
 
     def __iter__(self) -> Iterator[int]:
+        return islice(self._all(), self.start, None)
+
+    def _all(self) -> Iterator[int]:
         given, epoch = 0, 0
         while given < self.rows:
             for index in self._epoch(epoch):
@@ -285,11 +268,9 @@ def _groups(file: Path, selection: Selection) -> list[_Group]:
     return groups
 
 
-def _sample(row: dict[str, Any], side_px: int | None) -> Sample:
-    image = row["images"][0]
-    pixels = None
-    if side_px is not None:
-        pixels = to_model_size(Image.open(io.BytesIO(image["pixels"])), side_px)
+def _sample(group: Group, place: int, side_px: int | None) -> Sample:
+    row = group.rows[place]
+    pixels = None if side_px is None else decode(group.pictures[place], side_px)
     fields = {name: row[name] for name in _COLUMNS if name != "turns"}
     turns = tuple(Turn(**turn) for turn in row["turns"])
-    return Sample(**fields, view=image["view"], pixels=pixels, turns=turns, target=row["target"])
+    return Sample(**fields, view=row["view"], pixels=pixels, turns=turns, target=row["target"])

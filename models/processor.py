@@ -1,6 +1,6 @@
 """Hugging Face's own pre-processing, saved beside each model, so that users need none of our code.
 
-A test holds it equal to what training does (``models.data.to_model_size``, ``collate.normalise``).
+A test holds it equal to what training does (``shards.to_model_size``, ``collate.normalise``).
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ from PIL import Image
 
 from infra.errors import InputError
 from infra.settings.sections import GenerateSettings, ImageSettings
-from models.data import Sample, to_model_size
+from models.data import Sample
+from models.shards import to_model_size
 from models.writer import FindingsWriter, Written
 from sources.example import Task, request_turn
 from sources.pixels import PixelError, prepare

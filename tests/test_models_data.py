@@ -187,7 +187,7 @@ def test_a_length_is_known_without_decoding_a_picture(shards: tuple[Path, ...]) 
 
 
 def test_lengths_follow_the_stages_sources(shards: tuple[Path, ...]) -> None:
-    examples = ExampleShards(shards, None, ["chexpert"])
+    examples = ExampleShards(shards, None, Selection(("chexpert",)))
     assert [examples.length_of(row) for row in range(16)] == [length(row) for row in range(24, 40)]
 
 

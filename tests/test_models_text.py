@@ -15,9 +15,10 @@ from models_world import MODELS, SIDE_PX, picture
 from infra.errors import InputError
 from infra.log import LOGGER
 from models.collate import ConversationCollator, PairCollator, key_of, normalise, pad_left
-from models.data import Sample, to_model_size
+from models.data import Sample
 from models.processor import image_processor
 from models.prompts import SYSTEM, conversation_prompt, jumble, plain_prompt
+from models.shards import to_model_size
 from models.tokenizers import (
     Tokenizer,
     load_tokenizer,
