@@ -142,7 +142,8 @@ def prompt_ids(
     """Token ids of the prompt, its one image token expanded to ``image_tokens`` places."""
     image = IMAGE_TOKEN if image_tokens else jumble(sample.target, key_of(sample.example_id))
     plain = prompt == "image-only"
-    text = plain_prompt(image) if plain else conversation_prompt(sample.turns, image)
+    end = tokenizer.eos_token
+    text = plain_prompt(image) if plain else conversation_prompt(sample.turns, image, end)
     ids: list[int] = tokenizer(text)["input_ids"]
     if not image_tokens:
         return ids

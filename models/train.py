@@ -24,6 +24,7 @@ from infra.settings.stages import StageSettings
 from models.data import ExampleShards, TrainingOrder
 from models.portable import forget_places
 from models.process import report, run_child, write_json
+from models.ready import take_ready
 from models.stages import Prepared, prepare
 from models.trainer import StageCallback, StageTrainer, last_whole_checkpoint, part_ranks
 from models.validate import validate_loss
@@ -38,6 +39,9 @@ def train(run: TrainRun) -> int:
     set_verbosity_error()
     disable_progress_bar()
     set_seed(run.stage.seed)
+    if run.stage.weights:
+        take_ready(run)
+        return 0
     sources = run.stage.sources
     prepared = prepare(run, lambda: ExampleShards(run.train_examples, None, sources))
     side_px = run.models.vision.image_px if prepared.with_pixels else None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from infra.artifact import read_artifact
 from infra.errors import SettingsError, Unavailable
 from infra.step import Step
-from infra.weights import weights_folder
+from infra.weights import require_nf4_package, weights_folder
 from sources.catalog import get_source
 from tasks.context import Context
 from tasks.monitor.plan import steps_until
@@ -40,7 +40,8 @@ def _require_weights(context: Context, stage_name: str) -> None:
         "pretrain": (models.text_encoder.weights, models.vision.weights),
         "align": (models.language.weights,),
     }
-    for name in needed.get(stage.kind, ()):
+    names = (stage.weights,) if stage.weights else needed.get(stage.kind, ())
+    for name in names:
         if name:
             try:
                 weights_folder(context.environment.weights_root, name)
@@ -50,6 +51,13 @@ def _require_weights(context: Context, stage_name: str) -> None:
                     "a folder with the published model",
                     str(error),
                 ) from None
+    if stage.quantize == "nf4" and not stage.weights:
+        try:
+            require_nf4_package()
+        except Unavailable as error:
+            raise SettingsError(
+                f"stage '{stage_name}' with frozen weights in 4 bits", "bitsandbytes", str(error)
+            ) from None
 
 
 def _asked(context: Context, step: Step) -> Iterator[tuple[str, str]]:
