@@ -83,7 +83,7 @@ class FindingsWriter:
             num_beams=self.settings.beams,
             do_sample=False,
             use_cache=True,
-            bos_token_id=self._token("bos"),
+            bos_token_id=self.tokenizer.bos_token_id,  # Qwen2 has none
             eos_token_id=self._token("eos"),
             pad_token_id=self._token("pad"),
         )
