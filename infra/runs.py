@@ -91,6 +91,35 @@ class RegisterRun(Section):
     output: Path
 
 
+class ConvertRun(Section):
+    """``python -m models.convert``: one checkpoint or release into another layout.
+
+    Args:
+        source: the release's folder, a VLM's folder, or a vision tower's file, by ``action``.
+        dual_encoder: the second folder of an export.
+        output: an empty or new folder.
+        language, text_tokenizer: published weights by name or absolute path; None takes those
+            that the release names.
+        with_base: an import also writes the VLM without LoRA.
+        image_px, patch_px: the wanted sizes of a vision tower; None keeps its own.
+        heads: attention heads of a vision tower; None takes heads of width 64.
+        activation: of a CLIP tower; OpenAI's weights use ``quick_gelu``, LAION's ``gelu``.
+    """
+
+    action: Literal["import-llava-rad", "export-llava-rad", "vision"]
+    source: Path
+    dual_encoder: Path | None = None
+    output: Path
+    weights_root: Path | None = None
+    language: str | None = None
+    text_tokenizer: str | None = None
+    with_base: bool = False
+    image_px: int | None = Field(default=None, ge=1)
+    patch_px: int | None = Field(default=None, ge=1)
+    heads: int | None = Field(default=None, ge=1)
+    activation: Literal["quick_gelu", "gelu"] = "quick_gelu"
+
+
 def write_run(run: Section, path: Path) -> None:
     """Write ``run`` as the JSON file a child reads."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from transformers import BitsAndBytesConfig, LlavaForConditionalGeneration
 from infra.errors import Unavailable
 from infra.weights import require_nf4_package
 from models.projector import vlm_class
-from models.vlm import load_vlm, read_vlm_config, silent_peft
+from models.vlm import read_vlm_config, silent_peft
 
 UNQUANTIZED = ("vision_tower", "multi_modal_projector", "lm_head")
 """Modules that keep their type: the tower and projector are small, and the head decides."""
@@ -62,11 +62,14 @@ def load_vlm_nf4(folder: Path, dtype: torch.dtype) -> LlavaForConditionalGenerat
     return vlm
 
 
-def merged_with_adapter(folder: Path, adapter: Path) -> LlavaForConditionalGeneration:
-    """The VLM of a folder, unquantized and on the CPU, with an adapter's weights merged into it."""
+def merge_adapter(
+    vlm: LlavaForConditionalGeneration, adapter: Path
+) -> LlavaForConditionalGeneration:
+    """A VLM with unquantized weights and an adapter's folder → the VLM with the adapter merged."""
     from peft import PeftModel
 
     with silent_peft():
-        adapted = PeftModel.from_pretrained(load_vlm(folder), str(adapter))
-        vlm: LlavaForConditionalGeneration = adapted.merge_and_unload()
-    return vlm
+        merged: LlavaForConditionalGeneration = PeftModel.from_pretrained(
+            vlm, str(adapter)
+        ).merge_and_unload()
+    return merged

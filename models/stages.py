@@ -26,7 +26,7 @@ from models.dual_encoder import DUAL_ENCODER_TYPE, CxrDualEncoder, dual_encoder_
 from models.processor import save_image_processor, save_vlm_processor
 from models.projector import projector_of
 from models.prompts import conversation_prompt
-from models.quantized import load_vlm_nf4, merged_with_adapter
+from models.quantized import load_vlm_nf4, merge_adapter
 from models.tokenizers import (
     Tokenizer,
     load_tokenizer,
@@ -154,7 +154,9 @@ def _prepare_lora(run: TrainRun, folder: Path) -> Prepared:
     def save(output: Path) -> None:
         adapter = output / "adapter"
         adapted.save_pretrained(str(adapter), safe_serialization=True)
-        merged = merged_with_adapter(folder, adapter) if in_4_bits else adapted.merge_and_unload()
+        merged = (
+            merge_adapter(load_vlm(folder), adapter) if in_4_bits else adapted.merge_and_unload()
+        )
         _save_vlm(run, merged, tokenizer, output)
 
     return Prepared(adapted, collate, save)

@@ -32,7 +32,7 @@ from models.tokenizers import IMAGE_TOKEN, Tokenizer
 from models.towers import feature_strategy, initial_spread, tower_config
 
 if TYPE_CHECKING:
-    from peft import PeftModel
+    from peft import LoraConfig, PeftModel
 
 LORA_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """Every linear layer of a block, as in the authors' training code. Llama, Qwen2 and Mistral name
@@ -104,10 +104,14 @@ def assemble(
     """A VLM from its trained parts with a fresh projector.
 
     The language model's embedding and head get a row for each token that the tokenizer has beyond
-    its vocabulary (the image token); such rows start at the mean of the others.
+    its vocabulary (the image token); such rows start at the mean of the others. A mean row of the
+    head never wins: its logit is the mean of the others' logits.
     """
-    if len(tokenizer) > language.config.vocab_size:
+    known = language.config.vocab_size
+    if len(tokenizer) > known:
         language.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+        _start_at_mean(language.get_input_embeddings().weight, known)
+        _start_at_mean(language.get_output_embeddings().weight, known)
     image_token_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
     config = vlm_config(models, language.config, image_token_id, tower.config)
     vlm = VLM_OF_PROJECTOR[models.projector](config)
@@ -115,6 +119,12 @@ def assemble(
     vlm.model.language_model.load_state_dict(language.model.state_dict())
     vlm.lm_head.load_state_dict(language.lm_head.state_dict())
     return vlm
+
+
+@torch.no_grad()
+def _start_at_mean(rows: torch.Tensor, known: int) -> None:
+    """Set the rows [V, W] from ``known`` on to the mean of those before."""
+    rows[known:] = rows[:known].float().mean(dim=0).to(rows.dtype)
 
 
 def read_vlm_config(folder: Path) -> LlavaConfig:
@@ -152,13 +162,14 @@ def silent_peft() -> Iterator[None]:
         yield
 
 
-def with_lora(
-    vlm: LlavaForConditionalGeneration, lora: LoraSettings, *, with_projector: bool
-) -> PeftModel:
-    """LoRA on the language model, the projector trained whole beside it if asked; rest frozen."""
-    from peft import LoraConfig, get_peft_model
+def lora_config(lora: LoraSettings, *, with_projector: bool) -> LoraConfig:
+    """peft's words for LoRA on the language model, the projector trained whole beside it if asked.
 
-    config = LoraConfig(
+    Layers are named with their home, for a vision tower has layers of the same names.
+    """
+    from peft import LoraConfig
+
+    return LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
@@ -166,8 +177,16 @@ def with_lora(
         target_modules=rf".*language_model\..*\.({'|'.join(LORA_LAYERS)})",
         modules_to_save=["multi_modal_projector"] if with_projector else None,
     )
+
+
+def with_lora(
+    vlm: LlavaForConditionalGeneration, lora: LoraSettings, *, with_projector: bool
+) -> PeftModel:
+    """LoRA on the language model, the projector trained whole beside it if asked; rest frozen."""
+    from peft import get_peft_model
+
     with silent_peft():
-        return get_peft_model(vlm, config)
+        return get_peft_model(vlm, lora_config(lora, with_projector=with_projector))
 
 
 def parameters(module: torch.nn.Module, *, trainable_only: bool = False) -> int:

@@ -1,0 +1,57 @@
+"""``python -m models.convert run.json``: published checkpoints ↔ Hugging Face folders.
+
+Leaves the folders of that conversion and, last, ``result.json``.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from transformers.utils.logging import disable_progress_bar, set_verbosity_error
+
+from infra.errors import InputError, Unavailable
+from infra.log import LOGGER
+from infra.runs import ConvertRun
+from infra.weights import weights_folder
+from models.convert.encoder import PUBLISHED_TEXT_TOWER
+from models.convert.release import PUBLISHED_LANGUAGE, export_release, import_release
+from models.convert.vision import import_vision
+from models.process import report, run_child, write_json
+
+
+def convert(run: ConvertRun) -> int:
+    """Do one conversion; returns the exit code."""
+    set_verbosity_error()
+    disable_progress_bar()
+    if run.output.exists() and any(run.output.iterdir()):
+        raise InputError(f"files in {run.output}", "an empty or new folder", "choose another")
+    match run.action:
+        case "import-llava-rad":
+            facts = _import_release(run)
+        case "export-llava-rad":
+            assert run.dual_encoder is not None
+            facts = export_release(run.source, run.dual_encoder, run.output)
+        case "vision":
+            facts = import_vision(run)
+    if run.action != "export-llava-rad":
+        write_json(run.output / "result.json", facts)
+    report("done", **facts)
+    return 0
+
+
+def _import_release(run: ConvertRun) -> dict[str, object]:
+    if not run.source.is_dir():
+        raise InputError(f"no folder {run.source}", "the downloaded release", "check the path")
+    language = weights_folder(run.weights_root, run.language or PUBLISHED_LANGUAGE)
+    try:
+        tokenizer = weights_folder(run.weights_root, run.text_tokenizer or PUBLISHED_TEXT_TOWER)
+    except Unavailable as error:
+        if run.text_tokenizer:
+            raise
+        LOGGER.warning("the dual encoder gets no tokenizer: %s", error)
+        tokenizer = None
+    return import_release(run.source, run.output, language, tokenizer, with_base=run.with_base)
+
+
+if __name__ == "__main__":
+    sys.exit(run_child(ConvertRun, convert))
