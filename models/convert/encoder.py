@@ -102,7 +102,8 @@ def encoder_shapes(state: State, where: str) -> EncoderShapes:
     }
     vision = dinov2_shapes(trunk, where)
     words = "text.transformer.embeddings.word_embeddings.weight"
-    needed = (words, "text.proj.0.weight", "text.proj.2.weight")
+    positions = "text.transformer.embeddings.position_embeddings.weight"
+    needed = (words, positions, "text.proj.0.weight", "text.proj.2.weight")
     if not all(name in state for name in needed):
         raise InputError(
             f"no text tower in {where}",
@@ -116,6 +117,7 @@ def encoder_shapes(state: State, where: str) -> EncoderShapes:
         num_hidden_layers=count_blocks(state, r"text\.transformer\.encoder\.layer\.(\d+)\."),
         num_attention_heads=max(1, width // HEAD_WIDTH),
         intermediate_size=4 * width,
+        max_position_embeddings=state[positions].shape[0],
     )
     hidden, embedding = state["text.proj.0.weight"].shape[0], state["text.proj.2.weight"].shape[0]
     layer_scale = "blocks.0.ls1.gamma" in trunk

@@ -6,8 +6,6 @@ without LayerScale, as BiomedCLIP's ViT-B/16, the scales are one), ``CLIPVisionM
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from transformers import CLIPVisionConfig, CLIPVisionModel, PreTrainedModel
 from transformers.models.dinov2 import Dinov2Model
