@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from flows import cli_look, cli_run, cli_validate
+from flows.cli_convert import CONVERT
 from flows.cli_llm import LLM
 from infra.errors import CxrError
 from infra.log import set_up_logging
@@ -147,6 +148,7 @@ def trace(
 
 
 APP.add_typer(LLM, name="llm")
+APP.add_typer(CONVERT, name="convert")
 
 
 @APP.command(help="Rate metrics and judges against radiologists' error counts.")

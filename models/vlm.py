@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import (
-    AutoConfig,
     LlamaConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
@@ -30,6 +29,7 @@ from infra.settings.stages import LanguageSettings, LoraSettings, ModelSettings
 from models.projector import VLM_OF_PROJECTOR, vlm_class
 from models.tokenizers import IMAGE_TOKEN, Tokenizer
 from models.towers import feature_strategy, initial_spread, tower_config
+from models.weights import model_type
 
 if TYPE_CHECKING:
     from peft import LoraConfig, PeftModel
@@ -135,12 +135,12 @@ def read_vlm_config(folder: Path) -> LlavaConfig:
     """
     if not (folder / "config.json").is_file():
         raise InputError(f"no config.json in {folder}", "a VLM's folder", "run the finetune stage")
-    config = AutoConfig.from_pretrained(folder)
-    if not isinstance(config, LlavaConfig):
+    found = model_type(folder)
+    if found != LlavaConfig.model_type:
         raise InputError(
-            f"a model of type '{config.model_type}' in {folder}", "llava", "run the finetune stage"
+            f"a model of type '{found}' in {folder}", "llava", "run the finetune stage"
         )
-    return config
+    return LlavaConfig.from_pretrained(folder)
 
 
 def load_vlm(folder: Path) -> LlavaForConditionalGeneration:

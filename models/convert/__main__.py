@@ -1,10 +1,11 @@
 """``python -m models.convert run.json``: published checkpoints ↔ Hugging Face folders.
 
-Leaves the folders of that conversion and, last, ``result.json``.
+Leaves the folders of that conversion and, of an import, ``result.json``.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
 
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
@@ -20,23 +21,34 @@ from models.process import report, run_child, write_json
 
 
 def convert(run: ConvertRun) -> int:
-    """Do one conversion; returns the exit code."""
+    """Do one conversion, whole or not at all; returns the exit code."""
     set_verbosity_error()
     disable_progress_bar()
-    if run.output.exists() and any(run.output.iterdir()):
+    if run.output.exists() and (not run.output.is_dir() or any(run.output.iterdir())):
         raise InputError(f"files in {run.output}", "an empty or new folder", "choose another")
-    match run.action:
-        case "import-llava-rad":
-            facts = _import_release(run)
-        case "export-llava-rad":
-            assert run.dual_encoder is not None
-            facts = export_release(run.source, run.dual_encoder, run.output)
-        case "vision":
-            facts = import_vision(run)
-    if run.action != "export-llava-rad":
-        write_json(run.output / "result.json", facts)
+    partial = run.output.with_name(f".{run.output.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        facts = _convert(run.model_copy(update={"output": partial}))
+        partial.replace(run.output)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     report("done", **facts)
     return 0
+
+
+def _convert(run: ConvertRun) -> dict[str, object]:
+    match run.action:
+        case "export-llava-rad":
+            assert run.dual_encoder is not None
+            return export_release(run.source, run.dual_encoder, run.output)
+        case "import-llava-rad":
+            facts = _import_release(run)
+        case "vision":
+            facts = import_vision(run)
+    write_json(run.output / "result.json", facts)
+    return facts
 
 
 def _import_release(run: ConvertRun) -> dict[str, object]:

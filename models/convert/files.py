@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,9 @@ def _load(path: Path) -> dict[str, Any]:
             return dict(load_file(path))
         # A file of the format before PyTorch 1.6 is no zip and cannot be mapped.
         mapped = zipfile.is_zipfile(path)
-        value = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles of other protocols: they load or do not
+            value = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         raise _no_checkpoint(path, _refused(error)) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, SafetensorError) as error:
@@ -89,7 +92,7 @@ def _refused(error: pickle.UnpicklingError) -> str:
     """The class that a file wanted to make, in torch's words the one after GLOBAL."""
     words = str(error).split()
     name = words[words.index("GLOBAL") + 1] if "GLOBAL" in words[:-1] else ""
-    return f"it wants to run '{name}'" if name else "it is no plain pickle"
+    return f"it wants '{name}', which is no plain value" if name else "it is no plain pickle"
 
 
 def _no_checkpoint(path: Path, why: str) -> InputError:
