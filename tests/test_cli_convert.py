@@ -53,13 +53,20 @@ def test_bad_release_is_one_line_and_leaves_nothing(tmp_path: Path, cxr: Say) ->
     assert {path.name for path in tmp_path.iterdir()} == {"release", "language"}
 
 
-def test_absent_language_model_is_unavailable(tmp_path: Path, cxr: Say) -> None:
-    said = cxr("convert", "import-llava-rad", write_release(tmp_path / "release"), tmp_path / "out")
-    assert said.code == 1
-    assert said.err.count("\n") == 1
-    assert "weights lmsys/vicuna-7b-v1.5: no weights root is set" in said.err
+@pytest.mark.slow  # each call starts a process that imports torch
+@pytest.mark.parametrize("more", [(), ("--language", "no/such-model")])
+def test_absent_language_model_is_named(tmp_path: Path, cxr: Say, more: tuple[str, ...]) -> None:
+    release = write_release(tmp_path / "release")
+    said = cxr("convert", "import-llava-rad", release, tmp_path / "out", *more)
+    name = more[1] if more else "lmsys/vicuna-7b-v1.5"
+    assert said.code == 2
+    assert said.err == (
+        f"error: found no base language model '{name}'; expected a folder with the published "
+        f"model; weights {name}: no weights root is set; download them and set CXR_WEIGHTS_ROOT\n"
+    )
 
 
+@pytest.mark.slow
 def test_vision_tower_is_written_once(tmp_path: Path, cxr: Say) -> None:
     torch.save(drawn(trunk_shapes(VISION), seed=6), tmp_path / "tower.pth")
     asked = ("convert", "vision", tmp_path / "tower.pth", tmp_path / "out", "--image-px", 84)

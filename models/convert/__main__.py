@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from pathlib import Path
 
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
@@ -54,7 +55,7 @@ def _convert(run: ConvertRun) -> dict[str, object]:
 def _import_release(run: ConvertRun) -> dict[str, object]:
     if not run.source.is_dir():
         raise InputError(f"no folder {run.source}", "the downloaded release", "check the path")
-    language = weights_folder(run.weights_root, run.language or PUBLISHED_LANGUAGE)
+    language = _language(run)
     try:
         tokenizer = weights_folder(run.weights_root, run.text_tokenizer or PUBLISHED_TEXT_TOWER)
     except Unavailable as error:
@@ -63,6 +64,16 @@ def _import_release(run: ConvertRun) -> dict[str, object]:
         LOGGER.warning("the dual encoder gets no tokenizer: %s", error)
         tokenizer = None
     return import_release(run.source, run.output, language, tokenizer, with_base=run.with_base)
+
+
+def _language(run: ConvertRun) -> Path:
+    name = run.language or PUBLISHED_LANGUAGE
+    try:
+        return weights_folder(run.weights_root, name)
+    except Unavailable as error:
+        raise InputError(
+            f"no base language model '{name}'", "a folder with the published model", str(error)
+        ) from None
 
 
 if __name__ == "__main__":
