@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from infra.errors import InputError
-from infra.settings.sections import GenerateSettings, ImageSettings, Section
+from infra.settings.sections import GenerateSettings, ImageSettings, RequestSettings, Section
 from infra.settings.stages import ModelSettings, StageSettings
 
 Device = Literal["auto", "cpu"]
@@ -66,8 +66,8 @@ class RegisterRun(Section):
     Args:
         model: a folder that a finetune stage wrote.
         images: how the recipe stores pixels; a served image goes the same way.
-        max_new_tokens, beams, section, with_indication: how the scored model was asked, so that
-            the served one is asked alike.
+        max_new_tokens, beams, section, with_indication, request: how the scored model was asked,
+            so that the served one is asked alike.
         tags: the git commit and every fingerprint behind the model.
         metrics: scores to log beside it.
         parent_run_id: the pipeline's MLflow run, under which this run is nested.
@@ -88,6 +88,7 @@ class RegisterRun(Section):
     beams: int = Field(default=1, ge=1)
     section: Literal["findings", "impression"] = "findings"
     with_indication: bool = True
+    request: RequestSettings = RequestSettings()
     output: Path
 
 

@@ -158,7 +158,13 @@ def _shard(
             "text_version": row["version"],
             "origin": text["origin"],
             "indication": reason,
-            "turns": [vars(request_turn(task, reason if settings.with_indication else None))],
+            "turns": [
+                vars(
+                    request_turn(
+                        task, reason if settings.with_indication else None, settings.request
+                    )
+                )
+            ],
             "target": target_text(text["section"], row["split"]),
             **{name: study[name] for name in _FACTS},
         }

@@ -47,6 +47,7 @@ def _register(context: Context, key: str, folder: Path) -> BuiltPiece:
         beams=settings.generate.beams,
         section=settings.examples.section,
         with_indication=settings.examples.with_indication,
+        request=settings.examples.request,
         output=folder,
     )
     write_run(run, scratch / "run.json")
