@@ -10,14 +10,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from models_world import trained_world
 from release_world import (
     HIDDEN,
     RANK,
     TEXT,
     VISION,
+    adapter_shapes,
+    checkpoint_shapes,
     drawn,
     encoder_tensors,
     open_clip_config,
+    projector_shapes,
     training_checkpoint,
     write_language,
     write_release,
@@ -31,6 +35,7 @@ from models.convert.files import read_checkpoint
 from models.convert.pairs import Pair, to_ours, to_theirs
 from models.convert.release import export_release, import_release
 from models.dual_encoder import CxrDualEncoder
+from models.tokenizers import load_tokenizer
 
 CHECKPOINT = "biomedclipcxr_518_checkpoint.pt"
 
@@ -258,3 +263,26 @@ def test_drawn_tensors_are_worth_comparing() -> None:
     assert len({tuple(value.flatten()[:2].tolist()) for value in tensors.values()}) == len(tensors)
     assert (HIDDEN, RANK, VISION["layers"]) == (40, 4, 3)
     assert not torch.equal(drawn({"a": (3,)}, 1)["a"], drawn({"a": (3,)}, 2)["a"])
+
+
+def test_stages_of_this_project_leave_in_the_releases_layout(tmp_path: Path) -> None:
+    """A model that was trained here has no record of a release; the names are the release's."""
+    root = trained_world()
+    facts = export_release(root / "finetune", root / "pretrain", tmp_path / "out")
+    assert facts["lora_rank"] == 4
+    adapter, _ = read_checkpoint(tmp_path / "out" / "adapter_model.bin")
+    language = {"width": 32, "layers": 2, "feed_forward": 64}
+    shapes = {name: tuple(value.shape) for name, value in adapter.items()}
+    assert shapes == adapter_shapes(language, rank=4)
+    heads, _ = read_checkpoint(tmp_path / "out" / "non_lora_trainables.bin")
+    assert {name: tuple(value.shape) for name, value in heads.items()} == projector_shapes(32, 32)
+    state, _ = read_checkpoint(tmp_path / "out" / CHECKPOINT)
+    vision = {"width": 32, "layers": 2, "patch_px": 7, "side": 4}
+    words = len(load_tokenizer(root / "pretrain"))
+    text = {"width": 32, "layers": 1, "vocabulary": words, "positions": 32}
+    wanted = checkpoint_shapes(vision, text, hidden=24, embedding=16)
+    assert {name: tuple(value.shape) for name, value in state.items()} == wanted
+    told = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
+    assert (told["r"], told["lora_alpha"], told["peft_type"]) == (4, 8, "LORA")
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert (config["mm_hidden_size"], config["vocab_size"]) == (32, 400)
