@@ -14,6 +14,7 @@ from transformers import AutoModel
 from models.convert.release import ENCODER_CHECKPOINT
 
 
+@pytest.mark.slow  # each call starts a process that imports torch
 def test_release_goes_in_and_comes_out(
     tmp_path: Path, cxr: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from models_world import stage, train_run, trained_world
 from original_forward import (
     IMAGE_SENTINEL,
     LlamaWithLora,
@@ -31,11 +32,15 @@ from release_world import (
 from safetensors.torch import load_file
 from transformers import GenerationConfig, LlamaForCausalLM
 
-from models.convert.release import export_release, import_release
+from infra.settings.sections import GenerateSettings
+from models.convert.release import export_release, import_release, shapes_as_settings
+from models.data import ExampleShards
 from models.dual_encoder import CxrDualEncoder
 from models.quantized import merge_adapter
 from models.tokenizers import load_tokenizer
+from models.train import train
 from models.vlm import load_vlm
+from models.writer import FindingsWriter
 
 WITHIN = 1e-5  # float32: the largest difference that rounding may make
 
@@ -173,3 +178,24 @@ def test_release_comes_out_as_it_went_in(world: Path, tmp_path: Path, prefix: st
 def test_imported_folders_name_no_place(world: Path) -> None:
     for path in (world / "out").rglob("*.json"):
         assert str(world) not in path.read_text(), path.name
+
+
+def test_imported_folders_are_ready_stages_that_write(world: Path, tmp_path: Path) -> None:
+    """What the recipe takes by a stage's ``weights``: model, tokenizer and shapes fit together."""
+    out = tmp_path / "out"
+    tokenizer = trained_world() / "pretrain"
+    facts = import_release(world / "release", out, world / "language", tokenizer)
+    assert facts["text_tokenizer"] is True
+    dual = CxrDualEncoder.from_pretrained(out / "dual_encoder")
+    language = LlamaForCausalLM.from_pretrained(world / "language").config
+    models = shapes_as_settings(dual, language)
+    for name, folder in (("pretrain", "dual_encoder"), ("finetune", "vlm")):
+        ready = stage(name, weights=str(out / folder), starts_from=[])
+        run = train_run(tmp_path, ready, models=models.model_dump())
+        assert train(run) == 0
+        assert load_tokenizer(run.output).pad_token_id == 0
+    settings = GenerateSettings(max_new_tokens=3)
+    writer = FindingsWriter.load(tmp_path / "finetune", settings, "cpu")
+    sample = ExampleShards((tmp_path / "shards" / "test.parquet",), writer.side_px)[0]
+    written = writer.write([writer.prompt(sample)], [sample.pixels])
+    assert written[0].tokens == 3 or written[0].finish_reason == "stop"
