@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from flows import cli_ablate, cli_compare, cli_look, cli_run, cli_validate
+from flows.cli_convert import CONVERT
 from flows.cli_llm import LLM
 from infra.errors import CxrError
 from infra.log import set_up_logging
@@ -216,6 +217,7 @@ def errors(
 
 
 APP.add_typer(LLM, name="llm")
+APP.add_typer(CONVERT, name="convert")
 
 
 @APP.command(help="Rate metrics and judges against radiologists' error counts.")

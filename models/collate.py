@@ -19,9 +19,8 @@ from models.data import Pixels, Sample
 from models.packing import Batch, Encoded, lay_end_to_end, pad_right
 from models.prompts import PLAIN_END, conversation_prompt, jumble, plain_prompt
 from models.tokenizers import IMAGE_TOKEN, Tokenizer
-from sources.example import without_indication
 
-PromptKind = Literal["image-only", "turns", "no-indication"]
+PromptKind = Literal["image-only", "turns"]
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # OpenAI CLIP, as open_clip applies it
 CLIP_DEVIATION = (0.26862954, 0.26130258, 0.27577711)  # OpenAI CLIP
@@ -74,9 +73,8 @@ class ConversationCollator:
     """Conversations with the loss on the assistant's last answer alone.
 
     Args:
-        prompts: ``image-only`` is LLaVA's plain form, ``turns`` Vicuna's conversation, and
-            ``no-indication`` the same without the exam's reason; of several an example's id
-            chooses one, so that a batch may be cut anywhere.
+        prompts: ``image-only`` is LLaVA's plain form, ``turns`` Vicuna's conversation; of
+            several an example's id chooses one, so that a batch may be cut anywhere.
         image_tokens: places an image takes; 0 puts a jumble of the answer's words there instead
             (text-only training).
         context_tokens: the text, without the image, is cut to this many tokens at its end.
@@ -124,21 +122,15 @@ def prompt_ids(
 ) -> list[int]:
     """Token ids of the prompt, its one image token expanded to ``image_tokens`` places."""
     image = IMAGE_TOKEN if image_tokens else jumble(sample.target, key_of(sample.example_id))
-    ids: list[int] = tokenizer(_prompt_text(sample, prompt, image))["input_ids"]
+    plain = prompt == "image-only"
+    end = tokenizer.eos_token
+    text = plain_prompt(image) if plain else conversation_prompt(sample.turns, image, end)
+    ids: list[int] = tokenizer(text)["input_ids"]
     if not image_tokens:
         return ids
     image_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
     place = ids.index(image_id)
     return ids[:place] + [image_id] * image_tokens + ids[place + 1 :]
-
-
-def _prompt_text(sample: Sample, prompt: PromptKind, image: str) -> str:
-    if prompt == "image-only":
-        return plain_prompt(image)
-    turns = sample.turns
-    if prompt == "no-indication":
-        turns = without_indication(turns, sample.indication)
-    return conversation_prompt(turns, image)
 
 
 def pad_left(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:

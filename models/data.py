@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
@@ -93,15 +93,20 @@ class ExampleShards(Dataset[Sample]):
         files: shards of EXAMPLE_SCHEMA; their order and their rows' order give the indices.
         side_px: model image side in px, or None to read text only.
         selection: keep only these examples.
+        plain_request: takes the place of a request that tells the exam's indication.
 
     Raises:
         InputError: a shard is missing or no example is left.
     """
 
     def __init__(
-        self, files: Sequence[Path], side_px: int | None, selection: Selection = EVERYTHING
+        self,
+        files: Sequence[Path],
+        side_px: int | None,
+        selection: Selection = EVERYTHING,
+        plain_request: str | None = None,
     ) -> None:
-        self.side_px = side_px
+        self.side_px, self.plain_request = side_px, plain_request
         self.groups = [group for file in files for group in _groups(file, selection)]
         self.starts = np.cumsum([0, *(len(group.rows) for group in self.groups)])
         self._reader = GroupReader([*_COLUMNS, "target"])
@@ -127,6 +132,8 @@ class ExampleShards(Dataset[Sample]):
             group.file, group.index, group.rows, pictures=self.side_px is not None
         )
         sample = _sample(held, index - int(self.starts[number]), self.side_px)
+        if self.plain_request is not None and sample.indication is not None:
+            sample = replace(sample, turns=(Turn("user", self.plain_request), *sample.turns[1:]))
         self._decoded[index] = sample
         if len(self._decoded) > 2 * self.window_rows:
             self._decoded.popitem(last=False)

@@ -1,4 +1,4 @@
-"""BiomedCLIP-CXR: a DINOv2 image tower and a BERT text tower in one embedding space.
+"""BiomedCLIP-CXR: an image tower (DINOv2 at paper scale) and a BERT text tower in one space.
 
 Shapes: B pairs, H×W image in px, T text tokens, E embedding width. At paper scale ViT-B/14 at
 518 px, BERT base, E = 512: 197,274,369 parameters (image tower 86,579,712; text tower 109,482,240
@@ -7,17 +7,19 @@ with its unused pooler; heads 393,216 + 819,200; logit scale 1).
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import BertConfig, Dinov2Config, VisionTextDualEncoderConfig
+from transformers import BertConfig, VisionTextDualEncoderConfig
 from transformers.models.clip.modeling_clip import CLIPOutput
 from transformers.models.vision_text_dual_encoder import VisionTextDualEncoderModel
 
-from infra.settings.stages import ModelSettings, TextEncoderSettings, VisionSettings
+from infra.settings.stages import ModelSettings, TextEncoderSettings
 from models.objectives import contrastive_loss
+from models.towers import initial_spread, tower_config
 
 DUAL_ENCODER_TYPE = "cxr-dual-encoder"
 LARGEST_LOGIT_SCALE = 100.0  # CLIP's clip of the temperature, which keeps training stable
@@ -59,7 +61,10 @@ class CxrDualEncoder(VisionTextDualEncoderModel):  # type: ignore[misc]
         self.text_model.pooler.requires_grad_(False)
 
     def embed_images(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Unit image embeddings: [B, 3, H, W] → [B, E]; the final norm's CLS token, projected."""
+        """Unit image embeddings: [B, 3, H, W] → [B, E]; what the tower pools, projected.
+
+        DINOv2 and CLIP pool by the final norm's CLS token, SigLIP by an attention head.
+        """
         pooled = self.vision_model(pixel_values=pixel_values).pooler_output
         return functional.normalize(self.visual_projection(pooled).float(), dim=-1)
 
@@ -101,29 +106,6 @@ class CxrDualEncoder(VisionTextDualEncoderModel):  # type: ignore[misc]
         )
 
 
-def initial_spread(width: int) -> float:
-    """Standard deviation of random initial weights.
-
-    0.02 at width 768 (BERT, ViT-B, GPT-2), and with the root of the width at others, so that a
-    layer's output keeps its size: measured on replicas, a tower 128 wide then learns in a third of
-    the steps.
-    """
-    return float(0.02 * (768 / width) ** 0.5)
-
-
-def dinov2_config(vision: VisionSettings) -> Dinov2Config:
-    """The vision tower's configuration, without DINOv2's mask token."""
-    return Dinov2Config(
-        hidden_size=vision.width,
-        num_hidden_layers=vision.layers,
-        num_attention_heads=vision.heads,
-        image_size=vision.image_px,
-        patch_size=vision.patch_px,
-        use_mask_token=False,
-        initializer_range=initial_spread(vision.width),
-    )
-
-
 def bert_config(text: TextEncoderSettings, vocabulary: int) -> BertConfig:
     """The text tower's configuration."""
     return BertConfig(
@@ -137,10 +119,12 @@ def bert_config(text: TextEncoderSettings, vocabulary: int) -> BertConfig:
     )
 
 
-def dual_encoder_config(models: ModelSettings, vocabulary: int) -> CxrDualEncoderConfig:
+def dual_encoder_config(
+    models: ModelSettings, vocabulary: int, published_tower: Path | None = None
+) -> CxrDualEncoderConfig:
     """Shapes of the whole dual encoder; ``vocabulary`` is the text tokenizer's."""
     return CxrDualEncoderConfig(
-        vision_config=dinov2_config(models.vision).to_dict(),
+        vision_config=tower_config(models.vision, published_tower).to_dict(),
         text_config=bert_config(models.text_encoder, vocabulary).to_dict(),
         projection_dim=models.embedding,
         projection_hidden=models.text_encoder.projection_hidden,

@@ -39,7 +39,7 @@ def generate(run: GenerateRun) -> int:
     """Write the predictions of all controls; returns the exit code."""
     started = time.monotonic()
     writer = FindingsWriter.load(run.model, run.generate, run.device)
-    examples = ExampleShards(run.examples, writer.side_px)
+    examples = ExampleShards(run.examples, writer.side_px, plain_request=run.plain_request)
     samples = [examples[index] for index in range(len(examples))]
     jobs: list[_Job] = []
     for control in run.controls:

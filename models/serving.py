@@ -11,7 +11,7 @@ from typing import Literal
 from PIL import Image
 
 from infra.errors import InputError
-from infra.settings.sections import GenerateSettings, ImageSettings
+from infra.settings.sections import GenerateSettings, ImageSettings, RequestSettings
 from models.data import Sample
 from models.shards import to_model_size
 from models.writer import FindingsWriter, Written
@@ -28,6 +28,7 @@ class ServingSettings(ImageSettings):
     beams: int = 1
     section: Literal["findings", "impression"] = "findings"
     with_indication: bool = True
+    request: RequestSettings = RequestSettings()
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,6 @@ class FindingsService:
             view="UNKNOWN",
             pixels=to_model_size(picture, self.writer.side_px),
             indication=question.indication,
-            turns=(request_turn(Task(self.settings.section), asked),),
+            turns=(request_turn(Task(self.settings.section), asked, self.settings.request),),
             target="",
         )

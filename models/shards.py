@@ -86,7 +86,7 @@ class GroupReader:
 def decode(picture: pa.Buffer, side_px: int) -> Pixels:
     """A stored grey JPEG or PNG as the model's crop, uint8 [side, side]."""
     if picture.size > 2 and picture[:2].to_pybytes() == _JPEG:
-        grey = simplejpeg.decode_jpeg(memoryview(picture), colorspace="GRAY")[:, :, 0]
+        grey = simplejpeg.decode_jpeg(memoryview(picture).cast("B"), colorspace="GRAY")[:, :, 0]
         if min(grey.shape) == side_px:
             return centre_crop(grey, side_px)
         return to_model_size(Image.fromarray(grey), side_px)

@@ -24,6 +24,7 @@ from infra.settings.stages import StageSettings
 from models.data import ExampleShards, Selection, TrainingOrder
 from models.portable import forget_places
 from models.process import report, run_child, write_json
+from models.ready import take_ready
 from models.stages import Prepared, prepare
 from models.trainer import StageCallback, StageTrainer, last_whole_checkpoint, part_ranks
 from models.validate import validate_loss
@@ -38,10 +39,15 @@ def train(run: TrainRun) -> int:
     set_verbosity_error()
     disable_progress_bar()
     set_seed(run.stage.seed)
+    if run.stage.weights:
+        take_ready(run)
+        return 0
     chosen = selection_of(run.stage)
-    prepared = prepare(run, lambda: ExampleShards(run.train_examples, None, chosen))
+    prepared = prepare(
+        run, lambda: ExampleShards(run.train_examples, None, chosen, run.plain_request)
+    )
     side_px = run.models.vision.image_px if prepared.with_pixels else None
-    examples = ExampleShards(run.train_examples, side_px, chosen)
+    examples = ExampleShards(run.train_examples, side_px, chosen, run.plain_request)
     steps = total_steps(run.stage, len(examples))
     _report_start(run, prepared, examples, steps)
     callback = StageCallback(run.stage.name)
@@ -184,7 +190,7 @@ def _loss_row(entry: Mapping[str, float]) -> dict[str, float]:
 def _validate(run: TrainRun, prepared: Prepared, side_px: int | None) -> float | None:
     if not run.validate_examples:
         return None
-    examples = ExampleShards(run.validate_examples, side_px)
+    examples = ExampleShards(run.validate_examples, side_px, plain_request=run.plain_request)
     return validate_loss(prepared.model, prepared.collate, examples, run.stage.batch_size)
 
 

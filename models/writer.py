@@ -58,7 +58,7 @@ class FindingsWriter:
     def prompt(self, sample: Sample) -> list[int]:
         """Token ids of the conversation up to the answer, as finetuning saw them."""
         patches = int(self.model.config.image_seq_length)
-        return prompt_ids(sample, self.tokenizer, self.settings.prompt, patches)
+        return prompt_ids(sample, self.tokenizer, "turns", patches)
 
     @torch.inference_mode()
     def write(
@@ -83,7 +83,7 @@ class FindingsWriter:
             num_beams=self.settings.beams,
             do_sample=False,
             use_cache=True,
-            bos_token_id=self._token("bos"),
+            bos_token_id=self.tokenizer.bos_token_id,  # Qwen2 has none
             eos_token_id=self._token("eos"),
             pad_token_id=self._token("pad"),
         )

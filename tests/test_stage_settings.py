@@ -6,7 +6,7 @@ import pytest
 from models_world import stage
 from pydantic import ValidationError
 
-from infra.settings import load_settings
+from infra.settings import PRESETS, load_settings
 from infra.settings.stages import VisionSettings
 
 
@@ -104,3 +104,18 @@ def test_tiny_loads_no_weights_and_paper_loads_all() -> None:
 def test_paper_reads_518_px_in_1369_patches() -> None:
     vision = load_settings("llava_rad", "paper").models.vision
     assert (vision.image_px, vision.patch_px, vision.patches) == (518, 14, 1369)
+
+
+def test_every_value_of_the_paper_preset_tells_its_origin() -> None:
+    """A line's own comment names one of the origins that the file's head explains."""
+    origins = ("[code]", "[card]", "[paper]", "[config]", "[derived]", "[ours]")
+    names = ("recipe", "scale", "name", "kind", "starts_from", "model_name")
+    section, silent = "", []
+    for line in (PRESETS / "llava_rad.paper.toml").read_text().splitlines():
+        if line.startswith("["):
+            section = line.partition("#")[0].strip()
+        key = line.partition("=")[0].strip()
+        told_above = section in ("[sources.routes]", "[replicas.studies]")
+        if "=" in line and not line.startswith("#") and key not in names and not told_above:
+            silent += [line] if not any(origin in line for origin in origins) else []
+    assert silent == []

@@ -86,8 +86,25 @@ class ReportSettings(Section):
     largest_failed_share: Share = 0.05
 
 
+class RequestSettings(Section):
+    """The words a model is asked in; None are our own.
+
+    A published model expects those it was trained on. ``with_indication`` is used where the exam's
+    reason is known, which takes the place of ``{indication}``.
+    """
+
+    plain: str | None = Field(default=None, min_length=1)
+    with_indication: str | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="after")
+    def _indication_has_a_place(self) -> RequestSettings:
+        if self.with_indication is not None and self.with_indication.count("{indication}") != 1:
+            raise ValueError("with_indication has no single place {indication}")
+        return self
+
+
 class ExampleSettings(Section):
-    """Which studies become examples, and how shards are cut."""
+    """Which studies become examples, how a model is asked, and how shards are cut."""
 
     views: tuple[Literal["PA", "AP", "LATERAL", "UNKNOWN"], ...] = Field(
         default=("PA", "AP"), min_length=1
@@ -95,6 +112,7 @@ class ExampleSettings(Section):
     section: Literal["findings", "impression"] = "findings"
     test_sources: tuple[str, ...]
     validate_sources: tuple[str, ...]
+    request: RequestSettings = RequestSettings()
     shard_rows: int = Field(default=512, ge=1)
     row_group_rows: int = Field(default=64, ge=1)
 

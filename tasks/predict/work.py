@@ -17,7 +17,7 @@ from infra.runs import GenerateRun, write_run
 from sources.prediction import PREDICTION_SCHEMA
 from sources.record import Split
 from tasks.context import Context
-from tasks.train.work import PIECE, example_files
+from tasks.train.work import PIECE, example_files, plain_request
 
 PREDICTIONS_PIECE = "test"
 PREDICTIONS_FILE = "predictions.parquet"
@@ -57,6 +57,7 @@ def _predict(
         generate=context.settings.generate,
         examples=examples,
         controls=("none", *context.settings.score.controls),
+        plain_request=plain_request(context, context.settings.generate.prompt),
         output=folder,
     )
     write_run(run, scratch / "run.json")

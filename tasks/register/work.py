@@ -49,6 +49,7 @@ def _register(context: Context, key: str, folder: Path) -> BuiltPiece:
         beams=settings.generate.beams,
         section=settings.examples.section,
         with_indication=settings.generate.prompt == "turns",
+        request=settings.examples.request,
         output=folder,
     )
     write_run(run, scratch / "run.json")

@@ -11,6 +11,7 @@ from infra.artifact import Artifact, build_artifact
 from infra.launch import Event, run_module
 from infra.pieces import BuiltPiece
 from infra.runs import TrainRun, write_run
+from sources.example import Task, request_turn
 from sources.record import Split
 from tasks.context import Context
 
@@ -55,6 +56,14 @@ def example_files(context: Context, split: Split) -> tuple[Path, ...]:
     )
 
 
+def plain_request(context: Context, prompt: str) -> str | None:
+    """The request without indication, where a stage or generation asks so."""
+    if prompt != "no-indication":
+        return None
+    examples = context.settings.examples
+    return request_turn(Task(examples.section), None, examples.request).text
+
+
 def _train(
     context: Context, name: str, on_event: Callable[[Event], None], key: str, folder: Path
 ) -> BuiltPiece:
@@ -72,6 +81,7 @@ def _train(
         output=folder,
         resume=scratch / CHECKPOINTS,
         weights_root=context.environment.weights_root,
+        plain_request=plain_request(context, stage.prompt),
     )
     write_run(run, scratch / "run.json")
     facts: dict[str, object] = {}
