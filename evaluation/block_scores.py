@@ -115,29 +115,35 @@ def block_tables(
 ) -> tuple[BlockTable, ...]:
     """Every block of the model's own scores; ``absent`` says by metric why there is none."""
     own = {score.metric: score for score in scores if score.control == MODEL}
-    return tuple(
-        BlockTable(
-            block,
-            tuple(
-                _scored(board, block, measures[name], own[name])
-                if name in own
-                else BlockRow(name, block.scale, unavailable=absent[name])
-                for name in block.metrics
-            ),
-        )
-        for block in blocks
-    )
+    found = []
+    for block in blocks:
+        paper = _paper_board(board, block.convention) if block.convention is not None else None
+        rows = [
+            _scored(block, measures[name], own[name], paper)
+            if name in own
+            else BlockRow(name, block.scale, unavailable=absent[name])
+            for name in block.metrics
+        ]
+        found.append(BlockTable(block, tuple(rows)))
+    return tuple(found)
 
 
-def _scored(board: Board, block: Block, measure: Measure, score: Score) -> BlockRow:
+def _paper_board(board: Board, convention: Convention) -> Board:
+    """The same counts under the paper's resamples."""
+    units = board.outputs.studies if convention.unit == "study" else board.outputs.subjects
+    drawn = scipy_bootstrap(units, convention.resamples, convention.seed)
+    return Board(board.outputs, drawn, board.section, board.families)
+
+
+def _scored(block: Block, measure: Measure, score: Score, paper: Board | None) -> BlockRow:
     scale = score.signature.scale
     factor = 100.0 if (scale, block.scale) == ("0-1", "0-100") else 1.0
     shown = block.scale if scale in ("0-1", block.scale) else scale
     interval = _scaled(score.interval, factor)
-    if block.convention is None:
+    if paper is None or block.convention is None:
         return BlockRow(score.metric, shown, interval)
-    paper = _as_in_paper(board, measure, score, block.convention, factor)
-    return BlockRow(score.metric, shown, interval, paper)
+    draws = factor * measure.statistic(paper.sums(MODEL, measure.family))
+    return BlockRow(score.metric, shown, interval, _as_in_paper(draws, score, block.convention))
 
 
 def _scaled(interval: Interval, factor: float) -> Interval:
@@ -145,13 +151,8 @@ def _scaled(interval: Interval, factor: float) -> Interval:
     return Interval(*(None if part is None else factor * part for part in parts))
 
 
-def _as_in_paper(
-    board: Board, measure: Measure, score: Score, convention: Convention, factor: float
-) -> PaperInterval:
-    """Centre and percentiles (numpy's linear ones, as scipy's) of draws of whole studies."""
-    units = board.outputs.studies if convention.unit == "study" else board.outputs.subjects
-    drawn = scipy_bootstrap(units, convention.resamples, convention.seed)
-    draws = factor * drawn.draws(measure.statistic, board.families[MODEL][measure.family])
+def _as_in_paper(draws: Floats, score: Score, convention: Convention) -> PaperInterval:
+    """Centre and percentiles (numpy's linear ones, as scipy's) of draws (B,)."""
     tail = 50.0 * (1.0 - CONFIDENCE)
     low, centre, high = np.percentile(draws, [tail, 50.0, 100.0 - tail])
     signature = replace(

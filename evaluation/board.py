@@ -8,7 +8,7 @@ Shapes: N examples, K counts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,8 @@ from evaluation.statistics import (
     Floats,
     Interval,
     difference_interval,
+    interval_of,
     ratio_interval,
-    score_interval,
 )
 
 Families = dict[str, dict[str, Floats]]
@@ -96,6 +96,7 @@ class Board:
     bootstrap: Bootstrap
     section: str
     families: Families
+    _drawn: dict[tuple[str, str], Floats] = field(default_factory=dict, repr=False, compare=False)
 
     def scores(self, measures: Sequence[Measure]) -> tuple[Score, ...]:
         """Every measure of every system that has its counts."""
@@ -117,7 +118,8 @@ class Board:
 
     def score(self, measure: Measure, control: str) -> Score:
         counts = self.families[control][measure.family]
-        interval = score_interval(self.bootstrap, measure.statistic, counts)
+        drawn = measure.statistic(self.sums(control, measure.family))
+        interval = interval_of(measure.statistic(counts.sum(axis=0)), drawn)
         signature = self.signature(measure, self.present(measure, control))
         return Score(
             measure.name,
@@ -127,6 +129,12 @@ class Board:
             measure.is_detail,
             signature,
         )
+
+    def sums(self, control: str, family: str) -> Floats:
+        """(B, K) sums of every resample, made once for all measures of a family."""
+        if (control, family) not in self._drawn:
+            self._drawn[control, family] = self.bootstrap.weights @ self.families[control][family]
+        return self._drawn[control, family]
 
     def difference(self, measure: Measure, control: str) -> Difference:
         """Paired on the examples that both systems have (and the judge judged)."""
