@@ -93,7 +93,7 @@ def radcliq_of_parts(case: Case) -> list[float]:
 
 
 def reciprocal(case: Case) -> float:
-    """An identical pair without relations: entity F1 one, relation F1 zero; BLEU-2 weighs nothing."""
+    """No relations: entity F1 is one and relation F1 zero. BLEU-2 has no weight."""
     assert "radgraph=0.5" in case["variant"]
     return 1.0 / float(radcliq(np.array([0.5, 1.0, 1.0, 1.0])))
 
