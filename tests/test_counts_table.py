@@ -6,8 +6,10 @@ import json
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
-from scores_world import SETTINGS, judged_table, prediction_row, predictions_table
+from scores_world import SETTINGS, judged_table, predictions_table
 
 from evaluation.clinical import micro_f1
 from evaluation.counts_table import KEYS, VERSIONS, no_counts, read_counts
@@ -32,11 +34,10 @@ def test_every_score_can_be_had_from_them(scores: Scores) -> None:
 
 
 def test_a_slice_is_the_same_counts_over_fewer_rows(scores: Scores) -> None:
-    table = scores.counts.filter(pa.compute.equal(scores.counts["subject_id"], "p0001"))
+    table = scores.counts.filter(pc.equal(scores.counts["subject_id"], "p0001"))
     assert table.num_rows == 2 * 3
-    rows = [prediction_row(i, "none", t) for i, t in ((2, None), (3, None))]
-    whole = {row["example_id"]: row for row in predictions_table(20).to_pylist()[::3]}
-    rows = [whole[row["example_id"]] for row in rows]
+    own_rows = predictions_table(20, ("none",)).to_pylist()
+    rows = [row for row in own_rows if row["subject_id"] == "p0001"]
     alone = score_predictions(pa.Table.from_pylist(rows), None, SETTINGS)
     counts = read_counts(table, "none", ["rouge"])["rouge"]
     own = alone.score("ROUGE-L[rouge-score-nostem]").interval.value
@@ -50,10 +51,8 @@ def test_keys_and_versions_come_along(scores: Scores) -> None:
     assert "judge offline-rules" in scores.counts.column_names
 
 
-def test_they_survive_parquet(scores: Scores, tmp_path: object) -> None:
+def test_they_survive_parquet(scores: Scores) -> None:
     sink = pa.BufferOutputStream()
-    import pyarrow.parquet as pq
-
     pq.write_table(scores.counts, sink)
     back = pq.read_table(pa.BufferReader(sink.getvalue()))
     one, other = (read_counts(table, "none", ["bleu"])["bleu"] for table in (scores.counts, back))
@@ -68,7 +67,7 @@ def test_a_family_that_is_not_there_is_named(scores: Scores) -> None:
 def test_a_system_without_a_family_has_nulls() -> None:
     predictions = predictions_table(6)
     judged = judged_table(predictions)
-    judged = judged.filter(pa.compute.equal(judged["control"], "none"))
+    judged = judged.filter(pc.equal(judged["control"], "none"))
     counts = score_predictions(predictions, judged, SETTINGS).counts
     assert read_counts(counts, "none", ["judge offline-rules"])
     with pytest.raises(InputError, match="for 'blank'"):
