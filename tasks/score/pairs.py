@@ -8,6 +8,7 @@ empty; a reference may not, since nothing can be compared with it.
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -58,7 +59,7 @@ def read_pairs(path: Path) -> pa.Table:
 
 
 def _read(path: Path) -> pa.Table:
-    readers = {".csv": _read_csv, ".jsonl": _read_jsonl, ".parquet": pq.read_table}
+    readers = {".csv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}
     if not path.is_file():
         raise InputError(f"nothing at {path}", _FORMS, "correct the path")
     if path.suffix.lower() not in readers:
@@ -77,8 +78,7 @@ def _read(path: Path) -> pa.Table:
 def _read_csv(path: Path) -> pa.Table:
     """All columns as text, empty cells as empty texts; quoted cells may hold line ends."""
     with path.open(encoding="utf-8-sig", newline="") as file:
-        head = file.readline()
-    names = next(iter(_csv_head(head)), [])
+        names = next(csv.reader([file.readline()]), [])
     kinds = dict.fromkeys(names, pa.string())
     return pcsv.read_csv(
         path,
@@ -87,10 +87,11 @@ def _read_csv(path: Path) -> pa.Table:
     )
 
 
-def _csv_head(line: str) -> list[list[str]]:
-    import csv
-
-    return list(csv.reader([line]))
+def _read_parquet(path: Path) -> pa.Table:
+    """The file alone: ``read_table`` adds columns from folders named ``key=value``."""
+    with pq.ParquetFile(path) as file:
+        table: pa.Table = file.read()
+    return table
 
 
 def _read_jsonl(path: Path) -> pa.Table:
