@@ -59,7 +59,7 @@ def read_pairs(path: Path) -> pa.Table:
 
 
 def _read(path: Path) -> pa.Table:
-    readers = {".csv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}
+    readers = {".csv": _read_csv, ".jsonl": _read_jsonl, ".parquet": pq.read_table}
     if not path.is_file():
         raise InputError(f"nothing at {path}", _FORMS, "correct the path")
     if path.suffix.lower() not in readers:
@@ -85,13 +85,6 @@ def _read_csv(path: Path) -> pa.Table:
         parse_options=pcsv.ParseOptions(newlines_in_values=True),
         convert_options=pcsv.ConvertOptions(column_types=kinds, strings_can_be_null=False),
     )
-
-
-def _read_parquet(path: Path) -> pa.Table:
-    """The file alone: ``read_table`` adds columns from folders named ``key=value``."""
-    with pq.ParquetFile(path) as file:
-        table: pa.Table = file.read()
-    return table
 
 
 def _read_jsonl(path: Path) -> pa.Table:

@@ -117,7 +117,7 @@ def ours(folder: Path) -> None:
     score_pairs(read_pairs(path), settings, blocks, "findings", MetricCache(folder / "cache"))
 
 
-def rival(pairs: Pairs) -> None:
+def rival(pairs: Pairs, resamples: int = RESAMPLES) -> None:
     """What a script of the field does for the same numbers."""
     from rouge_score.rouge_scorer import RougeScorer
     from sacrebleu.metrics.bleu import BLEU
@@ -128,7 +128,7 @@ def rival(pairs: Pairs) -> None:
 
     for order in (1, 4):
         BLEU(max_ngram_order=order).corpus_score(
-            pairs.predictions, [pairs.references], n_bootstrap=RESAMPLES
+            pairs.predictions, [pairs.references], n_bootstrap=resamples
         )
     random = np.random.default_rng(3)
     for stem in (False, True):
@@ -136,11 +136,11 @@ def rival(pairs: Pairs) -> None:
         both = zip(pairs.references, pairs.predictions, strict=True)
         values = np.array([scorer.score(r, p)["rougeL"].fmeasure for r, p in both])
         size = len(values)
-        _ = [values[random.integers(0, size, size)].mean() for _ in range(RESAMPLES)]
+        _ = [values[random.integers(0, size, size)].mean() for _ in range(resamples)]
     sides = [LabelMatrix.of(label_reports(t)) for t in (pairs.references, pairs.predictions)]
     for policy in ("negative", "positive"):
         true, told = (side.positive(policy) for side in sides)
-        for _ in range(RESAMPLES):
+        for _ in range(resamples):
             rows = random.integers(0, len(true), len(true))
             for average in ("micro", "macro"):
                 f1_score(true[rows], told[rows], average=average, zero_division=0)
