@@ -23,11 +23,11 @@ REVISIONS: Final = {
     "examples": 3,
     "stages": 3,
     "predictions": 1,
-    "scores": 2,
+    "scores": 3,
     "retrieval": 1,
     "grounding": 1,
     "models": 1,
-    "teachers": 1,
+    "teachers": 2,
     "ablations": 1,
 }
 """Raised by a person when the code of a step changes its output."""

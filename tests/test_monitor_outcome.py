@@ -42,12 +42,13 @@ DOCUMENT: dict[str, Any] = {
     ],
     "unavailable": {"RadGraph-F1": "needs RadGraph's weights"},
     "scores": [
-        dict(zip(("metric", "control", "value", "low", "high"), row, strict=True))
+        dict(zip(("metric", "control", "value", "low", "high", "is_detail"), row, strict=True))
         for row in (
-            ("BLEU-4[mimic_cxr]", "none", 0.25, 0.2, 0.3),
-            ("BLEU-4[mimic_cxr]", "blank", 0.1, None, None),
-            ("rule14-micro-F1", "none", None, None, None),
-            ("rule14-Edema-F1", "none", 0.9, 0.8, 1.0),
+            ("BLEU-4[mimic_cxr]", "none", 0.25, 0.2, 0.3, False),
+            ("BLEU-4[mimic_cxr]", "blank", 0.1, None, None, False),
+            ("BLEU-4[of a block]", "none", 0.2, 0.1, 0.3, True),
+            ("rule14-micro-F1", "none", None, None, None, False),
+            ("rule14-Edema-F1", "none", 0.9, 0.8, 1.0, False),
         )
     ],
     "differences": [
@@ -185,7 +186,8 @@ def test_the_text_shows_headlines_beside_their_controls(world: World) -> None:
     assert f"{' ' * width}  {'model':>22}  {'blank image':>22}" in lines
     assert f"BLEU-4[mimic_cxr]  {model:>22}  {blank:>22}" in lines
     assert f"{'rule14-micro-F1'.ljust(width)}  {'-':>22}  {'-':>22}" in lines
-    assert not [line for line in lines if line.startswith("rule14-Edema")]
+    hidden = ("rule14-Edema", "BLEU-4[of a block]")
+    assert not [line for line in lines if line.startswith(hidden)]
     assert "unavailable: RadGraph-F1: needs RadGraph's weights" in lines
     assert "2 steps: 1 cached, 1 built, in 12 s (0.2 s of it checking what was there)" in lines
     assert lines[-1] == "Not a medical device: for research and development only."

@@ -163,7 +163,7 @@ def _scores_text(document: dict[str, Any]) -> str:
     table: dict[str, dict[str, str]] = {}
     controls = list(document["systems"])
     for row in document["scores"]:
-        if _HEADLINE.match(row["metric"]):
+        if _HEADLINE.match(row["metric"]) and not row["is_detail"]:
             table.setdefault(row["metric"], {})[row["control"]] = _interval(row)
     width = max((len(metric) for metric in table), default=0)
     header = "  ".join(["".ljust(width), *(f"{_title(name):>22}" for name in controls)])
