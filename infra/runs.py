@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from infra.errors import InputError
-from infra.settings.sections import GenerateSettings, ImageSettings, Section
+from infra.settings.sections import EncoderSettings, GenerateSettings, ImageSettings, Section
 from infra.settings.stages import ModelSettings, StageSettings
 
 Device = Literal["auto", "cpu"]
@@ -57,6 +57,25 @@ class GenerateRun(Section):
     examples: tuple[Path, ...]
     controls: tuple[Control, ...] = ("none",)
     output: Path
+    device: Device = "auto"
+
+
+class NeuralRun(Section):
+    """``python -m evaluation.neural``: what encoders say about every reference and prediction.
+
+    Args:
+        predictions: ``predictions.parquet`` files.
+        encoders: the encoders to run, by their names in ``evaluation.encoders``.
+        folders: where their weights lie, as the recipe names them.
+        output: folder that gets ``neural.parquet`` and, last, ``neural.json``.
+    """
+
+    predictions: tuple[Path, ...]
+    encoders: tuple[str, ...]
+    folders: EncoderSettings
+    weights_root: Path | None = None
+    output: Path
+    batch_size: int = Field(default=32, ge=1)
     device: Device = "auto"
 
 
