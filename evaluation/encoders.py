@@ -106,22 +106,27 @@ def _parts(
 def _look(parts: list[tuple[str, str, Files]], root: Path | None) -> Encoder | str:
     folders: dict[str, Path] = {}
     files: list[Path] = []
+    lacking: list[str] = []
     for setting, name, needed in parts:
         place = place_of(root, name)
-        if place is None:
-            wanted = " and ".join(f"{name}/{alternatives[0]}" for alternatives in needed[:1])
-            return f"needs {wanted}; put it under a folder and set CXR_WEIGHTS_ROOT to that"
-        for alternatives in needed:
-            there = [place / file for file in alternatives if (place / file).is_file()]
-            if not there:
-                return f"needs {' or '.join(alternatives)} in {_shown(place, root)}"
-            files += there
-        folders[setting] = place
+        there = [_present(place, alternatives) for alternatives in needed]
+        absent = [one[0] for one, found in zip(needed, there, strict=True) if not found]
+        if place is None or absent:
+            lacking.append(f"{', '.join(absent)} in {_shown(name)}")
+        else:
+            folders[setting] = place
+            files += [file for found in there for file in found]
+    if lacking:
+        return f"needs {' and '.join(lacking)}"
     return Encoder(folders, tuple(files))
 
 
-def _shown(place: Path, root: Path | None) -> str:
-    """A folder without the machine's own part, which would differ from place to place."""
-    if root is not None and place.is_relative_to(root):
-        return f"CXR_WEIGHTS_ROOT/{place.relative_to(root).as_posix()}"
-    return str(place)
+def _present(place: Path | None, alternatives: tuple[str, ...]) -> list[Path]:
+    if place is None:
+        return []
+    return [place / file for file in alternatives if (place / file).is_file()]
+
+
+def _shown(name: str) -> str:
+    """The folder as the recipe names it: what is told must not differ from place to place."""
+    return name if Path(name).is_absolute() else f"$CXR_WEIGHTS_ROOT/{name}"
