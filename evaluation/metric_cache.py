@@ -98,7 +98,10 @@ class MetricCache:
                 connection.execute(_TABLE)
                 connection.executemany(
                     "INSERT OR REPLACE INTO counts (key, row, checksum) VALUES (?, ?, ?)",
-                    ((key, row.tobytes(), _checksum(key, row.tobytes())) for key, row in rows.items()),
+                    (
+                        (key, row.tobytes(), _checksum(key, row.tobytes()))
+                        for key, row in rows.items()
+                    ),
                 )
             self.keep_small()
 

@@ -140,9 +140,7 @@ def _codes(rows: list[dict[str, Any]], name: str) -> np.ndarray[tuple[int, int],
 
 def _rows(table: pa.Table, outputs: Outputs, control: str) -> list[dict[str, Any]]:
     """One row for each example that the system wrote, in the order of ``Written.rows``."""
-    named = {
-        row["example_id"]: row for row in table.to_pylist() if row["control"] == control
-    }
+    named = {row["example_id"]: row for row in table.to_pylist() if row["control"] == control}
     wanted = [outputs.example_ids[place] for place in outputs.written[control].rows]
     absent = [name for name in wanted if name not in named]
     if absent:

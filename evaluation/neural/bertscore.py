@@ -1,9 +1,9 @@
 """BERTScore: tokens of two texts matched greedily by the cosine of their vectors.
 
 Our own, on any encoder in a local folder: hidden states of one layer, best match of each token
-among the other text's (the two tokens around a text can be matched but count for nothing themselves), mean over
-the tokens, optionally weighted by idf over the references, F1 of both directions, rescaled by the
-baseline of unrelated sentences. Shapes: L tokens, H width.
+among the other text's (the two tokens around a text can be matched but count for nothing), mean
+over the tokens, optionally weighted by idf over the references, F1 of both directions, rescaled by
+the baseline of unrelated sentences. Shapes: L tokens, H width.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SPACED = ("roberta", "gpt2", "longformer", "bart")
 all words as after a space."""
 
 _GROUP = 64
-"""References whose vectors are held at once, with all their predictions: some 100 MB. Our choice."""
+"""References whose vectors are held at once, with their predictions: some 100 MB. Our choice."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,9 @@ class BertScorer:
         weights = self.idf(references) if with_idf else None
         values = np.zeros(len(references))
         for group in _groups(references, predictions):
-            texts = sorted({text for place in group for text in (references[place], predictions[place])})
+            texts = sorted(
+                {text for place in group for text in (references[place], predictions[place])}
+            )
             embedded = self._embed(texts, batch_size)
             for place in group:
                 pair = embedded[references[place]], embedded[predictions[place]]

@@ -2,7 +2,8 @@
 
 Structure and file as published (evaluation_metrics 1.6): BERT-base, and on its [CLS] vector 13
 linear heads of four classes and one, No Finding, of two. ``chexbert.pth`` holds the tensors under
-``model_state_dict`` with the prefix ``module.`` of data parallel training. Shapes: T texts, H width.
+``model_state_dict`` with the prefix ``module.`` of data parallel training. Shapes: T texts, H
+width.
 """
 
 from __future__ import annotations
@@ -68,7 +69,9 @@ class ChexbertNetwork(nn.Module):
 class Chexbert:
     """The labeler, ready to read."""
 
-    def __init__(self, network: ChexbertNetwork, tokenizer: Tokenizer, device: torch.device) -> None:
+    def __init__(
+        self, network: ChexbertNetwork, tokenizer: Tokenizer, device: torch.device
+    ) -> None:
         self._network = network.to(device).eval()
         self._tokenizer, self._device = tokenizer, device
 
@@ -124,4 +127,6 @@ def semb_scores(
     dots = np.einsum("ph,ph->p", references, predictions, dtype=np.float64)
     lengths = np.linalg.norm(references.astype(np.float64), axis=1)
     lengths = lengths * np.linalg.norm(predictions.astype(np.float64), axis=1)
-    return np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0)
+    found: NDArray[np.float64] = np.zeros_like(dots)
+    np.divide(dots, lengths, out=found, where=lengths > 0)
+    return found

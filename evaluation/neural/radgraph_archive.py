@@ -1,9 +1,8 @@
 """A RadGraph model's archive on disk: settings, label names, and tensors by our names.
 
-The archive is AllenNLP's: ``config.json``, ``vocabulary/*.txt`` and ``weights.th``. Labels stand one
-a line; of entities the first, empty one is "no entity", and has no row in the scorer. What is not
-read off these three files comes from radgraph 0.1.18 and its base DyGIE++: see
-``radgraph_network``.
+The archive is AllenNLP's: ``config.json``, ``vocabulary/*.txt`` and ``weights.th``. Labels stand
+one a line; of entities the first, empty one is "no entity", and has no row in the scorer. What is
+not read off these files comes from radgraph 0.1.18 and DyGIE++: see ``radgraph_network``.
 """
 
 from __future__ import annotations
@@ -88,7 +87,9 @@ def _require_plain(model: Mapping[str, Any], bert: Mapping[str, Any]) -> None:
     alien += ["coref_prop"] if coref.get("coref_prop", 0) else []
     alien += ["last_layer_only"] if not bert.get("last_layer_only", True) else []
     if alien:
-        raise InputError(f"a DyGIE++ model with {', '.join(alien)}", "entities and relations", _ADVICE)
+        raise InputError(
+            f"a DyGIE++ model with {', '.join(alien)}", "entities and relations", _ADVICE
+        )
 
 
 def _sizes(hidden: int | list[int], layers: int) -> tuple[int, ...]:
@@ -97,11 +98,11 @@ def _sizes(hidden: int | list[int], layers: int) -> tuple[int, ...]:
 
 def _read_labels(folder: Path) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
     """The data set's name, its entity labels without the empty one, its relation labels."""
-    named = sorted(path.name.removesuffix(f"{_ENTITIES}.txt") for path in folder.glob(f"*{_ENTITIES}.txt"))
+    named = sorted(
+        path.name.removesuffix(f"{_ENTITIES}.txt") for path in folder.glob(f"*{_ENTITIES}.txt")
+    )
     if len(named) != 1:
-        raise InputError(
-            f"{len(named)} files *{_ENTITIES}.txt in the vocabulary", "one", _ADVICE
-        )
+        raise InputError(f"{len(named)} files *{_ENTITIES}.txt in the vocabulary", "one", _ADVICE)
     empty, *entities = _lines(folder / f"{named[0]}{_ENTITIES}.txt")
     if empty:
         raise InputError(
@@ -120,7 +121,8 @@ def _lines(path: Path) -> list[str]:
 
 def _renamed(state: Mapping[str, Any], dataset: str) -> dict[str, Any]:
     """Tensors by ``RadgraphNetwork``'s names; unknown ones keep theirs, and loading tells them."""
-    pruner = f"_relation._mention_pruners.{dataset}{_RELATIONS}._scorer."
+    related = f"{dataset}{_RELATIONS}"
+    pruner = f"_relation._mention_pruners.{related}._scorer."
     scorer = f"_ner._ner_scorers.{dataset}{_ENTITIES}."
     names = {
         "_embedder.token_embedder_bert._matched_embedder.transformer_model.": "encoder.",
@@ -129,8 +131,8 @@ def _renamed(state: Mapping[str, Any], dataset: str) -> dict[str, Any]:
         f"{scorer}1._module.": "entity.score.",
         f"{pruner}0._module._linear_layers.": "mention.layers.",
         f"{pruner}1._module.": "mention.score.",
-        f"_relation._relation_feedforwards.{dataset}{_RELATIONS}._linear_layers.": "relation.layers.",
-        f"_relation._relation_scorers.{dataset}{_RELATIONS}.": "relation.score.",
+        f"_relation._relation_feedforwards.{related}._linear_layers.": "relation.layers.",
+        f"_relation._relation_scorers.{related}.": "relation.score.",
     }
     return {
         _rename(key, names): tensor for key, tensor in state.items() if not key.startswith(_UNUSED)

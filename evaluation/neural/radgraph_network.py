@@ -5,11 +5,12 @@ Written from what the sources of radgraph 0.1.18 do at inference, one report at 
 - each word is cut into pieces alone; the encoder's last hidden states of its pieces are averaged;
 - a report longer than ``max_length`` is cut into parts of that length, each between the encoder's
   own first and last token, without regard to words;
-- a span, up to ``max_span_width`` words, is its first word, its last word and a vector of its width;
+- a span of up to ``max_span_width`` words is its first word, its last word and a vector of its
+  width;
 - an entity's label is the best of a two-layer network's scores and 0, which means none;
-- of relations, the best ``ceil(words * spans_per_word)`` spans by a mention score are kept, in their
-  order; a pair's scores, from both spans and their product, are raised by both mention scores, and
-  0 means none. A relation counts if both of its spans are entities.
+- for relations the best ``ceil(words * spans_per_word)`` spans by a mention score are kept, in
+  their order; a pair's scores, from both spans and their product, are raised by both mention
+  scores, and 0 means none. A relation counts if both of its spans are entities.
 
 What could not be checked here, since the weights are no part of this package: that published
 archives give the same graphs as the package does. Names and shapes of all tensors must agree, or
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -37,9 +39,7 @@ class Scorer(nn.Module):
     def __init__(self, inputs: int, hidden: Sequence[int], outputs: int) -> None:
         super().__init__()
         sizes = [inputs, *hidden]
-        self.layers = nn.ModuleList(
-            [nn.Linear(before, after) for before, after in zip(sizes, sizes[1:], strict=False)]
-        )
+        self.layers = nn.ModuleList([nn.Linear(before, after) for before, after in pairwise(sizes)])
         self.score = nn.Linear(sizes[-1], outputs)
 
     def forward(self, values: Tensor) -> Tensor:
@@ -70,7 +70,9 @@ class RadgraphNetwork(nn.Module):
             for last in range(first, min(first + longest, words))
         ]
 
-    def embed_words(self, pieces: Sequence[Sequence[int]], frame: tuple[list[int], list[int]]) -> Tensor:
+    def embed_words(
+        self, pieces: Sequence[Sequence[int]], frame: tuple[list[int], list[int]]
+    ) -> Tensor:
         """(W, H) mean of each word's pieces; zero for a word without any.
 
         Args:
@@ -90,7 +92,9 @@ class RadgraphNetwork(nn.Module):
             hidden = torch.cat([hidden, own])
         lengths = torch.tensor([len(word) for word in pieces], device=device)
         owner = torch.repeat_interleave(torch.arange(len(pieces), device=device), lengths)
-        sums = torch.zeros((len(pieces), hidden.shape[1]), device=device).index_add_(0, owner, hidden)
+        sums = torch.zeros((len(pieces), hidden.shape[1]), device=device).index_add_(
+            0, owner, hidden
+        )
         return sums / lengths.clamp(min=1).unsqueeze(1)
 
     def embed_spans(self, words: Tensor, spans: Sequence[Span]) -> Tensor:
@@ -101,7 +105,7 @@ class RadgraphNetwork(nn.Module):
 
     def entity_labels(self, spans: Tensor) -> list[int]:
         """For each span the place of its label, -1 for no entity."""
-        return _best(self.entity(spans)).tolist()  # type: ignore[no-any-return]
+        return _best(self.entity(spans)).tolist()
 
     def relation_labels(self, spans: Tensor, words: int) -> list[tuple[int, int, int]]:
         """(place of one span, place of the other, place of the label) of every relation."""

@@ -7,14 +7,14 @@ that was run, the fields of its metrics' signatures that only it knows.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 from numpy.typing import NDArray
 
 from evaluation.encoders import (
@@ -124,9 +124,7 @@ def _chexbert(run: NeuralRun, encoder: Encoder, pairs: Pairs) -> tuple[Columns, 
     }
 
 
-def _radgraph(
-    kind: Words, run: NeuralRun, encoder: Encoder, pairs: Pairs
-) -> tuple[Columns, About]:
+def _radgraph(kind: Words, run: NeuralRun, encoder: Encoder, pairs: Pairs) -> tuple[Columns, About]:
     folder, base = encoder.folders["archive"], encoder.folders["encoder"]
     model = load_radgraph(folder, base, kind, pick_device(run.device))
     graphs = [model.read(text) for text in pairs.texts]
@@ -147,7 +145,9 @@ def _radgraph(
     }
 
 
-def _bertscore(setting: str, run: NeuralRun, encoder: Encoder, pairs: Pairs) -> tuple[Columns, About]:
+def _bertscore(
+    setting: str, run: NeuralRun, encoder: Encoder, pairs: Pairs
+) -> tuple[Columns, About]:
     folder = encoder.folders["model"]
     scorer = load_bertscorer(folder, BERTSCORE_LAYER, pick_device(run.device))
     values = scorer.scores(
@@ -175,9 +175,12 @@ def _ratescore(run: NeuralRun, encoder: Encoder, pairs: Pairs) -> tuple[Columns,
     }
 
 
-def _radgraph_v1(run: NeuralRun, encoder: Encoder, pairs: Pairs) -> tuple[Columns, About]:
-    return _radgraph("v1", run, encoder, pairs)
-
-
-def _radgraph_xl(run: NeuralRun, encoder: Encoder, pairs: Pairs) -> tuple[Columns, About]:
-    return _radgraph("xl", run, encoder, pairs)
+_READERS: Final[Mapping[str, Callable[[NeuralRun, Encoder, Pairs], tuple[Columns, About]]]] = {
+    CHEXBERT: _chexbert,
+    RADGRAPH: partial(_radgraph, "v1"),
+    RADGRAPH_XL: partial(_radgraph, "xl"),
+    BERTSCORE: partial(_bertscore, "bertscore"),
+    RADCLIQ_BERTSCORE: partial(_bertscore, "radcliq_bertscore"),
+    RATESCORE: _ratescore,
+}
+"""How each encoder is run, by its name."""

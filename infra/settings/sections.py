@@ -120,8 +120,12 @@ class EncoderSettings(Section):
     chexbert_tokenizer: str = "bert-base-uncased"
     radgraph: str = "StanfordAIMI/RRG_scorers/radgraph"
     radgraph_xl: str = "StanfordAIMI/RRG_scorers/radgraph-xl"
-    bertscore: str = Field(default="distilbert-base-uncased", pattern=r"(^|/)distilbert-base-uncased$")
-    radcliq_bertscore: str = Field(default="distilroberta-base", pattern=r"(^|/)distilroberta-base$")
+    bertscore: str = Field(
+        default="distilbert-base-uncased", pattern=r"(^|/)distilbert-base-uncased$"
+    )
+    radcliq_bertscore: str = Field(
+        default="distilroberta-base", pattern=r"(^|/)distilroberta-base$"
+    )
     rate_entities: str = "Angelakeke/RaTE-NER-Deberta"
     rate_embeddings: str = "FremyCompany/BioLORD-2023-C"
 
