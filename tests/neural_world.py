@@ -25,8 +25,23 @@ from transformers import (
 
 from evaluation.ratescore import TYPES
 
-WORDS = "no the heart is normal lungs are clear small left right effusion edema pleural".split()
-MARKS = ". , : ? ! ( ) / -".split()
+WORDS = [
+    "no",
+    "the",
+    "heart",
+    "is",
+    "normal",
+    "lungs",
+    "are",
+    "clear",
+    "small",
+    "left",
+    "right",
+    "effusion",
+    "edema",
+    "pleural",
+]
+MARKS = [".", ",", ":", "?", "!", "(", ")", "/", "-"]
 LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)] + [str(n) for n in range(10)]
 VOCABULARY = [
     *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),

@@ -124,7 +124,9 @@ def test_files_that_are_no_checkpoint_are_one_line(tmp_path: Path, folder: Path)
     with pytest.raises(InputError, match=r"found chexbert.pth, which torch cannot read"):
         load_chexbert(path, folder, CPU)
     torch.save({"weights": {}}, path)
-    with pytest.raises(InputError, match="chexbert.pth with keys weights; expected a 'model_state"):
+    with pytest.raises(
+        InputError, match=r"chexbert.pth with keys weights; expected a 'model_state"
+    ):
         load_chexbert(path, folder, CPU)
     torch.save([1], path)
     with pytest.raises(InputError, match=r"found a list in chexbert.pth; expected named tensors"):
