@@ -85,11 +85,11 @@ class MetricCache:
         return self.folder / f"{name}{_SUFFIX}"
 
     def _read(self, path: Path, keys: Sequence[bytes], width: int) -> dict[bytes, Floats]:
-        if not path.exists():
-            return {}
-        with self._forgiving(path, "read"), closing(_connect(path)) as connection:
-            return _stored(connection, path, keys, width)
-        return {}
+        found: dict[bytes, Floats] = {}
+        if path.exists():
+            with self._forgiving(path, "read"), closing(_connect(path)) as connection:
+                found = _stored(connection, path, keys, width)
+        return found
 
     def _write(self, path: Path, rows: dict[bytes, Floats]) -> None:
         with self._forgiving(path, "written"):
@@ -111,8 +111,7 @@ class MetricCache:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-            if code in _DAMAGE:
+            if _is_damage(error):
                 _remove(path)
                 LOGGER.warning("metric cache: %s is damaged and is made anew", path.name)
             else:
@@ -139,6 +138,11 @@ class MetricCache:
     def damaged(self) -> list[str]:
         """Names of files that are no sound SQLite files; the next run that needs one mends it."""
         return [path.name for path in self.files() if not _is_sound(path)]
+
+    def forget(self, names: Sequence[str]) -> None:
+        """Remove files by name."""
+        for name in names:
+            _remove(self.folder / name)
 
 
 def pair_key(reference: str, prediction: str) -> bytes:
@@ -171,18 +175,24 @@ def _stored(
 ) -> dict[bytes, Floats]:
     found: dict[bytes, Floats] = {}
     damaged = 0
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'counts'").fetchone():
+        return found  # another writer has just begun this file
     for start in range(0, len(keys), KEYS_PER_QUERY):
         part = keys[start : start + KEYS_PER_QUERY]
         marks = ",".join("?" * len(part))
         query = f"SELECT key, row, checksum FROM counts WHERE key IN ({marks})"
         for key, row, checksum in connection.execute(query, part):
-            if checksum == _checksum(key, row) and len(row) == 8 * width:
+            if isinstance(row, bytes) and _is_whole(key, row, checksum, width):
                 found[key] = np.frombuffer(row, dtype=np.float64)
             else:
                 damaged += 1
     if damaged:
         LOGGER.warning("metric cache: %d damaged rows of %s are counted anew", damaged, path.name)
     return found
+
+
+def _is_whole(key: bytes, row: bytes, checksum: object, width: int) -> bool:
+    return checksum == _checksum(key, row) and len(row) == 8 * width
 
 
 def _remove(path: Path) -> None:
@@ -199,9 +209,15 @@ def _halve(path: Path) -> None:
         connection.execute("VACUUM")
 
 
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    """The low byte of SQLite's code says what happened, the others where."""
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code & 0xFF in _DAMAGE
+
+
 def _is_sound(path: Path) -> bool:
     try:
         with closing(_connect(path)) as connection:
             return bool(connection.execute("PRAGMA quick_check").fetchone()[0] == "ok")
-    except sqlite3.DatabaseError:
-        return False
+    except sqlite3.DatabaseError as error:
+        return not _is_damage(error)  # a file that another process writes to is sound

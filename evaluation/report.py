@@ -13,6 +13,7 @@ import pyarrow as pa
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from evaluation.report_blocks import shown_blocks
 from evaluation.report_plots import loss_plot, score_plot
 from evaluation.report_views import (
     SYSTEM_NAMES,
@@ -124,6 +125,7 @@ def render_report(page: ReportPage) -> str:
         loss_plot=Markup(loss_plot(page.losses)) if page.losses else None,
         score_plot=Markup(score_plot(scores)),
         rows=score_rows(scores),
+        blocks=shown_blocks(scores.blocks),
         signatures=signature_rows(scores),
         kinds=kind_rows(scores),
         disagreements=disagreement_rows(scores),

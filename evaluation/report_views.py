@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from evaluation.board import Difference, Score
 from evaluation.clinical import LabelScore
 from evaluation.controls import MODEL
 from evaluation.judged import CATEGORIES
 from evaluation.labeler import OTHER, Mention, find_mentions, label_report, squeeze
-from evaluation.scores import Difference, Score, Scores
+from evaluation.scores import Scores
 from evaluation.statistics import Interval
 from sources.funnel import FunnelRow
 from sources.record import LabelValue
@@ -99,9 +100,11 @@ def _signed_span(item: Difference, scale: str) -> str:
 
 
 def signature_rows(scores: Scores) -> list[tuple[str, str]]:
-    """(metric, signature) of the model's scores."""
-    own = [score for score in scores.scores if score.control == MODEL and not score.is_detail]
-    return [(score.metric, str(score.signature)) for score in own]
+    """(metric, signature) of the model's scores that any table of the page shows."""
+    in_blocks = {row.metric for table in scores.blocks for row in table.rows}
+    own = [score for score in scores.scores if score.control == MODEL]
+    shown = [score for score in own if not score.is_detail or score.metric in in_blocks]
+    return [(score.metric, str(score.signature)) for score in shown]
 
 
 @dataclass(frozen=True)

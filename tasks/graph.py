@@ -23,7 +23,7 @@ REVISIONS: Final = {
     "examples": 3,
     "stages": 2,
     "predictions": 1,
-    "scores": 2,
+    "scores": 3,
     "models": 1,
     "teachers": 1,
 }

@@ -15,7 +15,7 @@ import pytest
 
 from evaluation.clinical import FIVE, LabelMatrix, confusion, macro_f1, micro_f1, report_f1
 from evaluation.labeler import label_report
-from evaluation.lexical import rouge_l
+from evaluation.rouge import rouge_l
 from sources.record import LabelValue
 
 Case = dict[str, Any]

@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 PIECE = "scores"
 SCORES_FILE = "scores.json"
 EXAMPLES_FILE = "examples.parquet"
+COUNTS_FILE = "counts.parquet"
 JUDGED_FILE = "judged.parquet"
 PAGE_FILE = "report.html"
 
 
 def score(context: Context, teacher: Teacher, on_progress: Callable[[int, int], None]) -> Artifact:
-    """Scores with intervals, the judged pairs, one row per example, and ``report.html``."""
+    """Scores with intervals, the judged pairs, one row per example, the counts that scores are
+    computed from, and ``report.html``."""
     step = context.graph[f"scores/{context.settings.recipe}"]
     build = partial(_score, context, teacher, on_progress)
     return build_artifact(context.store, step, lambda: {PIECE: ""}, build)
@@ -52,6 +54,7 @@ def _score(
     folder: Path,
 ) -> BuiltPiece:
     from evaluation.judged import JUDGED_SCHEMA  # two seconds that a cached run never pays
+    from evaluation.metric_cache import MetricCache
     from evaluation.scores import nothing_scored, score_predictions
 
     del key
@@ -64,7 +67,8 @@ def _score(
         judged = _judge(context, teacher, predictions, on_progress)
         section = context.settings.examples.section
         teachers = teachers_of(context)
-        scores = score_predictions(predictions, judged, settings, section, teachers)
+        cache = MetricCache.in_state(context.environment.state)
+        scores = score_predictions(predictions, judged, settings, section, teachers, cache=cache)
     else:
         judged = JUDGED_SCHEMA.empty_table()
         scores = nothing_scored(no_test_examples(context))
@@ -99,5 +103,6 @@ def _write(context: Context, scores: Scores, judged: pa.Table, folder: Path) -> 
 
     (folder / SCORES_FILE).write_text(json.dumps(scores.to_dict(), indent=1) + "\n")
     write_table(folder / EXAMPLES_FILE, scores.examples)
+    write_table(folder / COUNTS_FILE, scores.counts)
     write_table(folder / JUDGED_FILE, judged)
     (folder / PAGE_FILE).write_text(render_report(make_page(context, scores)))
