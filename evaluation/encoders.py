@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from infra.fingerprint import fingerprint, stat_digest
 from infra.settings.sections import EncoderSettings
 
-CHEXBERT: Final = "chexbert"
-RADGRAPH: Final = "radgraph"
-RADGRAPH_XL: Final = "radgraph-xl"
-BERTSCORE: Final = "bertscore"
-RADCLIQ_BERTSCORE: Final = "radcliq-bertscore"
-RATESCORE: Final = "ratescore"
+CHEXBERT: Final = "CheXbert"
+RADGRAPH: Final = "RadGraph-v1"
+RADGRAPH_XL: Final = "RadGraph-xl"
+BERTSCORE: Final = "BERTScore-distilbert"
+RADCLIQ_BERTSCORE: Final = "BERTScore-distilroberta"
+RATESCORE: Final = "RaTEScore"
 ENCODERS: Final = (CHEXBERT, RADGRAPH, RADGRAPH_XL, BERTSCORE, RADCLIQ_BERTSCORE, RATESCORE)
 
 CHEXBERT_FILE = "chexbert.pth"
@@ -40,10 +41,17 @@ Files = tuple[tuple[str, ...], ...]
 
 @dataclass(frozen=True)
 class Encoder:
-    """An encoder that can be run: its folders by setting, and the files it is known by."""
+    """An encoder that can be run: its folders by setting, and the files it is known by there."""
 
     folders: Mapping[str, Path]
-    files: tuple[Path, ...]
+    files: Mapping[str, tuple[str, ...]]
+
+    @property
+    def digest(self) -> str:
+        """Digest of the files by name, size and time, wherever the folders lie."""
+        return fingerprint(
+            {name: stat_digest(self.folders[name], files) for name, files in self.files.items()}
+        )
 
 
 def find_encoders(
@@ -105,7 +113,7 @@ def _parts(
 
 def _look(parts: list[tuple[str, str, Files]], root: Path | None) -> Encoder | str:
     folders: dict[str, Path] = {}
-    files: list[Path] = []
+    files: dict[str, tuple[str, ...]] = {}
     lacking: list[str] = []
     for setting, name, needed in parts:
         place = place_of(root, name)
@@ -115,16 +123,16 @@ def _look(parts: list[tuple[str, str, Files]], root: Path | None) -> Encoder | s
             lacking.append(f"{', '.join(absent)} in {_shown(name)}")
         else:
             folders[setting] = place
-            files += [file for found in there for file in found]
+            files[setting] = tuple(file for found in there for file in found)
     if lacking:
         return f"needs {' and '.join(lacking)}"
-    return Encoder(folders, tuple(files))
+    return Encoder(folders, files)
 
 
-def _present(place: Path | None, alternatives: tuple[str, ...]) -> list[Path]:
+def _present(place: Path | None, alternatives: tuple[str, ...]) -> list[str]:
     if place is None:
         return []
-    return [place / file for file in alternatives if (place / file).is_file()]
+    return [file for file in alternatives if (place / file).is_file()]
 
 
 def _shown(name: str) -> str:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from evaluation.clinical import FIVE, TOP_FIVE, UncertainAs, macro_f1, micro_f1
+from evaluation.clinical import FIVE, FOURTEEN, TOP_FIVE, UncertainAs, macro_f1, micro_f1
+from evaluation.encoded import Encoded, chexbert_family, chexbert_name
 from evaluation.encoders import (
     BERTSCORE,
     CHEXBERT,
@@ -20,10 +21,9 @@ from evaluation.encoders import (
     RADGRAPH_XL,
     RATESCORE,
 )
-from evaluation.measures import OWN, Measure
-from evaluation.neural_table import NeuralReadings, chexbert_family
+from evaluation.measures import OWN, UNAVAILABLE, Measure
 from evaluation.radcliq import PARTS, RADCLIQ_REVISION
-from evaluation.statistics import Statistic, mean_of
+from evaluation.statistics import mean_of
 
 BERTSCORE_LAYER: Final = 5
 """Of both encoders, as ViLMedic, RadEval and RadCliQ take it (evaluation_metrics 1.5)."""
@@ -36,35 +36,54 @@ RADCLIQ_ENCODERS: Final = (RADGRAPH, RADCLIQ_BERTSCORE, CHEXBERT)
 
 
 @dataclass(frozen=True)
-class _Named:
-    """A measure before its signature's fields that only the run encoders know."""
+class Slot:
+    """One metric's place: which encoders it needs, and how it is made of their counts."""
 
-    measure: Measure
     encoders: tuple[str, ...]
+    measure: Measure
 
 
-def neural_measures(readings: NeuralReadings) -> list[Measure]:
+def available_measures(encoded: Encoded) -> list[Measure]:
     """Every measure whose encoders were run, signed with their weights."""
-    about = readings.about
-    return [
-        _signed(named, about) for named in _all() if all(one in about for one in named.encoders)
+    return [_signed(slot, encoded.about) for slot in slots() if not _lacking(slot, encoded)]
+
+
+def still_unavailable(encoded: Encoded) -> dict[str, str]:
+    """By name of each other metric what is missing, and where to put it."""
+    lacking = [slot for slot in slots() if _lacking(slot, encoded)]
+    own = {slot.measure.name: why_absent(slot, encoded) for slot in lacking}
+    told = {*_GROUPS.values(), "RadCliQ"}
+    rest = {name: why for name, why in UNAVAILABLE.items() if name not in told}
+    return own | rest
+
+
+def why_absent(slot: Slot, encoded: Encoded) -> str:
+    """Why a metric has no counts: its encoders' reasons, or what they would need."""
+    reasons = [
+        encoded.unavailable.get(one) or UNAVAILABLE[_GROUPS[one]]
+        for one in (_lacking(slot, encoded) or slot.encoders)
     ]
+    return "; ".join(dict.fromkeys(reasons))
 
 
-def neural_unavailable(readings: NeuralReadings) -> dict[str, str]:
-    """By name of each other measure what is missing, and where to put it."""
-    found = {}
-    for named in _all():
-        reasons = [readings.missing.get(one) for one in named.encoders if one not in readings.about]
-        if reasons:
-            told = dict.fromkeys(reason or "its encoder was not run" for reason in reasons)
-            found[named.measure.name] = "; ".join(told)
-    return found
+_GROUPS: Final = {
+    CHEXBERT: "CheXbert-F1",
+    RADGRAPH: "RadGraph-F1",
+    RADGRAPH_XL: "RadGraph-F1",
+    BERTSCORE: "BERTScore",
+    RADCLIQ_BERTSCORE: "BERTScore",
+    RATESCORE: "RaTEScore",
+}
+"""The line in ``measures.UNAVAILABLE`` that speaks of each encoder where none is run."""
 
 
-def _signed(named: _Named, about: Mapping[str, Mapping[str, str]]) -> Measure:
+def _lacking(slot: Slot, encoded: Encoded) -> list[str]:
+    return [encoder for encoder in slot.encoders if encoder not in encoded.about]
+
+
+def _signed(slot: Slot, about: Mapping[str, Mapping[str, str]]) -> Measure:
     """The measure with version, weights and tokenizer of its encoders in its signature."""
-    measure, own = named.measure, [about[encoder] for encoder in named.encoders]
+    measure, own = slot.measure, [about[encoder] for encoder in slot.encoders]
     fields = {
         "version": " ".join([measure.about.get("version", ""), *_each(own, "version")]).strip(),
         "weights": " ".join(f"sha256:{one}" for one in _each(own, "weights")),
@@ -86,8 +105,8 @@ def _each(about: Sequence[Mapping[str, str]], name: str) -> list[str]:
     return [one[name] for one in about if name in one]
 
 
-def _all() -> list[_Named]:
-    """Every neural measure in the order of the tables."""
+def slots() -> list[Slot]:
+    """Every metric that needs an encoder, in the order of the tables."""
     return [
         *_chexbert("negative"),
         *_chexbert("positive"),
@@ -100,7 +119,7 @@ def _all() -> list[_Named]:
     ]
 
 
-def _chexbert(policy: UncertainAs) -> list[_Named]:
+def _chexbert(policy: UncertainAs) -> list[Slot]:
     about = {
         "implementation": f"{OWN}, CheXbert's network",
         "scale": "0-1",
@@ -108,36 +127,31 @@ def _chexbert(policy: UncertainAs) -> list[_Named]:
         "uncertain_as": policy,
         "empty_output": "all unmentioned",
     }
-    five = ", ".join(TOP_FIVE)
-    statistics: dict[str, tuple[Statistic, str]] = {
-        "micro-F1-14": (micro_f1, "CheXpert-14"),
-        "macro-F1-14": (macro_f1, "CheXpert-14"),
-        "micro-F1-5": (partial(micro_f1, labels=FIVE), five),
-        "macro-F1-5": (partial(macro_f1, labels=FIVE), five),
-    }
     return [
-        _Named(
-            Measure(
-                f"CheXbert-{title}[uncertain={policy}]",
-                chexbert_family(policy),
-                statistic,
-                True,
-                {**about, "labels": labels},
-            ),
+        Slot(
             (CHEXBERT,),
+            Measure(
+                chexbert_name(kind, len(chosen), policy),
+                chexbert_family(policy),
+                partial(statistic, labels=chosen),
+                True,
+                {**about, "labels": ", ".join(TOP_FIVE) if chosen is FIVE else "CheXpert-14"},
+                is_detail=policy == "positive",
+            ),
         )
-        for title, (statistic, labels) in statistics.items()
+        for chosen in (FOURTEEN, FIVE)
+        for kind, statistic in (("micro", micro_f1), ("macro", macro_f1))
     ]
 
 
-def _radgraph() -> list[_Named]:
+def _radgraph() -> list[Slot]:
     named = (
         ("v1", "partial", False),
         ("v1", "yu", True),  # RadCliQ's part, told beside it
-        ("xl", "simple", False),
         ("xl", "partial", False),
-        ("xl", "complete", False),
-        ("xl", "yu", False),
+        ("xl", "simple", True),
+        ("xl", "complete", True),
+        ("xl", "yu", True),
     )
     return [
         _mean(
@@ -155,7 +169,7 @@ def _radgraph() -> list[_Named]:
     ]
 
 
-def _bertscore(model: str, encoder: str, family: str) -> _Named:
+def _bertscore(model: str, encoder: str, family: str) -> Slot:
     about = {
         "implementation": f"{OWN}, bert-score's arithmetic",
         "layer": str(BERTSCORE_LAYER),
@@ -167,7 +181,7 @@ def _bertscore(model: str, encoder: str, family: str) -> _Named:
     return _mean(name, family, about, encoder)
 
 
-def _semb() -> _Named:
+def _semb() -> Slot:
     about = {
         "implementation": f"{OWN}, cosine of CheXbert's [CLS] vectors",
         "empty_output": "0",
@@ -175,7 +189,7 @@ def _semb() -> _Named:
     return _mean("SembScore", "semb_score", about, CHEXBERT)
 
 
-def _radcliq() -> list[_Named]:
+def _radcliq() -> list[Slot]:
     about = {
         "implementation": f"{OWN}, of {', '.join(PARTS)}",
         "version": str(RADCLIQ_REVISION),
@@ -184,15 +198,15 @@ def _radcliq() -> list[_Named]:
         "empty_output": "every part is 0",
     }
     return [
-        _Named(
-            Measure(f"RadCliQ-{version}", f"radcliq_{version}", mean_of, False, about),
+        Slot(
             RADCLIQ_ENCODERS,
+            Measure(f"RadCliQ-{version}", f"radcliq_{version}", mean_of, False, about),
         )
         for version in ("v0", "v1")
     ]
 
 
-def _ratescore() -> _Named:
+def _ratescore() -> Slot:
     about = {
         "implementation": f"{OWN}, RaTEScore's networks and weights 'long', own sentence splitter",
         "empty_output": "0; 0.5 where a side has words but no entity",
@@ -202,7 +216,7 @@ def _ratescore() -> _Named:
 
 def _mean(
     name: str, family: str, about: Mapping[str, str], encoder: str, *, is_detail: bool = False
-) -> _Named:
+) -> Slot:
     """A mean over reports of a number per report."""
     told = {"scale": "0-1", "level": "mean over reports", **about}
-    return _Named(Measure(name, family, mean_of, True, told, is_detail), (encoder,))
+    return Slot((encoder,), Measure(name, family, mean_of, True, told, is_detail))

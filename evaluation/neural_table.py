@@ -1,32 +1,35 @@
 """What encoders said about every pair of texts: the table that the child process leaves behind.
 
 It holds labels and numbers, no text. Columns of an encoder that was not run are null. Shapes: P
-pairs (an example of one system), N examples.
+pairs (an example of one system), n pairs of one system.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from evaluation.clinical import LabelMatrix, confusion
-from evaluation.controls import Outputs
+from evaluation.encoded import POLICIES, Encoded, EncodedSystem, chexbert_family
 from evaluation.encoders import (
     BERTSCORE,
     CHEXBERT,
-    ENCODERS,
     RADCLIQ_BERTSCORE,
     RADGRAPH,
     RADGRAPH_XL,
     RATESCORE,
 )
+from evaluation.families import FAMILIES
+from evaluation.lexical import REXRANK_PROFILE
+from evaluation.metric_cache import MetricCache
+from evaluation.radcliq import radcliq
 from evaluation.statistics import Floats
 from infra.errors import InputError
 
@@ -64,27 +67,17 @@ NEURAL_SCHEMA = pa.schema(
 _ADVICE = "score the predictions again"
 
 
-@dataclass(frozen=True)
-class NeuralReadings:
-    """The encoders' table; ``about`` tells each encoder that was run by field and value (the
-    sha256 of its weights among them), ``missing`` why each other one was not."""
+def read_encoded(
+    folder: Path, predictions: pa.Table, missing: Mapping[str, str], cache: MetricCache | None
+) -> Encoded:
+    """What ``python -m evaluation.neural`` left in its output folder, as counts per example.
 
-    table: pa.Table
-    about: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    missing: Mapping[str, str] = field(default_factory=dict)
-
-
-NOT_READ = NeuralReadings(
-    NEURAL_SCHEMA.empty_table(), missing=dict.fromkeys(ENCODERS, "no encoder is run here")
-)
-"""Where texts are compared without encoders."""
-
-
-def read_readings(folder: Path, missing: Mapping[str, str]) -> NeuralReadings:
-    """What ``python -m evaluation.neural`` left in its output folder.
+    Args:
+        predictions: the table that the child read, for the parts of RadCliQ that need no weights.
+        missing: by encoder that was not run, why.
 
     Raises:
-        InputError: the table is not in NEURAL_SCHEMA.
+        InputError: the table is not in NEURAL_SCHEMA, or is about other predictions.
     """
     table = pq.read_table(folder / NEURAL_FILE)
     if table.schema.names != NEURAL_SCHEMA.names:
@@ -93,66 +86,56 @@ def read_readings(folder: Path, missing: Mapping[str, str]) -> NeuralReadings:
             ", ".join(NEURAL_SCHEMA.names),
             _ADVICE,
         )
-    about = json.loads((folder / ABOUT_FILE).read_text())
-    return NeuralReadings(table, about, dict(missing))
+    keys = ["example_id", "control"]
+    if table.select(keys).to_pylist() != predictions.select(keys).to_pylist():
+        raise InputError(f"{NEURAL_FILE} of other predictions", "a row for each", _ADVICE)
+    about: dict[str, dict[str, str]] = json.loads((folder / ABOUT_FILE).read_text())
+    systems = {}
+    for control in dict.fromkeys(predictions["control"].to_pylist()):
+        own = pc.equal(predictions["control"], control)
+        rows, texts = table.filter(own), predictions.filter(own)
+        counted = _families(rows, texts, tuple(about), cache)
+        systems[control] = EncodedSystem(rows["example_id"].to_pylist(), counted)
+    return Encoded(systems, about, dict(missing))
 
 
-def chexbert_family(policy: str) -> str:
-    """Name of CheXbert's confusion counts under one policy for uncertain labels."""
-    return f"chexbert-{policy}"
-
-
-def neural_families(readings: NeuralReadings, outputs: Outputs, control: str) -> dict[str, Floats]:
-    """Counts (N, K) of one system by family; examples that it did not write are zero.
-
-    Raises:
-        InputError: an example of the system has no row.
-    """
-    if not readings.about:
-        return {}
-    rows = _rows(readings.table, outputs, control)
-    places = outputs.written[control].rows
-    size = len(outputs.example_ids)
-    families: dict[str, Floats] = {}
-    if CHEXBERT in readings.about:
+def _families(
+    rows: pa.Table, texts: pa.Table, encoders: Sequence[str], cache: MetricCache | None
+) -> dict[str, Floats]:
+    """(n, K) counts by family of one system."""
+    found: dict[str, Floats] = {}
+    if CHEXBERT in encoders:
         true, told = (LabelMatrix(_codes(rows, name)) for name in LABELS)
-        families[chexbert_family("negative")] = _spread(
-            confusion(true, told, "negative"), places, size
-        )
-        families[chexbert_family("positive")] = _spread(
-            confusion(true, told, "positive"), places, size
-        )
-    for encoder in readings.about:
-        for name in VALUES[encoder]:
-            values = np.array([row[name] for row in rows], dtype=np.float64)
-            families[name] = _spread(with_ones(values), places, size)
-    return families
+        for policy in POLICIES:
+            found[chexbert_family(policy)] = confusion(true, told, policy)
+    values = {name: _values(rows, name) for encoder in encoders for name in VALUES[encoder]}
+    if all(name in values for name in _RADCLIQ_COLUMNS):
+        parts = [values[name] for name in _RADCLIQ_COLUMNS]
+        laid = np.stack([*parts, _bleu2(texts, cache)], axis=-1)
+        values |= {"radcliq_v0": radcliq(laid, "v0"), "radcliq_v1": radcliq(laid, "v1")}
+    return found | {name: _with_ones(each) for name, each in values.items()}
 
 
-def with_ones(values: Floats) -> Floats:
+_RADCLIQ_COLUMNS = ("radgraph_v1_yu", "radcliq_bertscore", "semb_score")
+"""The parts of RadCliQ that need weights, in the order of ``radcliq.PARTS``; BLEU-2 is the last."""
+
+
+def _bleu2(texts: pa.Table, cache: MetricCache | None) -> Floats:
+    """(n,) ReXrank's sentence BLEU-2."""
+    references, predictions = (
+        [text or "" for text in texts[side].to_pylist()] for side in ("reference", "prediction")
+    )
+    return FAMILIES[REXRANK_PROFILE].of(references, predictions, cache)[:, 0]
+
+
+def _values(rows: pa.Table, name: str) -> Floats:
+    return np.array(rows[name].to_pylist(), dtype=np.float64)
+
+
+def _codes(rows: pa.Table, name: str) -> np.ndarray[Any, np.dtype[np.int8]]:
+    return np.array(rows[name].to_pylist(), dtype=np.int8).reshape(rows.num_rows, -1)
+
+
+def _with_ones(values: Floats) -> Floats:
     """(n, 2) of values (n,) and ones: what ``mean_of`` reads."""
     return np.stack([values, np.ones_like(values)], axis=-1)
-
-
-def _codes(rows: list[dict[str, Any]], name: str) -> np.ndarray[tuple[int, int], np.dtype[np.int8]]:
-    return np.array([row[name] for row in rows], dtype=np.int8).reshape(len(rows), -1)
-
-
-def _rows(table: pa.Table, outputs: Outputs, control: str) -> list[dict[str, Any]]:
-    """One row for each example that the system wrote, in the order of ``Written.rows``."""
-    named = {row["example_id"]: row for row in table.to_pylist() if row["control"] == control}
-    wanted = [outputs.example_ids[place] for place in outputs.written[control].rows]
-    absent = [name for name in wanted if name not in named]
-    if absent:
-        raise InputError(
-            f"{len(absent)} examples of '{control}' without encoder readings (first {absent[0]})",
-            "a row for each prediction",
-            _ADVICE,
-        )
-    return [named[name] for name in wanted]
-
-
-def _spread(counts: Floats, places: Any, size: int) -> Floats:
-    full = np.zeros((size, counts.shape[1]))
-    full[places] = counts
-    return full

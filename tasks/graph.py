@@ -23,7 +23,7 @@ REVISIONS: Final = {
     "examples": 3,
     "stages": 2,
     "predictions": 1,
-    "scores": 3,
+    "scores": 4,
     "models": 1,
     "teachers": 1,
 }
@@ -37,7 +37,7 @@ CODE: Final = {
     "examples": ("tasks.examples.packing",),
     "stages": ("models.train",),
     "predictions": ("models.generate",),
-    "scores": ("tasks.score.work", "tasks.reports.offline_answers"),
+    "scores": ("tasks.score.work", "tasks.reports.offline_answers", "evaluation.neural.readings"),
     "models": ("models.register",),
     "teachers": ("tasks.quality.work", "tasks.quality.page", "tasks.reports.offline_answers"),
 }
@@ -91,6 +91,7 @@ def build_graph(
     raw: Mapping[str, str],
     replicas: frozenset[str],
     retries: Mapping[str, str] | None = None,
+    weights: Mapping[str, str] | None = None,
 ) -> Graph:
     """All steps of a recipe.
 
@@ -99,6 +100,7 @@ def build_graph(
             left out of the run.
         replicas: sources that are read from their synthetic stand-in.
         retries: by ``kind/name``, the round of steps whose failed requests are asked again.
+        weights: digest of the files of each encoder that scores can be computed with here.
 
     Raises:
         InputError: no source of the recipe is given.
@@ -118,7 +120,9 @@ def build_graph(
     builder.add("predictions", recipe, generated, [final, f"examples/{recipe}"])
     scored = _dump(settings.score) | {"reports": _dump(settings.reports)}
     asked = {"teacher_studies": scored.pop("teacher_studies"), **scored}
-    builder.add("scores", recipe, scored, [f"predictions/{recipe}"])
+    del asked["encoders"]  # how good a teacher's texts are is told without them
+    encoders = {f"weights of {name}": digest for name, digest in (weights or {}).items()}
+    builder.add("scores", recipe, scored, [f"predictions/{recipe}"], encoders)
     builder.add("models", recipe, _dump(settings.registry), [final, f"scores/{recipe}"])
     for name in names:
         builder.add("teachers", name, asked, [f"studies/{name}"])

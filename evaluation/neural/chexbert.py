@@ -79,10 +79,11 @@ class Chexbert:
     def read(self, texts: Sequence[str], batch_size: int) -> ChexbertReadings:
         """Labels and vectors of the texts, in their order."""
         filled = [place for place, text in enumerate(texts) if text.strip()]
-        rows = token_ids(self._tokenizer, [texts[place] for place in filled], LONGEST)
-        width = self._network.bert.config.hidden_size
+        config = self._network.bert.config
+        longest = min(LONGEST, config.max_position_embeddings)
+        rows = token_ids(self._tokenizer, [texts[place] for place in filled], longest)
         codes = np.zeros((len(texts), len(OBSERVATIONS)), dtype=np.int8)
-        vectors = np.zeros((len(texts), width), dtype=np.float32)
+        vectors = np.zeros((len(texts), config.hidden_size), dtype=np.float32)
         padding = self._tokenizer.pad_token_id
         for batch in batches_of(rows, batch_size, padding, self._device):
             places = [filled[place] for place in batch.places]

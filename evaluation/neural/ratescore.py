@@ -63,7 +63,8 @@ class RateEncoder:
 
     @torch.inference_mode()
     def _name(self, sentences: Sequence[str], batch_size: int) -> list[list[Named]]:
-        rows = token_ids(self._namer_tokens, sentences, LONGEST_SENTENCE)
+        longest = min(LONGEST_SENTENCE, self._namer.config.max_position_embeddings)
+        rows = token_ids(self._namer_tokens, sentences, longest)
         found: list[list[Named]] = [[] for _ in sentences]
         padding = self._namer_tokens.pad_token_id
         for batch in batches_of(rows, batch_size, padding, self._device):
