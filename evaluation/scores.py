@@ -164,11 +164,9 @@ def score_predictions(
 
     Args:
         predictions: rows of the model (control ``none``) and of any control.
-        judged: rows of ``judged.JUDGED_SCHEMA`` about ``judged.choose_judged``'s pairs, or None
-            where no judge was asked.
+        judged: rows of ``judged.JUDGED_SCHEMA``, or None where no judge was asked.
         section: which section was generated; part of every signature.
-        teachers: models behind the texts, each with what it wrote; judges of their families are
-            flagged.
+        teachers: models behind the texts, each with what it wrote, to flag judges of their kin.
         translated: the texts are translations, for which chrF is measured too.
         encoded: counts of encoders whose weights are here.
         blocks: the tables to fill; ``blocks.PROFILES`` computes many more lexical counts.
@@ -190,9 +188,8 @@ def score_predictions(
     counts = _families(outputs, texts, [*judges, *means], encoders)
     bootstrap = make_bootstrap(outputs.subjects, settings.bootstrap_resamples, settings.seed)
     measures = _measures(settings, (judges, means), translated, blocks, encoders)
-    scores = _scored(
-        Board(outputs, bootstrap, section, counts), measures, settings, blocks, encoders
-    )
+    board = Board(outputs, bootstrap, section, counts)
+    scores = _scored(board, measures, settings, blocks, encoders)
     return replace(
         scores,
         systems={name: _system_counts(outputs, name, judges) for name in outputs.written},

@@ -58,6 +58,8 @@ FLAGS = {
     "teacher-quality": RUN,
     "validate-metrics": "place --data-root --json --judge* --out --resamples=1000 --seed=3 "
     "--texts-of",
+    "score": "pairs --block* --cache=True --data-root --json --resamples=500 --section=findings "
+    "--seed=3",
     "plant-errors": "--data-root --json --judge* --out --per-cell=100 --seed=0",
 }
 """Frozen: scripts and schedules use them. A name here may be added, never changed or removed."""

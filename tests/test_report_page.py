@@ -128,9 +128,16 @@ def test_the_page_is_well_formed(text: str) -> None:
     assert found.open == []
     sections = [name for name in found.ids if not re.fullmatch(r"[a-z]+[0-9a-f]{8,}", name)]
     assert len(sections) == len(set(sections))
-    assert {"pixels", "scores", "labels", "examples", "losses", "funnel", "provenance"} <= set(
-        sections
-    )
+    assert {
+        "pixels",
+        "scores",
+        "blocks",
+        "labels",
+        "examples",
+        "losses",
+        "funnel",
+        "provenance",
+    } <= set(sections)
 
 
 def test_nothing_is_fetched(text: str) -> None:
@@ -333,3 +340,25 @@ def test_few_examples_are_shown_once(count: int, expected: tuple[int, int]) -> N
 )
 def test_numbers_as_text(value: float | None, scale: str, shown_as: str) -> None:
     assert number(value, scale) == shown_as
+
+
+def test_there_is_one_table_for_each_block(page: ReportPage, text: str) -> None:
+    for table in page.scores.blocks:
+        assert text.count(f'aria-label="Block {table.block.name}"') == 1
+        assert table.block.title in html.unescape(text)
+    assert text.count("Median of 500 draws of studies") == 1
+    first = page.scores.blocks[0].rows[0]
+    assert first.paper is not None
+    assert f"<b>{first.paper.centre:.1f}</b>" in text
+    assert "unavailable: needs RadGraph" in text
+    assert "RRG24-overall" in text
+
+
+def test_a_page_without_scores_has_no_block(page: ReportPage) -> None:
+    bare = render_report(replace(page, losses={}, scores=replace(page.scores, blocks=())))
+    assert 'id="blocks"' not in bare
+    assert "#blocks" not in bare
+
+
+def test_signatures_of_the_blocks_own_metrics_are_there(text: str) -> None:
+    assert "<dt>BLEU-4[coco-split-cased]</dt>" in html.unescape(text)

@@ -150,7 +150,7 @@ def main() -> None:
         f"{len(pairs.references)} pairs, {RESAMPLES} resamples. {where_measured()}",
         f"whole command, nothing cached   {first:7.2f} s   bar {FIRST_BAR_S:.0f} s",
         f"whole command, all cached       {again:7.2f} s   Python's start and imports included",
-        f"without imports, nothing cached {inside:7.2f} s   {beside / inside:.1f} x the rival's pace",
+        f"without imports, nothing cached {inside:7.2f} s   {beside / inside:.1f} x the rival",
         f"without imports, all cached     {cached:7.2f} s   bar {CACHED_BAR_S:.0f} s",
         f"sacrebleu, rouge-score, sklearn {beside:7.2f} s",
     ]
