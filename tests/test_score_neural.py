@@ -8,15 +8,19 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from neural_world import write_all
+from neural_world import write_all, write_distilbert
 from raw_world import look, write_raw
 from test_score_work import RECIPE, made_up, predict, scored
 
+from evaluation.blocks import ALL_BLOCKS
 from evaluation.measures_neural import slots
 from evaluation.unavailable import by_reason
 from infra.artifact import Artifact
+from infra.settings.environment import load_environment
+from infra.settings.sections import ScoreSettings
 from tasks.context import Context
 from tasks.examples.work import write_examples
 from tasks.ingest.stored_images import ingest_images
@@ -24,6 +28,7 @@ from tasks.ingest.studies import ingest_studies
 from tasks.register.work import LONGEST_TAG, unavailable_tag
 from tasks.reports.connection import Teacher
 from tasks.reports.work import write_reports
+from tasks.score.pairs import score_pairs
 from tasks.score.work import scores_of
 
 NAMES = (
@@ -195,3 +200,18 @@ def test_reasons_are_told_once() -> None:
     told = by_reason({"a": "x", "b": "y", "c": "x", "d": "x", "e": "y", "f": "z"})
     assert told == [("a and 2 more", "x"), ("b and e", "y"), ("f", "z")]
     assert by_reason({}) == []
+
+
+def test_a_file_of_pairs_is_scored_with_the_weights_that_are_here(tmp_path: Path) -> None:
+    write_distilbert(tmp_path / "distilbert-base-uncased")
+    pairs = pa.table({"reference": ["no edema", "edema"], "prediction": ["no edema", ""]})
+    settings = ScoreSettings(bootstrap_resamples=20, judges=())
+    environment = load_environment(data_root=str(tmp_path / "data"), weights_root=tmp_path)
+    blocks = [ALL_BLOCKS["rrg24"]]
+    scores = score_pairs(pairs, settings, blocks, "findings", None, environment)
+    found = scores.score("BERTScore[distilbert-base-uncased,L5,rescaled]")
+    assert found.interval.value == pytest.approx(0.5, abs=1e-3), "one alike, one empty"
+    assert "RadGraph-F1[xl,partial]" in scores.unavailable
+    assert not (tmp_path / "data").exists(), "no text is left behind"
+    without = score_pairs(pairs, settings, blocks, "findings")
+    assert found.metric in without.unavailable

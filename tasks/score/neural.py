@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import pyarrow as pa
 
 from evaluation.encoders import find_encoders
 from infra.launch import Event, run_module
+from infra.parquet import write_table
 from infra.runs import NeuralRun, write_run
 from infra.settings.environment import Environment
 from infra.settings.sections import EncoderSettings
@@ -58,3 +60,26 @@ def encode(
     write_run(run, scratch / "run.json")
     run_module(MODULE, scratch / "run.json", on_event, log_file=scratch / "stderr.log")
     return read_encoded(output, table, missing, cache)
+
+
+def encode_table(
+    settings: EncoderSettings,
+    environment: Environment,
+    predictions: pa.Table,
+    cache: MetricCache | None,
+) -> Encoded:
+    """The same for predictions that are no artifact; nothing is left behind.
+
+    Raises:
+        InputError, ChildFailed: see ``encode``.
+    """
+    with tempfile.TemporaryDirectory(prefix="cxrflow-score-") as place:
+        folder = Path(place)  # its owner's alone: the texts are in it
+        write_table(folder / "predictions.parquet", predictions)
+        files = [folder / "predictions.parquet"]
+        places = folder / "out", folder
+        return encode(settings, environment, (files, predictions), places, cache, _quietly)
+
+
+def _quietly(event: Event) -> None:
+    del event
