@@ -8,6 +8,7 @@ empty; a reference may not, since nothing can be compared with it.
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -79,20 +80,13 @@ def _read(path: Path) -> pa.Table:
 def _read_csv(path: Path) -> pa.Table:
     """All columns as text, empty cells as empty texts; quoted cells may hold line ends."""
     with path.open(encoding="utf-8-sig", newline="") as file:
-        head = file.readline()
-    names = next(iter(_csv_head(head)), [])
+        names = next(csv.reader([file.readline()]), [])
     kinds = dict.fromkeys(names, pa.string())
     return pcsv.read_csv(
         path,
         parse_options=pcsv.ParseOptions(newlines_in_values=True),
         convert_options=pcsv.ConvertOptions(column_types=kinds, strings_can_be_null=False),
     )
-
-
-def _csv_head(line: str) -> list[list[str]]:
-    import csv
-
-    return list(csv.reader([line]))
 
 
 def _read_jsonl(path: Path) -> pa.Table:
