@@ -27,6 +27,7 @@ from evaluation.report_views import (
     signature_rows,
 )
 from evaluation.scores import Scores
+from evaluation.unavailable import by_reason
 from sources.funnel import FunnelRow
 
 LossCurve = Sequence[tuple[int, float]]
@@ -129,7 +130,12 @@ def render_report(page: ReportPage) -> str:
         signatures=signature_rows(scores),
         kinds=kind_rows(scores),
         disagreements=disagreement_rows(scores),
-        labels=label_rows(scores),
+        label_tables=[
+            (labeler, label_rows(labels))
+            for labeler, labels in (("rule14", scores.labels), ("CheXbert", scores.chexbert_labels))
+            if labels
+        ],
+        absent=by_reason(scores.unavailable),
         best=[shown_card(example) for example in page.best],
         worst=[shown_card(example) for example in page.worst],
     )

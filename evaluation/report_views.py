@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -231,12 +231,12 @@ class LabelRow:
     others: dict[str, float]
 
 
-def label_rows(scores: Scores) -> list[LabelRow]:
-    """One row per observation, most support first."""
-    others = {name: rows for name, rows in scores.labels.items() if name != MODEL}
+def label_rows(labels: Mapping[str, Sequence[LabelScore]]) -> list[LabelRow]:
+    """One row per observation of the labels by control, most support first."""
+    others = {name: rows for name, rows in labels.items() if name != MODEL}
     rows = [
         LabelRow(own, {name: scored[place].f1 for name, scored in others.items()})
-        for place, own in enumerate(scores.labels.get(MODEL, ()))
+        for place, own in enumerate(labels.get(MODEL, ()))
     ]
     return sorted(rows, key=lambda row: -row.own.support)
 

@@ -21,13 +21,7 @@ from evaluation.board import Board, Difference, Families, Score
 from evaluation.clinical import LabelScore, label_scores
 from evaluation.controls import MODEL, Outputs, read_outputs
 from evaluation.counts_table import counts_table, no_counts
-from evaluation.encoded import (
-    Encoded,
-    available_measures,
-    slots,
-    still_unavailable,
-    why_absent,
-)
+from evaluation.encoded import Encoded, chexbert_family
 from evaluation.example_scores import EXAMPLE_SCORES_SCHEMA, example_rows
 from evaluation.families import FAMILIES, LABELS
 from evaluation.judged import JudgedCounts, read_judged
@@ -50,6 +44,7 @@ from evaluation.measures import (
     profile_measures,
     translation_measures,
 )
+from evaluation.measures_neural import available_measures, still_unavailable
 from evaluation.metric_cache import MetricCache
 from evaluation.statistics import make_bootstrap
 from evaluation.texts import BLOCK_FAMILIES, TextCounts, count_texts
@@ -85,7 +80,8 @@ class SystemCounts:
 
 @dataclass(frozen=True)
 class Scores:
-    """Everything measured on one set of predictions; ``labels`` are by control.
+    """Everything measured on one set of predictions; ``labels`` are rule14's by control,
+    ``chexbert_labels`` CheXbert's where its weights are here.
 
     ``kin`` are the judges that share a family with a model behind the texts; ``counts`` is what
     all of it was computed from (``counts_table``).
@@ -103,6 +99,7 @@ class Scores:
     kin: tuple[Kinship, ...] = ()
     blocks: tuple[BlockTable, ...] = ()
     counts: pa.Table = field(default_factory=no_counts)
+    chexbert_labels: dict[str, list[LabelScore]] = field(default_factory=dict)
 
     def score(self, metric: str, control: str = MODEL) -> Score:
         """The score of that name; KeyError where there is none."""
@@ -129,6 +126,9 @@ class Scores:
             "scores": [score.to_row() for score in self.scores],
             "differences": [item.to_row() for item in self.differences],
             "labels": {name: [asdict(r) for r in rows] for name, rows in self.labels.items()},
+            "chexbert_labels": {
+                name: [asdict(r) for r in rows] for name, rows in self.chexbert_labels.items()
+            },
             "disagreements": [asdict(item) for item in self.disagreements],
             "kin": [{**asdict(item), "warning": str(item)} for item in self.kin],
             "unavailable": self.unavailable,
@@ -212,11 +212,10 @@ def _scored(
     every = [*measures, *([overall] if overall is not None else [])]
     scores = board.scores(every)
     chosen = {item.name: item for item in every}
-    labels = f"rule14-{settings.uncertain_as}"
     return Scores(
         scores=scores,
         differences=board.differences(every),
-        labels={name: label_scores(counts[labels]) for name, counts in board.families.items()},
+        labels=_label_scores(board, f"rule14-{settings.uncertain_as}"),
         systems={},
         unavailable={},
         studies=len(set(board.outputs.studies)),
@@ -224,7 +223,17 @@ def _scored(
         examples=EXAMPLE_SCORES_SCHEMA.empty_table(),
         blocks=block_tables(board, blocks, chosen, scores, _absent(encoded)),
         counts=counts_table(board.outputs, board.families, _versions(board.families, encoded)),
+        chexbert_labels=_label_scores(board, chexbert_family(settings.uncertain_as)),
     )
+
+
+def _label_scores(board: Board, family: str) -> dict[str, list[LabelScore]]:
+    """By control the scores of each observation, of the systems that have the counts."""
+    return {
+        name: label_scores(counts[family])
+        for name, counts in board.families.items()
+        if family in counts
+    }
 
 
 def _lexical_families(blocks: Sequence[Block]) -> list[str]:
@@ -255,12 +264,9 @@ def _measures(
 
 def _absent(encoded: Encoded) -> dict[str, str]:
     """Why each metric that a block may name has no number, if it has none."""
-    found = {slot.measure.name: why_absent(slot.encoder, encoded) for slot in slots()}
+    found = still_unavailable(encoded)
     missing = [name for name in RRG24_PARTS if name in found]
-    return found | {
-        RRG24_OVERALL: f"needs {' and '.join(missing)}",
-        "METEOR": UNAVAILABLE["METEOR"],
-    }
+    return found | {RRG24_OVERALL: f"needs {' and '.join(missing)}"}
 
 
 def _versions(families: Families, encoded: Encoded) -> dict[str, str]:

@@ -36,9 +36,9 @@ def score_pairs_file(order: PairsOrder, data_root: str | None, *, as_json: bool)
     blocks = [ALL_BLOCKS[name] for name in dict.fromkeys(order.blocks or BLOCKS)]
     pairs = read_pairs(order.place)
     settings = ScoreSettings(bootstrap_resamples=order.resamples, seed=order.seed, judges=())
-    state = load_environment(data_root=data_root).state
-    cache = MetricCache.in_state(state) if order.cached else None
-    scores = score_pairs(pairs, settings, blocks, order.section, cache)
+    environment = load_environment(data_root=data_root)
+    cache = MetricCache.in_state(environment.state) if order.cached else None
+    scores = score_pairs(pairs, settings, blocks, order.section, cache, environment)
     if as_json:
         print(json.dumps(scores.to_dict(), indent=1))
         return

@@ -12,7 +12,13 @@ from typing import Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from infra.errors import InputError
-from infra.settings.sections import GenerateSettings, ImageSettings, RequestSettings, Section
+from infra.settings.sections import (
+    EncoderSettings,
+    GenerateSettings,
+    ImageSettings,
+    RequestSettings,
+    Section,
+)
 from infra.settings.stages import ModelSettings, StageSettings
 
 Device = Literal["auto", "cpu"]
@@ -121,6 +127,25 @@ class ExplainRun(Section):
     @property
     def needs_attention(self) -> bool:
         return any(method != "occlusion" for method in self.methods)
+
+
+class NeuralRun(Section):
+    """``python -m evaluation.neural``: what encoders say about every reference and prediction.
+
+    Args:
+        predictions: ``predictions.parquet`` files.
+        encoders: the encoders to run, by their names in ``evaluation.encoders``.
+        folders: where their weights lie, as the recipe names them.
+        output: folder that gets ``neural.parquet`` and, last, ``neural.json``.
+    """
+
+    predictions: tuple[Path, ...]
+    encoders: tuple[str, ...]
+    folders: EncoderSettings
+    weights_root: Path | None = None
+    output: Path
+    batch_size: int = Field(default=32, ge=1)
+    device: Device = "auto"
 
 
 class RegisterRun(Section):

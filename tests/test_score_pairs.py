@@ -108,7 +108,7 @@ def test_the_command_prints_one_table_for_each_block(say: Say, tmp_path: Path) -
     for block in BLOCKS.values():
         assert f"\n{block.name}: {block.title}\n" in said.out
     assert "profiles" not in said.out
-    assert "unavailable: needs RadGraph's weights" in said.out
+    assert "unavailable: needs config.json, weights.th" in said.out
 
 
 def test_the_same_file_scores_the_same_from_the_cache(say: Say, tmp_path: Path) -> None:

@@ -130,6 +130,28 @@ class GenerateSettings(Section):
     seed: int = 0
 
 
+class EncoderSettings(Section):
+    """Published weights behind the neural metrics: folders under ``CXR_WEIGHTS_ROOT``, by the
+    publisher's name, or absolute paths.
+
+    A metric whose folder is absent is unavailable, and the scores say so. ``bertscore`` and
+    ``radcliq_bertscore`` end in the name of a model whose rescaling baseline is known.
+    """
+
+    chexbert: str = "StanfordAIMI/RRG_scorers"
+    chexbert_tokenizer: str = "bert-base-uncased"
+    radgraph: str = "StanfordAIMI/RRG_scorers/radgraph"
+    radgraph_xl: str = "StanfordAIMI/RRG_scorers/radgraph-xl"
+    bertscore: str = Field(
+        default="distilbert-base-uncased", pattern=r"(^|/)distilbert-base-uncased$"
+    )
+    radcliq_bertscore: str = Field(
+        default="distilroberta-base", pattern=r"(^|/)distilroberta-base$"
+    )
+    rate_entities: str = "Angelakeke/RaTE-NER-Deberta"
+    rate_embeddings: str = "FremyCompany/BioLORD-2023-C"
+
+
 class ScoreSettings(Section):
     """How predictions are scored."""
 
@@ -142,6 +164,7 @@ class ScoreSettings(Section):
         default=500, ge=1, description="of each source and task, for the teacher's quality"
     )
     controls: tuple[Literal["shuffled", "blank"], ...] = ("shuffled", "blank")
+    encoders: EncoderSettings = EncoderSettings()
 
 
 class RetrievalSettings(Section):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
+from evaluation.unavailable import by_reason
 from infra.artifact import Artifact, read_artifact
 from infra.settings.environment import without_password
 from infra.settings.sections import Reading
@@ -171,7 +172,7 @@ def _scores_text(document: dict[str, Any]) -> str:
     for metric, cells in table.items():
         values = "  ".join(f"{cells.get(name, '-'):>22}" for name in controls)
         lines.append(f"{metric.ljust(width)}  {values}")
-    lines += [f"unavailable: {name}: {why}" for name, why in document["unavailable"].items()]
+    lines += [f"unavailable: {name}: {why}" for name, why in by_reason(document["unavailable"])]
     lines += _judges_text(document)
     return "\n".join([*lines, *_differences_text(document["differences"])])
 

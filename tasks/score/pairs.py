@@ -20,7 +20,9 @@ import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 
 from infra.errors import InputError
+from infra.settings.environment import Environment
 from infra.settings.sections import ScoreSettings
+from tasks.score.neural import encode_table
 
 if TYPE_CHECKING:
     from evaluation.blocks import Block
@@ -159,9 +161,19 @@ def score_pairs(
     blocks: Sequence[Block],
     section: str,
     cache: MetricCache | None = None,
+    environment: Environment | None = None,
 ) -> Scores:
-    """Scores of ``read_pairs``' table, with the named blocks filled."""
+    """Scores of ``read_pairs``' table, with the named blocks filled.
+
+    Args:
+        environment: where published weights lie; without it no encoder is run.
+    """
     from evaluation.scores import score_predictions
 
     predictions = pairs_as_predictions(pairs)
-    return score_predictions(predictions, None, settings, section, blocks=blocks, cache=cache)
+    encoded = None
+    if environment is not None:
+        encoded = encode_table(settings.encoders, environment, predictions, cache)
+    return score_predictions(
+        predictions, None, settings, section, encoded=encoded, blocks=blocks, cache=cache
+    )

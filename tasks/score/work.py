@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,15 +12,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from infra.artifact import Artifact, build_artifact
+from infra.launch import Event
+from infra.log import LOGGER
 from infra.parquet import write_table
 from infra.pieces import BuiltPiece, Count
 from sources.catalog import get_source
 from tasks.context import Context
 from tasks.predict.work import PREDICTIONS_FILE, no_test_examples
 from tasks.reports.connection import Teacher
+from tasks.score.neural import encode
 from tasks.score.teachers import teachers_of
 
 if TYPE_CHECKING:
+    from evaluation.encoded import Encoded
+    from evaluation.metric_cache import MetricCache
     from evaluation.scores import Scores
 
 PIECE = "scores"
@@ -46,6 +51,13 @@ def scores_of(context: Context) -> dict[str, float]:
     return tracked
 
 
+def unavailable_of(context: Context) -> dict[str, str]:
+    """By name of each metric without a number, why."""
+    artifact = context.artifact(f"scores/{context.settings.recipe}")
+    unavailable: dict[str, str] = artifact.pieces[0].facts["unavailable"]
+    return unavailable
+
+
 def _score(
     context: Context,
     teacher: Teacher,
@@ -68,13 +80,42 @@ def _score(
         section = context.settings.examples.section
         teachers = teachers_of(context)
         cache = MetricCache.in_state(context.environment.state)
-        scores = score_predictions(predictions, judged, settings, section, teachers, cache=cache)
+        encoded = _encode(context, predicted.files(PREDICTIONS_FILE), predictions, folder, cache)
+        scores = score_predictions(
+            predictions, judged, settings, section, teachers, encoded=encoded, cache=cache
+        )
     else:
         judged = JUDGED_SCHEMA.empty_table()
         scores = nothing_scored(no_test_examples(context))
     _write(context, scores, judged, folder)
     count = Count("predictions scored", predictions.num_rows, scores.examples.num_rows)
-    return BuiltPiece((count,), {"tracked": scores.tracked()})
+    facts = {"tracked": scores.tracked(), "unavailable": scores.unavailable}
+    return BuiltPiece((count,), facts)
+
+
+def _encode(
+    context: Context,
+    files: Sequence[Path],
+    predictions: pa.Table,
+    folder: Path,
+    cache: MetricCache,
+) -> Encoded:
+    """What encoders count; their table stays in the artifact's folder."""
+    step = context.graph[f"scores/{context.settings.recipe}"]
+    scratch = context.store.state / "scores" / step.fingerprint
+    return encode(
+        context.settings.score.encoders,
+        context.environment,
+        (files, predictions),
+        (folder, scratch),
+        cache,
+        _tell,
+    )
+
+
+def _tell(event: Event) -> None:
+    if event["event"] == "progress":
+        LOGGER.info("encoder %s", event["encoder"])
 
 
 def _judge(
