@@ -61,12 +61,17 @@ class VisionSettings(Section):
 
 
 class TextEncoderSettings(Section):
-    """The dual encoder's text tower (BERT); texts are cut at ``context_tokens``."""
+    """The dual encoder's text tower (BERT); texts are cut at ``context_tokens``.
+
+    ``dropout`` is BERT's own 0.1; without any, a stage's losses do not depend on how many ranks
+    draw it.
+    """
 
     weights: str = ""
     width: int = Field(ge=8)
     layers: int = Field(ge=1)
     heads: int = Field(ge=1)
+    dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
     context_tokens: int = Field(default=256, ge=8)
     positions: int = Field(default=512, ge=8)
     vocabulary: int = Field(default=30522, ge=256)
@@ -126,7 +131,9 @@ class StageSettings(Section):
     set. ``batch_size`` is global: per device times devices times accumulation.
     ``device_batch_size`` bounds what one device sees at once; None cuts no batch into passes.
     ``batches`` of one source leave a contrastive stage no shortcut: where they are mixed, a pair
-    can be told from others by its source's look and style alone.
+    can be told from others by its source's look and style alone. After every ``validate_steps``, and
+    after the last step, the loss on validate is taken; the weights where it is lowest are kept.
+    None takes it after the last step alone.
     """
 
     name: str
@@ -146,9 +153,10 @@ class StageSettings(Section):
     lora: LoraSettings | None = None
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     gradient_checkpointing: bool = False
-    deepspeed_zero: Literal[0, 2] = 0
+    deepspeed_zero: Literal[0, 2, 3] = 0
     prompt: Literal["image-only", "turns"] = "turns"
     save_steps: int = Field(default=500, ge=1)
+    validate_steps: int | None = Field(default=None, ge=1)
     seed: int = 0
 
     @model_validator(mode="after")
