@@ -71,7 +71,4 @@ class LossWatch:
             )
 
     def _advice(self) -> str:
-        return (
-            f"lower the stage's learning_rate ({self.learning_rate:g}) or lengthen its "
-            f"warmup (warmup_share)"
-        )
+        return f"lower the stage's learning_rate ({self.learning_rate:g}) or lengthen its warmup"
