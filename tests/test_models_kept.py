@@ -51,14 +51,15 @@ def test_the_best_on_validate_is_what_a_stage_leaves(
     run = train_run(tmp_path, stage("language", **WILD))
     assert train(run) == 0
     found = result(run)
-    losses = {step: loss for step, loss in found["validate_losses"]}
+    losses: dict[int, float] = dict(found["validate_losses"])
     assert list(losses) == [1, 2, 3, 4, 5, 6]
     best = min(losses, key=lambda step: losses[step])
     assert best < 6, "this rate is meant to be too high"
     assert (found["kept"], found["kept_step"]) == ("best on validate", best)
     assert found["validate_loss"] == losses[best]
     assert loss_of_output(run) == pytest.approx(losses[best], rel=1e-5)
-    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    lines = capsys.readouterr().out.splitlines()  # DeepSpeed may say that there is no GPU
+    events = [json.loads(line) for line in lines if line.startswith("{")]
     told = [each for each in events if each["event"] == "validated"]
     assert [each["step"] for each in told] == list(losses)
     assert told[-1]["best_step"] == best

@@ -1,4 +1,4 @@
-"""A stage on two ranks: the losses of one rank, checkpoints for any number, one common last step."""
+"""A stage on two ranks: the losses of one, checkpoints for any number, one common last step."""
 
 from __future__ import annotations
 

@@ -37,10 +37,6 @@ STEPS, EVERY = 50, 20
 WHOLE_FINETUNE = {"trainable": ["vision", "projector", "language"], "lora": None}
 
 
-def settings_of(name: str, **changes: object) -> dict[str, object]:
-    return {"name": name, "steps": STEPS, "save_steps": EVERY, "validate_steps": 10, **changes}
-
-
 @cache
 def alone(name: str) -> TrainRun:
     """The undisturbed stage on one rank, without DeepSpeed."""
@@ -50,9 +46,9 @@ def alone(name: str) -> TrainRun:
 
 
 def fresh(name: str, **changes: object) -> TrainRun:
-    return run_of(
-        Path(mkdtemp(prefix="cxrflow-zero-")), same_on_all_ranks(**settings_of(name, **changes))
-    )
+    usual = {"steps": STEPS, "save_steps": EVERY, "validate_steps": 10}
+    settings = same_on_all_ranks(name, **{**usual, **changes})
+    return run_of(Path(mkdtemp(prefix="cxrflow-zero-")), settings)
 
 
 def weights(run: TrainRun) -> Mapping[str, torch.Tensor]:

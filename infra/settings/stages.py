@@ -131,9 +131,9 @@ class StageSettings(Section):
     set. ``batch_size`` is global: per device times devices times accumulation.
     ``device_batch_size`` bounds what one device sees at once; None cuts no batch into passes.
     ``batches`` of one source leave a contrastive stage no shortcut: where they are mixed, a pair
-    can be told from others by its source's look and style alone. After every ``validate_steps``, and
-    after the last step, the loss on validate is taken; the weights where it is lowest are kept.
-    None takes it after the last step alone.
+    can be told from others by its source's look and style alone. After every ``validate_steps``
+    and after the last step the loss on validate is taken, and the weights where it is lowest are
+    kept; None takes it after the last step alone.
     """
 
     name: str
