@@ -77,7 +77,8 @@ class StageTrainer(Trainer):  # type: ignore[misc]
             wait_for_ranks()
             self.kept = read_kept(self.root)
         if loss is not None and self.kept is not None:
-            report("validated", step=step, validate_loss=round(loss, 5), best_step=self.kept.step)
+            told = {"validate_loss": round(loss, 5), "best_step": self.kept.step}
+            report("validated", stage=self.watch.stage, step=step, **told)
         self.control.should_evaluate = False  # the Trainer asks once more after the last step
         return {} if loss is None else {"validate_loss": loss}
 

@@ -13,6 +13,7 @@ from infra.settings.environment import without_password
 from sources.funnel import FunnelRow
 from tasks.context import Context
 from tasks.examples.funnel import examples_funnel, funnel_rows, funnel_text
+from tasks.monitor.kept import kept_weights
 from tasks.monitor.step_report import StepReport
 
 FUNNEL_KINDS = ("studies", "images", "reports")
@@ -72,6 +73,7 @@ def outcome_json(context: Context) -> dict[str, Any]:
             for row in funnel(context)
         ],
         "losses": losses(context),
+        "kept": kept_weights(context),
         "scores": scores(context),
         "places": places(context),
     }
@@ -99,6 +101,9 @@ def outcome_text(context: Context, reports: Sequence[StepReport], seconds: float
     """The outcome for a terminal."""
     rows = funnel(context)
     parts = [funnel_text(rows), _lost_text(rows), _losses_text(losses(context))]
+    parts.append(
+        "\n".join(f"kept of {name:9} {what}" for name, what in kept_weights(context).items())
+    )
     found = scores(context)
     if found is not None:
         parts.append(_scores_text(found))
