@@ -15,6 +15,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from infra.settings.stages import StageSettings
 from models.checkpoint import TRAINABLE, read_training, write_training
 from models.data import TrainingOrder
+from models.dealing import DealtOrder
 from models.divergence import LossWatch
 from models.kept import Kept, is_better, keep, read_kept
 from models.named_state import gathered_weights, load_weights
@@ -55,7 +56,9 @@ class StageTrainer(Trainer):  # type: ignore[misc]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         del train_dataset
-        return self.order
+        args = self.args
+        passes = args.gradient_accumulation_steps
+        return DealtOrder(self.order, args.world_size, args.per_device_train_batch_size, passes)
 
     def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> Any:
         """One forward and backward pass."""
