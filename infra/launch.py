@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from typing import Any
 
 from infra.errors import EXIT_BAD_INPUT, CxrError, InputError
 from infra.fingerprint import HOUSE
+from infra.log import LOGGER
 
 LIFELINE = "CXRFLOW_LIFELINE"
 """Set for a child whose stdin is its lifeline; a module started by hand may have any stdin."""
@@ -139,6 +141,9 @@ def run_module(
         InputError: the child, or a rank of it, met bad input; the message is the child's own.
         ChildFailed: it ended with any other code but 0, or by a signal.
     """
+    command = command_for(module, run_file, processes, nodes, launched=launched)
+    if nodes.count > 1:
+        LOGGER.warning("start on the other %d nodes: %s", nodes.count - 1, shlex.join(command))
     tail: deque[str] = deque(maxlen=_KEPT_LINES)
     failures: list[Event] = []
 
@@ -149,7 +154,7 @@ def run_module(
             on_event(event)
 
     with subprocess.Popen(
-        command_for(module, run_file, processes, nodes, launched=launched),
+        command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
