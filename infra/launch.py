@@ -59,7 +59,7 @@ def _telling_line(lines: Sequence[str]) -> str:
         if _ERROR_LINE.match(line):
             return line
         killed = _RANK_SIGNAL.match(line)
-        if killed:
+        if killed and killed["name"] != "SIGTERM":  # with which the launcher ends the others
             return f"a rank was killed by {killed['name']}"
     return lines[-1] if lines else "no message"
 
@@ -153,17 +153,7 @@ def run_module(
         else:
             on_event(event)
 
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        errors="replace",
-        cwd=HOUSE,
-        env=_child_environment(),
-        start_new_session=True,
-    ) as child:
+    with _start(command) as child:
         reader = threading.Thread(target=_drain, args=(child.stderr, tail, log_file), daemon=True)
         reader.start()
         try:
@@ -175,6 +165,20 @@ def run_module(
             reader.join()
     if child.returncode != 0:
         raise _failure(module, child.returncode, failures, "".join(tail))
+
+
+def _start(command: Sequence[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        cwd=HOUSE,
+        env=_child_environment(),
+        start_new_session=True,
+    )
 
 
 def _failure(module: str, code: int, failures: Sequence[Event], tail: str) -> CxrError:
