@@ -28,6 +28,16 @@ def trainable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: each for name, each in model.named_parameters() if each.requires_grad}
 
 
+def give_scalars_an_axis(model: nn.Module) -> None:
+    """[] → [1] for every parameter without axes (a temperature).
+
+    DeepSpeed 0.19.8 cannot send one to the other ranks. Its file may have either shape.
+    """
+    for each in model.parameters():
+        if each.dim() == 0:
+            each.data = each.data.reshape(1)
+
+
 def gathered_weights(model: nn.Module, *, here: bool = True) -> Tensors:
     """Trainable parameters in float32 on the CPU; empty where they are not wanted ``here``."""
     gathered: Tensors = {}
@@ -73,7 +83,7 @@ def load_weights(model: nn.Module, file: Path) -> None:
     with safe_open(file, framework="pt") as saved, torch.no_grad():
         _require_names(file, set(saved.keys()), parameters)
         for name, each in parameters.items():
-            each.copy_(saved.get_tensor(name))
+            each.copy_(saved.get_tensor(name).reshape(each.shape))
 
 
 def load_training(
@@ -122,7 +132,7 @@ def _load_plain(
             for place, name in enumerate(order):
                 if name in held:
                     own = state.setdefault(place, {"step": torch.tensor(float(steps))})
-                    own[key] = saved.get_tensor(name)
+                    own[key] = saved.get_tensor(name).reshape(parameters[name].shape)
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
 
