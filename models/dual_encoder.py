@@ -115,6 +115,8 @@ def bert_config(text: TextEncoderSettings, vocabulary: int) -> BertConfig:
         num_attention_heads=text.heads,
         intermediate_size=4 * text.width,
         max_position_embeddings=text.positions,
+        hidden_dropout_prob=text.dropout,
+        attention_probs_dropout_prob=text.dropout,
         initializer_range=initial_spread(text.width),
     )
 

@@ -62,12 +62,17 @@ class VisionSettings(Section):
 
 
 class TextEncoderSettings(Section):
-    """The dual encoder's text tower (BERT); texts are cut at ``context_tokens``."""
+    """The dual encoder's text tower (BERT); texts are cut at ``context_tokens``.
+
+    ``dropout`` is BERT's own 0.1; without any, a stage's losses do not depend on how many ranks
+    draw it.
+    """
 
     weights: str = ""
     width: int = Field(ge=8)
     layers: int = Field(ge=1)
     heads: int = Field(ge=1)
+    dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
     context_tokens: int = Field(default=256, ge=8)
     positions: int = Field(default=512, ge=8)
     vocabulary: int = Field(default=30522, ge=256)
@@ -156,10 +161,11 @@ class StageSettings(Section):
     can be told from others by its source's look and style alone. ``packing`` lays a device's
     conversations end to end without padding; ``like-length`` batches waste less of it where
     packing is off, and mean nothing to pairs.
-    can be told from others by its source's look and style alone.
     ``weights`` names a ready model in place of one that the stage would make: nothing is trained,
     nothing is started from, and the folder is taken as it is. ``quantize`` holds the frozen
     language model in 4 bits (NF4) while LoRA is trained beside it.
+    After every ``validate_steps`` and after the last step the loss on validate is taken, and the
+    weights where it is lowest are kept; None takes it after the last step alone.
     """
 
     name: str
@@ -184,9 +190,10 @@ class StageSettings(Section):
     quantize: Literal["none", "nf4"] = "none"
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     gradient_checkpointing: bool = False
-    deepspeed_zero: Literal[0, 2] = 0
+    deepspeed_zero: Literal[0, 2, 3] = 0
     prompt: Literal["image-only", "turns", "no-indication"] = "turns"
     save_steps: int = Field(default=500, ge=1)
+    validate_steps: int | None = Field(default=None, ge=1)
     seed: int = 0
 
     @model_validator(mode="after")

@@ -16,6 +16,7 @@ from sources.funnel import FunnelRow
 from tasks.context import Context
 from tasks.examples.funnel import examples_funnel, funnel_rows, funnel_text
 from tasks.ground.outcome import grounding_text
+from tasks.monitor.kept import kept_weights
 from tasks.monitor.step_report import StepReport
 from tasks.readings import reading_document, reading_page
 from tasks.retrieve.outcome import retrieval_text
@@ -81,6 +82,7 @@ def outcome_json(context: Context) -> dict[str, Any]:
             for row in funnel(context)
         ],
         "losses": losses(context),
+        "kept": kept_weights(context),
         "scores": scores(context),
         **{kind: reading_document(context, kind) for kind in context.settings.readings},
         "places": places(context),
@@ -113,6 +115,9 @@ def outcome_text(context: Context, reports: Sequence[StepReport], seconds: float
     """The outcome for a terminal."""
     rows = funnel(context)
     parts = [funnel_text(rows), _lost_text(rows), _losses_text(losses(context))]
+    parts.append(
+        "\n".join(f"kept of {name:9} {what}" for name, what in kept_weights(context).items())
+    )
     found = scores(context)
     if found is not None:
         parts.append(_scores_text(found))

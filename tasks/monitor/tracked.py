@@ -13,7 +13,7 @@ from tasks.context import Context
 
 _OPEN: dict[str, tuple[RunBook, str]] = {}
 """Parent runs that this process uses, by pipeline id."""
-_NOT_METRICS = ("event", "step", "steps", "stage")
+_NOT_METRICS = ("event", "step", "steps", "stage", "best_step")
 
 
 def run_book(context: Context) -> RunBook:
@@ -65,7 +65,7 @@ class StageLog:
             for key, value in event.items()
             if key not in _NOT_METRICS and isinstance(value, int | float)
         }
-        if event["event"] == "progress" and numbers:
+        if event["event"] in ("progress", "validated") and numbers:
             run.log_metrics(numbers, int(event["step"]))
 
     def _started(self, name: str) -> NestedRun:
