@@ -231,6 +231,10 @@ def trainable_in_float32(model: torch.nn.Module) -> None:
 
 
 def _save_vlm(run: TrainRun, vlm: PreTrainedModel, tokenizer: Tokenizer, folder: Path) -> None:
-    """One type for all weights, so that the folder loads without casts."""
+    """One type for all weights, so that the folder loads without casts.
+
+    The image's token is no text: written, it would stand for an image that nobody gave.
+    """
+    vlm.generation_config.suppress_tokens = [vlm.config.image_token_id]
     vlm.to(frozen_type(run)).save_pretrained(folder)
     save_vlm_processor(run.models, tokenizer, folder)
