@@ -42,6 +42,7 @@ def test_a_stage_setting_touches_that_stage_and_what_follows() -> None:
         "stages/finetune",
         "predictions/llava_rad",
         "scores/llava_rad",
+        "grounding/llava_rad",
         "models/llava_rad",
     }
 

@@ -57,6 +57,7 @@ def test_at_first_everything_is_absent(world: World) -> None:
         "stages/finetune",
         "predictions/llava_rad",
         "scores/llava_rad",
+        "grounding/llava_rad",
         "models/llava_rad",
     ]
     assert {(row.state, row.why) for row in rows} == {("absent", "never built")}
@@ -69,7 +70,7 @@ def test_a_goal_needs_its_kinds_and_what_they_read(world: World, goal: str) -> N
     keys = {f"{step.kind}/{step.name}" for step in steps}
     for step in steps:
         assert {name for name in step.inputs if name != "raw"} <= keys
-    last = {"ingest": "images", "train": "stages", "evaluate": "scores", "run": "models"}
+    last = {"ingest": "images", "train": "stages", "evaluate": "grounding", "run": "models"}
     last["quality"] = "teachers"
     assert goal == "quality" or not {step.kind for step in steps} & set(ASIDE)
     assert steps[-1].kind == last.get(goal, {"register": "models"}.get(goal, goal))
