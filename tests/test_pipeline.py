@@ -21,7 +21,10 @@ from tests.small_world import (
     small_arguments,
 )
 
-KINDS = ("replicas", "studies", "images", "reports", "examples", "stages", "predictions", "scores")
+KINDS = (
+    *("replicas", "studies", "images", "reports", "examples", "stages"),
+    *("predictions", "scores", "grounding"),
+)
 
 
 @pytest.fixture(scope="module")

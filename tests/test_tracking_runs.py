@@ -202,3 +202,14 @@ def test_lineage_names_every_fingerprint_behind_the_model(context: Context) -> N
 def test_the_environment_decides_where_runs_are_kept(context: Context, book: RunBook) -> None:
     there = run_book(context)
     assert (there.uri, there.experiment, there.artifacts) == (book.uri, "llava_rad", None)
+
+
+def test_pictures_are_uploaded_into_their_folder(book: RunBook, tmp_path: Path) -> None:
+    for name in ("one.png", "two.png"):
+        (tmp_path / name).write_bytes(b"png")
+    parent = book.pipeline_run("has pictures", {})
+    run = book.nested_run(parent, "grounding", {}, {})
+    run.log_pictures([tmp_path / "two.png"], "overlays")
+    run.end("FINISHED")
+    stored = book.client.list_artifacts(run.run_id, "overlays")
+    assert [item.path for item in stored] == ["overlays/two.png"]
