@@ -1,0 +1,183 @@
+"""Attention while generating: over an opening as it is read, a question, and single new tokens.
+
+Each is a callable that a block asks with the queries, keys and values of its tokens, and that keeps
+keys and values for later. Shapes: L tokens, R rows, H heads in G groups of Q queries, D width of a
+head, P openings of N tokens, T places of a tail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from models.kv_cache import KeyValueCache, LiveRows
+
+_LOOP_BYTES = 1 << 19
+"""Above this size of an opening in one layer, rows on a CPU read their openings one after another
+(our choice): such a read takes longer than the call, and none is padded to the largest group."""
+
+
+@dataclass(frozen=True)
+class OpeningAttention:
+    """Causal attention of one opening over itself."""
+
+    cache: KeyValueCache
+    opening: int
+    last_layer: int
+
+    def __call__(
+        self, layer: int, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
+    ) -> torch.Tensor | None:
+        """[L, H, D], [L, G, D] twice → [L, H, D]; None in the last layer.
+
+        Nothing that follows the last layer's keys and values is ever read: an opening asks for no
+        next token.
+        """
+        self.cache.put_opening(layer, self.opening, keys, values)
+        if layer == self.last_layer:
+            return None
+        mixed = functional.scaled_dot_product_attention(
+            _heads_first(queries),
+            _heads_first(keys),
+            _heads_first(values),
+            is_causal=True,
+            enable_gqa=queries.shape[1] != keys.shape[1],
+        )
+        return mixed[0].transpose(0, 1)
+
+
+@dataclass(frozen=True)
+class QuestionAttention:
+    """Questions of several rows, laid end to end; each sees its opening and itself.
+
+    Args:
+        rows: the row of each question; its ``opening_of`` is set, its tail empty.
+        lengths: tokens of each question.
+    """
+
+    cache: KeyValueCache
+    rows: Sequence[int]
+    lengths: Sequence[int]
+
+    def __call__(
+        self, layer: int, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
+    ) -> torch.Tensor:
+        """[L, H, D], [L, G, D] twice → [L, H, D]."""
+        parts = zip(
+            self.rows,
+            queries.split(list(self.lengths)),
+            keys.split(list(self.lengths)),
+            values.split(list(self.lengths)),
+            strict=True,
+        )
+        return torch.cat([self._one(layer, *part) for part in parts])
+
+    def _one(
+        self,
+        layer: int,
+        row: int,
+        queries: torch.Tensor,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+    ) -> torch.Tensor:
+        self.cache.put_tail(layer, row, keys, values)
+        opening = self.cache.opening_of[row]
+        seen = self.cache.opening_length[opening]
+        asked = queries.shape[0]
+        sees = torch.ones(asked, seen + asked, dtype=torch.bool, device=queries.device).tril(seen)
+        mixed = functional.scaled_dot_product_attention(
+            _heads_first(queries),
+            torch.cat((self.cache.opening_keys[layer][opening, :, :seen], _heads(keys)), 1)[None],
+            torch.cat((self.cache.opening_values[layer][opening, :, :seen], _heads(values)), 1)[
+                None
+            ],
+            attn_mask=sees,
+            enable_gqa=queries.shape[1] != keys.shape[1],
+        )
+        return mixed[0].transpose(0, 1)
+
+
+@dataclass(frozen=True)
+class NextTokenAttention:
+    """One new token of each live row over the row's opening and tail.
+
+    Rows that share an opening read it once. The softmax is one over both parts, in float32, as
+    Hugging Face's eager attention takes it.
+    """
+
+    cache: KeyValueCache
+    live: LiveRows
+
+    def __call__(
+        self, layer: int, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
+    ) -> torch.Tensor:
+        """[R, H, D], [R, G, D] twice → [R, H, D]."""
+        live, cache = self.live, self.cache
+        cache.put_next(layer, live.rows, live.places, keys, values)
+        rows, heads, width = queries.shape
+        asked = queries.view(rows, keys.shape[1], -1, width) * width**-0.5
+        tail = slice(0, live.tail_tokens)
+        own = asked @ cache.tail_keys[layer][:rows, :, tail].transpose(2, 3)
+        own = own.masked_fill(live.beyond, float("-inf"))
+        room = cache.opening_keys[layer]
+        shared = self._one_by_one if _reads_one_by_one(room) else self._side_by_side
+        common = shared(asked, room, True)
+        weights = torch.cat((common, own), -1).softmax(-1, dtype=torch.float32).to(asked.dtype)
+        common, own = weights.split([room.shape[2], live.tail_tokens], -1)
+        mixed = shared(common, cache.opening_values[layer], False)
+        mixed = mixed + own @ cache.tail_values[layer][:rows, :, tail]
+        return mixed.reshape(rows, heads, width)
+
+    def _one_by_one(self, rows: torch.Tensor, room: torch.Tensor, scores: bool) -> torch.Tensor:
+        """Each opening in turn: queries [R, G, Q, D] → scores [R, G, Q, N], or weights back to D.
+
+        Args:
+            room: keys or values [P, G, N, D] of one layer.
+        """
+        count, groups, each, _ = rows.shape
+        out = rows.new_full(
+            (count, groups, each, room.shape[2] if scores else room.shape[3]),
+            float("-inf") if scores else 0.0,
+        )
+        for opening, tokens, members in self.live.groups:
+            held = room[opening, :, :tokens]
+            asked = rows[members] if scores else rows[members, :, :, :tokens]
+            asked = asked.transpose(0, 1).flatten(1, 2)
+            mixed = asked @ (held.transpose(1, 2) if scores else held)
+            mixed = mixed.unflatten(1, (-1, each)).transpose(0, 1)
+            if scores:
+                out[members, :, :, :tokens] = mixed
+            else:
+                out[members] = mixed
+        return out
+
+    def _side_by_side(self, rows: torch.Tensor, room: torch.Tensor, scores: bool) -> torch.Tensor:
+        """The same in one product: every opening is laid out for the largest group's rows."""
+        live, openings = self.live, self.live.openings
+        _, groups, each, width = rows.shape
+        wide = rows.new_zeros(openings * live.largest_group, groups, each, width)
+        wide[live.slot] = rows
+        wide = wide.unflatten(0, (openings, -1)).transpose(1, 2).flatten(2, 3)
+        held = room[:openings]
+        mixed = wide @ (held.transpose(2, 3) if scores else held)
+        mixed = mixed.unflatten(2, (-1, each)).transpose(1, 2).flatten(0, 1)[live.slot]
+        if scores and live.unread is not None:
+            mixed = mixed.masked_fill(live.unread, float("-inf"))
+        return mixed
+
+
+def _reads_one_by_one(room: torch.Tensor) -> bool:
+    return room.device.type == "cpu" and room[0].nbytes > _LOOP_BYTES
+
+
+def _heads(tokens: torch.Tensor) -> torch.Tensor:
+    """[L, heads, D] → [heads, L, D]."""
+    return tokens.transpose(0, 1)
+
+
+def _heads_first(tokens: torch.Tensor) -> torch.Tensor:
+    """[L, heads, D] → [1, heads, L, D]."""
+    return tokens.transpose(0, 1)[None]
