@@ -50,6 +50,8 @@ class GenerateRun(Section):
     Args:
         model: a folder that a finetune stage wrote.
         output: folder that gets ``predictions.parquet`` and, last, ``result.json``.
+        scratch: keeps finished answers of this run alone, so that a killed one goes on; None keeps
+            them below ``output``.
     """
 
     model: Path
@@ -57,6 +59,7 @@ class GenerateRun(Section):
     examples: tuple[Path, ...]
     controls: tuple[Control, ...] = ("none",)
     output: Path
+    scratch: Path | None = None
     device: Device = "auto"
 
 

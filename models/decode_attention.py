@@ -68,9 +68,9 @@ class QuestionAttention:
         """[L, H, D], [L, G, D] twice → [L, H, D]."""
         parts = zip(
             self.rows,
-            queries.split(list(self.lengths)),
-            keys.split(list(self.lengths)),
-            values.split(list(self.lengths)),
+            torch.split(queries, list(self.lengths)),
+            torch.split(keys, list(self.lengths)),
+            torch.split(values, list(self.lengths)),
             strict=True,
         )
         return torch.cat([self._one(layer, *part) for part in parts])
@@ -126,8 +126,8 @@ class NextTokenAttention:
         shared = self._one_by_one if _reads_one_by_one(room) else self._side_by_side
         common = shared(asked, room, True)
         weights = torch.cat((common, own), -1).softmax(-1, dtype=torch.float32).to(asked.dtype)
-        common, own = weights.split([room.shape[2], live.tail_tokens], -1)
-        mixed = shared(common, cache.opening_values[layer], False)
+        common, own = torch.split(weights, [room.shape[2], live.tail_tokens], -1)
+        mixed: torch.Tensor = shared(common, cache.opening_values[layer], False)
         mixed = mixed + own @ cache.tail_values[layer][:rows, :, tail]
         return mixed.reshape(rows, heads, width)
 
@@ -138,16 +138,14 @@ class NextTokenAttention:
             room: keys or values [P, G, N, D] of one layer.
         """
         count, groups, each, _ = rows.shape
-        out = rows.new_full(
-            (count, groups, each, room.shape[2] if scores else room.shape[3]),
-            float("-inf") if scores else 0.0,
-        )
+        wide = room.shape[2] if scores else room.shape[3]
+        out = rows.new_full((count, groups, each, wide), float("-inf") if scores else 0.0)
         for opening, tokens, members in self.live.groups:
             held = room[opening, :, :tokens]
             asked = rows[members] if scores else rows[members, :, :, :tokens]
             asked = asked.transpose(0, 1).flatten(1, 2)
             mixed = asked @ (held.transpose(1, 2) if scores else held)
-            mixed = mixed.unflatten(1, (-1, each)).transpose(0, 1)
+            mixed = mixed.view(groups, len(members), each, -1).transpose(0, 1)
             if scores:
                 out[members, :, :, :tokens] = mixed
             else:
@@ -156,14 +154,15 @@ class NextTokenAttention:
 
     def _side_by_side(self, rows: torch.Tensor, room: torch.Tensor, scores: bool) -> torch.Tensor:
         """The same in one product: every opening is laid out for the largest group's rows."""
-        live, openings = self.live, self.live.openings
+        live, openings, members = self.live, self.live.openings, self.live.largest_group
         _, groups, each, width = rows.shape
-        wide = rows.new_zeros(openings * live.largest_group, groups, each, width)
+        wide = rows.new_zeros(openings * members, groups, each, width)
         wide[live.slot] = rows
-        wide = wide.unflatten(0, (openings, -1)).transpose(1, 2).flatten(2, 3)
+        wide = wide.view(openings, members, groups, each, width).transpose(1, 2).flatten(2, 3)
         held = room[:openings]
-        mixed = wide @ (held.transpose(2, 3) if scores else held)
-        mixed = mixed.unflatten(2, (-1, each)).transpose(1, 2).flatten(0, 1)[live.slot]
+        product = wide @ (held.transpose(2, 3) if scores else held)
+        product = product.view(openings, groups, members, each, -1).transpose(1, 2)
+        mixed: torch.Tensor = product.flatten(0, 1)[live.slot]
         if scores and live.unread is not None:
             mixed = mixed.masked_fill(live.unread, float("-inf"))
         return mixed

@@ -48,7 +48,7 @@ def _attention(
     own = block.self_attn
     normed = block.input_layernorm(hidden)
     queries, keys, values = (
-        times(linear, normed).unflatten(-1, (-1, own.head_dim))
+        times(linear, normed).view(len(normed), -1, own.head_dim)
         for linear in (own.q_proj, own.k_proj, own.v_proj)
     )
     queries, keys = apply_rotary_pos_emb(queries, keys, *turn, unsqueeze_dim=1)
@@ -64,8 +64,9 @@ def _feed_forward(block: LlamaDecoderLayer, normed: torch.Tensor) -> torch.Tenso
 
 def times(linear: nn.Module, rows: torch.Tensor) -> torch.Tensor:
     """A linear layer's output [L, out]; few rows on a CPU are multiplied the other way round."""
-    plain = type(linear) is nn.Linear and linear.bias is None and rows.device.type == "cpu"
-    if plain and rows.dtype == torch.float32 and rows.shape[0] in FEW_ROWS:
-        return torch.mm(linear.weight, rows.t()).t().contiguous()
+    few = rows.device.type == "cpu" and rows.dtype == torch.float32 and len(rows) in FEW_ROWS
+    if few and type(linear) is nn.Linear and linear.bias is None:
+        weight: torch.Tensor = linear.weight
+        return torch.mm(weight, rows.t()).t().contiguous()
     out: torch.Tensor = linear(rows)
     return out

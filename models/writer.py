@@ -5,6 +5,7 @@ Shapes: P image side in px.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,7 @@ class FindingsWriter:
         """
         model = load_vlm(folder).eval()
         if device == "auto" and torch.cuda.is_available():
-            model = model.to("cuda")
+            model = model.to(torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))))
         return cls(model, load_tokenizer(folder), settings)
 
     @property

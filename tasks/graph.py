@@ -22,7 +22,7 @@ REVISIONS: Final = {
     "reports": 3,
     "examples": 3,
     "stages": 2,
-    "predictions": 1,
+    "predictions": 2,
     "scores": 2,
     "models": 1,
     "teachers": 1,
