@@ -65,7 +65,7 @@ def _feed_forward(block: LlamaDecoderLayer, normed: torch.Tensor) -> torch.Tenso
 def times(linear: nn.Module, rows: torch.Tensor) -> torch.Tensor:
     """A linear layer's output [L, out]; few rows on a CPU are multiplied the other way round."""
     few = rows.device.type == "cpu" and rows.dtype == torch.float32 and len(rows) in FEW_ROWS
-    if few and type(linear) is nn.Linear and linear.bias is None:
+    if few and type(linear) is nn.Linear and linear._parameters["bias"] is None:
         weight: torch.Tensor = linear.weight
         return torch.mm(weight, rows.t()).t().contiguous()
     out: torch.Tensor = linear(rows)
