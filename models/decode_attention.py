@@ -119,52 +119,60 @@ class NextTokenAttention:
         cache.put_next(layer, live.rows, live.places, keys, values)
         rows, heads, width = queries.shape
         asked = queries.view(rows, keys.shape[1], -1, width) * width**-0.5
+        if _reads_one_by_one(cache.opening_keys[layer]):
+            return self._one_by_one(layer, asked).reshape(rows, heads, width)
         tail = slice(0, live.tail_tokens)
         own = asked @ cache.tail_keys[layer][:rows, :, tail].transpose(2, 3)
         own = own.masked_fill(live.beyond, float("-inf"))
         room = cache.opening_keys[layer]
-        shared = self._one_by_one if _reads_one_by_one(room) else self._side_by_side
-        common = shared(asked, room, True)
+        common = self._side_by_side(asked, room.transpose(2, 3))
+        if live.unread is not None:
+            common = common.masked_fill(live.unread, float("-inf"))
         weights = torch.cat((common, own), -1).softmax(-1, dtype=torch.float32).to(asked.dtype)
         common, own = torch.split(weights, [room.shape[2], live.tail_tokens], -1)
-        mixed: torch.Tensor = shared(common, cache.opening_values[layer], False)
+        mixed = self._side_by_side(common, cache.opening_values[layer])
         mixed = mixed + own @ cache.tail_values[layer][:rows, :, tail]
         return mixed.reshape(rows, heads, width)
 
-    def _one_by_one(self, rows: torch.Tensor, room: torch.Tensor, scores: bool) -> torch.Tensor:
-        """Each opening in turn: queries [R, G, Q, D] → scores [R, G, Q, N], or weights back to D.
+    def _one_by_one(self, layer: int, asked: torch.Tensor) -> torch.Tensor:
+        """Queries [R, G, Q, D] → mixed values, each opening and tail in turn, none padded."""
+        mixed = torch.empty_like(asked)
+        for opening, seen, members in self.live.groups:
+            keys = self.cache.opening_keys[layer][opening, :, :seen].transpose(1, 2)
+            some = asked[members].transpose(0, 1).flatten(1, 2)
+            common = (some @ keys).view(*asked.shape[1:2], len(members), asked.shape[2], seen)
+            shares = [
+                self._weights(layer, row, asked[row], common[:, number])
+                for number, row in enumerate(members)
+            ]
+            weights = torch.stack([share[..., :seen] for share in shares], 1).flatten(1, 2)
+            values = self.cache.opening_values[layer][opening, :, :seen]
+            shared = (weights @ values).view(asked.shape[1], len(members), *asked.shape[2:])
+            for number, row in enumerate(members):
+                own = self.cache.tail_values[layer][row, :, : shares[number].shape[-1] - seen]
+                torch.add(shared[:, number], shares[number][..., seen:] @ own, out=mixed[row])
+        return mixed
 
-        Args:
-            room: keys or values [P, G, N, D] of one layer.
+    def _weights(
+        self, layer: int, row: int, asked: torch.Tensor, common: torch.Tensor
+    ) -> torch.Tensor:
+        """One row's weights [G, Q, N + T] from queries [G, Q, D] and its opening's scores."""
+        own = self.cache.tail_keys[layer][row, :, : self.cache.tail_length[row] + 1]
+        scores = torch.cat((common, asked @ own.transpose(1, 2)), -1)
+        return scores.softmax(-1, dtype=torch.float32).to(asked.dtype)
+
+    def _side_by_side(self, rows: torch.Tensor, held: torch.Tensor) -> torch.Tensor:
+        """Each row [R, G, Q, X] times what its opening holds [P, G, X, Y], in one product.
+
+        Every opening is laid out for as many rows as the largest group has.
         """
-        count, groups, each, _ = rows.shape
-        wide = room.shape[2] if scores else room.shape[3]
-        out = rows.new_full((count, groups, each, wide), float("-inf") if scores else 0.0)
-        for opening, tokens, members in self.live.groups:
-            held = room[opening, :, :tokens]
-            asked = rows[members] if scores else rows[members, :, :, :tokens]
-            asked = asked.transpose(0, 1).flatten(1, 2)
-            mixed = asked @ (held.transpose(1, 2) if scores else held)
-            mixed = mixed.view(groups, len(members), each, -1).transpose(0, 1)
-            if scores:
-                out[members, :, :, :tokens] = mixed
-            else:
-                out[members] = mixed
-        return out
-
-    def _side_by_side(self, rows: torch.Tensor, room: torch.Tensor, scores: bool) -> torch.Tensor:
-        """The same in one product: every opening is laid out for the largest group's rows."""
         live, openings, members = self.live, self.live.openings, self.live.largest_group
         _, groups, each, width = rows.shape
         wide = rows.new_zeros(openings * members, groups, each, width)
         wide[live.slot] = rows
         wide = wide.view(openings, members, groups, each, width).transpose(1, 2).flatten(2, 3)
-        held = room[:openings]
-        product = wide @ (held.transpose(2, 3) if scores else held)
-        product = product.view(openings, groups, members, each, -1).transpose(1, 2)
-        mixed: torch.Tensor = product.flatten(0, 1)[live.slot]
-        if scores and live.unread is not None:
-            mixed = mixed.masked_fill(live.unread, float("-inf"))
+        product = (wide @ held[:openings]).view(openings, groups, members, each, -1)
+        mixed: torch.Tensor = product.transpose(1, 2).flatten(0, 1)[live.slot]
         return mixed
 
 

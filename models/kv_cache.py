@@ -102,7 +102,7 @@ class LiveRows:
     rows: torch.Tensor
     places: torch.Tensor
     positions: torch.Tensor
-    groups: tuple[tuple[int, int, torch.Tensor], ...]
+    groups: tuple[tuple[int, int, list[int]], ...]
     slot: torch.Tensor
     largest_group: int
     openings: int
@@ -137,8 +137,7 @@ def live_rows(cache: KeyValueCache, count: int, device: torch.device) -> LiveRow
         places=places,
         positions=_whole([a + b for a, b in zip(lengths, tails, strict=True)], device),
         groups=tuple(
-            (opening, cache.opening_length[opening], _whole(rows, device))
-            for opening, rows in members.items()
+            (opening, cache.opening_length[opening], rows) for opening, rows in members.items()
         ),
         slot=_whole(slot, device),
         largest_group=largest,

@@ -23,6 +23,7 @@ from models.dual_encoder import dinov2_config, initial_spread
 from models.search import SearchRule
 
 PAD, BEGIN, END = 0, 1, 2  # as in Llama
+GREEDY = SearchRule(END)
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Shape:
     feed_forward: int = 1376  # Llama's 11008 at 4096
     layers: int = 6
     heads: int = 8
+    key_value_heads: int = 8
     vocabulary: int = 32000
     opening_text: int = 38  # Vicuna's system line and "USER:" in Llama's tokens
 
@@ -85,6 +87,7 @@ def build_model(shape: Shape, seed: int = 0) -> LlavaForConditionalGeneration:
         intermediate_size=shape.feed_forward,
         num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads,
+        num_key_value_heads=shape.key_value_heads,
         max_position_embeddings=4096,
         initializer_range=initial_spread(shape.width),
         bos_token_id=BEGIN,
@@ -139,14 +142,19 @@ class OwnLength(StoppingCriteria):  # type: ignore[misc]
 
 
 def ask_generate(
-    model: LlavaForConditionalGeneration, requests: Sequence[Request], beams: int = 1
+    model: LlavaForConditionalGeneration, requests: Sequence[Request], rule: SearchRule = GREEDY
 ) -> list[tuple[int, ...]]:
-    """One padded batch of Hugging Face's ``generate``; each row's ids up to its own end."""
+    """One padded batch of Hugging Face's ``generate``; each row's ids up to its own end.
+
+    With beams the rows of a batch must have equal lengths: its stopping rule ends them together.
+    """
     ids, mask = pad_left([request.prompt for request in requests], PAD)
     most = [request.most for request in requests]
     config = GenerationConfig(
         max_new_tokens=max(most),
-        num_beams=beams,
+        num_beams=rule.beams,
+        length_penalty=rule.length_penalty,
+        early_stopping=rule.stop_early,
         do_sample=False,
         use_cache=True,
         bos_token_id=BEGIN,
@@ -159,7 +167,7 @@ def ask_generate(
             attention_mask=mask,
             pixel_values=normalise([request.image for request in requests]).to(model.dtype),
             generation_config=config,
-            stopping_criteria=[] if beams > 1 else [OwnLength(most, ids.shape[1])],
+            stopping_criteria=[OwnLength(most, ids.shape[1])] if rule.beams == 1 else [],
         )
     new = found[:, ids.shape[1] :].tolist()
     return [_up_to_end(row[:length]) for row, length in zip(new, most, strict=True)]
@@ -170,10 +178,10 @@ def _up_to_end(ids: list[int]) -> tuple[int, ...]:
 
 
 def ask_alone(
-    model: LlavaForConditionalGeneration, requests: Sequence[Request], beams: int = 1
+    model: LlavaForConditionalGeneration, requests: Sequence[Request], rule: SearchRule = GREEDY
 ) -> list[tuple[int, ...]]:
     """``generate`` for one request after another."""
-    return [ask_generate(model, [request], beams)[0] for request in requests]
+    return [ask_generate(model, [request], rule)[0] for request in requests]
 
 
 def ask_padded(
@@ -189,9 +197,12 @@ def ask_padded(
 
 
 def ask_ours(
-    model: LlavaForConditionalGeneration, requests: Sequence[Request], batch: int, beams: int = 1
+    model: LlavaForConditionalGeneration,
+    requests: Sequence[Request],
+    batch: int,
+    rule: SearchRule = GREEDY,
 ) -> list[tuple[int, ...]]:
     """Our decoder with that many requests in the batch."""
-    decoder = Decoder(model, SearchRule(END, beams), batch)
+    decoder = Decoder(model, rule, batch)
     found = {each.number: each.ids for some in decoder.run(requests) for each in some}
     return [found[row] for row in range(len(requests))]
