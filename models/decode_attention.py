@@ -39,10 +39,11 @@ class OpeningAttention:
         self.cache.put_opening(layer, self.opening, keys, values)
         if layer == self.last_layer:
             return None
+        tokens = len(keys)  # read back from the cache, where each head's lie side by side
         mixed = functional.scaled_dot_product_attention(
             _heads_first(queries),
-            _heads_first(keys),
-            _heads_first(values),
+            self.cache.opening_keys[layer][self.opening, None, :, :tokens],
+            self.cache.opening_values[layer][self.opening, None, :, :tokens],
             is_causal=True,
             enable_gqa=queries.shape[1] != keys.shape[1],
         )
