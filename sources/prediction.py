@@ -25,5 +25,5 @@ PREDICTION_SCHEMA = pa.schema(
         GENERATED_IDS,
     ]
 )
-"""``image_study_id`` is the study whose image was shown, null for the blank one. A text that no model
-of ours generated (a teacher's) has no ``generated_ids``."""
+"""``image_study_id`` is the study whose image was shown, null for the blank one. A text that no
+model of ours generated (a teacher's) has no ``generated_ids``."""
