@@ -59,6 +59,8 @@ class GenerateRun(Section):
         model: a folder that a finetune stage wrote.
         plain_request: takes the place of requests that tell the exam's indication.
         output: folder that gets ``predictions.parquet`` and, last, ``result.json``.
+        scratch: keeps finished answers of this run alone, so that a killed one goes on; None keeps
+            them below ``output``.
     """
 
     model: Path
@@ -67,6 +69,7 @@ class GenerateRun(Section):
     controls: tuple[Control, ...] = ("none",)
     plain_request: str | None = None
     output: Path
+    scratch: Path | None = None
     device: Device = "auto"
 
 

@@ -22,7 +22,7 @@ REVISIONS: Final = {
     "reports": 3,
     "examples": 3,
     "stages": 3,
-    "predictions": 1,
+    "predictions": 2,
     "scores": 4,
     "retrieval": 1,
     "grounding": 1,
