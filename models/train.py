@@ -25,6 +25,7 @@ from models.data import ExampleShards, TrainingOrder
 from models.portable import forget_places
 from models.process import report, run_child, write_json
 from models.stages import Prepared, prepare
+from models.temperature import TemperatureClip
 from models.trainer import StageCallback, StageTrainer, last_whole_checkpoint, part_ranks
 from models.validate import validate_loss
 from models.vlm import parameters
@@ -45,13 +46,15 @@ def train(run: TrainRun) -> int:
     steps = total_steps(run.stage, len(examples))
     _report_start(run, prepared, examples, steps)
     callback = StageCallback(run.stage.name)
+    contrastive = run.stage.kind == "pretrain"
     trainer = StageTrainer(
         model=prepared.model,
         args=training_arguments(run, steps),
         data_collator=prepared.collate,
         train_dataset=examples,
-        callbacks=[callback],
+        callbacks=[callback, TemperatureClip()] if contrastive else [callback],
         order=training_order(run.stage, examples, steps),
+        contrastive_piece=run.stage.device_batch_size if contrastive else None,
     )
     trainer.remove_callback(PrinterCallback)
     callback.stop_at_sigterm()
@@ -126,23 +129,20 @@ def training_arguments(run: TrainRun, steps: int) -> TrainingArguments:
 def spread_batch(stage: StageSettings, devices: int) -> tuple[int, int]:
     """Examples per device and accumulated passes whose product with ``devices`` is the batch.
 
+    A contrastive batch goes to its device whole: gradient caching cuts it there.
+
     Raises:
-        InputError: there is no such pair, or a contrastive batch would be cut into passes.
+        InputError: there is no such pair.
     """
     share, rest = divmod(stage.batch_size, devices)
-    per_device = min(share, stage.device_batch_size or share)
+    whole = stage.kind == "pretrain" or stage.device_batch_size is None
+    per_device = share if whole else min(share, stage.device_batch_size or share)
     if rest or share % per_device:
         raise InputError(
             f"stage '{stage.name}': batch_size {stage.batch_size}, device_batch_size "
             f"{stage.device_batch_size}, {devices} devices",
             "a batch that divides evenly",
             "change batch_size or the number of devices",
-        )
-    if stage.kind == "pretrain" and per_device != share:
-        raise InputError(
-            f"stage '{stage.name}': {share // per_device} passes per contrastive batch",
-            "the whole batch on the devices, since every pair is another's negative",
-            "drop device_batch_size or use more devices",
         )
     return per_device, share // per_device
 

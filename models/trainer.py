@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,6 +22,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from infra.errors import CxrError
 from infra.fingerprint import file_digest
 from models.data import TrainingOrder
+from models.gradient_cache import cached_backward
 from models.process import report
 
 TRAINABLE = "trainable.safetensors"
@@ -33,11 +35,45 @@ class Diverged(CxrError):
 
 
 class StageTrainer(Trainer):  # type: ignore[misc]
-    """A Trainer whose checkpoints hold the trainable parameters alone."""
+    """A Trainer whose checkpoints hold the trainable parameters alone.
 
-    def __init__(self, *args: Any, order: TrainingOrder, **kwargs: Any) -> None:
+    Args:
+        contrastive_piece: pairs that a device embeds at once; None embeds its share whole.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        order: TrainingOrder,
+        contrastive_piece: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.order = order
+        self.order, self.contrastive_piece = order, contrastive_piece
+
+    def training_step(
+        self, model: nn.Module, inputs: dict[str, torch.Tensor], num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        piece = self.contrastive_piece
+        if piece is None or piece >= len(inputs["input_ids"]):
+            loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+            return loss
+        model.train()
+        no_sync = getattr(model, "no_sync", None) if not self.is_deepspeed_enabled else None
+        return cached_backward(
+            model, self._prepare_inputs(inputs), piece, self._backward_piece, no_sync or nullcontext
+        )
+
+    def _backward_piece(self, loss: torch.Tensor, last: bool) -> None:
+        """DeepSpeed steps within the backward pass that is said to be the last."""
+        self.accelerator.gradient_state._set_sync_gradients(last)
+        self.accelerator.backward(loss)
+
+    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
+        """No gain is decayed, as in CLIP: neither the temperature nor layer scales."""
+        decayed: list[str] = super().get_decay_parameter_names(model)
+        sizes = {name: each.dim() for name, each in model.named_parameters()}
+        return [name for name in decayed if sizes[name] > 1]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         del train_dataset

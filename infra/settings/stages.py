@@ -15,6 +15,8 @@ from infra.settings.sections import Section
 StageKind = Literal["language", "pretrain", "align", "finetune"]
 Part = Literal["vision", "text_encoder", "projector", "language", "lora"]
 
+Negatives = Literal["other-studies", "other-subjects"]
+
 PARTS_OF_KIND: dict[StageKind, frozenset[Part]] = {
     "language": frozenset({"language"}),
     "pretrain": frozenset({"vision", "text_encoder"}),
@@ -71,6 +73,7 @@ class TextEncoderSettings(Section):
     positions: int = Field(default=512, ge=8)
     vocabulary: int = Field(default=30522, ge=256)
     projection_hidden: int = Field(default=640, ge=8)
+    dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
 
     @model_validator(mode="after")
     def _whole_heads(self) -> TextEncoderSettings:
@@ -124,9 +127,13 @@ class StageSettings(Section):
     ``starts_from`` names the stages whose models it reads. ``trainable`` names parts. ``sources``
     keeps only examples of those sources; None keeps all. ``steps`` overrides ``epochs`` where it is
     set. ``batch_size`` is global: per device times devices times accumulation.
-    ``device_batch_size`` bounds what one device sees at once; None cuts no batch into passes.
+    ``device_batch_size`` bounds what one device sees at once; None cuts no batch into passes. A
+    contrastive batch is cut by gradient caching, which leaves loss and gradients as they are.
     ``batches`` of one source leave a contrastive stage no shortcut: where they are mixed, a pair
-    can be told from others by its source's look and style alone.
+    can be told from others by its source's look and style alone. ``negatives`` of a contrastive
+    stage: a pair is held against pairs of other studies (two films of one subject differ in their
+    findings alone, which is what is to be learned, and their reports are no truth about each other)
+    or of other subjects (where follow-ups repeat a report in other words).
     """
 
     name: str
@@ -140,6 +147,7 @@ class StageSettings(Section):
     epochs: float | None = Field(default=None, gt=0)
     steps: int | None = Field(default=None, ge=1)
     batches: Literal["mixed", "one-source"] = "mixed"
+    negatives: Negatives = "other-studies"
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     warmup_share: float = Field(default=0.03, ge=0.0, lt=1.0)
     weight_decay: float = Field(default=0.0, ge=0.0)
