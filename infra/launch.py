@@ -17,6 +17,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -61,16 +62,55 @@ def _telling_line(lines: Sequence[str]) -> str:
     return lines[-1] if lines else "no message"
 
 
-def command_for(module: str, run_file: Path, processes: int) -> list[str]:
-    """The command line: plain python for one process, torchrun for several."""
-    if processes == 1:
+@dataclass(frozen=True)
+class Nodes:
+    """The machines that a child runs on; each starts the same command and sees the same files.
+
+    Args:
+        rendezvous: ``host:port`` of one of them, where several find each other.
+    """
+
+    count: int = 1
+    rendezvous: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.count > 1 and not self.rendezvous:
+            raise InputError(
+                f"{self.count} nodes and no rendezvous",
+                "host:port of one of them",
+                "set CXR_RENDEZVOUS to the same on every node",
+            )
+
+
+HERE = Nodes()
+
+
+def command_for(
+    module: str, run_file: Path, processes: int, nodes: Nodes = HERE, *, launched: bool = False
+) -> list[str]:
+    """The command line: plain python for one process, torchrun for several.
+
+    Args:
+        processes: on each node.
+        launched: go through torchrun even as one process, which DeepSpeed asks for.
+    """
+    if processes * nodes.count == 1 and not launched:
         return [sys.executable, "-m", module, str(run_file)]
+    if nodes.count == 1:
+        # all ranks are here; the host's own name may resolve to nothing
+        meeting = ["--standalone", "--local-addr=127.0.0.1"]
+    else:
+        meeting = [
+            f"--nnodes={nodes.count}",
+            "--rdzv-backend=c10d",
+            f"--rdzv-endpoint={nodes.rendezvous}",
+            f"--rdzv-id={run_file.parent.name}",  # the stage's own folder: equal on all nodes
+        ]
     return [
         sys.executable,
         "-m",
         "torch.distributed.run",
-        "--standalone",
-        "--local-addr=127.0.0.1",  # all ranks are here; the host's own name may resolve to nothing
+        *meeting,
         f"--nproc_per_node={processes}",
         "-m",
         module,
@@ -84,12 +124,15 @@ def run_module(
     on_event: Callable[[Event], None],
     *,
     processes: int = 1,
+    nodes: Nodes = HERE,
+    launched: bool = False,
     log_file: Path | None = None,
 ) -> None:
     """Run ``python -m module run_file`` to its end.
 
     Args:
         on_event: called with each JSON object the child prints on a line of its stdout.
+        processes, nodes, launched: as ``command_for`` takes them.
         log_file: keeps all of the child's stderr.
 
     Raises:
@@ -106,7 +149,7 @@ def run_module(
             on_event(event)
 
     with subprocess.Popen(
-        command_for(module, run_file, processes),
+        command_for(module, run_file, processes, nodes, launched=launched),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -90,8 +90,7 @@ class CxrDualEncoder(VisionTextDualEncoderModel):  # type: ignore[misc]
     ) -> DualEncoderOutput:
         """Embeddings, and the loss where the keys are given.
 
-        In training all ranks' pairs are negatives; in evaluation the batch's own, so that one rank
-        can look at held-out pairs alone.
+        All ranks' pairs are negatives, so all ranks call together.
 
         Args:
             pixel_values: [B, 3, H, W], normalised.
@@ -106,9 +105,7 @@ class CxrDualEncoder(VisionTextDualEncoderModel):  # type: ignore[misc]
         logits = scale * images @ texts.t()
         loss = None
         if group_keys is not None and text_keys is not None:
-            loss = contrastive_loss(
-                images, texts, scale, group_keys, text_keys, across_ranks=self.training
-            )
+            loss = contrastive_loss(images, texts, scale, group_keys, text_keys)
         return DualEncoderOutput(
             loss=loss,
             logits_per_image=logits,

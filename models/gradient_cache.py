@@ -92,7 +92,7 @@ def cached_backward(
             sent = (output.image_embeds * gradients[0][rows]).sum()
             sent = sent + (output.text_embeds * gradients[1][rows]).sum()
             # In every piece, so that no pass leaves a parameter without a gradient.
-            sent = sent + output.log_scale * (gradients[2] / len(pieces))
+            sent = sent + (output.log_scale * gradients[2]).sum() / len(pieces)
             backward(sent, last)
     return loss.detach()
 

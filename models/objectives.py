@@ -18,8 +18,6 @@ def contrastive_loss(
     scale: torch.Tensor,
     group_keys: torch.Tensor,
     text_keys: torch.Tensor,
-    *,
-    across_ranks: bool = True,
 ) -> torch.Tensor:
     """Symmetric image-text cross entropy of this process's pairs against all processes' pairs.
 
@@ -32,7 +30,6 @@ def contrastive_loss(
         images, texts: [B, E] unit embeddings; every process has as many.
         scale: scalar, the inverse temperature.
         group_keys, text_keys: [B] integers; the group is the study or the subject.
-        across_ranks: False compares within this process alone (held-out pairs on one rank).
 
     Returns:
         Scalar: the mean over this process's pairs and both directions.
@@ -40,7 +37,7 @@ def contrastive_loss(
     keys = torch.stack([group_keys, text_keys])
     with torch.autocast(images.device.type, enabled=False):
         images, texts, scale = images.float(), texts.float(), scale.float()
-        ranks = across_ranks and _distributed()
+        ranks = _distributed()
         first = torch.distributed.get_rank() * len(images) if ranks else 0
         all_keys = _gather_keys(keys) if ranks else keys
         all_images = _gather(images) if ranks else images

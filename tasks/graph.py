@@ -21,7 +21,7 @@ REVISIONS: Final = {
     "images": 1,
     "reports": 3,
     "examples": 3,
-    "stages": 2,
+    "stages": 3,
     "predictions": 1,
     "scores": 2,
     "models": 1,

@@ -14,7 +14,7 @@ from models_world import stage, train_run
 from infra.launch import ChildFailed, run_module
 from infra.runs import TrainRun, write_run
 from models.train import train
-from models.trainer import WHOLE, last_whole_checkpoint
+from models.sealed import WHOLE, last_whole_checkpoint
 
 
 def train_on_two_ranks(run: TrainRun, file: Path, on_event: Any = lambda event: None) -> None:

@@ -11,6 +11,7 @@ from contrast_world import batch, encoder, shapes
 from models_world import stage, train_run
 from safetensors.torch import load_file
 
+from models.checkpoint import TRAINABLE
 from models.dual_encoder import CxrDualEncoder
 from models.objectives import contrastive_loss
 from models.temperature import (
@@ -20,7 +21,7 @@ from models.temperature import (
     inverse_temperature,
 )
 from models.train import train
-from models.trainer import TRAINABLE, StageTrainer
+from models.trainer import StageTrainer
 
 
 def parameter(value: float) -> torch.nn.Parameter:

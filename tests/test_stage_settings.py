@@ -35,7 +35,7 @@ def message(error: pytest.ExceptionInfo[ValidationError]) -> str:
         ),
         ("language", {"steps": None}, "Value error, steps or epochs is needed"),
         ("language", {"learning_rate": 0}, "Input should be greater than 0"),
-        ("language", {"deepspeed_zero": 1}, "Input should be 0 or 2"),
+        ("language", {"deepspeed_zero": 1}, "Input should be 0, 2 or 3"),
         ("language", {"optimiser": "sgd"}, "Extra inputs are not permitted"),
     ],
 )

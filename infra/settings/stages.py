@@ -63,17 +63,21 @@ class VisionSettings(Section):
 
 
 class TextEncoderSettings(Section):
-    """The dual encoder's text tower (BERT); texts are cut at ``context_tokens``."""
+    """The dual encoder's text tower (BERT); texts are cut at ``context_tokens``.
+
+    ``dropout`` is BERT's own 0.1; without any, a stage's losses do not depend on how many ranks
+    draw it.
+    """
 
     weights: str = ""
     width: int = Field(ge=8)
     layers: int = Field(ge=1)
     heads: int = Field(ge=1)
+    dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
     context_tokens: int = Field(default=256, ge=8)
     positions: int = Field(default=512, ge=8)
     vocabulary: int = Field(default=30522, ge=256)
     projection_hidden: int = Field(default=640, ge=8)
-    dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
 
     @model_validator(mode="after")
     def _whole_heads(self) -> TextEncoderSettings:
@@ -130,10 +134,12 @@ class StageSettings(Section):
     ``device_batch_size`` bounds what one device sees at once; None cuts no batch into passes. A
     contrastive batch is cut by gradient caching, which leaves loss and gradients as they are.
     ``batches`` of one source leave a contrastive stage no shortcut: where they are mixed, a pair
-    can be told from others by its source's look and style alone. ``negatives`` of a contrastive
-    stage: a pair is held against pairs of other studies (two films of one subject differ in their
-    findings alone, which is what is to be learned, and their reports are no truth about each other)
-    or of other subjects (where follow-ups repeat a report in other words).
+    can be told from others by its source's look and style alone. After every ``validate_steps``, and
+    after the last step, the loss on validate is taken; the weights where it is lowest are kept.
+    None takes it after the last step alone.
+    ``negatives`` of a contrastive stage: a pair is held against pairs of other studies (two films of
+    one subject differ in their findings alone, which is what is to be learned) or of other subjects
+    (where follow-ups tell the same in other words).
     """
 
     name: str
@@ -154,9 +160,10 @@ class StageSettings(Section):
     lora: LoraSettings | None = None
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     gradient_checkpointing: bool = False
-    deepspeed_zero: Literal[0, 2] = 0
+    deepspeed_zero: Literal[0, 2, 3] = 0
     prompt: Literal["image-only", "turns"] = "turns"
     save_steps: int = Field(default=500, ge=1)
+    validate_steps: int | None = Field(default=None, ge=1)
     seed: int = 0
 
     @model_validator(mode="after")

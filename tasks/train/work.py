@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from infra.artifact import Artifact, build_artifact
-from infra.launch import Event, run_module
+from infra.launch import Event, Nodes, run_module
 from infra.pieces import BuiltPiece
 from infra.runs import TrainRun, write_run
 from sources.record import Split
@@ -86,6 +86,8 @@ def _train(
         scratch / "run.json",
         follow,
         processes=context.environment.processes_per_node,
+        nodes=Nodes(context.environment.nodes, context.environment.rendezvous),
+        launched=stage.deepspeed_zero > 0,
         log_file=scratch / "stderr.log",
     )
     del key
