@@ -31,6 +31,7 @@ from models.ranks import part_ranks
 from models.sealed import last_whole_checkpoint
 from models.stages import Prepared, prepare
 from models.temperature import TemperatureClip
+from models.throughput import Meter, told
 from models.trainer import StageCallback, StageTrainer
 from models.validate import Validation
 from models.vlm import parameters
@@ -51,16 +52,19 @@ def train(run: TrainRun) -> int:
     trained = parameters(prepared.model, trainable_only=True)
     _report_start(run, prepared, examples, steps)
     validation = _validation(run, prepared, side_px)
-    callback = StageCallback(run.stage, validates=validation is not None)
+    arguments = training_arguments(run, steps)
+    meter = Meter.of(run, prepared.model, on_gpu=not arguments.use_cpu)
+    callback = StageCallback(run.stage, meter, validates=validation is not None)
     contrastive = run.stage.kind == "pretrain"
     trainer = StageTrainer(
         model=prepared.model,
-        args=training_arguments(run, steps),
+        args=arguments,
         data_collator=prepared.collate,
         train_dataset=examples,
         callbacks=[callback, TemperatureClip()] if contrastive else [callback],
         order=training_order(run.stage, examples, steps),
         watch=callback.watch,
+        meter=meter,
         validation=validation,
         apart=run.stage.deepspeed_zero == 3,
         contrastive_piece=run.stage.device_batch_size if contrastive else None,
@@ -71,7 +75,8 @@ def train(run: TrainRun) -> int:
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if not callback.terminated and trainer.is_world_process_zero():
         assert trainer.kept is not None, "the last step keeps its weights or better ones"
-        _write_output(run, prepared, trainer.state.log_history, trainer.kept, trained)
+        history, pace = trainer.state.log_history, told(callback.pace, run, meter)
+        _write_output(run, prepared, history, trainer.kept, trained, pace)
     part_ranks()
     return STOPPED_BY_SIGTERM if callback.terminated else 0
 
@@ -197,6 +202,7 @@ def _write_output(
     history: Sequence[Mapping[str, float]],
     kept: Kept,
     trained: int,
+    pace: Mapping[str, object] | None,
 ) -> None:
     """Save the stage's model with the kept weights, its losses, and what it was."""
     run.output.mkdir(parents=True, exist_ok=True)
@@ -219,6 +225,7 @@ def _write_output(
         "validate_loss": kept.validate_loss,
         "validate_losses": [[each["step"], each["validate_loss"]] for each in validated],
         "trained_parameters": trained,
+        "throughput": pace,
     }
     write_json(run.output / "result.json", result)
     report("done", **result)

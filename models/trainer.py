@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
@@ -25,6 +26,7 @@ from models.named_state import gathered_weights, load_weights
 from models.process import report
 from models.ranks import on_any_rank, require_alike, seed_step, wait_for_ranks
 from models.sealed import CHECKPOINT, remove_folders_but, seal
+from models.throughput import Meter, Pace
 from models.validate import Validation, validate_loss
 
 TRAINER_STATE = "trainer_state.json"  # the Trainer's own name, which it looks for
@@ -40,6 +42,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]
         watch: is told of losses that are no number.
         validation: what the kept weights are the best on; None keeps the last.
         apart: whether ranks hold weights apart (ZeRO-3).
+        meter: measures its steps.
         contrastive_piece: pairs that a device embeds at once; None embeds its share whole.
     """
 
@@ -48,13 +51,14 @@ class StageTrainer(Trainer):  # type: ignore[misc]
         *args: Any,
         order: TrainingOrder,
         watch: LossWatch,
+        meter: Meter,
         validation: Validation | None = None,
         apart: bool = False,
         contrastive_piece: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.order, self.watch = order, watch
+        self.order, self.watch, self.meter = order, watch, meter
         self.validation, self.apart = validation, apart
         self.contrastive_piece = contrastive_piece
         self.root = Path(str(self.args.output_dir))
@@ -63,6 +67,12 @@ class StageTrainer(Trainer):  # type: ignore[misc]
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         del train_dataset
         return self.order
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> Any:
+        """A step's batches, the time that they are waited for measured."""
+        return super().get_batch_samples(self.meter.waiting(epoch_iterator), num_batches, device)
 
     def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> Any:
         """One forward and backward pass."""
@@ -144,11 +154,13 @@ class StageCallback(TrainerCallback):  # type: ignore[misc]
     """Progress lines, a stop at a loss that has left, and a checkpoint at SIGTERM.
 
     Args:
+        meter: is told when a step has ended; ``pace`` is what it measured of all ranks.
         validates: whether there is anything to validate on; without, the last weights are kept.
     """
 
-    def __init__(self, stage: StageSettings, *, validates: bool) -> None:
-        self.stage = stage
+    def __init__(self, stage: StageSettings, meter: Meter, *, validates: bool) -> None:
+        self.stage, self.meter = stage, meter
+        self.pace: Pace | None = None
         self.validate_steps = stage.validate_steps if validates else None
         self.watch = LossWatch(stage.name, stage.learning_rate)
         self.terminated = False
@@ -196,6 +208,7 @@ class StageCallback(TrainerCallback):  # type: ignore[misc]
         loss = (logs or {}).get("loss")
         if logs is None or loss is None:
             return
+        self.meter.end_step()
         self.watch.follow(state.global_step, loss, logs.get("grad_norm", 0.0))
         now = time.monotonic()
         last = state.global_step == state.max_steps
@@ -205,6 +218,7 @@ class StageCallback(TrainerCallback):  # type: ignore[misc]
 
     def _report(self, state: TrainerState, loss: float, now: float) -> None:
         done = max(1, state.global_step - self.first_step)
+        pace = self.meter.so_far()
         report(
             "progress",
             stage=self.stage.name,
@@ -212,4 +226,10 @@ class StageCallback(TrainerCallback):  # type: ignore[misc]
             steps=state.max_steps,
             loss=round(loss, 5),
             seconds_per_step=round((now - self.started) / done, 4),
+            **(pace.figures() if pace is not None else {}),
         )
+
+    def on_train_end(
+        self, _args: TrainingArguments, _state: TrainerState, _control: TrainerControl, **_: Any
+    ) -> None:
+        self.pace = self.meter.of_all_ranks()
