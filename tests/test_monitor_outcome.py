@@ -165,7 +165,7 @@ def test_the_json_has_all_of_it(world: World) -> None:
     ingest_studies(world.context, "chexpert")
     add_scores(world)
     document = json.loads(json.dumps(outcome_json(world.context)))
-    assert list(document) == ["funnel", "losses", "scores", "places"]
+    assert list(document) == ["funnel", "losses", "throughput", "scores", "places"]
     assert document["scores"] == DOCUMENT
     for row in document["funnel"]:
         assert row["in"] == row["kept"] + sum(row["rejected"].values())

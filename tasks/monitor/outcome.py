@@ -13,6 +13,7 @@ from infra.settings.environment import without_password
 from sources.funnel import FunnelRow
 from tasks.context import Context
 from tasks.examples.funnel import examples_funnel, funnel_rows, funnel_text
+from tasks.monitor.pace import paces, paces_text
 from tasks.monitor.step_report import StepReport
 
 FUNNEL_KINDS = ("studies", "images", "reports")
@@ -58,7 +59,7 @@ def scores(context: Context) -> dict[str, Any] | None:
 
 
 def outcome_json(context: Context) -> dict[str, Any]:
-    """Funnel, losses, scores and places as JSON values."""
+    """Funnel, losses, pace, scores and places as JSON values."""
     return {
         "funnel": [
             {
@@ -72,6 +73,7 @@ def outcome_json(context: Context) -> dict[str, Any]:
             for row in funnel(context)
         ],
         "losses": losses(context),
+        "throughput": paces(context),
         "scores": scores(context),
         "places": places(context),
     }
@@ -98,7 +100,8 @@ def places(context: Context) -> dict[str, str]:
 def outcome_text(context: Context, reports: Sequence[StepReport], seconds: float) -> str:
     """The outcome for a terminal."""
     rows = funnel(context)
-    parts = [funnel_text(rows), _lost_text(rows), _losses_text(losses(context))]
+    trained = "\n".join([_losses_text(losses(context)), paces_text(paces(context))]).strip()
+    parts = [funnel_text(rows), _lost_text(rows), trained]
     found = scores(context)
     if found is not None:
         parts.append(_scores_text(found))
