@@ -7,7 +7,7 @@ the caller passes them, and each example says whether its source is a synthetic 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -62,6 +62,7 @@ class ReportPage:
         made_on: a date for the reader, as text.
         fingerprints: what made the model, by name (git commit, artifacts, model version).
         losses: by stage, in the order of training.
+        kept: by stage, which step's weights it has kept and why, as text.
         replicas: names of the sources that are synthetic stand-ins.
     """
 
@@ -75,6 +76,7 @@ class ReportPage:
     best: Sequence[ShownExample] = ()
     worst: Sequence[ShownExample] = ()
     replicas: frozenset[str] = frozenset()
+    kept: Mapping[str, str] = field(default_factory=dict)
 
 
 def choose_examples(examples: pa.Table, count: int) -> tuple[list[str], list[str]]:

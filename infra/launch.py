@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from typing import Any
 
 from infra.errors import EXIT_BAD_INPUT, CxrError, InputError
 from infra.fingerprint import HOUSE
+from infra.log import LOGGER
 
 LIFELINE = "CXRFLOW_LIFELINE"
 """Set for a child whose stdin is its lifeline; a module started by hand may have any stdin."""
@@ -57,7 +59,7 @@ def _telling_line(lines: Sequence[str]) -> str:
         if _ERROR_LINE.match(line):
             return line
         killed = _RANK_SIGNAL.match(line)
-        if killed:
+        if killed and killed["name"] != "SIGTERM":  # with which the launcher ends the others
             return f"a rank was killed by {killed['name']}"
     return lines[-1] if lines else "no message"
 
@@ -139,6 +141,9 @@ def run_module(
         InputError: the child, or a rank of it, met bad input; the message is the child's own.
         ChildFailed: it ended with any other code but 0, or by a signal.
     """
+    command = command_for(module, run_file, processes, nodes, launched=launched)
+    if nodes.count > 1:
+        LOGGER.warning("start on the other %d nodes: %s", nodes.count - 1, shlex.join(command))
     tail: deque[str] = deque(maxlen=_KEPT_LINES)
     failures: list[Event] = []
 
@@ -148,17 +153,7 @@ def run_module(
         else:
             on_event(event)
 
-    with subprocess.Popen(
-        command_for(module, run_file, processes, nodes, launched=launched),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        errors="replace",
-        cwd=HOUSE,
-        env=_child_environment(),
-        start_new_session=True,
-    ) as child:
+    with _start(command) as child:
         reader = threading.Thread(target=_drain, args=(child.stderr, tail, log_file), daemon=True)
         reader.start()
         try:
@@ -170,6 +165,20 @@ def run_module(
             reader.join()
     if child.returncode != 0:
         raise _failure(module, child.returncode, failures, "".join(tail))
+
+
+def _start(command: Sequence[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        cwd=HOUSE,
+        env=_child_environment(),
+        start_new_session=True,
+    )
 
 
 def _failure(module: str, code: int, failures: Sequence[Event], tail: str) -> CxrError:

@@ -98,8 +98,8 @@ def load_training(
         _load_plain(parameters, optimizer, moments, steps)
         return
     _make_room(optimizer, steps)
-    files: dict[str | None, Path] = {None: weights, **moments}
-    for key, file in files.items():
+    files: list[tuple[str | None, Path]] = [(None, weights), *moments.items()]
+    for key, file in files:
         with safe_open(file, framework="pt") as saved:
             names = set(saved.keys())
             for name, each in parameters.items():
@@ -148,19 +148,17 @@ def _show_moments(optimizer: Any) -> None:
         optimizer._lazy_init_hp_params_optimizer_state()
 
 
-def _whole(parameter: nn.Parameter, key: str | None) -> torch.Tensor:
+def _whole(parameter: Any, key: str | None) -> Any:
     """The float32 weights of a partitioned parameter, or one of their moments, from all ranks."""
     if hasattr(parameter, "ds_tensor"):  # ZeRO-3
-        held: torch.Tensor = parameter._z3_optimizer.get_full_hp_param(parameter, key)  # type: ignore[union-attr]
-    else:
-        held = parameter.get_full_hp_param(key)  # type: ignore[operator]
-    return held
+        return parameter._z3_optimizer.get_full_hp_param(parameter, key)
+    return parameter.get_full_hp_param(key)
 
 
-def _give(parameter: nn.Parameter, value: torch.Tensor, key: str | None) -> None:
+def _give(parameter: Any, value: torch.Tensor, key: str | None) -> None:
     """Write this rank's part of a float32 tensor: the weights themselves, or a moment."""
     if not hasattr(parameter, "ds_tensor"):  # ZeRO-2
-        parameter.set_full_hp_param(value.to(parameter.device), key)  # type: ignore[operator]
+        parameter.set_full_hp_param(value.to(parameter.device), key)
         return
     from deepspeed import comm
 
@@ -169,7 +167,7 @@ def _give(parameter: nn.Parameter, value: torch.Tensor, key: str | None) -> None
     part = torch.zeros(size)
     own = value.flatten()[start : start + size]
     part[: len(own)] = own
-    parameter._z3_optimizer.set_local_hp_param(part, parameter, key)  # type: ignore[union-attr]
+    parameter._z3_optimizer.set_local_hp_param(part, parameter, key)
 
 
 def _is_partitioned(parameter: nn.Parameter) -> bool:

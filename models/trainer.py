@@ -10,7 +10,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Sampler
@@ -19,6 +18,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from infra.settings.stages import StageSettings
 from models.checkpoint import TRAINABLE, read_training, write_training
 from models.data import TrainingOrder
+from models.dealing import DealtOrder
 from models.divergence import LossWatch
 from models.gradient_cache import cached_backward
 from models.kept import Kept, is_better, keep, read_kept
@@ -66,7 +66,9 @@ class StageTrainer(Trainer):  # type: ignore[misc]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         del train_dataset
-        return self.order
+        args = self.args
+        passes = args.gradient_accumulation_steps
+        return DealtOrder(self.order, args.world_size, args.per_device_train_batch_size, passes)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
@@ -111,7 +113,8 @@ class StageTrainer(Trainer):  # type: ignore[misc]
             wait_for_ranks()
             self.kept = read_kept(self.root)
         if loss is not None and self.kept is not None:
-            report("validated", step=step, validate_loss=round(loss, 5), best_step=self.kept.step)
+            told = {"validate_loss": round(loss, 5), "best_step": self.kept.step}
+            report("validated", stage=self.watch.stage, step=step, **told)
         self.control.should_evaluate = False  # the Trainer asks once more after the last step
         return {} if loss is None else {"validate_loss": loss}
 

@@ -15,6 +15,7 @@ from infra.artifact import build_artifact
 from infra.pieces import BuiltPiece, Count
 from tasks.context import Context
 from tasks.ingest.studies import ingest_studies
+from tasks.monitor.kept import kept_weights
 from tasks.monitor.outcome import funnel, losses, outcome_json, outcome_text, places, scores
 from tasks.monitor.step_report import StepReport
 
@@ -93,6 +94,12 @@ def add_stage(world: World, name: str, curve: list[tuple[int, float]]) -> None:
     world.add(f"stages/{name}", lambda folder: put(folder / "losses.jsonl", "\n".join(lines)))
 
 
+def add_result(world: World, name: str, **facts: object) -> None:
+    result = {"steps": 600, "kept_step": 450, "validate_loss": 0.1519, "validate_losses": [[1, 2]]}
+    text = json.dumps(result | facts)
+    world.add(f"stages/{name}", lambda folder: put(folder / "result.json", text))
+
+
 def put(path: Path, text: str) -> None:
     path.write_text(text)
 
@@ -126,6 +133,20 @@ def test_losses_are_read_in_the_recipes_order(world: World) -> None:
     add_stage(world, "align", [(1, 2.5), (2, 2.0)])
     add_stage(world, "language", [(1, 6.0)])
     assert losses(world.context) == {"language": [(1, 6.0)], "align": [(1, 2.5), (2, 2.0)]}
+
+
+def test_the_kept_weights_of_each_stage_are_told(world: World) -> None:
+    assert kept_weights(world.context) == {}
+    add_result(world, "finetune", validate_losses=[[150, 0.3], [300, 0.2], [450, 0.15]])
+    add_result(world, "language", kept_step=600, validate_loss=None, validate_losses=[])
+    told = {
+        "language": "step 600 of 600: the last, with nothing to validate on",
+        "finetune": "step 450 of 600: 0.152 on validate, the best of 3 looks",
+    }
+    assert kept_weights(world.context) == told == outcome_json(world.context)["kept"]
+    lines = outcome_text(world.context, [], 1.0).splitlines()
+    assert f"kept of language  {told['language']}" in lines
+    assert f"kept of finetune  {told['finetune']}" in lines
 
 
 def test_places_appear_as_their_artifacts_do(world: World) -> None:
@@ -165,7 +186,7 @@ def test_the_json_has_all_of_it(world: World) -> None:
     ingest_studies(world.context, "chexpert")
     add_scores(world)
     document = json.loads(json.dumps(outcome_json(world.context)))
-    assert list(document) == ["funnel", "losses", "throughput", "scores", "places"]
+    assert list(document) == ["funnel", "losses", "throughput", "kept", "scores", "places"]
     assert document["scores"] == DOCUMENT
     for row in document["funnel"]:
         assert row["in"] == row["kept"] + sum(row["rejected"].values())

@@ -70,6 +70,7 @@ def page(scores: Scores) -> ReportPage:
         best=[shown(EDEMA, EDEMA)],
         worst=[shown(EFFUSION, EDEMA)],
         replicas=frozenset({"mimic_cxr"}),
+        kept={"finetune": "step 45 of 60: 1.600 on validate, the best of 4 looks"},
     )
 
 
@@ -268,6 +269,12 @@ def test_replicas_are_marked_and_others_are_not(bare: ReportPage) -> None:
     assert badge in render_report(unmarked)
     real = [shown(EDEMA, EDEMA, is_replica=False)]
     assert badge not in render_report(replace(unmarked, best=real, worst=[]))
+
+
+def test_the_kept_weights_stand_under_the_losses(text: str) -> None:
+    losses = text.index('id="losses"')
+    kept = text.index("step 45 of 60: 1.600 on validate, the best of 4 looks")
+    assert losses < kept < text.index('id="funnel"')
 
 
 def test_sections_without_data_are_left_out(bare: ReportPage) -> None:

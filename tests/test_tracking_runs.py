@@ -148,11 +148,14 @@ def test_a_stage_that_runs_is_logged_under_its_pipeline(book: RunBook, context: 
         log("align", {"event": "started", "stage": "align"})
         log("align", progress(1, loss=2.5, learning_rate=0.1))
         log("align", progress(2, loss=2.0, learning_rate=0.05))
+        validated = {"event": "validated", "step": 2, "validate_loss": 2.25, "best_step": 2}
+        log("align", {**validated, "stage": "align"})
         log("align", {"event": "done", "parameters": 7})
     found = runs_of(book, context.order.pipeline_id)
     assert set(found) == {"parent", "align"}
     assert found["parent"].info.status == found["align"].info.status == "FINISHED"
-    assert found["align"].data.metrics == {"loss": 2.0, "learning_rate": 0.05}
+    expected = {"loss": 2.0, "learning_rate": 0.05, "validate_loss": 2.25}
+    assert found["align"].data.metrics == expected
     assert found["align"].data.params["stage.kind"] == "align"
     tags = found["align"].data.tags
     assert tags["cxrflow.fingerprint"] == context.graph["stages/align"].fingerprint

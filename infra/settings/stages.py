@@ -134,9 +134,9 @@ class StageSettings(Section):
     ``device_batch_size`` bounds what one device sees at once; None cuts no batch into passes. A
     contrastive batch is cut by gradient caching, which leaves loss and gradients as they are.
     ``batches`` of one source leave a contrastive stage no shortcut: where they are mixed, a pair
-    can be told from others by its source's look and style alone. After every ``validate_steps``,
-    and after the last step, the loss on validate is taken; the weights where it is lowest are kept.
-    None takes it after the last step alone.
+    can be told from others by its source's look and style alone. After every ``validate_steps``
+    and after the last step the loss on validate is taken, and the weights where it is lowest are
+    kept; None takes it after the last step alone.
     ``negatives`` of a contrastive stage: a pair is held against pairs of other studies (two films
     of one subject differ in their findings alone, which is what is to be learned) or of other
     subjects (where follow-ups tell the same in other words).

@@ -13,6 +13,7 @@ from infra.settings.environment import without_password
 from sources.funnel import FunnelRow
 from tasks.context import Context
 from tasks.examples.funnel import examples_funnel, funnel_rows, funnel_text
+from tasks.monitor.kept import kept_weights
 from tasks.monitor.pace import paces, paces_text
 from tasks.monitor.step_report import StepReport
 
@@ -74,6 +75,7 @@ def outcome_json(context: Context) -> dict[str, Any]:
         ],
         "losses": losses(context),
         "throughput": paces(context),
+        "kept": kept_weights(context),
         "scores": scores(context),
         "places": places(context),
     }
@@ -100,8 +102,11 @@ def places(context: Context) -> dict[str, str]:
 def outcome_text(context: Context, reports: Sequence[StepReport], seconds: float) -> str:
     """The outcome for a terminal."""
     rows = funnel(context)
-    trained = "\n".join([_losses_text(losses(context)), paces_text(paces(context))]).strip()
-    parts = [funnel_text(rows), _lost_text(rows), trained]
+    parts = [funnel_text(rows), _lost_text(rows), _losses_text(losses(context))]
+    parts.append(
+        "\n".join(f"kept of {name:9} {what}" for name, what in kept_weights(context).items())
+    )
+    parts.append(paces_text(paces(context)))
     found = scores(context)
     if found is not None:
         parts.append(_scores_text(found))

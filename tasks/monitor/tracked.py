@@ -14,7 +14,7 @@ from tasks.monitor.pace import pace_numbers
 
 _OPEN: dict[str, tuple[RunBook, str]] = {}
 """Parent runs that this process uses, by pipeline id."""
-_NOT_METRICS = ("event", "step", "steps", "stage")
+_NOT_METRICS = ("event", "step", "steps", "stage", "best_step")
 
 
 def run_book(context: Context) -> RunBook:
@@ -66,7 +66,7 @@ class StageLog:
             for key, value in event.items()
             if key not in _NOT_METRICS and isinstance(value, int | float)
         }
-        if event["event"] == "progress" and numbers:
+        if event["event"] in ("progress", "validated") and numbers:
             run.log_metrics(numbers, int(event["step"]))
         if event["event"] == "done" and event.get("throughput") is not None:
             run.log_metrics(pace_numbers(event["throughput"]), int(event["steps"]))

@@ -19,6 +19,7 @@ from evaluation.report import ReportPage, ShownExample, choose_examples
 from evaluation.scores import Scores
 from sources.record import Split
 from tasks.context import Context
+from tasks.monitor.kept import kept_weights
 from tasks.monitor.outcome import funnel, losses
 from tasks.predict.work import PREDICTIONS_FILE
 from tasks.train.work import example_files
@@ -40,6 +41,7 @@ def make_page(context: Context, scores: Scores) -> ReportPage:
         fingerprints=_fingerprints(context),
         funnel=funnel(context),
         losses=losses(context),
+        kept=kept_weights(context),
         scores=scores,
         best=[shown[name] for name in best],
         worst=[shown[name] for name in worst],
