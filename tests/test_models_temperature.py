@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from contrast_world import batch, encoder, shapes
+from contrast_world import batch, encoder, on_two_ranks, shapes
 from models_world import stage, train_run
 from safetensors.torch import load_file
 
+from infra.launch import run_module
+from infra.runs import write_run
 from models.checkpoint import TRAINABLE
 from models.dual_encoder import CxrDualEncoder
 from models.objectives import contrastive_loss
@@ -18,6 +20,7 @@ from models.temperature import (
     LARGEST_LOG_SCALE,
     LARGEST_LOGIT_SCALE,
     clip_temperature,
+    give_an_axis,
     inverse_temperature,
 )
 from models.train import train
@@ -93,3 +96,49 @@ def test_it_learns() -> None:
     model = encoder()
     model(**batch()).loss.backward()
     assert model.logit_scale.grad is not None and float(model.logit_scale.grad) != 0
+
+
+def clipped_under_zero(rank: int, folder: Path) -> dict[str, torch.Tensor]:
+    """Three steps of DeepSpeed in bfloat16, each of which would raise the logarithm by one."""
+    import deepspeed
+
+    model = encoder()
+    give_an_axis(model.logit_scale)
+    zero = {"stage": 2, "reduce_bucket_size": 10_000}
+    config = {
+        "train_micro_batch_size_per_gpu": 1,
+        "bf16": {"enabled": True},
+        "zero_optimization": zero,
+        "zero_allow_untested_optimizer": True,
+    }
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1.0, weight_decay=0.0)
+    engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config)
+    found = []
+    for _ in range(3):
+        engine.backward(-engine.module.logit_scale.sum())
+        engine.step()
+        clip_temperature(engine.module.logit_scale)
+        found.append(engine.module.logit_scale.detach().clone())
+    return {"values": torch.cat(found)}
+
+
+@pytest.mark.slow
+def test_under_zero_it_stays_float32_and_its_master_copy_is_clipped(tmp_path: Path) -> None:
+    """Were the master left beyond the limit, the next step would bring that value back."""
+    for answer in on_two_ranks(clipped_under_zero, tmp_path):
+        values = answer["values"]
+        assert values.dtype == torch.float32
+        expected = torch.tensor([3.6592, LARGEST_LOG_SCALE, LARGEST_LOG_SCALE])
+        torch.testing.assert_close(values, expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.slow
+def test_a_stage_under_zero_in_bfloat16_stores_it_as_every_clip_does(tmp_path: Path) -> None:
+    settings = stage("pretrain", steps=2, precision="bfloat16", deepspeed_zero=2)
+    run = train_run(tmp_path, settings, models=shapes())
+    write_run(run, tmp_path / "run.json")
+    run_module("models.train", tmp_path / "run.json", lambda event: None, processes=2)
+    stored = load_file(run.output / "model.safetensors")["logit_scale"]
+    assert (stored.dtype, stored.shape) == (torch.float32, ())
+    assert 2.5 < float(stored) < 2.8
+    assert float(stored) != float(stored.bfloat16())
