@@ -34,8 +34,11 @@ FAILED = "failed"
 """The event of a child that ends with an error raised on purpose: its message and exit code."""
 _KEPT_LINES = 160  # our choice: a traceback of each of a few ranks, and their launcher's own
 _ERROR_LINE = re.compile(
-    r"^(?:[\w.]+\.)?(?!ChildFailedError)\w*(?:Error|Exception|Interrupt): \S.*$"
+    r"^(?:\[rank\d+\]: )?"
+    r"(?P<error>(?:[\w.]+\.)?(?!ChildFailedError)\w*(?:Error|Exception|Interrupt): \S.*)$"
 )
+_LOST_RANK = re.compile(r"Connection (closed|reset) by peer")
+"""What a rank says whose partner has failed: not the reason."""
 _RANK_SIGNAL = re.compile(r"^\s*exitcode\s*: -\d+ .*\((?P<name>SIG\w+)\)\s*$")
 _GRACE_SECONDS = 20.0  # our choice: time for a checkpoint before SIGKILL
 
@@ -56,8 +59,9 @@ class ChildFailed(CxrError):
 def _telling_line(lines: Sequence[str]) -> str:
     """The last line that names an error, as torchrun prints a table of its own after it."""
     for line in reversed(lines):
-        if _ERROR_LINE.match(line):
-            return line
+        error = _ERROR_LINE.match(line)
+        if error and not _LOST_RANK.search(line):
+            return error["error"]
         killed = _RANK_SIGNAL.match(line)
         if killed and killed["name"] != "SIGTERM":  # with which the launcher ends the others
             return f"a rank was killed by {killed['name']}"

@@ -28,6 +28,16 @@ def trainable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: each for name, each in model.named_parameters() if each.requires_grad}
 
 
+def give_scalars_an_axis(model: nn.Module) -> None:
+    """[] → [1] for every parameter without axes (a temperature).
+
+    DeepSpeed 0.19.8 cannot send one to the other ranks. Its file may have either shape.
+    """
+    for each in model.parameters():
+        if each.dim() == 0:
+            each.data = each.data.reshape(1)
+
+
 def gathered_weights(model: nn.Module, *, here: bool = True) -> Tensors:
     """Trainable parameters in float32 on the CPU; empty where they are not wanted ``here``."""
     gathered: Tensors = {}

@@ -23,7 +23,7 @@ from models.dealing import DealtOrder
 from models.divergence import LossWatch
 from models.gradient_cache import cached_backward
 from models.kept import Kept, is_better, keep, read_kept
-from models.named_state import gathered_weights, load_weights
+from models.named_state import gathered_weights, give_scalars_an_axis, load_weights
 from models.process import report
 from models.ranks import on_any_rank, require_alike, seed_step, wait_for_ranks
 from models.sealed import CHECKPOINT, remove_folders_but, seal
@@ -141,6 +141,8 @@ class StageTrainer(Trainer):  # type: ignore[misc]
         """Weights before ranks cut them up, Adam's state after."""
         if resume_from_checkpoint is not None:
             load_weights(self.model, Path(resume_from_checkpoint) / TRAINABLE)
+        if self.is_deepspeed_enabled:
+            give_scalars_an_axis(self.model)
         prepared = super()._prepare_for_training(max_steps, train_dataloader, None)
         if resume_from_checkpoint is not None:
             folder = Path(resume_from_checkpoint)

@@ -201,6 +201,20 @@ def test_another_failure_is_told_in_the_childs_words(module: Path) -> None:
     assert str(caught.value) == "child ended with 1: the loss is nan"
 
 
+def test_the_reason_is_told_and_not_that_a_partner_was_lost(module: Path) -> None:
+    """torch marks each rank's lines once they have met; the partner's own error comes last."""
+    with pytest.raises(ChildFailed) as caught:
+        run(
+            module,
+            "import sys\n"
+            "print('[rank1]: infra.errors.CxrError: found a; expected b', file=sys.stderr)\n"
+            "print('[rank0]: RuntimeError: [x.cc:1] Connection closed by peer', file=sys.stderr)\n"
+            "print('=' * 60, file=sys.stderr)\n"
+            "sys.exit(1)\n",
+        )
+    assert str(caught.value) == ("child ended with 1: infra.errors.CxrError: found a; expected b")
+
+
 @pytest.mark.parametrize(
     ("fate", "told"),
     [

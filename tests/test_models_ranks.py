@@ -13,7 +13,7 @@ import pytest
 from models_world import stage, train_run
 from ranks_world import losses, rank_of, result, run_of, same_on_all_ranks, train_on_ranks
 
-from infra.launch import ChildFailed
+from infra.launch import ChildFailed, run_module
 from models.sealed import WHOLE, last_whole_checkpoint
 from models.train import train
 
@@ -33,6 +33,34 @@ def test_two_ranks_repeat_the_losses_of_one_and_one_goes_on_from_two(tmp_path: P
     shutil.copytree(pair.resume / "checkpoint-3", left.resume / "checkpoint-3")
     assert train(left) == 0
     assert losses(left) == pytest.approx(losses(alone), rel=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("alike", [True, False])
+def test_ranks_of_which_only_one_has_images_end_with_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alike: bool
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    has_images = "True" if alike else "distributed.get_rank() == 0"
+    (tmp_path / "child.py").write_text(
+        "import json, torch\n"
+        "from torch import distributed\n"
+        "from models.ranks import part_ranks, require_alike\n"
+        "distributed.init_process_group('gloo')\n"
+        "batch = {'input_ids': torch.zeros(1)}\n"
+        f"if {has_images}:\n"
+        "    batch['pixel_values'] = torch.zeros(1)\n"
+        "require_alike(batch, 7)\n"
+        "part_ranks()\n"
+        "print(json.dumps({'event': 'done'}), flush=True)\n"
+    )
+    events: list[Any] = []
+    if alike:
+        run_module("child", tmp_path / "run.json", events.append, processes=2)
+        assert events == [{"event": "done"}] * 2
+    else:
+        with pytest.raises(ChildFailed, match="found images on 1 of 2 ranks at step 7"):
+            run_module("child", tmp_path / "run.json", events.append, processes=2)
 
 
 @pytest.mark.slow

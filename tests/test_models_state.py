@@ -9,13 +9,18 @@ from pathlib import Path
 import pytest
 import torch
 from models_world import stage, train_run, trained_world
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from infra.errors import CxrError
 from models.checkpoint import TRAINABLE, TRAINING, read_training, write_training
-from models.named_state import load_weights, optimizer_steps
+from models.named_state import (
+    gathered_weights,
+    give_scalars_an_axis,
+    load_weights,
+    optimizer_steps,
+)
 from models.ranks import require_alike, seed_step
 from models.sealed import WHOLE, last_whole_checkpoint
 from models.train import train
@@ -102,6 +107,21 @@ def test_weights_in_another_precision_are_kept_in_float32(tmp_path: Path) -> Non
     other.net.to(torch.bfloat16)
     load_weights(other.net, tmp_path / TRAINABLE)
     assert torch.equal(other.weight("one.weight"), training.weight("one.weight"))
+
+
+def test_a_temperature_is_read_back_with_and_without_an_axis(tmp_path: Path) -> None:
+    """Under DeepSpeed it has one, elsewhere none."""
+    plain, lifted = nn.Linear(1, 1), nn.Linear(1, 1)
+    for net, value in ((plain, 2.5), (lifted, 0.0)):
+        net.register_parameter("scale", nn.Parameter(torch.tensor(value)))
+    give_scalars_an_axis(lifted)
+    assert (plain.scale.shape, lifted.scale.shape) == ((), (1,))
+    save_file(gathered_weights(plain), tmp_path / TRAINABLE)
+    load_weights(lifted, tmp_path / TRAINABLE)
+    assert lifted.scale.tolist() == [2.5]
+    save_file(gathered_weights(lifted), tmp_path / TRAINABLE)
+    load_weights(plain, tmp_path / TRAINABLE)
+    assert plain.scale.tolist() == 2.5
 
 
 def test_a_rank_that_does_not_write_leaves_nothing(tmp_path: Path) -> None:

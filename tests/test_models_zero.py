@@ -5,6 +5,7 @@ Fifty steps in float32 within 1e-3 of each loss; what is saved is compared too.
 
 from __future__ import annotations
 
+import atexit
 import shutil
 from collections.abc import Mapping
 from functools import cache
@@ -48,7 +49,9 @@ def alone(name: str) -> TrainRun:
 def fresh(name: str, **changes: object) -> TrainRun:
     usual = {"steps": STEPS, "save_steps": EVERY, "validate_steps": 10}
     settings = same_on_all_ranks(name, **{**usual, **changes})
-    return run_of(Path(mkdtemp(prefix="cxrflow-zero-")), settings)
+    root = Path(mkdtemp(prefix="cxrflow-zero-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    return run_of(root, settings)
 
 
 def weights(run: TrainRun) -> Mapping[str, torch.Tensor]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from models_world import stage
+from models_world import MODELS, stage
 from pydantic import ValidationError
 
 from infra.settings import load_settings
 from infra.settings.stages import VisionSettings
+from models.dual_encoder import bert_config
 
 
 def message(error: pytest.ExceptionInfo[ValidationError]) -> str:
@@ -69,6 +70,23 @@ def test_both_scales_run_the_same_stages_but_for_the_stand_in() -> None:
         small = tiny.stage(each.name)
         assert (small.kind, small.prompt, small.sources) == (each.kind, each.prompt, each.sources)
         assert (small.lora is None) == (each.lora is None)
+
+
+def test_every_stage_looks_at_validate_a_few_times() -> None:
+    """Each preset keeps the best weights; at tiny a stage has two to four looks."""
+    for each in load_settings("llava_rad", "tiny").stages:
+        assert each.steps is not None
+        assert each.validate_steps is not None
+        assert 2 <= each.steps // each.validate_steps <= 4
+    assert all(each.validate_steps for each in load_settings("llava_rad", "paper").stages)
+
+
+def test_the_text_towers_dropout_is_berts_unless_a_recipe_says_so() -> None:
+    shapes = load_settings("llava_rad", "tiny").models
+    for dropout, text in ((0.1, shapes.text_encoder), (0.0, MODELS.text_encoder)):
+        config = bert_config(text.model_copy(update={"dropout": dropout}), 300)
+        assert config.hidden_dropout_prob == config.attention_probs_dropout_prob == dropout
+    assert shapes.text_encoder.dropout == 0.1
 
 
 def test_every_stage_starts_from_stages_before_it() -> None:
