@@ -28,7 +28,6 @@ from models.dual_encoder import DUAL_ENCODER_TYPE, CxrDualEncoder, dual_encoder_
 from models.processor import save_image_processor, save_vlm_processor
 from models.projector import projector_of
 from models.prompts import conversation_prompt
-from models.temperature import give_an_axis, take_the_axis
 from models.tokenizers import (
     Tokenizer,
     load_tokenizer,
@@ -109,11 +108,7 @@ def _prepare_pretrain(run: TrainRun, read_texts: ReadTexts) -> Prepared:
     if "text_encoder" not in run.stage.trainable:
         model.text_model.requires_grad_(False)
 
-    if run.stage.deepspeed_zero:
-        give_an_axis(model.logit_scale)
-
     def save(folder: Path) -> None:
-        take_the_axis(model.logit_scale)
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         save_image_processor(vision.image_px, folder)

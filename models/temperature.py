@@ -52,13 +52,3 @@ def clip_temperature(log_scale: nn.Parameter) -> None:
         if master is not None and float(master) > LARGEST_LOG_SCALE:
             safe_set_full_fp32_param(log_scale, master.clamp(max=LARGEST_LOG_SCALE))
     log_scale.clamp_(max=LARGEST_LOG_SCALE)
-
-
-def give_an_axis(log_scale: nn.Parameter) -> None:
-    """[] → [1], which DeepSpeed needs: 0.19.8 cannot send a parameter without axes to the ranks."""
-    log_scale.data = log_scale.data.reshape(1)
-
-
-def take_the_axis(log_scale: nn.Parameter) -> None:
-    """[1] → [], as every CLIP stores it."""
-    log_scale.data = log_scale.data.reshape(())

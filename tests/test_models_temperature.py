@@ -15,12 +15,12 @@ from infra.launch import run_module
 from infra.runs import write_run
 from models.checkpoint import TRAINABLE
 from models.dual_encoder import CxrDualEncoder
+from models.named_state import give_scalars_an_axis
 from models.objectives import contrastive_loss
 from models.temperature import (
     LARGEST_LOG_SCALE,
     LARGEST_LOGIT_SCALE,
     clip_temperature,
-    give_an_axis,
     inverse_temperature,
 )
 from models.train import train
@@ -103,7 +103,7 @@ def clipped_under_zero(rank: int, folder: Path) -> dict[str, torch.Tensor]:
     import deepspeed
 
     model = encoder()
-    give_an_axis(model.logit_scale)
+    give_scalars_an_axis(model)
     zero = {"stage": 2, "reduce_bucket_size": 10_000}
     config = {
         "train_micro_batch_size_per_gpu": 1,
