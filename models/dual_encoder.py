@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import BertConfig, VisionTextDualEncoderConfig
+from transformers import BertConfig, PretrainedConfig, VisionTextDualEncoderConfig
 from transformers.models.clip.modeling_clip import CLIPOutput
 from transformers.models.vision_text_dual_encoder import VisionTextDualEncoderModel
 
@@ -24,13 +24,16 @@ from models.temperature import inverse_temperature
 from models.towers import initial_spread, tower_config
 
 DUAL_ENCODER_TYPE = "cxr-dual-encoder"
+POOLING_PARTS = frozenset({"head", "post_layernorm"})
+"""What pools in SigLIP's and CLIP's tower; no path leads through it where all patches are read."""
 
 
 class CxrDualEncoderConfig(VisionTextDualEncoderConfig):  # type: ignore[misc]
-    """Adds the hidden width of the text head."""
+    """Adds the hidden width of the text head, and what the image head reads (VisionSettings)."""
 
     model_type = DUAL_ENCODER_TYPE
     projection_hidden: int = 640
+    image_pooling: str = "tower"
 
 
 class TextHead(nn.Module):
@@ -45,6 +48,11 @@ class TextHead(nn.Module):
         """[B, text width] → [B, E]."""
         embedded: torch.Tensor = self.linear_2(functional.gelu(self.linear_1(pooled)))
         return embedded
+
+
+def patches_of(vision: PretrainedConfig) -> int:
+    """Patches of one image; in a tower's states they stand last, after CLS where there is one."""
+    return int(vision.image_size // vision.patch_size) ** 2
 
 
 @dataclass
@@ -67,6 +75,11 @@ class CxrDualEncoder(VisionTextDualEncoderModel):  # type: ignore[misc]
         self.text_projection = TextHead(
             config.text_config.hidden_size, config.projection_hidden, config.projection_dim
         )
+        if config.image_pooling == "patches":
+            width = patches_of(config.vision_config) * config.vision_config.hidden_size
+            self.visual_projection = nn.Linear(width, config.projection_dim, bias=False)
+            for name in POOLING_PARTS & dict(self.vision_model.named_children()).keys():
+                self.vision_model.get_submodule(name).requires_grad_(False)
         self.post_init()
         # The pooler is part of the published checkpoint but no path leads through it.
         self.text_model.pooler.requires_grad_(False)
@@ -74,9 +87,15 @@ class CxrDualEncoder(VisionTextDualEncoderModel):  # type: ignore[misc]
     def embed_images(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """Unit image embeddings: [B, 3, H, W] → [B, E]; what the tower pools, projected.
 
-        DINOv2 and CLIP pool by the final norm's CLS token, SigLIP by an attention head.
+        DINOv2 and CLIP pool by the final norm's CLS token, SigLIP by an attention head. Where all
+        patches are read, each place of the film has weights of its own.
         """
-        pooled = self.vision_model(pixel_values=pixel_values).pooler_output
+        states = self.vision_model(pixel_values=pixel_values)
+        if self.config.image_pooling == "patches":
+            patches = patches_of(self.config.vision_config)
+            pooled = states.last_hidden_state[:, -patches:].flatten(1)
+        else:
+            pooled = states.pooler_output
         return functional.normalize(self.visual_projection(pooled).float(), dim=-1)
 
     def embed_texts(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
@@ -145,4 +164,5 @@ def dual_encoder_config(
         text_config=bert_config(models.text_encoder, vocabulary).to_dict(),
         projection_dim=models.embedding,
         projection_hidden=models.text_encoder.projection_hidden,
+        image_pooling=models.vision.pooling,
     )

@@ -36,7 +36,10 @@ class VisionSettings(Section):
 
     ``weights`` names published weights, found as a folder under the run's weights root; empty means
     random initial weights. ``feature_layer`` counts hidden states from the end; the CLS token that
-    DINOv2 and CLIP have (SigLIP has none) is dropped from them.
+    DINOv2 and CLIP have (SigLIP has none) is dropped from them. ``pooling`` is what the dual
+    encoder's image embedding is projected from: the ``tower``'s own one vector, or all ``patches``
+    end to end, so that a small tower need not learn to carry each place's findings into CLS. Its
+    head has patches x width x embedding weights: for few patches.
     """
 
     architecture: Literal["dinov2", "clip", "siglip"] = "dinov2"
@@ -47,6 +50,7 @@ class VisionSettings(Section):
     layers: int = Field(ge=1)
     heads: int = Field(ge=1)
     feature_layer: int = Field(default=-2, le=-1)
+    pooling: Literal["tower", "patches"] = "tower"
 
     @property
     def patches(self) -> int:

@@ -198,7 +198,7 @@ def export_encoder(folder: Path, checkpoint: Path, config: Path) -> None:
     """Write a dual encoder's folder as open_clip's training checkpoint (weights alone) and JSON.
 
     Raises:
-        InputError: the folder holds no dual encoder with a DINOv2 tower.
+        InputError: the folder holds no dual encoder with a DINOv2 tower that is pooled by CLS.
     """
     model = CxrDualEncoder.from_pretrained(folder, dtype="auto")
     if model.config.vision_config.model_type != "dinov2":
@@ -206,6 +206,12 @@ def export_encoder(folder: Path, checkpoint: Path, config: Path) -> None:
             f"a {model.config.vision_config.model_type} tower in {folder}",
             "a DINOv2 tower, which the release's layout has",
             "name another dual encoder",
+        )
+    if model.config.image_pooling != "tower":
+        raise InputError(
+            f"an image head over {model.config.image_pooling} in {folder}",
+            "a head over CLS, which the release's layout has",
+            "train with models.vision.pooling=tower",
         )
     recorded = (folder / RECORD).is_file()
     record = read_json(folder / RECORD) if recorded else default_record(model)
