@@ -94,7 +94,7 @@ def test_every_stage_looks_at_validate_a_few_times() -> None:
 
 
 def test_the_text_towers_dropout_is_berts_unless_a_recipe_says_so() -> None:
-    shapes = load_settings("llava_rad", "tiny").models
+    shapes = load_settings("llava_rad", "paper").models
     for dropout, text in ((0.1, shapes.text_encoder), (0.0, MODELS.text_encoder)):
         config = bert_config(text.model_copy(update={"dropout": dropout}), 300)
         assert config.hidden_dropout_prob == config.attention_probs_dropout_prob == dropout
