@@ -32,7 +32,9 @@ def shapes(architecture: str, pooling: str = "patches") -> ModelSettings:
 
 def encoder(architecture: str = "dinov2", pooling: str = "patches") -> CxrDualEncoder:
     torch.manual_seed(0)
-    return CxrDualEncoder(dual_encoder_config(shapes(architecture, pooling), 300)).train()
+    model = CxrDualEncoder(dual_encoder_config(shapes(architecture, pooling), 300))
+    model.train()
+    return model
 
 
 def films(rows: int = 3) -> torch.Tensor:
