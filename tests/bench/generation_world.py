@@ -19,8 +19,8 @@ from infra.settings.stages import VisionSettings
 from models.collate import normalise, pad_left
 from models.data import Pixels
 from models.decoding import Decoder, Request
-from models.dual_encoder import dinov2_config, initial_spread
 from models.search import SearchRule
+from models.towers import initial_spread, tower_config
 
 PAD, BEGIN, END = 0, 1, 2  # as in Llama
 GREEDY = SearchRule(END)
@@ -72,7 +72,7 @@ class Traffic:
 def build_model(shape: Shape, seed: int = 0) -> LlavaForConditionalGeneration:
     """The bench's VLM with random weights, float32, on the CPU."""
     torch.manual_seed(seed)
-    vision = dinov2_config(
+    vision = tower_config(
         VisionSettings(
             image_px=shape.image_px,
             patch_px=shape.patch_px,
