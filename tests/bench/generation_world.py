@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from transformers import LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+from transformers import CONFIG_MAPPING, LlavaConfig, LlavaForConditionalGeneration
 from transformers.generation import GenerationConfig, StoppingCriteria
 
 from infra.settings.stages import VisionSettings
@@ -45,6 +45,7 @@ class Shape:
     key_value_heads: int = 8
     vocabulary: int = 32000
     opening_text: int = 38  # Vicuna's system line and "USER:" in Llama's tokens
+    architecture: str = "llama"
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def build_model(shape: Shape, seed: int = 0) -> LlavaForConditionalGeneration:
             heads=4,
         )
     )
-    language = LlamaConfig(
+    language = CONFIG_MAPPING[shape.architecture](
         vocab_size=shape.vocabulary,
         hidden_size=shape.width,
         intermediate_size=shape.feed_forward,
@@ -160,6 +161,7 @@ def ask_generate(
         bos_token_id=BEGIN,
         eos_token_id=END,
         pad_token_id=PAD,
+        suppress_tokens=[model.config.image_token_index],
     )
     with torch.inference_mode():
         found = model.generate(
