@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from transformers import LlamaConfig
+from transformers import PretrainedConfig
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,12 @@ class KeyValueCache:
         like: a tensor whose type and device the cache takes.
     """
 
-    def __init__(self, config: LlamaConfig, size: CacheSize, like: torch.Tensor) -> None:
+    def __init__(self, config: PretrainedConfig, size: CacheSize, like: torch.Tensor) -> None:
         heads, layers = config.num_key_value_heads, range(config.num_hidden_layers)
-        opening = (size.openings, heads, size.opening_tokens, config.head_dim)
-        tail = (size.rows, heads, size.tail_tokens, config.head_dim)
+        own_width: int | None = getattr(config, "head_dim", None)  # Qwen2 has none
+        width = own_width or config.hidden_size // config.num_attention_heads
+        opening = (size.openings, heads, size.opening_tokens, width)
+        tail = (size.rows, heads, size.tail_tokens, width)
         self.size = size
         self.opening_keys = [_room(opening, like) for _ in layers]
         self.opening_values = [_room(opening, like) for _ in layers]
