@@ -139,7 +139,7 @@ class OwnLength(StoppingCriteria):  # type: ignore[misc]
 
     def __call__(self, input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
         """[B, T] ids so far → [B] which rows have ended."""
-        return self.most <= input_ids.shape[1] - self.prompt_tokens
+        return self.most.to(input_ids.device) <= input_ids.shape[1] - self.prompt_tokens
 
 
 def ask_generate(
@@ -164,10 +164,11 @@ def ask_generate(
         suppress_tokens=[model.config.image_token_index],
     )
     with torch.inference_mode():
+        pixels = normalise([request.image for request in requests])
         found = model.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            pixel_values=normalise([request.image for request in requests]).to(model.dtype),
+            input_ids=ids.to(model.device),
+            attention_mask=mask.to(model.device),
+            pixel_values=pixels.to(model.device, model.dtype),
             generation_config=config,
             stopping_criteria=[OwnLength(most, ids.shape[1])] if rule.beams == 1 else [],
         )

@@ -82,7 +82,11 @@ class World:
 
     @cached_property
     def network(self) -> LlavaForConditionalGeneration:
-        """The VLM with seeded random weights in float32."""
+        """One VLM for all who copy it, in float32 on the CPU."""
+        return self.fresh()
+
+    def fresh(self) -> LlavaForConditionalGeneration:
+        """A VLM with seeded random weights, of PyTorch's default type on its default device."""
         torch.manual_seed(0)
         language = language_config(self.shapes.language, self.tokenizer)
         language.vocab_size = self.shapes.language.vocabulary
