@@ -49,12 +49,12 @@ def _system(
         "subject_id": pa.array([outputs.subject_ids[row] for row in rows], pa.string()),
     }
     for name, width in widths.items():
-        kind = pa.list_(pa.float64(), width)
         if name in counts:
             flat = pa.array(counts[name][rows].ravel(), pa.float64())
-            columns[name] = pa.FixedSizeListArray.from_arrays(flat, type=kind)
-        else:
-            columns[name] = pa.nulls(len(rows), kind)
+            starts = pa.array(range(0, width * len(rows) + 1, width), pa.int32())
+            columns[name] = pa.ListArray.from_arrays(starts, flat)
+        else:  # lists of a fixed size cannot be read back from Parquet where some are null
+            columns[name] = pa.nulls(len(rows), pa.list_(pa.float64()))
     return pa.table(columns)
 
 
@@ -73,7 +73,7 @@ def read_counts(table: pa.Table, control: str, families: Sequence[str]) -> dict[
                 ", ".join(n for n in table.column_names if n not in KEYS),
                 "score the predictions again",
             )
-        width = table.schema.field(name).type.list_size
         flat = chosen[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        found[name] = np.asarray(flat, dtype=np.float64).reshape(-1, width)
+        width = len(flat) // max(1, chosen.num_rows)
+        found[name] = np.asarray(flat, dtype=np.float64).reshape(chosen.num_rows, width)
     return found

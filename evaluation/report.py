@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from evaluation.report_blocks import shown_blocks
 from evaluation.report_plots import loss_plot, score_plot
+from evaluation.report_slices import slice_table
 from evaluation.report_views import (
     SYSTEM_NAMES,
     control_verdicts,
@@ -27,6 +28,7 @@ from evaluation.report_views import (
     signature_rows,
 )
 from evaluation.scores import Scores
+from evaluation.slices import Slices
 from evaluation.unavailable import by_reason
 from sources.funnel import FunnelRow
 
@@ -75,6 +77,7 @@ class ReportPage:
     funnel: Sequence[FunnelRow]
     losses: Mapping[str, LossCurve]
     scores: Scores
+    slices: Slices | None = None
     best: Sequence[ShownExample] = ()
     worst: Sequence[ShownExample] = ()
     replicas: frozenset[str] = frozenset()
@@ -132,6 +135,7 @@ def render_report(page: ReportPage) -> str:
         signatures=signature_rows(scores),
         kinds=kind_rows(scores),
         disagreements=disagreement_rows(scores),
+        slices=slice_table(page.slices),
         label_tables=[
             (labeler, label_rows(labels))
             for labeler, labels in (("rule14", scores.labels), ("CheXbert", scores.chexbert_labels))

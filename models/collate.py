@@ -6,7 +6,7 @@ model does (not with ImageNet's).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from infra.log import LOGGER
+from infra.settings.stages import Negatives
 from models.data import Pixels, Sample
 from models.packing import Batch, Encoded, lay_end_to_end, pad_right
 from models.prompts import PLAIN_END, conversation_prompt, jumble, plain_prompt
@@ -42,10 +43,14 @@ def key_of(*names: str) -> int:
 
 @dataclass(frozen=True)
 class PairCollator:
-    """Image-text pairs for the dual encoder; texts are cut at ``context_tokens``."""
+    """Image-text pairs for the dual encoder; texts are cut at ``context_tokens``.
+
+    ``negatives`` says whose images and texts a pair is held against.
+    """
 
     tokenizer: Tokenizer
     context_tokens: int
+    negatives: Negatives = "other-studies"
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
         """pixel_values [B, 3, P, P], input_ids and attention_mask [B, T], two keys [B]."""
@@ -58,14 +63,26 @@ class PairCollator:
             return_tensors="pt",
             return_token_type_ids=False,
         )
-        studies = [key_of(sample.source, sample.study_id) for sample in samples]
+        as_read = [key_of(*map(str, ids)) for ids in _unpadded(encoded)]
         return {
             "pixel_values": normalise(_pixels(samples)),
             "input_ids": encoded["input_ids"],
             "attention_mask": encoded["attention_mask"],
-            "study_keys": torch.tensor(studies),
-            "text_keys": torch.tensor([key_of(text) for text in texts]),
+            "group_keys": torch.tensor([self._group_key(sample) for sample in samples]),
+            "text_keys": torch.tensor(as_read),
         }
+
+    def _group_key(self, sample: Sample) -> int:
+        """A study of an unknown subject is a subject of its own."""
+        if self.negatives == "other-studies" or sample.subject_id is None:
+            return key_of(sample.source, "study", sample.study_id)
+        return key_of(sample.source, "subject", sample.subject_id)
+
+
+def _unpadded(encoded: Mapping[str, torch.Tensor]) -> list[list[int]]:
+    """Ids of each text as the text tower reads them: cut, and without case where it has none."""
+    rows = zip(encoded["input_ids"], encoded["attention_mask"], strict=True)
+    return [ids[mask.bool()].tolist() for ids, mask in rows]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ with its unused pooler; heads 393,216 + 819,200; logit scale 1).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,10 @@ from transformers.models.vision_text_dual_encoder import VisionTextDualEncoderMo
 
 from infra.settings.stages import ModelSettings, TextEncoderSettings
 from models.objectives import contrastive_loss
+from models.temperature import inverse_temperature
 from models.towers import initial_spread, tower_config
 
 DUAL_ENCODER_TYPE = "cxr-dual-encoder"
-LARGEST_LOGIT_SCALE = 100.0  # CLIP's clip of the temperature, which keeps training stable
 
 
 class CxrDualEncoderConfig(VisionTextDualEncoderConfig):  # type: ignore[misc]
@@ -46,10 +47,20 @@ class TextHead(nn.Module):
         return embedded
 
 
+@dataclass
+class DualEncoderOutput(CLIPOutput):  # type: ignore[misc]
+    """CLIP's output and the temperature's logarithm, scalar, as the parameter holds it."""
+
+    log_scale: Any = None
+
+
 class CxrDualEncoder(VisionTextDualEncoderModel):  # type: ignore[misc]
     """The dual encoder; texts are pooled by their first token's last hidden state."""
 
     config_class = CxrDualEncoderConfig
+    # DeepSpeed and half-precision loading leave it in float32: in bfloat16 the steps of a
+    # logarithm of 4.6 are 3 % of the temperature.
+    _keep_in_fp32_modules_strict = ("logit_scale",)
 
     def __init__(self, config: CxrDualEncoderConfig, **towers: Any) -> None:
         super().__init__(config, **towers)
@@ -79,30 +90,34 @@ class CxrDualEncoder(VisionTextDualEncoderModel):  # type: ignore[misc]
         pixel_values: torch.Tensor,
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor,
-        study_keys: torch.Tensor | None = None,
+        group_keys: torch.Tensor | None = None,
         text_keys: torch.Tensor | None = None,
-    ) -> CLIPOutput:
+    ) -> DualEncoderOutput:
         """Embeddings, and the loss where the keys are given.
+
+        All ranks' pairs are negatives, so all ranks call together.
 
         Args:
             pixel_values: [B, 3, H, W], normalised.
             input_ids, attention_mask: [B, T].
-            study_keys: [B] equal for images and texts of one study, which are no negatives.
+            group_keys: [B] equal for images and texts of one study (or one subject), which are no
+                negatives.
             text_keys: [B] equal for equal texts, which are no negatives either.
         """
         images = self.embed_images(pixel_values)
         texts = self.embed_texts(input_ids, attention_mask)
-        scale = self.logit_scale.exp().clamp(max=LARGEST_LOGIT_SCALE)
+        scale = inverse_temperature(self.logit_scale)
         logits = scale * images @ texts.t()
         loss = None
-        if study_keys is not None and text_keys is not None:
-            loss = contrastive_loss(images, texts, scale, study_keys, text_keys)
-        return CLIPOutput(
+        if group_keys is not None and text_keys is not None:
+            loss = contrastive_loss(images, texts, scale, group_keys, text_keys)
+        return DualEncoderOutput(
             loss=loss,
             logits_per_image=logits,
             logits_per_text=logits.t(),
             image_embeds=images,
             text_embeds=texts,
+            log_scale=self.logit_scale,
         )
 
 

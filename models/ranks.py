@@ -40,6 +40,15 @@ def sum_over_ranks(values: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(sums.tolist())
 
 
+def largest_over_ranks(values: tuple[float, ...]) -> tuple[float, ...]:
+    """The largest of each value over all ranks; all meet here."""
+    if not distributed.is_initialized():
+        return values
+    largest = torch.tensor(values, dtype=torch.float64, device=_rank_device())
+    distributed.all_reduce(largest, op=distributed.ReduceOp.MAX)
+    return tuple(largest.tolist())
+
+
 def wait_for_ranks() -> None:
     """All meet here."""
     if distributed.is_initialized():

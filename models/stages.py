@@ -115,7 +115,8 @@ def _prepare_pretrain(run: TrainRun, read_texts: ReadTexts) -> Prepared:
         tokenizer.save_pretrained(folder)
         save_image_processor(vision.image_px, folder)
 
-    return Prepared(model, PairCollator(tokenizer, text.context_tokens), save)
+    collate = PairCollator(tokenizer, text.context_tokens, run.stage.negatives)
+    return Prepared(model, collate, save)
 
 
 def _prepare_align(run: TrainRun) -> Prepared:

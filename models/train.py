@@ -32,6 +32,8 @@ from models.ranks import part_ranks
 from models.ready import take_ready
 from models.sealed import last_whole_checkpoint
 from models.stages import Prepared, prepare
+from models.temperature import TemperatureClip
+from models.throughput import Meter, told
 from models.trainer import StageCallback, StageTrainer
 from models.validate import Validation
 from models.vlm import parameters
@@ -56,17 +58,22 @@ def train(run: TrainRun) -> int:
     trained = parameters(prepared.model, trainable_only=True)
     _report_start(run, prepared, examples, steps)
     validation = _validation(run, prepared, side_px)
-    callback = StageCallback(run.stage, validates=validation is not None)
+    arguments = training_arguments(run, steps)
+    meter = Meter.of(run, prepared.model, on_gpu=not arguments.use_cpu)
+    callback = StageCallback(run.stage, meter, validates=validation is not None)
+    contrastive = run.stage.kind == "pretrain"
     trainer = StageTrainer(
         model=prepared.model,
-        args=training_arguments(run, steps),
+        args=arguments,
         data_collator=prepared.collate,
         train_dataset=examples,
-        callbacks=[callback],
+        callbacks=[callback, TemperatureClip()] if contrastive else [callback],
         order=training_order(run.stage, examples, steps),
         watch=callback.watch,
+        meter=meter,
         validation=validation,
         apart=run.stage.deepspeed_zero == 3,
+        contrastive_piece=run.stage.device_batch_size if contrastive else None,
     )
     trainer.remove_callback(PrinterCallback)
     callback.stop_at_sigterm()
@@ -74,7 +81,8 @@ def train(run: TrainRun) -> int:
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if not callback.terminated and trainer.is_world_process_zero():
         assert trainer.kept is not None, "the last step keeps its weights or better ones"
-        done = Done(trainer.state.log_history, trainer.kept, trained, len(examples))
+        pace = told(callback.pace, run, meter)
+        done = Done(trainer.state.log_history, trainer.kept, trained, len(examples), pace)
         _write_output(run, prepared, done)
     part_ranks()
     return STOPPED_BY_SIGTERM if callback.terminated else 0
@@ -151,23 +159,20 @@ def training_arguments(run: TrainRun, steps: int) -> TrainingArguments:
 def spread_batch(stage: StageSettings, devices: int) -> tuple[int, int]:
     """Examples per device and accumulated passes whose product with ``devices`` is the batch.
 
+    A contrastive batch goes to its device whole: gradient caching cuts it there.
+
     Raises:
-        InputError: there is no such pair, or a contrastive batch would be cut into passes.
+        InputError: there is no such pair.
     """
     share, rest = divmod(stage.batch_size, devices)
-    per_device = min(share, stage.device_batch_size or share)
+    whole = stage.kind == "pretrain" or stage.device_batch_size is None
+    per_device = share if whole else min(share, stage.device_batch_size or share)
     if rest or share % per_device:
         raise InputError(
             f"stage '{stage.name}': batch_size {stage.batch_size}, device_batch_size "
             f"{stage.device_batch_size}, {devices} devices",
             "a batch that divides evenly",
             "change batch_size or the number of devices",
-        )
-    if stage.kind == "pretrain" and per_device != share:
-        raise InputError(
-            f"stage '{stage.name}': {share // per_device} passes per contrastive batch",
-            "the whole batch on the devices, since every pair is another's negative",
-            "drop device_batch_size or use more devices",
         )
     return per_device, share // per_device
 
@@ -208,13 +213,14 @@ def _validation(run: TrainRun, prepared: Prepared, side_px: int | None) -> Valid
 
 @dataclass(frozen=True)
 class Done:
-    """What a finished stage leaves: its log, the kept weights, how many parameters were trained
-    and on how many examples."""
+    """What a finished stage leaves: its log, the kept weights, how many parameters were trained,
+    on how many examples, and how fast."""
 
     history: Sequence[Mapping[str, float]]
     kept: Kept
     trained: int
     examples: int
+    pace: Mapping[str, object] | None
 
 
 def _write_output(run: TrainRun, prepared: Prepared, done: Done) -> None:
@@ -240,6 +246,7 @@ def _write_output(run: TrainRun, prepared: Prepared, done: Done) -> None:
         "validate_loss": kept.validate_loss,
         "validate_losses": [[each["step"], each["validate_loss"]] for each in validated],
         "trained_parameters": done.trained,
+        "throughput": done.pace,
     }
     write_json(run.output / "result.json", result)
     report("done", **result)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Sampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -17,11 +21,13 @@ from models.checkpoint import TRAINABLE, read_training, write_training
 from models.data import TrainingOrder
 from models.dealing import DealtOrder
 from models.divergence import LossWatch
+from models.gradient_cache import cached_backward
 from models.kept import Kept, is_better, keep, read_kept
 from models.named_state import gathered_weights, give_scalars_an_axis, load_weights
 from models.process import report
 from models.ranks import on_any_rank, require_alike, seed_step, wait_for_ranks
 from models.sealed import CHECKPOINT, remove_folders_but, seal
+from models.throughput import Meter, Pace
 from models.validate import Validation, validate_loss
 
 TRAINER_STATE = "trainer_state.json"  # the Trainer's own name, which it looks for
@@ -37,6 +43,8 @@ class StageTrainer(Trainer):  # type: ignore[misc]
         watch: is told of losses that are no number.
         validation: what the kept weights are the best on; None keeps the last.
         apart: whether ranks hold weights apart (ZeRO-3).
+        meter: measures its steps.
+        contrastive_piece: pairs that a device embeds at once; None embeds its share whole.
     """
 
     def __init__(
@@ -44,13 +52,16 @@ class StageTrainer(Trainer):  # type: ignore[misc]
         *args: Any,
         order: TrainingOrder,
         watch: LossWatch,
+        meter: Meter,
         validation: Validation | None = None,
         apart: bool = False,
+        contrastive_piece: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.order, self.watch = order, watch
+        self.order, self.watch, self.meter = order, watch, meter
         self.validation, self.apart = validation, apart
+        self.contrastive_piece = contrastive_piece
         self.root = Path(str(self.args.output_dir))
         self.kept: Kept | None = read_kept(self.root)
 
@@ -60,11 +71,34 @@ class StageTrainer(Trainer):  # type: ignore[misc]
         passes = args.gradient_accumulation_steps
         return DealtOrder(self.order, args.world_size, args.per_device_train_batch_size, passes)
 
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> Any:
+        """A step's batches, the time that they are waited for measured."""
+        return super().get_batch_samples(self.meter.waiting(epoch_iterator), num_batches, device)
+
     def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> Any:
         """One forward and backward pass."""
         if self.apart:
             require_alike(inputs, self.state.global_step + 1)
-        return super().training_step(model, inputs, num_items_in_batch)
+        piece = self.contrastive_piece
+        if piece is None or piece >= len(inputs["input_ids"]):
+            return super().training_step(model, inputs, num_items_in_batch)
+        model.train()
+        apart = model.no_sync if isinstance(model, DistributedDataParallel) else nullcontext
+        batch = self._prepare_inputs(inputs)
+        return cached_backward(model, batch, piece, self._backward_piece, apart)
+
+    def _backward_piece(self, loss: torch.Tensor, last: bool) -> None:
+        """DeepSpeed steps within the backward pass that is said to be the last."""
+        self.accelerator.gradient_state._set_sync_gradients(last)
+        self.accelerator.backward(loss)
+
+    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
+        """No gain is decayed, as in CLIP: neither the temperature nor layer scales."""
+        decayed: list[str] = super().get_decay_parameter_names(model)
+        axes = {name: each.dim() for name, each in model.named_parameters()}
+        return [name for name in decayed if axes.get(name, 0) > 1]  # some are declared, not there
 
     def evaluate(self, *_args: Any, **_kwargs: Any) -> dict[str, float]:
         """Validate, and keep the weights if they are the best so far; all ranks agree."""
@@ -126,11 +160,13 @@ class StageCallback(TrainerCallback):  # type: ignore[misc]
     """Progress lines, a stop at a loss that has left, and a checkpoint at SIGTERM.
 
     Args:
+        meter: is told when a step has ended; ``pace`` is what it measured of all ranks.
         validates: whether there is anything to validate on; without, the last weights are kept.
     """
 
-    def __init__(self, stage: StageSettings, *, validates: bool) -> None:
-        self.stage = stage
+    def __init__(self, stage: StageSettings, meter: Meter, *, validates: bool) -> None:
+        self.stage, self.meter = stage, meter
+        self.pace: Pace | None = None
         self.validate_steps = stage.validate_steps if validates else None
         self.watch = LossWatch(stage.name, stage.learning_rate)
         self.terminated = False
@@ -178,6 +214,7 @@ class StageCallback(TrainerCallback):  # type: ignore[misc]
         loss = (logs or {}).get("loss")
         if logs is None or loss is None:
             return
+        self.meter.end_step()
         self.watch.follow(state.global_step, loss, logs.get("grad_norm", 0.0))
         now = time.monotonic()
         last = state.global_step == state.max_steps
@@ -187,6 +224,7 @@ class StageCallback(TrainerCallback):  # type: ignore[misc]
 
     def _report(self, state: TrainerState, loss: float, now: float) -> None:
         done = max(1, state.global_step - self.first_step)
+        pace = self.meter.so_far()
         report(
             "progress",
             stage=self.stage.name,
@@ -194,4 +232,10 @@ class StageCallback(TrainerCallback):  # type: ignore[misc]
             steps=state.max_steps,
             loss=round(loss, 5),
             seconds_per_step=round((now - self.started) / done, 4),
+            **(pace.figures() if pace is not None else {}),
         )
+
+    def on_train_end(
+        self, _args: TrainingArguments, _state: TrainerState, _control: TrainerControl, **_: Any
+    ) -> None:
+        self.pace = self.meter.of_all_ranks()

@@ -149,7 +149,7 @@ def end(child: subprocess.Popen[str], how: signal.Signals) -> int:
     return child.wait(timeout=60)
 
 
-SLOWLY = GenerateSettings(batch_size=1, max_new_tokens=100)
+SLOWLY = GenerateSettings(batch_size=1, max_new_tokens=40)
 
 
 def test_a_killed_run_goes_on_to_the_same_file(tmp_path: Path) -> None:

@@ -225,10 +225,34 @@ def test_long_answers_are_cut_before_the_image_counts_and_said_so(
 
 def test_pairs_carry_keys_of_study_and_text() -> None:
     tokenizer = train_text_tokenizer(TEXTS, MODELS.text_encoder)
-    batch = PairCollator(tokenizer, 32)([sample("a nodule"), sample("the left lung, it")])
-    assert batch["study_keys"].tolist() == [key_of("mimic_cxr", "s1")] * 2
-    assert batch["text_keys"].tolist() == [key_of("a nodule"), key_of("the left lung, it")]
-    assert batch["attention_mask"].sum(1).tolist() == [4, 7]
+    texts = ("a nodule", "the left lung, it", "a  Nodule")
+    batch = PairCollator(tokenizer, 32)([sample(text) for text in texts])
+    assert batch["group_keys"].tolist() == [key_of("mimic_cxr", "study", "s1")] * 3
+    assert batch["attention_mask"].sum(1).tolist() == [4, 7, 4]
+    first, second, third = batch["text_keys"].tolist()
+    assert first == third != second, "texts that are read alike are alike"
+
+
+def test_texts_that_differ_beyond_the_context_are_alike() -> None:
+    tokenizer = train_text_tokenizer(TEXTS, MODELS.text_encoder)
+    pairs = [sample("left " * 30 + "nodule"), sample("left " * 30 + "lung")]
+    cut = PairCollator(tokenizer, 8)(pairs)["text_keys"]
+    whole = PairCollator(tokenizer, 64)(pairs)["text_keys"]
+    assert cut[0] == cut[1]
+    assert whole[0] != whole[1]
+
+
+def test_other_subjects_as_negatives_join_the_studies_of_one_subject() -> None:
+    tokenizer = train_text_tokenizer(TEXTS, MODELS.text_encoder)
+    known = [replace(sample("a nodule"), study_id=name, subject_id="p1") for name in "ab"]
+    unknown = [replace(each, subject_id=None) for each in known]
+    elsewhere = [replace(known[0], source="brax")]
+    by_study = PairCollator(tokenizer, 32)([*known, *unknown, *elsewhere])["group_keys"]
+    by_subject = PairCollator(tokenizer, 32, "other-subjects")([*known, *unknown, *elsewhere])
+    assert len(set(by_study.tolist())) == 3
+    one, two, *others = by_subject["group_keys"].tolist()
+    assert one == two
+    assert len({one, *others}) == 4, "an unknown subject's studies stay apart, and so do sources"
 
 
 def test_pair_texts_are_cut_at_the_context() -> None:

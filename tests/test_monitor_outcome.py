@@ -187,7 +187,8 @@ def test_the_json_has_all_of_it(world: World) -> None:
     ingest_studies(world.context, "chexpert")
     add_scores(world)
     document = json.loads(json.dumps(outcome_json(world.context)))
-    keys = ["funnel", "losses", "kept", "scores", "retrieval", "grounding", "places"]
+    readings = ["retrieval", "grounding"]
+    keys = ["funnel", "losses", "throughput", "kept", "scores", *readings, "places"]
     assert list(document) == keys
     assert document["scores"] == DOCUMENT
     for row in document["funnel"]:

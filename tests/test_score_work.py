@@ -32,7 +32,15 @@ from tasks.ingest.studies import ingest_studies
 from tasks.predict.work import PREDICTIONS_FILE, PREDICTIONS_PIECE
 from tasks.reports.connection import Teacher
 from tasks.reports.work import write_reports
-from tasks.score.work import COUNTS_FILE, JUDGED_FILE, PAGE_FILE, SCORES_FILE, score, scores_of
+from tasks.score.work import (
+    COUNTS_FILE,
+    JUDGED_FILE,
+    PAGE_FILE,
+    SCORES_FILE,
+    SLICES_FILE,
+    score,
+    scores_of,
+)
 from tasks.train.work import example_files
 
 RECIPE = (
@@ -206,6 +214,23 @@ def test_the_stored_counts_give_the_scores_without_any_text(world: World) -> Non
             if (row["metric"], row["control"]) == ("rule14-micro-F1", control)
         ]
         assert float(micro_f1(counts.sum(axis=0))) == pytest.approx(expected)
+
+
+def test_slices_stand_beside_the_whole_and_on_the_page(world: World) -> None:
+    artifact = scored(world.context())
+    found = json.loads(artifact.files(SLICES_FILE)[0].read_text())
+    tests = sum(row["control"] == "none" for row in made_up(world.context()))
+    by_view = [
+        row
+        for row in found["scores"]
+        if (row["dimension"], row["metric"]) == ("view", "rule14-micro-F1")
+    ]
+    assert sum(row["examples"] for row in by_view) == tests
+    assert {row["score"]["value"] for row in by_view} == {1.0}
+    page = artifact.files(PAGE_FILE)[0].read_text()
+    assert "Group by group" in page
+    for row in by_view:
+        assert f"view: {row['value']}" in page
 
 
 def test_a_second_scoring_counts_no_pair_again(

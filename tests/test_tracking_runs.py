@@ -166,6 +166,19 @@ def test_a_stage_that_runs_is_logged_under_its_pipeline(book: RunBook, context: 
     assert [(item.step, item.value) for item in history] == [(1, 2.5), (2, 2.0)]
 
 
+def test_the_final_pace_of_a_stage_is_logged_at_its_last_step(
+    book: RunBook, context: Context
+) -> None:
+    pace = {"useful_tokens_per_second": 900.0, "mfu": None, "device": "CPU", "steps": 8}
+    with tracked_pipeline(context.order.pipeline_id), tracked_stage(context, "align") as log:
+        log("align", progress(8, useful_tokens_per_second=850.0))
+        log("align", {"event": "done", "steps": 9, "throughput": pace})
+    run = runs_of(book, context.order.pipeline_id)["align"]
+    assert run.data.metrics == {"useful_tokens_per_second": 900.0}
+    history = book.client.get_metric_history(run.info.run_id, "useful_tokens_per_second")
+    assert [(item.step, item.value) for item in history] == [(8, 850.0), (9, 900.0)]
+
+
 def test_a_stage_that_fails_is_shown_as_failed(book: RunBook, context: Context) -> None:
     with (
         pytest.raises(KeyboardInterrupt),

@@ -15,6 +15,8 @@ from infra.settings.sections import Route, Section
 StageKind = Literal["language", "pretrain", "align", "finetune"]
 Part = Literal["vision", "text_encoder", "projector", "language", "lora"]
 
+Negatives = Literal["other-studies", "other-subjects"]
+
 PARTS_OF_KIND: dict[StageKind, frozenset[Part]] = {
     "language": frozenset({"language"}),
     "pretrain": frozenset({"vision", "text_encoder"}),
@@ -156,7 +158,8 @@ class StageSettings(Section):
     is the part of their subjects that is trained on, always the same ones and all of a smaller
     share's. ``steps`` overrides ``epochs`` where it is set. ``batch_size`` is global: per device
     times devices times accumulation. ``device_batch_size`` bounds what one device sees at once;
-    None cuts no batch into passes.
+    None cuts no batch into passes. A contrastive batch is cut by gradient caching, which leaves
+    loss and gradients as they are.
     ``batches`` of one source leave a contrastive stage no shortcut: where they are mixed, a pair
     can be told from others by its source's look and style alone. ``packing`` lays a device's
     conversations end to end without padding; ``like-length`` batches waste less of it where
@@ -166,6 +169,9 @@ class StageSettings(Section):
     language model in 4 bits (NF4) while LoRA is trained beside it.
     After every ``validate_steps`` and after the last step the loss on validate is taken, and the
     weights where it is lowest are kept; None takes it after the last step alone.
+    ``negatives`` of a contrastive stage: a pair is held against pairs of other studies (two films
+    of one subject differ in their findings alone, which is what is to be learned) or of other
+    subjects (where follow-ups tell the same in other words).
     """
 
     name: str
@@ -182,6 +188,7 @@ class StageSettings(Section):
     steps: int | None = Field(default=None, ge=1)
     batches: Literal["mixed", "one-source", "like-length"] = "mixed"
     packing: bool = True
+    negatives: Negatives = "other-studies"
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     warmup_share: float = Field(default=0.03, ge=0.0, lt=1.0)
     weight_decay: float = Field(default=0.0, ge=0.0)

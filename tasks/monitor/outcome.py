@@ -17,6 +17,7 @@ from tasks.context import Context
 from tasks.examples.funnel import examples_funnel, funnel_rows, funnel_text
 from tasks.ground.outcome import grounding_text
 from tasks.monitor.kept import kept_weights
+from tasks.monitor.pace import paces, paces_text
 from tasks.monitor.step_report import StepReport
 from tasks.readings import reading_document, reading_page
 from tasks.retrieve.outcome import retrieval_text
@@ -68,7 +69,7 @@ def scores(context: Context) -> dict[str, Any] | None:
 
 
 def outcome_json(context: Context) -> dict[str, Any]:
-    """Funnel, losses, scores and places as JSON values."""
+    """Funnel, losses, pace, scores and places as JSON values."""
     return {
         "funnel": [
             {
@@ -82,6 +83,7 @@ def outcome_json(context: Context) -> dict[str, Any]:
             for row in funnel(context)
         ],
         "losses": losses(context),
+        "throughput": paces(context),
         "kept": kept_weights(context),
         "scores": scores(context),
         **{kind: reading_document(context, kind) for kind in context.settings.readings},
@@ -118,6 +120,7 @@ def outcome_text(context: Context, reports: Sequence[StepReport], seconds: float
     parts.append(
         "\n".join(f"kept of {name:9} {what}" for name, what in kept_weights(context).items())
     )
+    parts.append(paces_text(paces(context)))
     found = scores(context)
     if found is not None:
         parts.append(_scores_text(found))

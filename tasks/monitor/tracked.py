@@ -10,6 +10,7 @@ from infra.launch import Event
 from infra.provenance import git_commit
 from infra.tracking_runs import NestedRun, RunBook
 from tasks.context import Context
+from tasks.monitor.pace import pace_numbers
 
 _OPEN: dict[str, tuple[RunBook, str]] = {}
 """Parent runs that this process uses, by pipeline id."""
@@ -67,6 +68,8 @@ class StageLog:
         }
         if event["event"] in ("progress", "validated") and numbers:
             run.log_metrics(numbers, int(event["step"]))
+        if event["event"] == "done" and event.get("throughput") is not None:
+            run.log_metrics(pace_numbers(event["throughput"]), int(event["steps"]))
 
     def _started(self, name: str) -> NestedRun:
         if self.run is None:

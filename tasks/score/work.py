@@ -17,21 +17,26 @@ from infra.log import LOGGER
 from infra.parquet import write_table
 from infra.pieces import BuiltPiece, Count
 from sources.catalog import get_source
+from sources.record import Split
 from tasks.context import Context
 from tasks.predict.work import PREDICTIONS_FILE, no_test_examples
 from tasks.reports.connection import Teacher
+from tasks.score.facts import example_facts
 from tasks.score.neural import encode
 from tasks.score.teachers import teachers_of
+from tasks.train.work import example_files
 
 if TYPE_CHECKING:
     from evaluation.encoded import Encoded
     from evaluation.metric_cache import MetricCache
     from evaluation.scores import Scores
+    from evaluation.slices import Slices
 
 PIECE = "scores"
 SCORES_FILE = "scores.json"
 EXAMPLES_FILE = "examples.parquet"
 COUNTS_FILE = "counts.parquet"
+SLICES_FILE = "slices.json"
 JUDGED_FILE = "judged.parquet"
 PAGE_FILE = "report.html"
 
@@ -87,7 +92,8 @@ def _score(
     else:
         judged = JUDGED_SCHEMA.empty_table()
         scores = nothing_scored(no_test_examples(context))
-    _write(context, scores, judged, folder)
+    slices = _slices(context, scores, predictions, judged)
+    _write(context, scores, slices, judged, folder)
     count = Count("predictions scored", predictions.num_rows, scores.examples.num_rows)
     facts = {"tracked": scores.tracked(), "unavailable": scores.unavailable}
     return BuiltPiece((count,), facts)
@@ -138,7 +144,27 @@ def _judge(
     )
 
 
-def _write(context: Context, scores: Scores, judged: pa.Table, folder: Path) -> None:
+def _slices(
+    context: Context, scores: Scores, predictions: pa.Table, judged: pa.Table
+) -> Slices | None:
+    """Groups of the test examples; None where nothing was predicted."""
+    from evaluation.paired import read_system
+    from evaluation.slices import slice_scores
+
+    settings = context.settings.score
+    if not predictions.num_rows:
+        return None
+    system = read_system(predictions, scores.counts, judged, settings)
+    shards = [str(path) for path in example_files(context, Split.TEST)]
+    facts = example_facts(shards, system.outputs.example_ids)
+    judges = [f"chexprompt[{name}]-significant-errors" for name in settings.judges[:1]]
+    metrics = ["rule14-micro-F1", *judges]
+    return slice_scores(system, facts, metrics, settings.bootstrap_resamples, settings.seed)
+
+
+def _write(
+    context: Context, scores: Scores, slices: Slices | None, judged: pa.Table, folder: Path
+) -> None:
     from evaluation.report import render_report
     from tasks.score.page import make_page
 
@@ -146,4 +172,6 @@ def _write(context: Context, scores: Scores, judged: pa.Table, folder: Path) -> 
     write_table(folder / EXAMPLES_FILE, scores.examples)
     write_table(folder / COUNTS_FILE, scores.counts)
     write_table(folder / JUDGED_FILE, judged)
-    (folder / PAGE_FILE).write_text(render_report(make_page(context, scores)))
+    told = None if slices is None else slices.to_dict()
+    (folder / SLICES_FILE).write_text(json.dumps(told, indent=1) + "\n")
+    (folder / PAGE_FILE).write_text(render_report(make_page(context, scores, slices)))

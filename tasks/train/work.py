@@ -9,14 +9,17 @@ from pathlib import Path
 
 from infra.artifact import Artifact, build_artifact
 from infra.launch import Event, Nodes, run_module
+from infra.log import LOGGER
 from infra.pieces import BuiltPiece
 from infra.runs import TrainRun, write_run
 from sources.example import Task, request_turn
 from sources.record import Split
 from tasks.context import Context
+from tasks.monitor.pace import missed_bars
 
 PIECE = "model"
 CHECKPOINTS = "checkpoints"
+_NO_FACTS = ("event", "throughput")  # a pace differs from run to run; result.json has it
 OnEvent = Callable[[str, Event], None]
 
 
@@ -88,7 +91,9 @@ def _train(
 
     def follow(event: Event) -> None:
         if event["event"] == "done":
-            facts.update({name: value for name, value in event.items() if name != "event"})
+            facts.update({key: value for key, value in event.items() if key not in _NO_FACTS})
+            for line in missed_bars(name, event["throughput"]) if event["throughput"] else ():
+                LOGGER.warning("%s", line)
         on_event(event)
 
     run_module(
