@@ -22,7 +22,7 @@ from models.collate import normalise
 from models.data import Pixels
 from models.decode_attention import NextTokenAttention, OpeningAttention, QuestionAttention
 from models.kv_cache import CacheSize, KeyValueCache, live_rows
-from models.llama_blocks import LanguageModel, run_blocks, seen_back, times
+from models.llama_blocks import LanguageModel, product, run_blocks, seen_back
 from models.search import Search, SearchRule, choose, new_search
 
 _IMAGES_AT_ONCE = {"cpu": 1, "cuda": 8}
@@ -271,7 +271,7 @@ class _Batch:
     def _take(self, states: torch.Tensor, first: int) -> None:
         """Choose the next tokens from the last states [R, W]; beams that go on twice are copied."""
         going = self.live[first:]
-        choose(times(self.decoder.model.lm_head, states), [each.search for each in going])
+        choose(product(self.decoder.model.lm_head, states), [each.search for each in going])
         for number, each in enumerate(going, first):
             base = number * self.rule.beams
             for source, target in () if each.search.done else each.search.copies:

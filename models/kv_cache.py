@@ -88,13 +88,23 @@ class KeyValueCache:
 
 
 @dataclass(frozen=True)
+class Group:
+    """Rows that share an opening of ``seen`` tokens: their numbers, also as a tensor [M]."""
+
+    opening: int
+    seen: int
+    members: tuple[int, ...]
+    index: torch.Tensor
+
+
+@dataclass(frozen=True)
 class LiveRows:
     """What one step reads: the first ``rows`` rows, each by one new token.
 
     Args:
         rows, places: [R] row numbers, and the places in their tails that the new token takes.
         positions: [R] the new token's position in its whole sequence.
-        groups: rows by the opening they share, as (opening, its tokens, row numbers).
+        groups: rows by the opening they share.
         slot: [R] where a row stands when openings are laid out ``largest_group`` rows wide.
         openings: one more than the highest opening in use.
         unread: [R, 1, 1, N] true beyond the end of a row's opening; None if all fill their room.
@@ -104,7 +114,7 @@ class LiveRows:
     rows: torch.Tensor
     places: torch.Tensor
     positions: torch.Tensor
-    groups: tuple[tuple[int, int, list[int]], ...]
+    groups: tuple[Group, ...]
     slot: torch.Tensor
     largest_group: int
     openings: int
@@ -139,7 +149,8 @@ def live_rows(cache: KeyValueCache, count: int, device: torch.device) -> LiveRow
         places=places,
         positions=_whole([a + b for a, b in zip(lengths, tails, strict=True)], device),
         groups=tuple(
-            (opening, cache.opening_length[opening], rows) for opening, rows in members.items()
+            Group(opening, cache.opening_length[opening], tuple(rows), _whole(rows, device))
+            for opening, rows in members.items()
         ),
         slot=_whole(slot, device),
         largest_group=largest,

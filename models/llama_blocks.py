@@ -77,11 +77,20 @@ def _feed_forward(block: Block, normed: torch.Tensor) -> torch.Tensor:
 
 
 def times(linear: nn.Module, rows: torch.Tensor) -> torch.Tensor:
-    """A linear layer's output [L, out]; few rows on a CPU are multiplied the other way round."""
+    """A linear layer's output [L, out], one row after another in memory."""
+    return product(linear, rows).contiguous()
+
+
+def product(linear: nn.Module, rows: torch.Tensor) -> torch.Tensor:
+    """A linear layer's output [L, out]; few rows on a CPU are multiplied the other way round.
+
+    Those lie in memory column by column, as they were made: to turn 32,000 logits of each row costs
+    more than to look for the greatest where they are.
+    """
     few = rows.device.type == "cpu" and rows.dtype == torch.float32 and len(rows) in FEW_ROWS
     if few and type(linear) is nn.Linear:
-        product = torch.mm(linear.weight, rows.t()).t().contiguous()
+        turned = torch.mm(linear.weight, rows.t().contiguous()).t()
         bias = linear._parameters["bias"]
-        return product if bias is None else product + bias
+        return turned if bias is None else turned + bias
     out: torch.Tensor = linear(rows)
     return out
