@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from models.kv_cache import KeyValueCache, LiveRows
+from models.kv_cache import Group, KeyValueCache, LiveRows
 
 _LOOP_BYTES = 1 << 19
 """Above this size of an opening in one layer, rows on a CPU read their openings one after another
@@ -136,31 +136,36 @@ class NextTokenAttention:
         return mixed.reshape(rows, heads, width)
 
     def _one_by_one(self, layer: int, asked: torch.Tensor) -> torch.Tensor:
-        """Queries [R, G, Q, D] → mixed values, each opening and tail in turn, none padded."""
+        """Queries [R, G, Q, D] → mixed values, each opening and tail in turn.
+
+        Only scores are padded, to the longest tail of a group; no key or value is.
+        """
         mixed = torch.empty_like(asked)
-        for opening, seen, members in self.live.groups:
-            keys = self.cache.opening_keys[layer][opening, :, :seen].transpose(1, 2)
-            some = asked[members].transpose(0, 1).flatten(1, 2)
-            common = (some @ keys).view(*asked.shape[1:2], len(members), asked.shape[2], seen)
-            shares = [
-                self._weights(layer, row, asked[row], common[:, number])
-                for number, row in enumerate(members)
-            ]
-            weights = torch.stack([share[..., :seen] for share in shares], 1).flatten(1, 2)
-            values = self.cache.opening_values[layer][opening, :, :seen]
-            shared = (weights @ values).view(asked.shape[1], len(members), *asked.shape[2:])
-            for number, row in enumerate(members):
-                own = self.cache.tail_values[layer][row, :, : shares[number].shape[-1] - seen]
-                torch.add(shared[:, number], shares[number][..., seen:] @ own, out=mixed[row])
+        for group in self.live.groups:
+            some = asked.index_select(0, group.index).transpose(0, 1)
+            room = self.cache.opening_keys[layer][group.opening, :, : group.seen]
+            common = some.flatten(1, 2) @ room.transpose(1, 2)
+            own = self._own_scores(layer, group, asked).flatten(1, 2)
+            weights = torch.cat((common, own), -1).softmax(-1, dtype=torch.float32).to(asked.dtype)
+            values = self.cache.opening_values[layer][group.opening, :, : group.seen]
+            shared = (weights[..., : group.seen] @ values).view(some.shape)
+            weights = weights[..., group.seen :].view(*some.shape[:3], -1)
+            for number, row in enumerate(group.members):
+                tokens = self.cache.tail_length[row] + 1
+                tail = self.cache.tail_values[layer][row, :, :tokens]
+                share = weights[:, number, :, :tokens]
+                torch.baddbmm(shared[:, number], share, tail, out=mixed[row])
         return mixed
 
-    def _weights(
-        self, layer: int, row: int, asked: torch.Tensor, common: torch.Tensor
-    ) -> torch.Tensor:
-        """One row's weights [G, Q, N + T] from queries [G, Q, D] and its opening's scores."""
-        own = self.cache.tail_keys[layer][row, :, : self.cache.tail_length[row] + 1]
-        scores = torch.cat((common, asked @ own.transpose(1, 2)), -1)
-        return scores.softmax(-1, dtype=torch.float32).to(asked.dtype)
+    def _own_scores(self, layer: int, group: Group, asked: torch.Tensor) -> torch.Tensor:
+        """What a group's queries of [R, G, Q, D] find in their tails, [G, M, Q, T]."""
+        tokens = [self.cache.tail_length[row] + 1 for row in group.members]
+        _, groups, each, _ = asked.shape
+        own = asked.new_full((groups, len(tokens), each, max(tokens)), float("-inf"))
+        for number, (row, end) in enumerate(zip(group.members, tokens, strict=True)):
+            tail = self.cache.tail_keys[layer][row, :, :end].transpose(1, 2)
+            own[:, number, :, :end] = asked[row] @ tail
+        return own
 
     def _side_by_side(self, rows: torch.Tensor, held: torch.Tensor) -> torch.Tensor:
         """Each row [R, G, Q, X] times what its opening holds [P, G, X, Y], in one product.

@@ -10,20 +10,19 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import TypeAlias
 
 import torch
 from transformers import LlavaForConditionalGeneration
-from transformers.models.llama import LlamaModel
 
 from infra.errors import InputError
 from models.collate import normalise
 from models.data import Pixels
 from models.decode_attention import NextTokenAttention, OpeningAttention, QuestionAttention
 from models.kv_cache import CacheSize, KeyValueCache, live_rows
-from models.llama_blocks import run_blocks, times
+from models.llama_blocks import LanguageModel, product, run_blocks, seen_back
 from models.search import Search, SearchRule, choose, new_search
 
 _IMAGES_AT_ONCE = {"cpu": 1, "cuda": 8}
@@ -89,13 +88,16 @@ class _Live:
 
 @dataclass
 class Decoder:
-    """A VLM with a Llama inside, ready to answer.
+    """A VLM with a Llama, Qwen2 or Mistral inside, ready to answer.
+
+    Never writes the image's token, which stands for an image that nobody gave, nor what the
+    model's own ``suppress_tokens`` name.
 
     Args:
         slots: requests in the batch at once; each takes ``rule.beams`` rows.
 
     Raises:
-        InputError: the language model is no Llama.
+        InputError: the language model is none of these.
     """
 
     model: LlavaForConditionalGeneration
@@ -105,16 +107,23 @@ class Decoder:
 
     def __post_init__(self) -> None:
         language = self.model.model.language_model
-        if not isinstance(language, LlamaModel):
+        if not isinstance(language, LanguageModel):
             raise InputError(
                 f"a language model of type '{language.config.model_type}'",
-                "llama, whose blocks the decoder runs",
-                "finetune a VLM with a Llama",
+                "llama, qwen2 or mistral, whose blocks the decoder runs",
+                "set models.language.architecture and finetune anew",
             )
+        told = getattr(self.model.generation_config, "suppress_tokens", None) or ()
+        image = int(self.model.config.image_token_index)
+        self.rule = replace(self.rule, never=tuple({image, *self.rule.never, *told}))
 
     @torch.inference_mode()
     def run(self, requests: Sequence[Request]) -> Iterator[list[Answer]]:
-        """Answers as they end: one list, maybe empty, after each step."""
+        """Answers as they end: one list, maybe empty, after each step.
+
+        Raises:
+            InputError: a prompt with its answer may be longer than the model's sliding window.
+        """
         if requests:
             yield from _Batch(self, [self._cut(*each) for each in enumerate(requests)]).run()
 
@@ -159,6 +168,7 @@ class _Batch:
             rows=self.slots * self.rule.beams,
             tail_tokens=max(len(each.question) + each.request.most for each in asked),
         )
+        _check_window(self.language, size.opening_tokens + size.tail_tokens)
         self.free = list(range(size.openings))[::-1]
         weight = self.language.embed_tokens.weight
         self.cache = KeyValueCache(self.language.config, size, weight)
@@ -261,7 +271,7 @@ class _Batch:
     def _take(self, states: torch.Tensor, first: int) -> None:
         """Choose the next tokens from the last states [R, W]; beams that go on twice are copied."""
         going = self.live[first:]
-        choose(times(self.decoder.model.lm_head, states), [each.search for each in going])
+        choose(product(self.decoder.model.lm_head, states), [each.search for each in going])
         for number, each in enumerate(going, first):
             base = number * self.rule.beams
             for source, target in () if each.search.done else each.search.copies:
@@ -297,3 +307,14 @@ def _next_to_their_like(asked: Sequence[_Asked]) -> list[_Asked]:
     for each in asked:
         groups.setdefault(each.key, []).append(each)
     return [each for group in groups.values() for each in group]
+
+
+def _check_window(language: LanguageModel, tokens: int) -> None:
+    """Up to its window's width a model that looks back so far looks back to the start."""
+    window = seen_back(language)
+    if window is not None and tokens > window:
+        raise InputError(
+            f"prompts with answers of up to {tokens} tokens",
+            f"at most the {window} of the language model's sliding window",
+            "lower generate.max_new_tokens or the image's tokens",
+        )

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from transformers import LlamaConfig
+from transformers import PretrainedConfig
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,12 @@ class KeyValueCache:
         like: a tensor whose type and device the cache takes.
     """
 
-    def __init__(self, config: LlamaConfig, size: CacheSize, like: torch.Tensor) -> None:
+    def __init__(self, config: PretrainedConfig, size: CacheSize, like: torch.Tensor) -> None:
         heads, layers = config.num_key_value_heads, range(config.num_hidden_layers)
-        opening = (size.openings, heads, size.opening_tokens, config.head_dim)
-        tail = (size.rows, heads, size.tail_tokens, config.head_dim)
+        own_width: int | None = getattr(config, "head_dim", None)  # Qwen2 has none
+        width = own_width or config.hidden_size // config.num_attention_heads
+        opening = (size.openings, heads, size.opening_tokens, width)
+        tail = (size.rows, heads, size.tail_tokens, width)
         self.size = size
         self.opening_keys = [_room(opening, like) for _ in layers]
         self.opening_values = [_room(opening, like) for _ in layers]
@@ -86,13 +88,23 @@ class KeyValueCache:
 
 
 @dataclass(frozen=True)
+class Group:
+    """Rows that share an opening of ``seen`` tokens: their numbers, also as a tensor [M]."""
+
+    opening: int
+    seen: int
+    members: tuple[int, ...]
+    index: torch.Tensor
+
+
+@dataclass(frozen=True)
 class LiveRows:
     """What one step reads: the first ``rows`` rows, each by one new token.
 
     Args:
         rows, places: [R] row numbers, and the places in their tails that the new token takes.
         positions: [R] the new token's position in its whole sequence.
-        groups: rows by the opening they share, as (opening, its tokens, row numbers).
+        groups: rows by the opening they share.
         slot: [R] where a row stands when openings are laid out ``largest_group`` rows wide.
         openings: one more than the highest opening in use.
         unread: [R, 1, 1, N] true beyond the end of a row's opening; None if all fill their room.
@@ -102,7 +114,7 @@ class LiveRows:
     rows: torch.Tensor
     places: torch.Tensor
     positions: torch.Tensor
-    groups: tuple[tuple[int, int, list[int]], ...]
+    groups: tuple[Group, ...]
     slot: torch.Tensor
     largest_group: int
     openings: int
@@ -137,7 +149,8 @@ def live_rows(cache: KeyValueCache, count: int, device: torch.device) -> LiveRow
         places=places,
         positions=_whole([a + b for a, b in zip(lengths, tails, strict=True)], device),
         groups=tuple(
-            (opening, cache.opening_length[opening], rows) for opening, rows in members.items()
+            Group(opening, cache.opening_length[opening], tuple(rows), _whole(rows, device))
+            for opening, rows in members.items()
         ),
         slot=_whole(slot, device),
         largest_group=largest,

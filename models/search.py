@@ -25,12 +25,15 @@ class SearchRule:
         stop_early: true ends as soon as ``beams`` answers are finished; false (Hugging Face's
             default) ends when the best unfinished one, taken at its present length, no longer
             beats the worst of them.
+        never: ids that are never chosen (``suppress_tokens`` in Hugging Face). With beams their
+            probability is not shared out among the others.
     """
 
     end: int
     beams: int = 1
     length_penalty: float = 1.0
     stop_early: bool = False
+    never: tuple[int, ...] = ()
 
 
 @dataclass
@@ -136,9 +139,12 @@ def choose(logits: torch.Tensor, searches: Sequence[Search]) -> None:
 
     Args:
         logits: [R, V]; each search's rows follow each other, one row each before the first token.
+            Overwritten.
     """
-    if searches[0].rule.beams == 1:
-        for search, token in zip(searches, logits.float().argmax(-1).tolist(), strict=True):
+    rule = searches[0].rule
+    if rule.beams == 1:
+        best = _without(rule.never, logits.float()).argmax(-1)
+        for search, token in zip(searches, best.tolist(), strict=True):
             search.take(token)
         return
     start = 0
@@ -151,8 +157,16 @@ def choose(logits: torch.Tensor, searches: Sequence[Search]) -> None:
 
 def _extend(search: BeamSearch, logits: torch.Tensor) -> None:
     """One beam search's rows [K, V]: the 2K best continuations over all its beams."""
-    summed = logits.float().log_softmax(-1) + search.scores(logits.device)
+    logs = _without(search.rule.never, logits.float().log_softmax(-1))
+    summed = logs + search.scores(logits.device)
     kept = min(2 * search.rule.beams, summed.numel())
     scores, places = summed.flatten().topk(kept)
     rows, tokens = (places // logits.shape[-1]).tolist(), (places % logits.shape[-1]).tolist()
     search.extend(list(zip(scores.cpu().numpy(), rows, tokens, strict=True)))
+
+
+def _without(never: Sequence[int], scores: torch.Tensor) -> torch.Tensor:
+    """The scores [R, V], overwritten at those ids with minus infinity."""
+    if never:
+        scores[:, list(never)] = float("-inf")
+    return scores

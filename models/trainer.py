@@ -98,7 +98,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]
         """No gain is decayed, as in CLIP: neither the temperature nor layer scales."""
         decayed: list[str] = super().get_decay_parameter_names(model)
         axes = {name: each.dim() for name, each in model.named_parameters()}
-        return [name for name in decayed if axes[name] > 1]
+        return [name for name in decayed if axes.get(name, 0) > 1]  # some are declared, not there
 
     def evaluate(self, *_args: Any, **_kwargs: Any) -> dict[str, float]:
         """Validate, and keep the weights if they are the best so far; all ranks agree."""

@@ -24,9 +24,10 @@ from evaluation.blocks import (
     rrg24_overall,
 )
 from evaluation.clinical import LabelMatrix, confusion
-from evaluation.encoded import Encoded, EncodedSystem, slots
+from evaluation.encoded import Encoded, EncodedSystem
 from evaluation.labeler import label_reports
 from evaluation.measures import block_measures, clinical_measures, lexical_measures
+from evaluation.measures_neural import slots
 from evaluation.scores import Scores, nothing_scored, score_predictions
 from evaluation.signature import Signature
 from evaluation.statistics import Floats, mean_of
@@ -124,9 +125,10 @@ def test_studies_are_drawn_as_scipy_draws_them(scores: Scores) -> None:
             (np.arange(60),), micro, n_resamples=500, method="percentile", random_state=3,
             vectorized=False,
         )  # fmt: skip
+    ids = [row["example_id"] for row in rows]
+    counts = {"chexbert-negative": flat, "chexbert-positive": confusion(true, told, "positive")}
     encoded = Encoded(
-        {"none": EncodedSystem([row["example_id"] for row in rows], {"chexbert-negative": flat})},
-        {"CheXbert": "test"},
+        {"none": EncodedSystem(ids, counts)}, {"CheXbert": {"version": "1", "weights": "0a1b"}}
     )
     table = score_predictions(predictions_table(60), None, SETTINGS, encoded=encoded)
     row = row_of(table, "llava_rad", "CheXbert-micro-F1-14[uncertain=negative]")
@@ -171,9 +173,10 @@ def whole(count: int = 12) -> tuple[Encoded, pa.Table]:
         slot.measure.family: value_and_one(np.linspace(0.1, 0.9, count)) for slot in slots()
     }
     families |= {"chexbert-negative": cells, "chexbert-positive": cells}
-    encoders = {slot.encoder for slot in slots()}
+    encoders = {one for slot in slots() for one in slot.encoders}
+    about = {one: {"version": "1", "weights": "0a1b"} for one in encoders}
     system = EncodedSystem(list(reversed(ids)), {n: c[::-1] for n, c in families.items()})
-    return Encoded({"none": system}, dict.fromkeys(encoders, "weights 0a1b")), predictions
+    return Encoded({"none": system}, about), predictions
 
 
 def test_encoders_counts_fill_their_places() -> None:
@@ -183,7 +186,7 @@ def test_encoders_counts_fill_their_places() -> None:
         assert all(row.interval is not None for row in table_of(scores, name).rows)
     radgraph = scores.score("RadGraph-F1[v1,partial]")
     assert radgraph.interval.value == pytest.approx(0.5)
-    assert radgraph.signature.version == "weights 0a1b"
+    assert radgraph.signature.weights == "sha256:0a1b"
     assert not {"CheXbert-F1", "RadGraph-F1", "BERTScore", "RadCliQ"} & set(scores.unavailable)
     with pytest.raises(KeyError):
         scores.score("RadGraph-F1[v1,partial]", "blank")

@@ -174,6 +174,19 @@ def test_a_name_of_no_run_or_of_several_is_one_line(
     assert "\n" not in str(error.value)
 
 
+def test_a_run_scored_by_an_earlier_version_is_one_line(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "data"), tmp_path / "state")
+    written = build(
+        store,
+        Step("predictions", "old", {}, {}, 1, ()),
+        {"predictions.parquet": predictions([GOOD] * 4)},
+    )
+    step = Step("scores", "old", {"judges": []}, {"predictions/old": written}, 1, ())
+    build(store, step, {"judged.parquet": judgements([GOOD] * 4)})
+    with pytest.raises(InputError, match=r"without counts\.parquet"):
+        newest_scored(store).system()
+
+
 def test_nothing_scored_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cxr evaluate"):
         newest_scored(Store(str(tmp_path / "data"), tmp_path / "state"))

@@ -8,10 +8,11 @@ from functools import cache
 
 import pytest
 import torch
-from transformers import LlavaConfig, LlavaForConditionalGeneration, MistralConfig
+from transformers import GemmaConfig, LlavaConfig, LlavaForConditionalGeneration
 
 from infra.errors import InputError
 from models import decode_attention
+from models.collate import normalise
 from models.decoding import Decoder, Request
 from models.search import SearchRule
 from tests.bench.generation_world import (
@@ -44,13 +45,15 @@ TRAFFIC = Traffic(5, 3, median_tokens=9, shortest=1, longest=30, question=(1, 7)
 
 
 @cache
-def model(key_value_heads: int = 4) -> LlavaForConditionalGeneration:
-    """Random weights that end an answer now and then, and never write the image's token."""
-    made = build_model(replace(SHAPE, key_value_heads=key_value_heads))
+def model(key_value_heads: int = 4, architecture: str = "llama") -> LlavaForConditionalGeneration:
+    """Random weights that end an answer now and then; biases, where there are any, are not zero."""
+    made = build_model(replace(SHAPE, key_value_heads=key_value_heads, architecture=architecture))
     with torch.no_grad():
         made.lm_head.weight.mul_(12)  # so that no two tokens are nearly equal
         made.lm_head.weight[END].mul_(-2.5)
-        made.lm_head.weight[SHAPE.vocabulary - 1] = 0
+        for name, each in made.model.language_model.named_parameters():
+            if name.endswith("proj.bias"):
+                each.normal_(0, 0.5)
     return made
 
 
@@ -123,6 +126,87 @@ def test_shared_key_value_heads(groups: int, reading: str) -> None:
     assert ask_ours(grouped, asked, 3, rule) == ask_alone(grouped, asked, rule)
 
 
+@pytest.mark.parametrize("architecture", ["qwen2", "mistral"])
+def test_other_language_models(architecture: str, reading: str) -> None:
+    """Qwen2 has biases on queries, keys and values; both share their key-value heads."""
+    other, asked = model(2, architecture), requests()[:8]
+    assert other.config.text_config.model_type == architecture
+    biased = [name for name, _ in other.named_parameters() if name.endswith("q_proj.bias")]
+    assert bool([name for name in biased if "language_model" in name]) == (architecture == "qwen2")
+    assert ask_ours(other, asked, 5) == ask_alone(other, asked)
+    rule = SearchRule(END, 2)
+    assert ask_ours(other, asked[:4], 3, rule) == ask_alone(other, asked[:4], rule)
+
+
+def test_a_head_tied_to_the_embedding() -> None:
+    tied, asked = copy.deepcopy(model(4, "qwen2")), requests()[:6]
+    with torch.no_grad():
+        tied.model.language_model.embed_tokens.weight.mul_(6)
+    tied.lm_head.weight = tied.model.language_model.embed_tokens.weight
+    assert ask_ours(tied, asked, 4) == ask_alone(tied, asked)
+
+
+def test_prompts_that_begin_with_the_image(reading: str) -> None:
+    """Qwen2's tokenizers have no token that begins a text."""
+    asked = [replace(each, prompt=each.prompt[5:]) for each in requests()[:6]]
+    assert asked[0].prompt[0] == SHAPE.vocabulary - 1
+    assert ask_ours(model(), asked, 4) == ask_alone(model(), asked)
+
+
+@pytest.mark.parametrize("architecture", ["qwen2", "mistral"])
+def test_a_sliding_window_must_hold_the_longest_prompt_and_answer(architecture: str) -> None:
+    made, asked = copy.deepcopy(model(2, architecture)), requests()[:4]
+    longest = 21 + max(len(each.prompt) - 21 + each.most for each in asked)
+    made.config.text_config.sliding_window = longest
+    made.model.language_model.config.sliding_window = longest
+    assert ask_ours(made, asked, 4) == ask_alone(model(2, architecture), asked)
+    made.model.language_model.config.sliding_window = longest - 1
+    with pytest.raises(InputError) as error:
+        ask_ours(made, asked, 4)
+    assert str(error.value) == (
+        f"found prompts with answers of up to {longest} tokens; expected at most the {longest - 1} "
+        "of the language model's sliding window; lower generate.max_new_tokens or the image's "
+        "tokens"
+    )
+
+
+@cache
+def tempted() -> LlavaForConditionalGeneration:
+    """A model that would rather write the image's token than the first one it does write."""
+    made = copy.deepcopy(model())
+    with torch.no_grad():
+        head = made.lm_head.weight
+        head[SHAPE.vocabulary - 1] = 1.5 * head[alone()[0][0]]
+    return made
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_the_images_token_is_never_written(beams: int, reading: str) -> None:
+    """As ``generate`` does with ``suppress_tokens``; without them it would write it."""
+    image, asked, rule = SHAPE.vocabulary - 1, requests()[:8], SearchRule(END, beams)
+    free = tempted().generate(
+        input_ids=torch.tensor([asked[0].prompt]),
+        pixel_values=normalise([asked[0].image]),
+        max_new_tokens=20,
+        do_sample=False,
+        pad_token_id=0,
+    )
+    assert image in free[0, len(asked[0].prompt) :].tolist()
+    found = ask_ours(tempted(), asked, 5, rule)
+    assert not any(image in ids for ids in found)
+    assert found == ask_alone(tempted(), asked, rule)
+
+
+def test_what_the_model_suppresses_is_never_written() -> None:
+    made, asked = copy.deepcopy(model()), requests()[:3]
+    usual = ask_ours(made, asked, 3)
+    unwanted = usual[0][0]
+    made.generation_config.suppress_tokens = [unwanted, SHAPE.vocabulary - 1]
+    found = ask_ours(made, asked, 3)
+    assert not any(unwanted in ids for ids in found)
+    assert found != usual
+
+
 def test_openings_of_unequal_length_share_a_batch(reading: str) -> None:
     longer = [
         replace(each, prompt=(each.prompt[0], 7, 8, 9, *each.prompt[1:])) for each in requests()[:4]
@@ -143,8 +227,6 @@ def test_an_image_is_read_once_for_all_that_show_it() -> None:
 
 
 def test_teacher_forced_ids_are_the_argmax_at_every_step() -> None:
-    from models.collate import normalise
-
     for request, ids in zip(requests(), ask_ours(model(), requests(), 5), strict=True):
         whole = torch.tensor([[*request.prompt, *ids]])
         with torch.no_grad():
@@ -155,8 +237,6 @@ def test_teacher_forced_ids_are_the_argmax_at_every_step() -> None:
 
 def test_half_precision_runs_in_its_type() -> None:
     """Its own argmax at every step, but where two tokens are too close for bfloat16 to tell."""
-    from models.collate import normalise
-
     half = copy.deepcopy(model()).to(torch.bfloat16)
     close = told = 0
     for request, ids in zip(requests(), ask_ours(half, requests(), 4), strict=True):
@@ -191,7 +271,7 @@ def test_a_prompt_with_too_few_places_is_a_defect() -> None:
 
 
 def test_another_language_model_is_named() -> None:
-    text = MistralConfig(
+    text = GemmaConfig(
         vocab_size=40,
         hidden_size=16,
         intermediate_size=16,
@@ -208,8 +288,8 @@ def test_another_language_model_is_named() -> None:
     with pytest.raises(InputError) as error:
         Decoder(LlavaForConditionalGeneration(config), GREEDY, 1)
     assert str(error.value) == (
-        "found a language model of type 'mistral'; expected llama, whose blocks the decoder runs; "
-        "finetune a VLM with a Llama"
+        "found a language model of type 'gemma'; expected llama, qwen2 or mistral, whose blocks "
+        "the decoder runs; set models.language.architecture and finetune anew"
     )
 
 

@@ -149,9 +149,10 @@ def end(child: subprocess.Popen[str], how: signal.Signals) -> int:
     return child.wait(timeout=60)
 
 
-SLOWLY = GenerateSettings(batch_size=1, max_new_tokens=100)
+SLOWLY = GenerateSettings(batch_size=1, max_new_tokens=40)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_file(tmp_path: Path) -> None:
     calm = run_in(tmp_path / "calm", generate=SLOWLY)
     assert generate(calm) == 0

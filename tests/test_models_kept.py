@@ -23,11 +23,12 @@ from models.train import train
 from models.validate import Validation, validate_loss
 
 # So high a rate that the loss on validate rises after the first steps.
-WILD = {"learning_rate": 0.1, "schedule": "constant", "steps": 6, "validate_steps": 1}
+WILD = {"learning_rate": 1.0, "schedule": "constant", "steps": 6, "validate_steps": 1}
 
 
 def result(run: TrainRun) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((run.output / "result.json").read_text())
+    del found["throughput"]  # another each time
     return found
 
 

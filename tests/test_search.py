@@ -112,3 +112,19 @@ def test_wide_beams_find_the_best_of_all_answers(seed: int) -> None:
         key=lambda ids: float(logs[0][ids[0]] + logs[1][ids[0], ids[1]]),
     )
     assert (search.done, tuple(search.ids)) == (True, best)
+
+
+def test_what_is_never_chosen_keeps_its_share() -> None:
+    """Hugging Face takes the softmax first: the others' probabilities stay what they were."""
+    logits = torch.tensor([[0.0, 3.0, 1.0, 2.0]])
+    expected = logits.log_softmax(-1)[0]
+    greedy = new_search(SearchRule(END, never=(1,)), 3)
+    choose(logits.clone(), [greedy])
+    assert greedy.tokens == [3]
+    search = beams(never=(1,))
+    choose(logits.clone(), [search])
+    assert search.tokens == [3, 2]
+    assert [float(beam.score) for beam in search.running] == [
+        float(expected[3]),
+        float(expected[2]),
+    ]

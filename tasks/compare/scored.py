@@ -134,7 +134,12 @@ def _predictions_of(store: Store, scores: Artifact) -> Artifact:
 
 
 def _table(artifact: Artifact, name: str) -> pa.Table:
-    return pa.concat_tables([pq.read_table(path) for path in artifact.files(name)])
+    files = artifact.files(name)
+    if not files:
+        raise InputError(
+            f"{artifact.folder} without {name}", "a run that this version scored", "score it again"
+        )
+    return pa.concat_tables([pq.read_table(path) for path in files])
 
 
 def test_shards(scored: Scored) -> list[str]:

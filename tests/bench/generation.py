@@ -1,6 +1,6 @@
 """Our decoder beside Hugging Face's ``generate``: alone and in padded batches, in turn.
 
-    python -m tests.bench.generation [--images 16] [--batch 16] [--rounds 3] [--threads 1]
+    python -m tests.bench.generation [--images 12] [--batch 16] [--rounds 1] [--threads 1]
 
 Writes its section of ``docs/benchmarks.md``. Two kinds of traffic: a test set with its image-blind
 controls, as ``models.generate`` answers it, and as many prompts that all show images of their own.
@@ -127,9 +127,9 @@ def say(text: str) -> None:
 def main(arguments: Sequence[str], shape: Shape | None = None, page: Path = REPORT) -> int:
     """Measure and write; 1 if a bar is missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--images", type=int, default=16)
+    parser.add_argument("--images", type=int, default=12)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--tokens", type=int, default=80, help="median of an answer's tokens")
     told = parser.parse_args(arguments)

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from transformers import LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+from transformers import CONFIG_MAPPING, LlavaConfig, LlavaForConditionalGeneration
 from transformers.generation import GenerationConfig, StoppingCriteria
 
 from infra.settings.stages import VisionSettings
 from models.collate import normalise, pad_left
 from models.data import Pixels
 from models.decoding import Decoder, Request
-from models.dual_encoder import dinov2_config, initial_spread
 from models.search import SearchRule
+from models.towers import initial_spread, tower_config
 
 PAD, BEGIN, END = 0, 1, 2  # as in Llama
 GREEDY = SearchRule(END)
@@ -45,6 +45,7 @@ class Shape:
     key_value_heads: int = 8
     vocabulary: int = 32000
     opening_text: int = 38  # Vicuna's system line and "USER:" in Llama's tokens
+    architecture: str = "llama"
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Traffic:
 def build_model(shape: Shape, seed: int = 0) -> LlavaForConditionalGeneration:
     """The bench's VLM with random weights, float32, on the CPU."""
     torch.manual_seed(seed)
-    vision = dinov2_config(
+    vision = tower_config(
         VisionSettings(
             image_px=shape.image_px,
             patch_px=shape.patch_px,
@@ -81,7 +82,7 @@ def build_model(shape: Shape, seed: int = 0) -> LlavaForConditionalGeneration:
             heads=4,
         )
     )
-    language = LlamaConfig(
+    language = CONFIG_MAPPING[shape.architecture](
         vocab_size=shape.vocabulary,
         hidden_size=shape.width,
         intermediate_size=shape.feed_forward,
@@ -138,7 +139,7 @@ class OwnLength(StoppingCriteria):  # type: ignore[misc]
 
     def __call__(self, input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
         """[B, T] ids so far → [B] which rows have ended."""
-        return self.most <= input_ids.shape[1] - self.prompt_tokens
+        return self.most.to(input_ids.device) <= input_ids.shape[1] - self.prompt_tokens
 
 
 def ask_generate(
@@ -160,12 +161,14 @@ def ask_generate(
         bos_token_id=BEGIN,
         eos_token_id=END,
         pad_token_id=PAD,
+        suppress_tokens=[model.config.image_token_index],
     )
     with torch.inference_mode():
+        pixels = normalise([request.image for request in requests])
         found = model.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            pixel_values=normalise([request.image for request in requests]).to(model.dtype),
+            input_ids=ids.to(model.device),
+            attention_mask=mask.to(model.device),
+            pixel_values=pixels.to(model.device, model.dtype),
             generation_config=config,
             stopping_criteria=[OwnLength(most, ids.shape[1])] if rule.beams == 1 else [],
         )

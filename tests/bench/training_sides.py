@@ -19,7 +19,7 @@ from models.collate import ConversationCollator
 from models.data import Sample
 from models.packing import Batch, attend_within_examples
 from models.tokenizers import Tokenizer, train_language_tokenizer
-from models.vlm import llama_config, vlm_config, with_lora
+from models.vlm import language_config, vlm_config, with_lora
 from sources.example import Task, request_turn
 from sources.replicas.truth import ReplicaSpec, draw_cohort
 from sources.replicas.wording import write_report
@@ -82,9 +82,13 @@ class World:
 
     @cached_property
     def network(self) -> LlavaForConditionalGeneration:
-        """The VLM with seeded random weights in float32."""
+        """One VLM for all who copy it, in float32 on the CPU."""
+        return self.fresh()
+
+    def fresh(self) -> LlavaForConditionalGeneration:
+        """A VLM with seeded random weights, of PyTorch's default type on its default device."""
         torch.manual_seed(0)
-        language = llama_config(self.shapes.language, self.tokenizer)
+        language = language_config(self.shapes.language, self.tokenizer)
         language.vocab_size = self.shapes.language.vocabulary
         image = self.tokenizer.convert_tokens_to_ids("<image>")
         return LlavaForConditionalGeneration(vlm_config(self.shapes, language, image))
