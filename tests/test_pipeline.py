@@ -23,7 +23,7 @@ from tests.small_world import (
 
 KINDS = (
     *("replicas", "studies", "images", "reports", "examples", "stages"),
-    *("predictions", "scores", "grounding"),
+    *("predictions", "scores", "retrieval"),
 )
 
 

@@ -15,6 +15,8 @@ def kept_weights(context: Context) -> dict[str, str]:
         artifact = read_artifact(context.store, context.graph[f"stages/{stage.name}"])
         for path in artifact.files("result.json") if artifact else ():
             found = json.loads(path.read_text())
+            if "kept_step" not in found:
+                continue  # a ready model that the stage took as it was
             step, loss, looks = found["kept_step"], found["validate_loss"], found["validate_losses"]
             why = (
                 "the last, with nothing to validate on"
