@@ -68,9 +68,10 @@ def generate(run: GenerateRun) -> int:
     if stop():
         return STOPPED_BY_SIGTERM
     if rank.number == 0:
-        result = _write_output(run, writer, jobs, parts) | figures_of_all(figures)
+        result = _write_output(run, writer, jobs, parts)
         write_json(run.output / "result.json", result)
-        report("done", seconds=round(time.monotonic() - started, 1), **result)
+        seconds = round(time.monotonic() - started, 1)
+        report("done", seconds=seconds, **result, **figures_of_all(figures))
     return 0
 
 

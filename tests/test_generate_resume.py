@@ -82,7 +82,8 @@ def test_ranks_one_after_another_write_the_same(
         assert generate(run) == 0
     assert predictions(run) == undisturbed
     result = json.loads((run.output / "result.json").read_text())
-    assert (result["predictions"], result["openings_read"]) == (ROWS, 13)
+    assert result["predictions"] == ROWS
+    assert "tokens_per_second" not in result  # a payload that differed from run to run
 
 
 def test_a_run_goes_on_from_another_number_of_ranks(
