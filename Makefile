@@ -34,6 +34,10 @@ test-slow: setup  ## what takes longer: kill -9 storms, the whole demo, real dat
 bench: setup  ## speed and memory beside named rivals; results go to docs/benchmarks.md
 	@$(BIN)/python -m tests.bench.run
 	@$(BIN)/python -m tests.bench.llm
+	@$(BIN)/python -m tests.bench.loading
+	@$(BIN)/python -m tests.bench.training
+	@$(BIN)/python -m tests.bench.generation
+	@$(BIN)/python -m tests.bench.evaluation
 
 lint: setup  ## format, then check style, types and import contracts
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix . && $(BIN)/mypy && $(BIN)/lint-imports

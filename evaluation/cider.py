@@ -1,43 +1,73 @@
-"""CIDEr-D of each pair: how alike two texts are in words that are rare among the references.
+"""CIDEr of each pair: how alike two texts are in words that are rare among the references.
 
-Profile ``coco-split-lower``: lower case, words by white space, n-grams of 1 to 4, term frequency
-times the log of references over references with the n-gram, counts clipped to the reference's, a
-Gaussian penalty on the difference in length with sigma 6, mean over n times ten (evaluation_metrics
-1.4). The weights come from the references that are given, so a value depends on them: with a single
-reference every weight is zero, and so is the score. Shapes: N pairs.
+n-grams of 1 to 4, term frequency times the log of references over references with the n-gram, mean
+over n times ten. CIDEr-D, which COCO's scorer computes under the name of CIDEr, clips counts to the
+reference's and has a Gaussian penalty on the difference in length with sigma 6; ``cider`` is the
+plain cosine of the first paper (evaluation_metrics 1.4). Profiles are COCO's tokenizers, such as
+``coco-split-lower``. The weights come from the references that are given, so a value depends on
+them: with a single reference every weight is zero, and so is the score. A bootstrap that resamples
+these values keeps the weights of the whole test set. Shapes: N pairs.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import exp, log, sqrt
 
 import numpy as np
 
 from evaluation.statistics import Floats
+from evaluation.tokens import TOKENIZERS
 
 CIDER_PROFILE = "coco-split-lower"
+CIDER_PROFILES: dict[str, str] = {
+    "coco-split-cased": "split",
+    CIDER_PROFILE: "split-lower",
+    "coco-ptb": "ptb",
+}
+"""The tokenizer of each profile."""
+CIDER_REVISION = 2
+"""Raise when a value changes: part of its signature and of cached values."""
 ORDERS = 4
 SIGMA = 6.0
 SCALE = 10.0
 
 Grams = Counter[tuple[str, ...]]
+Weights = dict[tuple[str, ...], float]
 
 
-def cider_d(references: Sequence[str], predictions: Sequence[str]) -> Floats:
+def cider_d(
+    references: Sequence[str], predictions: Sequence[str], profile: str = CIDER_PROFILE
+) -> Floats:
     """(N,) CIDEr-D of each prediction against its reference, 0 to 10."""
-    true = [_grams(text) for text in references]
-    told = [_grams(text) for text in predictions]
+    return _each(references, predictions, profile, _clipped)
+
+
+def cider(
+    references: Sequence[str], predictions: Sequence[str], profile: str = CIDER_PROFILE
+) -> Floats:
+    """(N,) plain CIDEr, 0 to 10: counts as they are, and no penalty on length."""
+    return _each(references, predictions, profile, _cosine)
+
+
+def _each(
+    references: Sequence[str],
+    predictions: Sequence[str],
+    profile: str,
+    score: Callable[[Grams, Grams, Weights, float], float],
+) -> Floats:
+    tokenize = TOKENIZERS[CIDER_PROFILES[profile]]
+    true = [_grams(tokenize(text)) for text in references]
+    told = [_grams(tokenize(text)) for text in predictions]
     documents = Counter(gram for grams in true for gram in grams)
     total = log(max(len(true), 1))
     weights = {gram: total - log(number) for gram, number in documents.items()}
     pairs = zip(true, told, strict=True)
-    return np.array([_pair(one, other, weights, total) for one, other in pairs], dtype=np.float64)
+    return np.array([score(one, other, weights, total) for one, other in pairs], dtype=np.float64)
 
 
-def _grams(text: str) -> Grams:
-    words = text.lower().split()
+def _grams(words: list[str]) -> Grams:
     return Counter(
         gram
         for order in range(ORDERS)
@@ -45,19 +75,33 @@ def _grams(text: str) -> Grams:
     )
 
 
-def _pair(
-    reference: Grams, told: Grams, weights: dict[tuple[str, ...], float], unseen: float
-) -> float:
+def _clipped(reference: Grams, told: Grams, weights: Weights, unseen: float) -> float:
     """``unseen`` is the weight of an n-gram that no reference has."""
-    scores = []
-    for order in range(1, ORDERS + 1):
-        one = {g: n * weights[g] for g, n in reference.items() if len(g) == order}
-        other = {g: n * weights.get(g, unseen) for g, n in told.items() if len(g) == order}
-        norm = sqrt(sum(v * v for v in one.values()) * sum(v * v for v in other.values()))
-        alike = sum(min(value, one[g]) * one[g] for g, value in other.items() if g in one)
-        scores.append(alike / norm if norm > 0 else 0.0)
     apart = _length(told) - _length(reference)
-    return SCALE * sum(scores) / ORDERS * exp(-(apart**2) / (2 * SIGMA**2))
+    alike = _alike(reference, told, weights, unseen, clipped=True)
+    return alike * exp(-(apart**2) / (2 * SIGMA**2))
+
+
+def _cosine(reference: Grams, told: Grams, weights: Weights, unseen: float) -> float:
+    return _alike(reference, told, weights, unseen, clipped=False)
+
+
+def _alike(
+    reference: Grams, told: Grams, weights: Weights, unseen: float, *, clipped: bool
+) -> float:
+    true_norm, told_norm, alike = [0.0] * ORDERS, [0.0] * ORDERS, [0.0] * ORDERS
+    for gram, number in reference.items():
+        true_norm[len(gram) - 1] += (number * weights[gram]) ** 2
+    for gram, number in told.items():
+        weight, order = weights.get(gram, unseen), len(gram) - 1
+        told_norm[order] += (number * weight) ** 2
+        known = reference.get(gram, 0)
+        if known:
+            met = min(number, known) if clipped else number
+            alike[order] += met * known * weight * weight
+    norms = (sqrt(one * other) for one, other in zip(true_norm, told_norm, strict=True))
+    shares = (met / norm if norm > 0 else 0.0 for met, norm in zip(alike, norms, strict=True))
+    return SCALE * sum(shares) / ORDERS
 
 
 def _length(grams: Grams) -> int:

@@ -107,6 +107,26 @@ def macro_f1(flat: Floats, labels: NDArray[np.intp] = FOURTEEN) -> Floats:
     return np.asarray(f1(as_counts(flat)[..., labels, :]).mean(axis=-1))
 
 
+def weighted_f1(flat: Floats, labels: NDArray[np.intp] = FOURTEEN) -> Floats:
+    """Mean F1 of the labels, each weighing as many reports as assert it in the reference."""
+    counts = as_counts(flat)[..., labels, :]
+    support = counts[..., 0] + counts[..., 2]
+    return _share((f1(counts) * support).sum(axis=-1), support.sum(axis=-1))
+
+
+def samples_f1(flat: Floats, labels: NDArray[np.intp] = FOURTEEN) -> Floats:
+    """F1 of each report alone, (N,), zero where neither text asserts anything: scikit-learn's
+    "samples" average is the mean of it."""
+    return f1(as_counts(flat)[..., labels, :].sum(axis=-2))
+
+
+def exact_matches(flat: Floats, labels: NDArray[np.intp] = FIVE) -> Floats:
+    """(N,) one where both texts assert the same of the labels: f1chexbert's accuracy is the mean
+    of it over the five."""
+    wrong = as_counts(flat)[..., labels, 1:].sum(axis=(-2, -1))
+    return np.where(wrong == 0, 1.0, 0.0)
+
+
 def report_f1(flat: Floats) -> Floats:
     """F1 of each report alone, (N,); one where neither text asserts anything (our choice: they
     agree)."""

@@ -15,14 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from evaluation.controls import MODEL, Outputs, read_outputs
-from evaluation.judged import read_judged
+from evaluation.counts_table import KEYS, read_counts
 from evaluation.measures import (
     Measure,
+    block_measures,
     clinical_measures,
-    judge_family,
     judge_measures,
     lexical_measures,
 )
+from evaluation.measures_neural import slots
 from evaluation.statistics import (
     Floats,
     Interval,
@@ -30,7 +31,7 @@ from evaluation.statistics import (
     difference_interval,
     make_bootstrap,
 )
-from evaluation.texts import count_texts
+from infra.errors import InputError
 from infra.settings.sections import ScoreSettings
 
 
@@ -50,23 +51,46 @@ class System:
         return np.ones(len(counts))
 
 
-def read_system(predictions: pa.Table, judged: pa.Table | None, settings: ScoreSettings) -> System:
-    """The model's own rows (no control's) of a prediction table and of its judgements.
+def read_system(
+    predictions: pa.Table, counts: pa.Table, judged: pa.Table | None, settings: ScoreSettings
+) -> System:
+    """The model's own part (no control's) of a scoring: its outputs and all of its counts.
+
+    Args:
+        predictions: the rows that were scored.
+        counts: ``counts_table`` of the scoring.
+        judged: its judgements, which name the judges.
 
     Raises:
-        InputError: a table does not fit (see ``controls`` and ``judged``).
+        InputError: a table does not fit (see ``controls``, ``judged`` and ``counts_table``).
     """
-    own = predictions.filter(pc.equal(predictions["control"], MODEL))
-    outputs = read_outputs(own)
-    families = dict(count_texts(outputs, outputs.written[MODEL]).families)
-    measures = [*lexical_measures(), *clinical_measures(settings.uncertain_as)]
-    if judged is not None:
-        places = {example_id: place for place, example_id in enumerate(outputs.example_ids)}
-        rows = judged.filter(pc.equal(judged["control"], MODEL))
-        for item in read_judged(rows, places):
-            families[judge_family(item.judge)] = item.counts
-            measures += judge_measures(item.judge, item.judge_version)
+    outputs = read_outputs(predictions.filter(pc.equal(predictions["control"], MODEL)))
+    own = counts.filter(pc.equal(counts["control"], MODEL))
+    if tuple(own["example_id"].to_pylist()) != outputs.example_ids:
+        raise InputError("counts of other examples", "those of the predictions", "score them again")
+    names = [name for name in own.column_names if name not in KEYS and not own[name].null_count]
+    families = read_counts(counts, MODEL, names)
+    measures = [
+        measure
+        for measure in (
+            *lexical_measures(),
+            *clinical_measures(settings.uncertain_as),
+            *block_measures(),
+            *(slot.measure for slot in slots()),
+            *_judges(judged),
+        )
+        if measure.family in families
+    ]
     return System(outputs, families, {measure.name: measure for measure in measures})
+
+
+def _judges(judged: pa.Table | None) -> list[Measure]:
+    """Measures of every judge that a table names."""
+    if judged is None:
+        return []
+    named = judged.select(["judge", "judge_version"]).to_pylist()
+    versions = {(row["judge"], row["judge_version"]) for row in named}
+    return [measure for pair in sorted(versions) for measure in judge_measures(*pair)]
 
 
 @dataclass(frozen=True)

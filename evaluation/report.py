@@ -7,13 +7,15 @@ the caller passes them, and each example says whether its source is a synthetic 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from evaluation.report_blocks import shown_blocks
 from evaluation.report_plots import loss_plot, score_plot
+from evaluation.report_slices import slice_table
 from evaluation.report_views import (
     SYSTEM_NAMES,
     control_verdicts,
@@ -26,6 +28,8 @@ from evaluation.report_views import (
     signature_rows,
 )
 from evaluation.scores import Scores
+from evaluation.slices import Slices
+from evaluation.unavailable import by_reason
 from sources.funnel import FunnelRow
 
 LossCurve = Sequence[tuple[int, float]]
@@ -62,6 +66,7 @@ class ReportPage:
         made_on: a date for the reader, as text.
         fingerprints: what made the model, by name (git commit, artifacts, model version).
         losses: by stage, in the order of training.
+        kept: by stage, which step's weights it has kept and why, as text.
         replicas: names of the sources that are synthetic stand-ins.
     """
 
@@ -72,9 +77,11 @@ class ReportPage:
     funnel: Sequence[FunnelRow]
     losses: Mapping[str, LossCurve]
     scores: Scores
+    slices: Slices | None = None
     best: Sequence[ShownExample] = ()
     worst: Sequence[ShownExample] = ()
     replicas: frozenset[str] = frozenset()
+    kept: Mapping[str, str] = field(default_factory=dict)
 
 
 def choose_examples(examples: pa.Table, count: int) -> tuple[list[str], list[str]]:
@@ -124,10 +131,17 @@ def render_report(page: ReportPage) -> str:
         loss_plot=Markup(loss_plot(page.losses)) if page.losses else None,
         score_plot=Markup(score_plot(scores)),
         rows=score_rows(scores),
+        blocks=shown_blocks(scores.blocks),
         signatures=signature_rows(scores),
         kinds=kind_rows(scores),
         disagreements=disagreement_rows(scores),
-        labels=label_rows(scores),
+        slices=slice_table(page.slices),
+        label_tables=[
+            (labeler, label_rows(labels))
+            for labeler, labels in (("rule14", scores.labels), ("CheXbert", scores.chexbert_labels))
+            if labels
+        ],
+        absent=by_reason(scores.unavailable),
         best=[shown_card(example) for example in page.best],
         worst=[shown_card(example) for example in page.worst],
     )

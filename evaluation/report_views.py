@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from evaluation.board import Difference, Score
 from evaluation.clinical import LabelScore
 from evaluation.controls import MODEL
 from evaluation.judged import CATEGORIES
 from evaluation.labeler import OTHER, Mention, find_mentions, label_report, squeeze
-from evaluation.scores import Difference, Score, Scores
+from evaluation.scores import Scores
 from evaluation.statistics import Interval
 from sources.funnel import FunnelRow
 from sources.record import LabelValue
@@ -99,9 +100,11 @@ def _signed_span(item: Difference, scale: str) -> str:
 
 
 def signature_rows(scores: Scores) -> list[tuple[str, str]]:
-    """(metric, signature) of the model's scores."""
-    own = [score for score in scores.scores if score.control == MODEL and not score.is_detail]
-    return [(score.metric, str(score.signature)) for score in own]
+    """(metric, signature) of the model's scores that any table of the page shows."""
+    in_blocks = {row.metric for table in scores.blocks for row in table.rows}
+    own = [score for score in scores.scores if score.control == MODEL]
+    shown = [score for score in own if not score.is_detail or score.metric in in_blocks]
+    return [(score.metric, str(score.signature)) for score in shown]
 
 
 @dataclass(frozen=True)
@@ -228,12 +231,12 @@ class LabelRow:
     others: dict[str, float]
 
 
-def label_rows(scores: Scores) -> list[LabelRow]:
-    """One row per observation, most support first."""
-    others = {name: rows for name, rows in scores.labels.items() if name != MODEL}
+def label_rows(labels: Mapping[str, Sequence[LabelScore]]) -> list[LabelRow]:
+    """One row per observation of the labels by control, most support first."""
+    others = {name: rows for name, rows in labels.items() if name != MODEL}
     rows = [
         LabelRow(own, {name: scored[place].f1 for name, scored in others.items()})
-        for place, own in enumerate(scores.labels.get(MODEL, ()))
+        for place, own in enumerate(labels.get(MODEL, ()))
     ]
     return sorted(rows, key=lambda row: -row.own.support)
 

@@ -2,7 +2,8 @@
 
 One similarity matrix, one boolean matrix of what is relevant. Policies of relevance: ``instance``,
 a film and the text of its own study; ``equal text``, also every text that reads the same, since
-a stock normal report would otherwise be wrong a hundred times. Ties go against the query: a
+a stock normal report would otherwise be wrong a hundred times; ``distinct texts``, where each text
+stands in the pool once, so that the stock report is neither. Ties go against the query: a
 relevant candidate comes after all others of its score. Shapes: Q queries, C candidates.
 """
 
@@ -28,14 +29,14 @@ from evaluation.statistics import (
 
 Bools = NDArray[np.bool_]
 Ranks = NDArray[np.int64]
-Policy = Literal["instance", "equal text"]
+Policy = Literal["instance", "equal text", "distinct texts"]
 Direction = Literal["image to text", "text to image"]
 
 VERSION: Final = "1"
 DEPTHS: Final = (1, 5, 10)
 """The K of R@K, as in the released model's utility (LLaVA-Rad reference, section 7)."""
 DIRECTIONS: Final[tuple[Direction, ...]] = ("image to text", "text to image")
-POLICIES: Final[tuple[Policy, ...]] = ("instance", "equal text")
+POLICIES: Final[tuple[Policy, ...]] = ("instance", "equal text", "distinct texts")
 
 
 def ranks(similarity: Floats, relevant: Bools) -> Ranks:
@@ -80,18 +81,27 @@ class Pool:
     image_subjects: tuple[str, ...]
     text_subjects: tuple[str, ...]
 
+    def texts(self, policy: Policy) -> NDArray[np.intp]:
+        """Places of the texts that stand in the pool: all, or the first of each that differs."""
+        if policy != "distinct texts":
+            return np.arange(len(self.keys), dtype=np.intp)
+        firsts = np.unique(np.asarray(self.keys, dtype=str), return_index=True)[1]
+        return np.asarray(np.sort(firsts), dtype=np.intp)
+
     def relevant(self, direction: Direction, policy: Policy) -> Bools:
         """(Q, C) for a direction."""
         if policy == "instance":
             own = np.arange(len(self.keys))
         else:
             own = np.unique(np.asarray(self.keys, dtype=str), return_inverse=True)[1]
-        found: Bools = own[self.text_of][:, None] == own
+        found: Bools = own[self.text_of][:, None] == own[self.texts(policy)]
         return found if direction == "image to text" else found.T
 
-    def subjects(self, direction: Direction) -> tuple[str, ...]:
+    def subjects(self, direction: Direction, policy: Policy) -> tuple[str, ...]:
         """The person behind each query."""
-        return self.image_subjects if direction == "image to text" else self.text_subjects
+        if direction == "image to text":
+            return self.image_subjects
+        return tuple(self.text_subjects[place] for place in self.texts(policy))
 
 
 @dataclass(frozen=True)
@@ -129,32 +139,46 @@ class Encoded:
 def score_retrieval(
     encoded: Encoded, pool: Pool, resamples: int, seed: int
 ) -> list[RetrievalScore]:
-    """R@1, R@5, R@10, median and mean rank and MRR, both ways and under both policies."""
+    """R@1, R@5, R@10, median and mean rank and MRR, both ways and under every policy."""
     similarity = encoded.images @ encoded.texts.T
-    found = []
-    for direction in DIRECTIONS:
-        scores = similarity if direction == "image to text" else similarity.T
-        bootstrap = make_bootstrap(pool.subjects(direction), resamples, seed)
-        for policy in POLICIES:
-            relevant = pool.relevant(direction, policy)
-            reached = _Reached(ranks(scores, relevant), relevant, bootstrap)
-            for metric, interval, chance, higher in reached.numbers():
-                signature = _signature(metric, direction, policy, pool, bootstrap, scores.shape)
-                found.append(
-                    RetrievalScore(
-                        encoded.name,
-                        direction,
-                        policy,
-                        metric,
-                        interval,
-                        chance,
-                        higher,
-                        scores.shape[0],
-                        scores.shape[1],
-                        signature,
-                    )
-                )
-    return found
+    return [
+        score
+        for direction in DIRECTIONS
+        for policy in POLICIES
+        for score in _scores(encoded.name, similarity, pool, (direction, policy), resamples, seed)
+    ]
+
+
+def _scores(
+    name: str,
+    similarity: Floats,
+    pool: Pool,
+    asked: tuple[Direction, Policy],
+    resamples: int,
+    seed: int,
+) -> list[RetrievalScore]:
+    """All metrics of one direction under one policy; ``similarity`` (N, M)."""
+    direction, policy = asked
+    scores = similarity[:, pool.texts(policy)]
+    scores = scores if direction == "image to text" else scores.T
+    relevant = pool.relevant(direction, policy)
+    bootstrap = make_bootstrap(pool.subjects(direction, policy), resamples, seed)
+    reached = _Reached(ranks(scores, relevant), relevant, bootstrap)
+    return [
+        RetrievalScore(
+            name,
+            direction,
+            policy,
+            metric,
+            interval,
+            chance,
+            higher,
+            scores.shape[0],
+            scores.shape[1],
+            _signature(metric, direction, policy, pool, bootstrap, scores.shape),
+        )
+        for metric, interval, chance, higher in reached.numbers()
+    ]
 
 
 @dataclass(frozen=True)

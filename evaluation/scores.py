@@ -10,15 +10,20 @@ Metrics whose weights are absent are listed as unavailable with the reason; no n
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
+from evaluation.block_scores import BlockTable, block_tables, overall_measure
+from evaluation.blocks import BLOCKS, PROFILES, RRG24_OVERALL, RRG24_PARTS, Block
+from evaluation.board import Board, Difference, Families, Score
 from evaluation.clinical import LabelScore, label_scores
 from evaluation.controls import MODEL, Outputs, read_outputs
+from evaluation.counts_table import counts_table, no_counts
+from evaluation.encoded import Encoded, chexbert_family
 from evaluation.example_scores import EXAMPLE_SCORES_SCHEMA, example_rows
+from evaluation.families import FAMILIES, LABELS
 from evaluation.judged import JudgedCounts, read_judged
 from evaluation.judges import (
     Disagreement,
@@ -31,63 +36,34 @@ from evaluation.judges import (
 from evaluation.measures import (
     UNAVAILABLE,
     Measure,
+    block_measures,
     clinical_measures,
     judge_family,
     judge_measures,
     lexical_measures,
+    profile_measures,
     translation_measures,
 )
-from evaluation.signature import Signature
-from evaluation.statistics import (
-    Bootstrap,
-    Floats,
-    Interval,
-    difference_interval,
-    make_bootstrap,
-    ratio_interval,
-    score_interval,
-)
-from evaluation.texts import TextCounts, count_texts
+from evaluation.measures_neural import available_measures, still_unavailable
+from evaluation.metric_cache import MetricCache
+from evaluation.statistics import make_bootstrap
+from evaluation.texts import BLOCK_FAMILIES, TextCounts, count_texts
 from infra.settings.sections import ScoreSettings
+
+__all__ = [
+    "Difference",
+    "Families",
+    "Score",
+    "Scores",
+    "SystemCounts",
+    "nothing_scored",
+    "score_predictions",
+]
 
 FORMAT = 1
 """Raise when a reader of ``to_dict`` must change."""
 
 NO_JUDGE = "no judge was asked"
-
-
-@dataclass(frozen=True)
-class Score:
-    """One metric of one system (``control`` is ``none`` for the model itself)."""
-
-    metric: str
-    control: str
-    interval: Interval
-    higher_is_better: bool
-    is_detail: bool
-    signature: Signature
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The model less a control, and the model over it, on the same resamples.
-
-    ``beats`` says that the 95 % interval of the difference lies wholly on the better side of zero.
-    """
-
-    metric: str
-    control: str
-    difference: Interval
-    ratio: Interval
-    higher_is_better: bool
-    examples: int
-
-    @property
-    def beats(self) -> bool:
-        low, high = self.difference.low, self.difference.high
-        if low is None or high is None:
-            return False
-        return low > 0 if self.higher_is_better else high < 0
 
 
 @dataclass(frozen=True)
@@ -104,9 +80,11 @@ class SystemCounts:
 
 @dataclass(frozen=True)
 class Scores:
-    """Everything measured on one set of predictions; ``labels`` are by control.
+    """Everything measured on one set of predictions; ``labels`` are rule14's by control,
+    ``chexbert_labels`` CheXbert's where its weights are here.
 
-    ``kin`` are the judges that share a family with a model behind the texts.
+    ``kin`` are the judges that share a family with a model behind the texts; ``counts`` is what
+    all of it was computed from (``counts_table``).
     """
 
     scores: tuple[Score, ...]
@@ -119,6 +97,9 @@ class Scores:
     examples: pa.Table
     disagreements: tuple[Disagreement, ...] = ()
     kin: tuple[Kinship, ...] = ()
+    blocks: tuple[BlockTable, ...] = ()
+    counts: pa.Table = field(default_factory=no_counts)
+    chexbert_labels: dict[str, list[LabelScore]] = field(default_factory=dict)
 
     def score(self, metric: str, control: str = MODEL) -> Score:
         """The score of that name; KeyError where there is none."""
@@ -141,22 +122,30 @@ class Scores:
             "studies": self.studies,
             "subjects": self.subjects,
             "systems": {name: asdict(counts) for name, counts in self.systems.items()},
-            "scores": [_score_row(score) for score in self.scores],
-            "differences": [_difference_row(item) for item in self.differences],
+            "blocks": [table.to_dict() for table in self.blocks],
+            "scores": [score.to_row() for score in self.scores],
+            "differences": [item.to_row() for item in self.differences],
             "labels": {name: [asdict(r) for r in rows] for name, rows in self.labels.items()},
+            "chexbert_labels": {
+                name: [asdict(r) for r in rows] for name, rows in self.chexbert_labels.items()
+            },
             "disagreements": [asdict(item) for item in self.disagreements],
             "kin": [{**asdict(item), "warning": str(item)} for item in self.kin],
             "unavailable": self.unavailable,
         }
 
     def tracked(self) -> dict[str, float]:
-        """``control/metric`` → value, in names that MLflow accepts (no brackets)."""
-        names = str.maketrans({"[": ".", "]": None, "=": "-"})
-        return {
-            f"{score.control}/{score.metric.translate(names)}": score.interval.value
+        """``control/metric`` → value, then ``block/metric`` → value on the block's scale, in names
+        that MLflow accepts (no brackets or commas)."""
+        names = str.maketrans({"[": ".", "]": None, "=": "-", ",": "."})
+        found = {
+            f"{score.control}/{score.metric}": score.interval.value
             for score in self.scores
             if score.interval.value is not None
         }
+        for table in self.blocks:
+            found |= table.tracked()
+        return {name.translate(names): value for name, value in found.items()}
 
 
 def score_predictions(
@@ -167,64 +156,129 @@ def score_predictions(
     teachers: Iterable[tuple[str, str]] = (),
     *,
     translated: bool = False,
+    encoded: Encoded | None = None,
+    blocks: Sequence[Block] = tuple(BLOCKS.values()),
+    cache: MetricCache | None = None,
 ) -> Scores:
     """Score the model and its image-blind controls.
 
     Args:
         predictions: rows of the model (control ``none``) and of any control.
-        judged: rows of ``judged.JUDGED_SCHEMA`` about ``judged.choose_judged``'s pairs, or None
-            where no judge was asked.
+        judged: rows of ``judged.JUDGED_SCHEMA``, or None where no judge was asked.
         section: which section was generated; part of every signature.
-        teachers: models behind the texts, each with what it wrote; judges of their families are
-            flagged.
+        teachers: models behind the texts, each with what it wrote, to flag judges of their kin.
         translated: the texts are translations, for which chrF is measured too.
+        encoded: counts of encoders whose weights are here.
+        blocks: the tables to fill; ``blocks.PROFILES`` computes many more lexical counts.
+        cache: where counts of pairs that were counted before are found.
 
     Raises:
         InputError: a table does not fit (see ``controls`` and ``judged``).
     """
     outputs = read_outputs(predictions)
-    places = {example_id: place for place, example_id in enumerate(outputs.example_ids)}
+    encoders = encoded or Encoded()
+    families = _lexical_families(blocks)
     texts = {
-        name: count_texts(outputs, written, translated=translated)
+        name: count_texts(outputs, written, translated=translated, names=families, cache=cache)
         for name, written in outputs.written.items()
     }
+    places = {example_id: place for place, example_id in enumerate(outputs.example_ids)}
     judges = read_judged(judged, places) if judged is not None else []
-    bootstrap = make_bootstrap(outputs.subjects, settings.bootstrap_resamples, settings.seed)
     means = mean_of_judges(judges)
-    board = _Board(outputs, bootstrap, section, _families(outputs, texts, [*judges, *means]))
-    measures = _measures(settings, (judges, means), translated)
-    return Scores(
-        scores=board.scores(measures),
-        differences=board.differences(measures),
-        labels={
-            control: label_scores(board.families[control][f"rule14-{settings.uncertain_as}"])
-            for control in outputs.written
-        },
+    counts = _families(outputs, texts, [*judges, *means], encoders)
+    bootstrap = make_bootstrap(outputs.subjects, settings.bootstrap_resamples, settings.seed)
+    measures = _measures(settings, (judges, means), translated, blocks, encoders)
+    board = Board(outputs, bootstrap, section, counts)
+    scores = _scored(board, measures, settings, blocks, encoders)
+    return replace(
+        scores,
         systems={name: _system_counts(outputs, name, judges) for name in outputs.written},
-        unavailable=UNAVAILABLE | ({} if judges else {"chexprompt": NO_JUDGE}),
-        studies=len(set(outputs.studies)),
-        subjects=bootstrap.subjects,
+        unavailable=still_unavailable(encoders) | ({} if judges else {"chexprompt": NO_JUDGE}),
         examples=example_rows(outputs, texts, judges),
         disagreements=tuple(disagreements(judges, bootstrap)),
         kin=kin_of_teachers(answering(judged), teachers) if judged is not None else (),
     )
 
 
+def _scored(
+    board: Board,
+    measures: list[Measure],
+    settings: ScoreSettings,
+    blocks: Sequence[Block],
+    encoded: Encoded,
+) -> Scores:
+    """What is computed of counts alone."""
+    overall = overall_measure({item.name: item for item in measures}, board.families)
+    every = [*measures, *([overall] if overall is not None else [])]
+    scores = board.scores(every)
+    chosen = {item.name: item for item in every}
+    return Scores(
+        scores=scores,
+        differences=board.differences(every),
+        labels=_label_scores(board, f"rule14-{settings.uncertain_as}"),
+        systems={},
+        unavailable={},
+        studies=len(set(board.outputs.studies)),
+        subjects=board.bootstrap.subjects,
+        examples=EXAMPLE_SCORES_SCHEMA.empty_table(),
+        blocks=block_tables(board, blocks, chosen, scores, _absent(encoded)),
+        counts=counts_table(board.outputs, board.families, _versions(board.families, encoded)),
+        chexbert_labels=_label_scores(board, chexbert_family(settings.uncertain_as)),
+    )
+
+
+def _label_scores(board: Board, family: str) -> dict[str, list[LabelScore]]:
+    """By control the scores of each observation, of the systems that have the counts."""
+    return {
+        name: label_scores(counts[family])
+        for name, counts in board.families.items()
+        if family in counts
+    }
+
+
+def _lexical_families(blocks: Sequence[Block]) -> list[str]:
+    """Names of the lexical counts that blocks need, each once."""
+    profiles = profile_measures() if PROFILES in blocks else []
+    return list(dict.fromkeys([*BLOCK_FAMILIES, *(item.family for item in profiles)]))
+
+
 def _measures(
-    settings: ScoreSettings, judges: Iterable[Iterable[JudgedCounts]], translated: bool
+    settings: ScoreSettings,
+    judges: Iterable[Iterable[JudgedCounts]],
+    translated: bool,
+    blocks: Sequence[Block],
+    encoded: Encoded,
 ) -> list[Measure]:
-    """Every measure in the order of the tables; each group of judges by name."""
+    """Every measure in the order of the tables, each name once; each group of judges by name."""
     measures = translation_measures() if translated else []
-    measures += [*lexical_measures(), *clinical_measures(settings.uncertain_as)]
+    measures += [*lexical_measures(), *clinical_measures(settings.uncertain_as), *block_measures()]
+    if PROFILES in blocks:
+        known = {item.name for item in measures}
+        measures += [item for item in profile_measures() if item.name not in known]
+    measures += available_measures(encoded)
     for group in judges:
         for name, judge_version in sorted({(one.judge, one.judge_version) for one in group}):
             measures += judge_measures(name, judge_version)
     return measures
 
 
+def _absent(encoded: Encoded) -> dict[str, str]:
+    """Why each metric that a block may name has no number, if it has none."""
+    found = still_unavailable(encoded)
+    missing = [name for name in RRG24_PARTS if name in found]
+    return found | {RRG24_OVERALL: f"needs {' and '.join(missing)}"}
+
+
+def _versions(families: Families, encoded: Encoded) -> dict[str, str]:
+    """What made the counts, by family; encoders by their own names."""
+    names = {name for counts in families.values() for name in counts}
+    own = {name: FAMILIES[name].version for name in names if name in FAMILIES}
+    return {**own, "rule14": LABELS.version, **encoded.versions}
+
+
 def nothing_scored(reason: str) -> Scores:
     """Scores of no predictions: every metric is unavailable, and why."""
-    metrics = (*lexical_measures(), *clinical_measures("negative"))
+    metrics = (*lexical_measures(), *clinical_measures("negative"), *block_measures())
     return Scores(
         scores=(),
         differences=(),
@@ -237,97 +291,20 @@ def nothing_scored(reason: str) -> Scores:
     )
 
 
-Families = dict[str, dict[str, Floats]]
-"""Counts (N, K) by control and family."""
-
-
 def _families(
-    outputs: Outputs, texts: Mapping[str, TextCounts], judges: list[JudgedCounts]
+    outputs: Outputs,
+    texts: Mapping[str, TextCounts],
+    judges: list[JudgedCounts],
+    encoded: Encoded,
 ) -> Families:
-    families = {control: dict(texts[control].families) for control in outputs.written}
+    families = {
+        control: {**texts[control].families, **encoded.families(outputs, control)}
+        for control in outputs.written
+    }
     for item in judges:
         if item.control in families:
             families[item.control][judge_family(item.judge)] = item.counts
     return families
-
-
-@dataclass(frozen=True)
-class _Board:
-    """What scoring needs at hand: the data, the resamples, the counts."""
-
-    outputs: Outputs
-    bootstrap: Bootstrap
-    section: str
-    families: Families
-
-    def scores(self, measures: Sequence[Measure]) -> tuple[Score, ...]:
-        """Every measure of every system that has its counts."""
-        systems = self.outputs.written
-        return tuple(self.score(m, c) for c in systems for m in measures if self.has(m, c))
-
-    def differences(self, measures: Sequence[Measure]) -> tuple[Difference, ...]:
-        """The model less every control, for every measure that both have."""
-        return tuple(
-            self.difference(m, c)
-            for c in self.outputs.written
-            if c != MODEL
-            for m in measures
-            if self.has(m, c) and self.has(m, MODEL)
-        )
-
-    def has(self, measure: Measure, control: str) -> bool:
-        return measure.family in self.families[control]
-
-    def score(self, measure: Measure, control: str) -> Score:
-        counts = self.families[control][measure.family]
-        interval = score_interval(self.bootstrap, measure.statistic, counts)
-        signature = self._signature(measure, self._present(measure, control))
-        return Score(
-            measure.name,
-            control,
-            interval,
-            measure.higher_is_better,
-            measure.is_detail,
-            signature,
-        )
-
-    def difference(self, measure: Measure, control: str) -> Difference:
-        """Paired on the examples that both systems have (and the judge judged)."""
-        both = self._present(measure, MODEL) & self._present(measure, control)
-        own = self.families[MODEL][measure.family] * both[:, None]
-        other = self.families[control][measure.family] * both[:, None]
-        return Difference(
-            measure.name,
-            control,
-            difference_interval(self.bootstrap, measure.statistic, own, other),
-            ratio_interval(self.bootstrap, measure.statistic, own, other),
-            measure.higher_is_better,
-            int(both.sum()),
-        )
-
-    def _present(self, measure: Measure, control: str) -> Any:
-        """(N,) whether the system has the example and, for a judge's measure, was judged on it."""
-        if measure.family.startswith("judge "):
-            return self.families[control][measure.family][:, -1] > 0
-        present = np.zeros(len(self.outputs.example_ids), dtype=bool)
-        present[self.outputs.written[control].rows] = True
-        return present
-
-    def _signature(self, measure: Measure, present: Any) -> Signature:
-        rows = np.flatnonzero(present)
-        studies, subjects = self.outputs.studies, self.outputs.subjects
-        return Signature(
-            metric=measure.name,
-            section=self.section,
-            studies=len({studies[row] for row in rows}),
-            subjects=len({subjects[row] for row in rows}),
-            examples=len(rows),
-            interval="bootstrap percentile 95%",
-            resamples=self.bootstrap.resamples,
-            seed=self.bootstrap.seed,
-            unit="subject",
-            **measure.about,
-        )
 
 
 def _system_counts(outputs: Outputs, control: str, judges: list[JudgedCounts]) -> SystemCounts:
@@ -340,27 +317,3 @@ def _system_counts(outputs: Outputs, control: str, judges: list[JudgedCounts]) -
         judged={item.judge: int(item.column("judged").sum()) for item in own},
         judge_failures={item.judge: dict(item.failures) for item in own},
     )
-
-
-def _score_row(score: Score) -> dict[str, Any]:
-    return {
-        "metric": score.metric,
-        "control": score.control,
-        **asdict(score.interval),
-        "higher_is_better": score.higher_is_better,
-        "is_detail": score.is_detail,
-        "signature": score.signature.fields(),
-    }
-
-
-def _difference_row(item: Difference) -> dict[str, Any]:
-    return {
-        "metric": item.metric,
-        "control": item.control,
-        **asdict(item.difference),
-        "ratio": asdict(item.ratio),
-        "excludes_zero": item.difference.excludes(0.0),
-        "beats": item.beats,
-        "higher_is_better": item.higher_is_better,
-        "examples": item.examples,
-    }

@@ -14,7 +14,9 @@ class Signature:
     """How one score was made; None where a field does not apply to the metric.
 
     ``scale`` says what the largest value is (``0-1``, ``0-100``, ``errors per report``). ``unit``
-    is what the bootstrap resamples. ``empty_output`` says what an empty prediction counts as.
+    is what the bootstrap resamples; ``centre`` says what a paper prints in the value's place.
+    ``empty_output`` says what an empty prediction counts as. ``weights`` holds the sha256 of every
+    published file of weights that the number came through.
     """
 
     metric: str
@@ -37,6 +39,12 @@ class Signature:
     labels: str | None = None
     uncertain_as: str | None = None
     judge: str | None = None
+    model: str | None = None
+    layer: str | None = None
+    idf: str | None = None
+    rescale: str | None = None
+    weights: str | None = None
+    centre: str | None = None
 
     def fields(self) -> dict[str, str | int]:
         """The fields that apply, in the order of the class."""

@@ -5,16 +5,26 @@ Shapes: N examples of ``Outputs``, n of them written by the system; rows of the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.chrf import chrf_counts
 from evaluation.clinical import LabelMatrix, confusion
 from evaluation.controls import Outputs, Written
-from evaluation.labeler import label_reports
-from evaluation.lexical import bleu_counts, rouge_l
+from evaluation.families import CHRF, FAMILIES, LABELS, bleu_family, rouge_family, split_codes
+from evaluation.lexical import BLEU_PROFILE
+from evaluation.metric_cache import MetricCache
+from evaluation.rouge import ROUGE_PROFILE, STEMMED_PROFILE
 from evaluation.statistics import Floats
+
+BLOCK_FAMILIES = (
+    bleu_family(BLEU_PROFILE),
+    rouge_family(ROUGE_PROFILE),
+    bleu_family("coco-split-cased"),
+    rouge_family(STEMMED_PROFILE),
+)
+"""The lexical counts of the comparability blocks (``blocks.BLOCKS``)."""
 
 
 @dataclass(frozen=True)
@@ -26,21 +36,23 @@ class TextCounts:
     prediction_labels: LabelMatrix
 
 
-def count_texts(outputs: Outputs, written: Written, *, translated: bool = False) -> TextCounts:
-    """Counts of BLEU, ROUGE-L and rule14 under both policies; of translations also of chrF."""
+def count_texts(
+    outputs: Outputs,
+    written: Written,
+    *,
+    translated: bool = False,
+    names: Sequence[str] = BLOCK_FAMILIES,
+    cache: MetricCache | None = None,
+) -> TextCounts:
+    """Counts of the lexical families of those names and of rule14 under both policies; of
+    translations also of chrF."""
     references = [outputs.references[row] for row in written.rows]
     predictions = written.predictions
-    true = LabelMatrix.of(label_reports(references))
-    told = LabelMatrix.of(label_reports(predictions))
-    overlap = rouge_l(references, predictions)
-    families = {
-        "bleu": bleu_counts(references, predictions),
-        "rouge": np.stack([overlap, np.ones_like(overlap)], axis=-1),
-        "rule14-negative": confusion(true, told, "negative"),
-        "rule14-positive": confusion(true, told, "positive"),
-    }
-    if translated:
-        families["chrf"] = chrf_counts(references, predictions)
+    true, told = split_codes(LABELS.of(references, predictions, cache))
+    lexical = [FAMILIES[name] for name in names] + ([CHRF] if translated else [])
+    families = {item.name: item.of(references, predictions, cache) for item in lexical}
+    families["rule14-negative"] = confusion(true, told, "negative")
+    families["rule14-positive"] = confusion(true, told, "positive")
     size = len(outputs.example_ids)
     spread = {name: _spread(counts, written, size) for name, counts in families.items()}
     return TextCounts(spread, true, told)

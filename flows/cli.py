@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import cli_ablate, cli_compare, cli_look, cli_run, cli_validate
+from flows import cli_ablate, cli_compare, cli_look, cli_run, cli_score, cli_validate
+from flows.cli_convert import CONVERT
 from flows.cli_llm import LLM
 from infra.errors import CxrError
 from infra.log import set_up_logging
@@ -216,6 +217,7 @@ def errors(
 
 
 APP.add_typer(LLM, name="llm")
+APP.add_typer(CONVERT, name="convert")
 
 
 @APP.command(help="Rate metrics and judges against radiologists' error counts.")
@@ -252,6 +254,24 @@ def plant_errors(
 ) -> None:
     judges = tuple(judge or ("offline-rules",))
     cli_validate.find_planted_errors(judges, per_cell, seed, out, data_root, as_json=as_json)
+
+
+@APP.command(help="Score a file of pairs: columns reference, prediction; perhaps subject, study.")
+def score(
+    pairs: Annotated[Path, typer.Argument(help="A .csv, .jsonl or .parquet file, one pair a row.")],
+    block: Annotated[
+        list[str] | None,
+        typer.Option(help="llava_rad, rrg24, offline or profiles; repeatable [the first three]."),
+    ] = None,
+    section: Annotated[str, typer.Option(help="Which section the texts are.")] = "findings",
+    resamples: Annotated[int, typer.Option(min=10, help="Bootstrap resamples of subjects.")] = 500,
+    seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal intervals.")] = 3,
+    cache: Annotated[bool, typer.Option(help="Keep counts of pairs in the state folder.")] = True,
+    data_root: DataRoot = None,
+    as_json: Json = False,
+) -> None:
+    asked = cli_score.PairsOrder(pairs, tuple(block or ()), section, resamples, seed, cache)
+    cli_score.score_pairs_file(asked, data_root, as_json=as_json)
 
 
 for _goal, _text in cli_run.GOALS.items():

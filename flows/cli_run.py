@@ -12,11 +12,8 @@ from flows.cli_prefect import prefect_at
 from infra.errors import CxrError
 from tasks.context import Context, Order, open_context
 from tasks.monitor.outcome import outcome_json, outcome_text
-from tasks.monitor.plan import plan_rows, plan_text
 from tasks.monitor.step_report import StepReport
 from tasks.monitor.trace import trace_study, trace_text
-from tasks.preflight import require_models
-from tasks.quality.work import qualities
 
 Goal = Literal["ingest", "reports", "examples", "train", "evaluate", "register", "quality", "run"]
 
@@ -36,7 +33,7 @@ GOALS: dict[Goal, str] = {
     "reports": "Everything up to the reports: keep, structure, translate, synthesize.",
     "examples": "Everything up to the training shards.",
     "train": "Everything up to the last training stage.",
-    "evaluate": "Everything up to the scores and their page.",
+    "evaluate": "Everything up to the scores and the grounding, each with its page.",
     "register": "Everything up to the registered model.",
     "quality": "How good the language model's texts are, beside a radiologist's or known English.",
     "run": "The whole pipeline: raw data to a registered, scored model.",
@@ -68,7 +65,8 @@ def _show_quality(
     context: Context, reports: list[StepReport], seconds: float, *, as_json: bool
 ) -> None:
     """What the teacher's texts scored, source by source."""
-    from tasks.quality.page import quality_markdown
+    from tasks.quality.page import quality_markdown  # half a second that other commands never pay
+    from tasks.quality.work import qualities
 
     found = qualities(context)
     if as_json:
@@ -84,6 +82,9 @@ def _show_quality(
 
 def show_plan(order: Order, goal: Goal, *, as_json: bool) -> None:
     """What exists and what would be built, and why; nothing is written."""
+    from tasks.monitor.plan import plan_rows, plan_text  # a quarter of a second, as above
+    from tasks.preflight import require_models
+
     context = open_context(order, make=False)
     rows = plan_rows(context, goal)
     print(json.dumps([asdict(row) for row in rows], indent=1) if as_json else plan_text(rows))

@@ -11,17 +11,20 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from infra.errors import EXIT_BAD_INPUT, CxrError, InputError
 from infra.fingerprint import HOUSE
+from infra.log import LOGGER
 
 LIFELINE = "CXRFLOW_LIFELINE"
 """Set for a child whose stdin is its lifeline; a module started by hand may have any stdin."""
@@ -31,8 +34,11 @@ FAILED = "failed"
 """The event of a child that ends with an error raised on purpose: its message and exit code."""
 _KEPT_LINES = 160  # our choice: a traceback of each of a few ranks, and their launcher's own
 _ERROR_LINE = re.compile(
-    r"^(?:[\w.]+\.)?(?!ChildFailedError)\w*(?:Error|Exception|Interrupt): \S.*$"
+    r"^(?:\[rank\d+\]: )?"
+    r"(?P<error>(?:[\w.]+\.)?(?!ChildFailedError)\w*(?:Error|Exception|Interrupt): \S.*)$"
 )
+_LOST_RANK = re.compile(r"Connection (closed|reset) by peer")
+"""What a rank says whose partner has failed: not the reason."""
 _RANK_SIGNAL = re.compile(r"^\s*exitcode\s*: -\d+ .*\((?P<name>SIG\w+)\)\s*$")
 _GRACE_SECONDS = 20.0  # our choice: time for a checkpoint before SIGKILL
 
@@ -53,24 +59,64 @@ class ChildFailed(CxrError):
 def _telling_line(lines: Sequence[str]) -> str:
     """The last line that names an error, as torchrun prints a table of its own after it."""
     for line in reversed(lines):
-        if _ERROR_LINE.match(line):
-            return line
+        error = _ERROR_LINE.match(line)
+        if error and not _LOST_RANK.search(line):
+            return error["error"]
         killed = _RANK_SIGNAL.match(line)
-        if killed:
+        if killed and killed["name"] != "SIGTERM":  # with which the launcher ends the others
             return f"a rank was killed by {killed['name']}"
     return lines[-1] if lines else "no message"
 
 
-def command_for(module: str, run_file: Path, processes: int) -> list[str]:
-    """The command line: plain python for one process, torchrun for several."""
-    if processes == 1:
+@dataclass(frozen=True)
+class Nodes:
+    """The machines that a child runs on; each starts the same command and sees the same files.
+
+    Args:
+        rendezvous: ``host:port`` of one of them, where several find each other.
+    """
+
+    count: int = 1
+    rendezvous: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.count > 1 and not self.rendezvous:
+            raise InputError(
+                f"{self.count} nodes and no rendezvous",
+                "host:port of one of them",
+                "set CXR_RENDEZVOUS to the same on every node",
+            )
+
+
+HERE = Nodes()
+
+
+def command_for(
+    module: str, run_file: Path, processes: int, nodes: Nodes = HERE, *, launched: bool = False
+) -> list[str]:
+    """The command line: plain python for one process, torchrun for several.
+
+    Args:
+        processes: on each node.
+        launched: go through torchrun even as one process, which DeepSpeed asks for.
+    """
+    if processes * nodes.count == 1 and not launched:
         return [sys.executable, "-m", module, str(run_file)]
+    if nodes.count == 1:
+        # all ranks are here; the host's own name may resolve to nothing
+        meeting = ["--standalone", "--local-addr=127.0.0.1"]
+    else:
+        meeting = [
+            f"--nnodes={nodes.count}",
+            "--rdzv-backend=c10d",
+            f"--rdzv-endpoint={nodes.rendezvous}",
+            f"--rdzv-id={run_file.parent.name}",  # the stage's own folder: equal on all nodes
+        ]
     return [
         sys.executable,
         "-m",
         "torch.distributed.run",
-        "--standalone",
-        "--local-addr=127.0.0.1",  # all ranks are here; the host's own name may resolve to nothing
+        *meeting,
         f"--nproc_per_node={processes}",
         "-m",
         module,
@@ -84,18 +130,24 @@ def run_module(
     on_event: Callable[[Event], None],
     *,
     processes: int = 1,
+    nodes: Nodes = HERE,
+    launched: bool = False,
     log_file: Path | None = None,
 ) -> None:
     """Run ``python -m module run_file`` to its end.
 
     Args:
         on_event: called with each JSON object the child prints on a line of its stdout.
+        processes, nodes, launched: as ``command_for`` takes them.
         log_file: keeps all of the child's stderr.
 
     Raises:
         InputError: the child, or a rank of it, met bad input; the message is the child's own.
         ChildFailed: it ended with any other code but 0, or by a signal.
     """
+    command = command_for(module, run_file, processes, nodes, launched=launched)
+    if nodes.count > 1:
+        LOGGER.warning("start on the other %d nodes: %s", nodes.count - 1, shlex.join(command))
     tail: deque[str] = deque(maxlen=_KEPT_LINES)
     failures: list[Event] = []
 
@@ -105,17 +157,7 @@ def run_module(
         else:
             on_event(event)
 
-    with subprocess.Popen(
-        command_for(module, run_file, processes),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        errors="replace",
-        cwd=HOUSE,
-        env=_child_environment(),
-        start_new_session=True,
-    ) as child:
+    with _start(command) as child:
         reader = threading.Thread(target=_drain, args=(child.stderr, tail, log_file), daemon=True)
         reader.start()
         try:
@@ -127,6 +169,20 @@ def run_module(
             reader.join()
     if child.returncode != 0:
         raise _failure(module, child.returncode, failures, "".join(tail))
+
+
+def _start(command: Sequence[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        cwd=HOUSE,
+        env=_child_environment(),
+        start_new_session=True,
+    )
 
 
 def _failure(module: str, code: int, failures: Sequence[Event], tail: str) -> CxrError:

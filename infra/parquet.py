@@ -212,9 +212,9 @@ class ShardReader:
         return [int(metadata.row_group(i).num_rows) for i in range(metadata.num_row_groups)]
 
     def table(self, group: int, columns: Sequence[str] | None = None) -> pa.Table:
-        """One row group; all columns, or the named ones."""
+        """One row group; all columns, or the named ones (a dotted name is a part of one)."""
         for name in columns or ():
-            if name not in self.schema.names:
+            if name.partition(".")[0] not in self.schema.names:
                 raise ArtifactError(
                     f"{self.path} has no column {name}; it has {', '.join(self.schema.names)}"
                 )

@@ -12,7 +12,13 @@ from typing import Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from infra.errors import InputError
-from infra.settings.sections import GenerateSettings, ImageSettings, Section
+from infra.settings.sections import (
+    EncoderSettings,
+    GenerateSettings,
+    ImageSettings,
+    RequestSettings,
+    Section,
+)
 from infra.settings.stages import ModelSettings, StageSettings
 
 Device = Literal["auto", "cpu"]
@@ -29,6 +35,7 @@ class TrainRun(Section):
         output: the model's folder; ``result.json`` is written there last.
         resume: checkpoints of this stage alone; kept across kills, read back on the next start.
         weights_root: where published weights lie, one folder for each name in ``models``.
+        plain_request: takes the place of requests that tell the exam's indication.
         workers: processes that read examples beside the trainer; the order does not depend on it.
     """
 
@@ -40,6 +47,7 @@ class TrainRun(Section):
     output: Path
     resume: Path
     weights_root: Path | None = None
+    plain_request: str | None = None
     device: Device = "auto"
     workers: int = Field(default=0, ge=0)
 
@@ -49,14 +57,19 @@ class GenerateRun(Section):
 
     Args:
         model: a folder that a finetune stage wrote.
+        plain_request: takes the place of requests that tell the exam's indication.
         output: folder that gets ``predictions.parquet`` and, last, ``result.json``.
+        scratch: keeps finished answers of this run alone, so that a killed one goes on; None keeps
+            them below ``output``.
     """
 
     model: Path
     generate: GenerateSettings
     examples: tuple[Path, ...]
     controls: tuple[Control, ...] = ("none",)
+    plain_request: str | None = None
     output: Path
+    scratch: Path | None = None
     device: Device = "auto"
 
 
@@ -119,14 +132,33 @@ class ExplainRun(Section):
         return any(method != "occlusion" for method in self.methods)
 
 
+class NeuralRun(Section):
+    """``python -m evaluation.neural``: what encoders say about every reference and prediction.
+
+    Args:
+        predictions: ``predictions.parquet`` files.
+        encoders: the encoders to run, by their names in ``evaluation.encoders``.
+        folders: where their weights lie, as the recipe names them.
+        output: folder that gets ``neural.parquet`` and, last, ``neural.json``.
+    """
+
+    predictions: tuple[Path, ...]
+    encoders: tuple[str, ...]
+    folders: EncoderSettings
+    weights_root: Path | None = None
+    output: Path
+    batch_size: int = Field(default=32, ge=1)
+    device: Device = "auto"
+
+
 class RegisterRun(Section):
     """``python -m models.register``: one model into the MLflow registry.
 
     Args:
         model: a folder that a finetune stage wrote.
         images: how the recipe stores pixels; a served image goes the same way.
-        max_new_tokens, beams, section, with_indication: how the scored model was asked, so that
-            the served one is asked alike.
+        max_new_tokens, beams, section, with_indication, request: how the scored model was asked,
+            so that the served one is asked alike.
         tags: the git commit and every fingerprint behind the model.
         metrics: scores to log beside it.
         parent_run_id: the pipeline's MLflow run, under which this run is nested.
@@ -147,7 +179,37 @@ class RegisterRun(Section):
     beams: int = Field(default=1, ge=1)
     section: Literal["findings", "impression"] = "findings"
     with_indication: bool = True
+    request: RequestSettings = RequestSettings()
     output: Path
+
+
+class ConvertRun(Section):
+    """``python -m models.convert``: one checkpoint or release into another layout.
+
+    Args:
+        source: the release's folder, a VLM's folder, or a vision tower's file, by ``action``.
+        dual_encoder: the second folder of an export.
+        output: an empty or new folder.
+        language, text_tokenizer: published weights by name or absolute path; None takes those
+            that the release names.
+        with_base: an import also writes the VLM without LoRA.
+        image_px, patch_px: the wanted sizes of a vision tower; None keeps its own.
+        heads: attention heads of a vision tower; None takes heads of width 64.
+        activation: of a CLIP tower; OpenAI's weights use ``quick_gelu``, LAION's ``gelu``.
+    """
+
+    action: Literal["import-llava-rad", "export-llava-rad", "vision"]
+    source: Path
+    dual_encoder: Path | None = None
+    output: Path
+    weights_root: Path | None = None
+    language: str | None = None
+    text_tokenizer: str | None = None
+    with_base: bool = False
+    image_px: int | None = Field(default=None, ge=1)
+    patch_px: int | None = Field(default=None, ge=1)
+    heads: int | None = Field(default=None, ge=1)
+    activation: Literal["quick_gelu", "gelu"] = "quick_gelu"
 
 
 def write_run(run: Section, path: Path) -> None:

@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infra.errors import InputError
-from infra.tracking_runs import OWNER_TAG, PARENT_TAG, RunBook, is_abandoned, this_process
+from infra.tracking_runs import (
+    OWNER_TAG,
+    PARENT_TAG,
+    RunBook,
+    is_abandoned,
+    metric_name,
+    this_process,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,7 +122,8 @@ def _log_and_register(registration: Registration) -> tuple[int, str]:
     mlflow.set_registry_uri(book.uri)
     run_id = _open_run(registration)
     with mlflow.start_run(run_id=run_id):
-        mlflow.log_metrics(dict(registration.metrics))
+        named = {metric_name(key): value for key, value in registration.metrics.items()}
+        mlflow.log_metrics(named)
         logged = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(registration.code),

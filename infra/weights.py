@@ -1,7 +1,8 @@
-"""Where published weights lie: one folder for each model, under the place's weights root."""
+"""Where published weights lie, one folder for each model, and what holding them may need."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from infra.errors import Unavailable
@@ -18,3 +19,16 @@ def weights_folder(root: Path | None, name: str) -> Path:
         where = "no weights root is set" if root is None else f"no config.json in {folder}"
         raise Unavailable(f"weights {name}: {where}; download them and set CXR_WEIGHTS_ROOT")
     return folder
+
+
+def require_nf4_package() -> None:
+    """Check, without importing it, that the package that holds weights in 4 bits is installed.
+
+    Raises:
+        Unavailable: it is not.
+    """
+    if find_spec("bitsandbytes") is None:
+        raise Unavailable(
+            "quantize 'nf4': bitsandbytes is not installed; install it beside torch, or set the "
+            "stage's quantize to 'none'"
+        )

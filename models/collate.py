@@ -1,4 +1,4 @@
-"""Examples → tensors. Shapes: B examples, P image side in px, T tokens, K supervised tail.
+"""Examples → tensors. Shapes: B examples, P image side in px, T tokens.
 
 Pixels are repeated to three channels and normalised with CLIP's mean and deviation, as the released
 model does (not with ImageNet's).
@@ -6,27 +6,25 @@ model does (not with ImageNet's).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import cycle
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
 import torch
 
 from infra.log import LOGGER
+from infra.settings.stages import Negatives
 from models.data import Pixels, Sample
+from models.packing import Batch, Encoded, lay_end_to_end, pad_right
 from models.prompts import PLAIN_END, conversation_prompt, jumble, plain_prompt
 from models.tokenizers import IMAGE_TOKEN, Tokenizer
-from sources.example import without_indication
 
-Batch: TypeAlias = dict[str, torch.Tensor]
-PromptKind = Literal["image-only", "turns", "no-indication"]
+PromptKind = Literal["image-only", "turns"]
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # OpenAI CLIP, as open_clip applies it
 CLIP_DEVIATION = (0.26862954, 0.26130258, 0.27577711)  # OpenAI CLIP
-IGNORED = -100  # a label that the loss skips
 
 
 def normalise(pixels: Sequence[Pixels]) -> torch.Tensor:
@@ -45,10 +43,14 @@ def key_of(*names: str) -> int:
 
 @dataclass(frozen=True)
 class PairCollator:
-    """Image-text pairs for the dual encoder; texts are cut at ``context_tokens``."""
+    """Image-text pairs for the dual encoder; texts are cut at ``context_tokens``.
+
+    ``negatives`` says whose images and texts a pair is held against.
+    """
 
     tokenizer: Tokenizer
     context_tokens: int
+    negatives: Negatives = "other-studies"
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
         """pixel_values [B, 3, P, P], input_ids and attention_mask [B, T], two keys [B]."""
@@ -61,14 +63,26 @@ class PairCollator:
             return_tensors="pt",
             return_token_type_ids=False,
         )
-        studies = [key_of(sample.source, sample.study_id) for sample in samples]
+        as_read = [key_of(*map(str, ids)) for ids in _unpadded(encoded)]
         return {
             "pixel_values": normalise(_pixels(samples)),
             "input_ids": encoded["input_ids"],
             "attention_mask": encoded["attention_mask"],
-            "study_keys": torch.tensor(studies),
-            "text_keys": torch.tensor([key_of(text) for text in texts]),
+            "group_keys": torch.tensor([self._group_key(sample) for sample in samples]),
+            "text_keys": torch.tensor(as_read),
         }
+
+    def _group_key(self, sample: Sample) -> int:
+        """A study of an unknown subject is a subject of its own."""
+        if self.negatives == "other-studies" or sample.subject_id is None:
+            return key_of(sample.source, "study", sample.study_id)
+        return key_of(sample.source, "subject", sample.subject_id)
+
+
+def _unpadded(encoded: Mapping[str, torch.Tensor]) -> list[list[int]]:
+    """Ids of each text as the text tower reads them: cut, and without case where it has none."""
+    rows = zip(encoded["input_ids"], encoded["attention_mask"], strict=True)
+    return [ids[mask.bool()].tolist() for ids, mask in rows]
 
 
 @dataclass(frozen=True)
@@ -76,42 +90,24 @@ class ConversationCollator:
     """Conversations with the loss on the assistant's last answer alone.
 
     Args:
-        prompts: ``image-only`` is LLaVA's plain form, ``turns`` Vicuna's conversation, and
-            ``no-indication`` the same without the exam's reason; several alternate over the batch.
+        prompts: ``image-only`` is LLaVA's plain form, ``turns`` Vicuna's conversation; of
+            several an example's id chooses one, so that a batch may be cut anywhere.
         image_tokens: places an image takes; 0 puts a jumble of the answer's words there instead
             (text-only training).
         context_tokens: the text, without the image, is cut to this many tokens at its end.
+        packing: examples are laid end to end in one row; else they are padded to the longest.
     """
 
     tokenizer: Tokenizer
     prompts: tuple[PromptKind, ...]
     image_tokens: int
     context_tokens: int
+    packing: bool = True
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
-        """input_ids, attention_mask [B, T] padded right, labels [B, K], logits_to_keep [].
-
-        Labels cover the K last positions, from one before the batch's first answer: logits over
-        image and prompt are never computed.
-        """
-        kinds = cycle(self.prompts)
-        pairs = [self._ids(sample, next(kinds)) for sample in samples]
-        longest = max(len(prompt) + len(answer) for prompt, answer in pairs)
-        ids = torch.full((len(pairs), longest), self._pad_id)
-        mask = torch.zeros_like(ids)
-        labels = torch.full_like(ids, IGNORED)
-        for row, (prompt, answer) in enumerate(pairs):
-            end = len(prompt) + len(answer)
-            ids[row, :end] = torch.tensor(prompt + answer)
-            mask[row, :end] = 1
-            labels[row, len(prompt) : end] = torch.tensor(answer)
-        kept = longest - min(len(prompt) for prompt, _ in pairs) + 1
-        batch = {
-            "input_ids": ids,
-            "attention_mask": mask,
-            "labels": labels[:, -kept:],
-            "logits_to_keep": torch.arange(longest - kept, longest),
-        }
+        """What ``lay_end_to_end`` or ``pad_right`` returns, and pixel_values [B, 3, P, P]."""
+        examples = [self._encoded(sample) for sample in samples]
+        batch = lay_end_to_end(examples) if self.packing else pad_right(examples, self._pad_id)
         if self.image_tokens:
             batch["pixel_values"] = normalise(_pixels(samples))
         return batch
@@ -122,7 +118,8 @@ class ConversationCollator:
         assert pad is not None, "the tokenizer has no padding token"
         return int(pad)
 
-    def _ids(self, sample: Sample, kind: PromptKind) -> tuple[list[int], list[int]]:
+    def _encoded(self, sample: Sample) -> Encoded:
+        kind = self.prompts[key_of("prompt", sample.example_id) % len(self.prompts)]
         prompt = prompt_ids(sample, self.tokenizer, kind, self.image_tokens)
         end = PLAIN_END if kind == "image-only" else self.tokenizer.eos_token
         answer = self.tokenizer(f"{sample.target}{end}", add_special_tokens=False)["input_ids"]
@@ -134,7 +131,7 @@ class ConversationCollator:
                 len(answer),
                 max(room, 1),
             )
-        return prompt, answer[: max(room, 1)]
+        return Encoded(prompt, answer[: max(room, 1)])
 
 
 def prompt_ids(
@@ -142,21 +139,15 @@ def prompt_ids(
 ) -> list[int]:
     """Token ids of the prompt, its one image token expanded to ``image_tokens`` places."""
     image = IMAGE_TOKEN if image_tokens else jumble(sample.target, key_of(sample.example_id))
-    ids: list[int] = tokenizer(_prompt_text(sample, prompt, image))["input_ids"]
+    plain = prompt == "image-only"
+    end = tokenizer.eos_token
+    text = plain_prompt(image) if plain else conversation_prompt(sample.turns, image, end)
+    ids: list[int] = tokenizer(text)["input_ids"]
     if not image_tokens:
         return ids
     image_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
     place = ids.index(image_id)
     return ids[:place] + [image_id] * image_tokens + ids[place + 1 :]
-
-
-def _prompt_text(sample: Sample, prompt: PromptKind, image: str) -> str:
-    if prompt == "image-only":
-        return plain_prompt(image)
-    turns = sample.turns
-    if prompt == "no-indication":
-        turns = without_indication(turns, sample.indication)
-    return conversation_prompt(turns, image)
 
 
 def pad_left(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -5,24 +5,22 @@ Shapes: P model image side in px; an image is uint8 [P, P], grey.
 
 from __future__ import annotations
 
-import io
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
-from PIL import Image
 from torch.utils.data import Dataset, Sampler
 
 from infra.errors import InputError
+from models.shards import Group, GroupReader, decode
+from models.shards import Pixels as Pixels
 from sources.record import Turn
-
-Pixels: TypeAlias = NDArray[np.uint8]
 
 WINDOW_BYTES = 256 * 2**20
 """Decoded pixels held by one process, and so the size of the shuffling window (our choice)."""
@@ -45,25 +43,6 @@ class Sample:
     indication: str | None
     turns: tuple[Turn, ...]
     target: str
-
-
-def to_model_size(image: Image.Image, side_px: int) -> Pixels:
-    """Grey [P, P]: the short side resized bicubic to ``side_px``, then centre-cropped.
-
-    This is the released model's preprocessing; the long side loses its borders.
-    """
-    grey = image.convert("L")
-    width, height = grey.size
-    if min(width, height) != side_px:
-        scale = side_px / min(width, height)
-        size = (
-            (side_px, max(side_px, int(height * scale)))
-            if width <= height
-            else (max(side_px, int(width * scale)), side_px)
-        )
-        grey = grey.resize(size, Image.Resampling.BICUBIC)
-    left, top = (grey.width - side_px) // 2, (grey.height - side_px) // 2
-    return np.asarray(grey.crop((left, top, left + side_px, top + side_px)))
 
 
 @dataclass(frozen=True)
@@ -108,24 +87,31 @@ class _Group:
 
 
 class ExampleShards(Dataset[Sample]):
-    """Examples of Parquet shards as a map-style data set; row groups are decoded whole and kept.
+    """Examples of Parquet shards as a map-style data set; those used last are kept decoded.
 
     Args:
         files: shards of EXAMPLE_SCHEMA; their order and their rows' order give the indices.
         side_px: model image side in px, or None to read text only.
         selection: keep only these examples.
+        plain_request: takes the place of a request that tells the exam's indication.
 
     Raises:
         InputError: a shard is missing or no example is left.
     """
 
     def __init__(
-        self, files: Sequence[Path], side_px: int | None, selection: Selection = EVERYTHING
+        self,
+        files: Sequence[Path],
+        side_px: int | None,
+        selection: Selection = EVERYTHING,
+        plain_request: str | None = None,
     ) -> None:
-        self.side_px = side_px
+        self.side_px, self.plain_request = side_px, plain_request
         self.groups = [group for file in files for group in _groups(file, selection)]
         self.starts = np.cumsum([0, *(len(group.rows) for group in self.groups)])
-        self._decoded: OrderedDict[int, list[Sample]] = OrderedDict()
+        self._reader = GroupReader([*_COLUMNS, "target"])
+        self._decoded: OrderedDict[int, Sample] = OrderedDict()
+        self._lengths: dict[int, list[int]] = {}
         if not len(self):
             raise InputError(
                 f"no example of {selection} in {len(files)} shards",
@@ -137,8 +123,21 @@ class ExampleShards(Dataset[Sample]):
         return int(self.starts[-1])
 
     def __getitem__(self, index: int) -> Sample:
-        group = int(np.searchsorted(self.starts, index, side="right")) - 1
-        return self._group(group)[index - int(self.starts[group])]
+        if index in self._decoded:
+            self._decoded.move_to_end(index)
+            return self._decoded[index]
+        number = int(np.searchsorted(self.starts, index, side="right")) - 1
+        group = self.groups[number]
+        held = self._reader.group(
+            group.file, group.index, group.rows, pictures=self.side_px is not None
+        )
+        sample = _sample(held, index - int(self.starts[number]), self.side_px)
+        if self.plain_request is not None and sample.indication is not None:
+            sample = replace(sample, turns=(Turn("user", self.plain_request), *sample.turns[1:]))
+        self._decoded[index] = sample
+        if len(self._decoded) > 2 * self.window_rows:
+            self._decoded.popitem(last=False)
+        return sample
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[index] for index in range(len(self)))
@@ -148,23 +147,23 @@ class ExampleShards(Dataset[Sample]):
         group = int(np.searchsorted(self.starts, index, side="right")) - 1
         return self.groups[group].sources[index - int(self.starts[group])]
 
+    def length_of(self, index: int) -> int:
+        """Characters of an example's turns and target; its pixels are not read."""
+        number = int(np.searchsorted(self.starts, index, side="right")) - 1
+        if number not in self._lengths:
+            group = self.groups[number]
+            shard = pq.ParquetFile(group.file)
+            texts = shard.read_row_group(group.index, columns=["turns", "target"])
+            rows = texts.take(list(group.rows)).to_pylist()
+            self._lengths[number] = [
+                len(row["target"]) + sum(len(turn["text"]) for turn in row["turns"]) for row in rows
+            ]
+        return self._lengths[number][index - int(self.starts[number])]
+
     @property
     def window_rows(self) -> int:
         """Rows whose pixels fit into WINDOW_BYTES."""
         return max(1, WINDOW_BYTES // (self.side_px or 1) ** 2)
-
-    def _group(self, number: int) -> list[Sample]:
-        if number in self._decoded:
-            self._decoded.move_to_end(number)
-            return self._decoded[number]
-        group = self.groups[number]
-        table = pq.ParquetFile(group.file).read_row_group(group.index)
-        rows = table.take(list(group.rows)).to_pylist()
-        samples = [_sample(row, self.side_px) for row in rows]
-        self._decoded[number] = samples
-        while sum(len(held) for held in self._decoded.values()) > 2 * self.window_rows:
-            self._decoded.popitem(last=False)
-        return samples
 
 
 class TrainingOrder(Sampler[int]):
@@ -179,21 +178,38 @@ class TrainingOrder(Sampler[int]):
         one_source: rows of a batch that all come from one source; 0 mixes sources. What fills no
             batch of its own source (all of a small one) is mixed into batches together; less than
             one such batch per window waits for the next epoch, whose shuffle leaves out others.
+        start: how many indices to pass over, read or not: a stage goes on at any row.
+        like_length: rows of a batch whose texts are about equally long; 0 mixes lengths. What
+            fills no batch in a window waits too.
     """
 
-    def __init__(self, data: ExampleShards, rows: int, seed: int, one_source: int = 0) -> None:
-        self.data, self.rows, self.seed, self.one_source = data, rows, seed, one_source
-        if one_source and not any(True for _ in self._epoch(0)):
+    def __init__(
+        self,
+        data: ExampleShards,
+        rows: int,
+        seed: int,
+        one_source: int = 0,
+        like_length: int = 0,
+        start: int = 0,
+    ) -> None:
+        assert not (one_source and like_length), "batches are of one source or of like length"
+        self.data, self.rows, self.seed, self.start = data, rows, seed, start
+        self.one_source, self.like_length = one_source, like_length
+        size = one_source or like_length
+        if size and not any(True for _ in self._epoch(0)):
             raise InputError(
-                f"{len(data)} examples, fewer than a batch of {one_source}",
+                f"{len(data)} examples, fewer than a batch of {size}",
                 "at least one batch",
                 "lower the stage's batch_size",
             )
 
     def __len__(self) -> int:
-        return self.rows
+        return max(0, self.rows - self.start)
 
     def __iter__(self) -> Iterator[int]:
+        return islice(self._all(), self.start, None)
+
+    def _all(self) -> Iterator[int]:
         given, epoch = 0, 0
         while given < self.rows:
             for index in self._epoch(epoch):
@@ -215,8 +231,19 @@ class TrainingOrder(Sampler[int]):
 
     def _shuffled(self, window: list[int], rng: np.random.Generator) -> list[int]:
         shuffled: list[int] = rng.permutation(np.asarray(window, dtype=np.int64)).tolist()
-        if not self.one_source:
-            return shuffled
+        if self.one_source:
+            return self._of_one_source(shuffled, rng)
+        if self.like_length:
+            return self._of_like_length(shuffled, rng)
+        return shuffled
+
+    def _of_like_length(self, shuffled: list[int], rng: np.random.Generator) -> list[int]:
+        """Who waits is left to the shuffle: it must not always be the longest."""
+        whole = len(shuffled) - len(shuffled) % self.like_length
+        batches = _cut(sorted(shuffled[:whole], key=self.data.length_of), self.like_length)
+        return [index for batch in rng.permutation(len(batches)) for index in batches[batch]]
+
+    def _of_one_source(self, shuffled: list[int], rng: np.random.Generator) -> list[int]:
         by_source: dict[str, list[int]] = {}
         for index in shuffled:
             by_source.setdefault(self.data.source_of(index), []).append(index)
@@ -224,15 +251,15 @@ class TrainingOrder(Sampler[int]):
         left: list[int] = []
         for _, rows in sorted(by_source.items()):
             own = len(rows) - len(rows) % self.one_source
-            batches += self._cut(rows[:own])
+            batches += _cut(rows[:own], self.one_source)
             left += rows[own:]
-        batches += self._cut([left[place] for place in rng.permutation(len(left))])
+        batches += _cut([left[place] for place in rng.permutation(len(left))], self.one_source)
         return [index for batch in rng.permutation(len(batches)) for index in batches[batch]]
 
-    def _cut(self, rows: list[int]) -> list[list[int]]:
-        """Whole batches; fewer rows than that at the end are left out."""
-        size = self.one_source
-        return [rows[start : start + size] for start in range(0, len(rows) - size + 1, size)]
+
+def _cut(rows: list[int], size: int) -> list[list[int]]:
+    """Whole batches; fewer rows than that at the end are left out."""
+    return [rows[start : start + size] for start in range(0, len(rows) - size + 1, size)]
 
 
 def _groups(file: Path, selection: Selection) -> list[_Group]:
@@ -248,11 +275,9 @@ def _groups(file: Path, selection: Selection) -> list[_Group]:
     return groups
 
 
-def _sample(row: dict[str, Any], side_px: int | None) -> Sample:
-    image = row["images"][0]
-    pixels = None
-    if side_px is not None:
-        pixels = to_model_size(Image.open(io.BytesIO(image["pixels"])), side_px)
+def _sample(group: Group, place: int, side_px: int | None) -> Sample:
+    row = group.rows[place]
+    pixels = None if side_px is None else decode(group.pictures[place], side_px)
     fields = {name: row[name] for name in _COLUMNS if name != "turns"}
     turns = tuple(Turn(**turn) for turn in row["turns"])
-    return Sample(**fields, view=image["view"], pixels=pixels, turns=turns, target=row["target"])
+    return Sample(**fields, view=row["view"], pixels=pixels, turns=turns, target=row["target"])

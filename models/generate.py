@@ -1,7 +1,8 @@
 """``python -m models.generate run.json``: findings for every example, and for its controls.
 
 Leaves ``predictions.parquet`` (PREDICTION_SCHEMA; one row per control and example, in the examples'
-order) and, last, ``result.json``.
+order) and, last, ``result.json``. Several ranks share the rows; finished answers outlive a kill.
+Exit codes: 0 done, 2 bad input, 1 failed, 143 stopped by SIGTERM with its answers kept.
 """
 
 from __future__ import annotations
@@ -18,11 +19,17 @@ import pyarrow.parquet as pq
 from infra.errors import InputError
 from infra.log import LOGGER
 from infra.runs import Control, GenerateRun
+from models.answer_parts import AnswerParts, Rank, run_key, share_of
 from models.controls import Place, blank, shown_rows
 from models.data import ExampleShards, Sample
-from models.process import report, run_child, write_json
+from models.generation_figures import figures_of_all, figures_of_rank
+from models.process import STOPPED_BY_SIGTERM, StopAtSigterm, report, run_child, write_json
 from models.writer import FindingsWriter, Written
 from sources.prediction import PREDICTION_SCHEMA
+
+_REPORT_SECONDS = 0.5  # our choice: a dashboard needs no more
+_BLANK = ""
+"""Stands for the blank image where a row's image is named; no example has an empty id."""
 
 
 @dataclass(frozen=True)
@@ -34,25 +41,37 @@ class _Job:
     shown: Sample
     image_study_id: str | None
 
+    @property
+    def image(self) -> str:
+        """Whose image is shown; equal names show one image."""
+        return _BLANK if self.image_study_id is None else self.shown.example_id
+
 
 def generate(run: GenerateRun) -> int:
     """Write the predictions of all controls; returns the exit code."""
     started = time.monotonic()
+    rank = Rank.of_process()
     writer = FindingsWriter.load(run.model, run.generate, run.device)
-    examples = ExampleShards(run.examples, writer.side_px)
+    examples = ExampleShards(run.examples, writer.side_px, plain_request=run.plain_request)
     samples = [examples[index] for index in range(len(examples))]
     jobs: list[_Job] = []
     for control in run.controls:
         jobs.extend(_jobs(control, samples, run.generate.seed, writer.side_px))
     report("start", examples=len(samples), controls=list(run.controls), predictions=len(jobs))
-    written = _write_all(writer, jobs, run.generate.batch_size)
-    run.output.mkdir(parents=True, exist_ok=True)
-    rows = [_row(job, each) for job, each in zip(jobs, written, strict=True)]
-    table = pa.Table.from_pylist(rows, schema=PREDICTION_SCHEMA)
-    pq.write_table(table, run.output / "predictions.parquet", compression="zstd")
-    result = _counts(run, len(samples), written) | {"exchanged_apart": _exchanged_apart(jobs)}
-    write_json(run.output / "result.json", result)
-    report("done", seconds=round(time.monotonic() - started, 1), **result)
+    scratch = run.scratch or run.output / ".parts"
+    parts = AnswerParts(scratch / run_key(run), rank, run.generate.batch_size)
+    with StopAtSigterm() as stop:
+        own = _write_share(writer, jobs, parts, stop)
+        if not stop():
+            parts.finish(own)
+        figures = parts.wait_for_all(stop) if rank.number == 0 else []
+    if stop():
+        return STOPPED_BY_SIGTERM
+    if rank.number == 0:
+        result = _write_output(run, writer, jobs, parts)
+        write_json(run.output / "result.json", result)
+        seconds = round(time.monotonic() - started, 1)
+        report("done", seconds=seconds, **result, **figures_of_all(figures))
     return 0
 
 
@@ -66,18 +85,49 @@ def _jobs(control: Control, samples: Sequence[Sample], seed: int, side_px: int) 
     return jobs
 
 
-def _write_all(writer: FindingsWriter, jobs: Sequence[_Job], batch_size: int) -> list[Written]:
-    """Predictions in the jobs' order; prompts of like length share a batch."""
-    asked = [replace(job.sample, pixels=job.shown.pixels) for job in jobs]
-    prompts = [writer.prompt(sample) for sample in asked]
-    order = sorted(range(len(jobs)), key=lambda row: (len(prompts[row]), row))
-    written: dict[int, Written] = {}
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        pixels = [asked[row].pixels for row in rows]
-        written.update(zip(rows, writer.write([prompts[row] for row in rows], pixels), strict=True))
-        report("progress", step=len(written), steps=len(jobs))
-    return [written[row] for row in range(len(jobs))]
+def _write_share(
+    writer: FindingsWriter, jobs: Sequence[_Job], parts: AnswerParts, stop: StopAtSigterm
+) -> dict[str, float]:
+    """Answer this rank's rows that no earlier run has answered, until asked to stop."""
+    kept = parts.read()
+    own = share_of(parts.rank, [job.image for job in jobs])
+    rows = [row for row in own if row not in kept]
+    asked = [replace(jobs[row].sample, pixels=jobs[row].shown.pixels) for row in rows]
+    requests = [writer.request(writer.prompt(sample), sample.pixels) for sample in asked]
+    decoder = writer.decoder()
+    done, tokens = len(own) - len(rows), 0
+    started = reported = time.monotonic()
+    for answers in decoder.run(requests):
+        for answer in answers:
+            parts.add(rows[answer.number], answer.ids)
+            tokens += len(answer.ids)
+        done += len(answers)
+        if time.monotonic() - reported > _REPORT_SECONDS:
+            reported = time.monotonic()
+            report("progress", step=done * len(jobs) // len(own), steps=len(jobs))
+        if stop():
+            break
+    else:
+        report("progress", step=len(jobs), steps=len(jobs))
+    parts.flush()
+    return figures_of_rank(decoder.work, tokens, time.monotonic() - started)
+
+
+def _write_output(
+    run: GenerateRun, writer: FindingsWriter, jobs: Sequence[_Job], parts: AnswerParts
+) -> dict[str, object]:
+    """All ranks' answers in the jobs' order; returns what is counted."""
+    answers = parts.read()
+    written = [writer.written(answers[row]) for row in range(len(jobs)) if row in answers]
+    result = _counts(run, len(jobs) // len(run.controls), written)
+    run.output.mkdir(parents=True, exist_ok=True)
+    rows = [_row(job, each) for job, each in zip(jobs, written, strict=True)]
+    table = pa.Table.from_pylist(rows, schema=PREDICTION_SCHEMA)
+    partial = run.output / ".predictions.partial"
+    pq.write_table(table, partial, compression="zstd")
+    partial.replace(run.output / "predictions.parquet")
+    parts.remove()
+    return result | {"exchanged_apart": _exchanged_apart(jobs)}
 
 
 def _row(job: _Job, written: Written) -> dict[str, Any]:
@@ -95,6 +145,7 @@ def _row(job: _Job, written: Written) -> dict[str, Any]:
         "reference": sample.target,
         "finish_reason": written.finish_reason,
         "tokens": written.tokens,
+        "generated_ids": written.generated_ids,
     }
 
 

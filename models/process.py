@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType, TracebackType
 from typing import TypeVar
 
 from infra.errors import EXIT_BAD_INPUT, CxrError
@@ -16,6 +18,33 @@ from infra.runs import read_run
 from infra.settings.sections import Section
 
 RunT = TypeVar("RunT", bound=Section)
+
+STOPPED_BY_SIGTERM = 128 + signal.SIGTERM
+
+
+class StopAtSigterm:
+    """Inside the block SIGTERM does no more than make the object, called, say true."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def __call__(self) -> bool:
+        return self._asked
+
+    def __enter__(self) -> StopAtSigterm:
+        self._before = signal.signal(signal.SIGTERM, self._on_sigterm)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        signal.signal(signal.SIGTERM, self._before)
+
+    def _on_sigterm(self, _signal: int, _frame: FrameType | None) -> None:
+        self._asked = True
 
 
 def report(event: str, **values: object) -> None:

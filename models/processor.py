@@ -1,6 +1,6 @@
 """Hugging Face's own pre-processing, saved beside each model, so that users need none of our code.
 
-A test holds it equal to what training does (``models.data.to_model_size``, ``collate.normalise``).
+A test holds it equal to what training does (``shards.to_model_size``, ``collate.normalise``).
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from pathlib import Path
 
 from transformers import CLIPImageProcessorPil, LlavaProcessor
 
-from infra.settings.stages import VisionSettings
+from infra.settings.stages import ModelSettings
 from models.collate import CLIP_DEVIATION, CLIP_MEAN
 from models.tokenizers import Tokenizer
+from models.towers import feature_strategy
 
 
 def image_processor(side_px: int) -> CLIPImageProcessorPil:
@@ -24,14 +25,20 @@ def image_processor(side_px: int) -> CLIPImageProcessorPil:
     )
 
 
-def vlm_processor(vision: VisionSettings, tokenizer: Tokenizer) -> LlavaProcessor:
-    """Images and prompts of a VLM; one CLS token is dropped from the features."""
+def vlm_processor(models: ModelSettings, tokenizer: Tokenizer) -> LlavaProcessor:
+    """Images and prompts of a VLM.
+
+    The processor counts an image's tokens as its patches, plus the additional ones, less one under
+    the strategy ``default``; the additional ones are chosen so that ``image_tokens`` comes out.
+    """
+    strategy = feature_strategy(models.vision)
+    dropped = 1 if strategy == "default" else 0
     return LlavaProcessor(
-        image_processor=image_processor(vision.image_px),
+        image_processor=image_processor(models.vision.image_px),
         tokenizer=tokenizer,
-        patch_size=vision.patch_px,
-        vision_feature_select_strategy="default",
-        num_additional_image_tokens=1,
+        patch_size=models.vision.patch_px,
+        vision_feature_select_strategy=strategy,
+        num_additional_image_tokens=models.image_tokens - models.vision.patches + dropped,
     )
 
 
@@ -40,6 +47,6 @@ def save_image_processor(side_px: int, folder: Path) -> None:
     image_processor(side_px).save_pretrained(folder)
 
 
-def save_vlm_processor(vision: VisionSettings, tokenizer: Tokenizer, folder: Path) -> None:
+def save_vlm_processor(models: ModelSettings, tokenizer: Tokenizer, folder: Path) -> None:
     """Write ``processor_config.json`` and the tokenizer."""
-    vlm_processor(vision, tokenizer).save_pretrained(folder)
+    vlm_processor(models, tokenizer).save_pretrained(folder)

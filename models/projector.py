@@ -11,7 +11,9 @@ import torch
 from torch import nn
 from transformers import LlavaConfig, LlavaForConditionalGeneration
 
-ProjectorKind = Literal["mlp2x_gelu", "linear"]
+from models.resampler import Resampler
+
+ProjectorKind = Literal["mlp2x_gelu", "linear", "resampler"]
 
 
 class LinearProjector(nn.Module):
@@ -39,9 +41,18 @@ class LinearProjectorLlava(LlavaForConditionalGeneration):  # type: ignore[misc]
         self.model.multi_modal_projector = LinearProjector(config)
 
 
+class ResamplerLlava(LlavaForConditionalGeneration):  # type: ignore[misc]
+    """LLaVA whose images take as many tokens as the resampler has queries, whatever their size."""
+
+    def __init__(self, config: LlavaConfig) -> None:
+        super().__init__(config)
+        self.model.multi_modal_projector = Resampler(config)
+
+
 VLM_OF_PROJECTOR: dict[ProjectorKind, type[LlavaForConditionalGeneration]] = {
     "mlp2x_gelu": LlavaForConditionalGeneration,
     "linear": LinearProjectorLlava,
+    "resampler": ResamplerLlava,
 }
 
 

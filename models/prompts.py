@@ -27,12 +27,13 @@ def plain_prompt(image: str = IMAGE_TOKEN) -> str:
     return image
 
 
-def conversation_prompt(turns: Sequence[Turn], image: str = IMAGE_TOKEN) -> str:
+def conversation_prompt(turns: Sequence[Turn], image: str = IMAGE_TOKEN, end: str = "</s>") -> str:
     """Vicuna's conversation up to the point where the assistant answers the last user turn.
 
     Args:
         turns: alternating user and assistant turns, the last one the user's, without image token.
         image: what stands at the image's place, before the first user turn.
+        end: what closes an assistant's turn, the tokenizer's own end token; Llama's is Vicuna's.
     """
     assert turns, "a conversation needs at least one user turn"
     assert turns[-1].role == "user", f"the last turn is the {turns[-1].role}'s, not the user's"
@@ -42,7 +43,7 @@ def conversation_prompt(turns: Sequence[Turn], image: str = IMAGE_TOKEN) -> str:
             first = f"{image}\n" if index == 0 else ""
             said.append(f" USER: {first}{turn.text} ASSISTANT:")
         else:
-            said.append(f" {turn.text}</s>")
+            said.append(f" {turn.text}{end}")
     return "".join(said)
 
 

@@ -69,6 +69,7 @@ def _register(run: RegisterRun) -> Registered:
         beams=run.beams,
         section=run.section,
         with_indication=run.with_indication,
+        request=run.request,
     )
     with tempfile.TemporaryDirectory(prefix="cxrflow-register-") as folder:
         serving = Path(folder) / "serving"

@@ -11,8 +11,9 @@ from typing import Literal
 from PIL import Image
 
 from infra.errors import InputError
-from infra.settings.sections import GenerateSettings, ImageSettings
-from models.data import Sample, to_model_size
+from infra.settings.sections import GenerateSettings, ImageSettings, RequestSettings
+from models.data import Sample
+from models.shards import to_model_size
 from models.writer import FindingsWriter, Written
 from sources.example import Task, request_turn
 from sources.pixels import PixelError, prepare
@@ -27,6 +28,7 @@ class ServingSettings(ImageSettings):
     beams: int = 1
     section: Literal["findings", "impression"] = "findings"
     with_indication: bool = True
+    request: RequestSettings = RequestSettings()
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,6 @@ class FindingsService:
             view="UNKNOWN",
             pixels=to_model_size(picture, self.writer.side_px),
             indication=question.indication,
-            turns=(request_turn(Task(self.settings.section), asked),),
+            turns=(request_turn(Task(self.settings.section), asked, self.settings.request),),
             target="",
         )

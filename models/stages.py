@@ -1,6 +1,6 @@
 """What each kind of stage trains: the model from its inputs, its batches, and what it leaves.
 
-    language   report text ─▶ a small Llama and its tokenizer (stands in for Vicuna)
+    language   report text ─▶ a small language model and its tokenizer (stands in for Vicuna)
     pretrain   images and text ─▶ dual encoder, contrastive
     align      its vision tower + the language model ─▶ VLM, projector only
     finetune   VLM ─▶ VLM, projector and LoRA (also saved as an adapter)
@@ -15,24 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import LlavaForConditionalGeneration, PreTrainedModel
+from transformers import AutoModelForCausalLM, LlavaForConditionalGeneration, PreTrainedModel
 from transformers.models.bert import BertModel
-from transformers.models.dinov2 import Dinov2Model
-from transformers.models.llama import LlamaForCausalLM
 
 from infra.runs import TrainRun
 from infra.weights import weights_folder
-from models.collate import Batch, ConversationCollator, PairCollator, PromptKind
+from models.collate import ConversationCollator, PairCollator, PromptKind
 from models.data import Sample
-from models.dual_encoder import (
-    DUAL_ENCODER_TYPE,
-    CxrDualEncoder,
-    dinov2_config,
-    dual_encoder_config,
-)
+from models.dual_encoder import DUAL_ENCODER_TYPE, CxrDualEncoder, dual_encoder_config
+from models.packing import Batch, attend_within_examples
 from models.processor import save_image_processor, save_vlm_processor
 from models.projector import projector_of
 from models.prompts import conversation_prompt
+from models.quantized import load_vlm_nf4, merge_adapter
 from models.tokenizers import (
     Tokenizer,
     load_tokenizer,
@@ -40,7 +35,8 @@ from models.tokenizers import (
     train_text_tokenizer,
     with_image_token,
 )
-from models.vlm import assemble, llama_config, load_vlm, with_lora
+from models.towers import TOWERS, load_published_tower, tower_config
+from models.vlm import assemble, language_config, load_vlm, with_lora
 from models.weights import frozen_type, has_input_of_type, input_of_type, language_folder
 
 ReadTexts = Callable[[], Iterable[Sample]]
@@ -85,9 +81,9 @@ def _prepare_language(run: TrainRun, read_texts: ReadTexts) -> Prepared:
     shapes = run.models.language
     texts = (f"{conversation_prompt(sample.turns, '')} {sample.target}" for sample in read_texts())
     tokenizer = train_language_tokenizer(texts, shapes)
-    model = LlamaForCausalLM(llama_config(shapes, tokenizer))
+    model = AutoModelForCausalLM.from_config(language_config(shapes, tokenizer))
     # Vicuna has seen conversations and running text; so does its stand-in.
-    collate = _conversations(run, tokenizer, ("turns", "image-only"), image_tokens=0)
+    collate = _conversations(run, model, tokenizer, ("turns", "image-only"), image_tokens=0)
 
     def save(folder: Path) -> None:
         model.save_pretrained(folder)
@@ -102,12 +98,13 @@ def _prepare_pretrain(run: TrainRun, read_texts: ReadTexts) -> Prepared:
         tokenizer = load_tokenizer(weights_folder(run.weights_root, text.weights))
     else:
         tokenizer = train_text_tokenizer((sample.target for sample in read_texts()), text)
-    model = CxrDualEncoder(dual_encoder_config(run.models, len(tokenizer)))
+    tower = weights_folder(run.weights_root, vision.weights) if vision.weights else None
+    model = CxrDualEncoder(dual_encoder_config(run.models, len(tokenizer), tower))
     if text.weights:
         published = BertModel.from_pretrained(weights_folder(run.weights_root, text.weights))
         model.text_model.load_state_dict(published.state_dict())
-    if vision.weights:
-        load_vision_tower(model.vision_model, weights_folder(run.weights_root, vision.weights))
+    if tower is not None:
+        load_published_tower(model.vision_model, vision, tower)
     if "vision" not in run.stage.trainable:
         model.vision_model.requires_grad_(False)
     if "text_encoder" not in run.stage.trainable:
@@ -118,14 +115,8 @@ def _prepare_pretrain(run: TrainRun, read_texts: ReadTexts) -> Prepared:
         tokenizer.save_pretrained(folder)
         save_image_processor(vision.image_px, folder)
 
-    return Prepared(model, PairCollator(tokenizer, text.context_tokens), save)
-
-
-def load_vision_tower(tower: Dinov2Model, folder: Path) -> None:
-    """Load published DINOv2 weights but for the mask token of its own pretraining."""
-    state = Dinov2Model.from_pretrained(folder).state_dict()
-    state.pop("embeddings.mask_token", None)
-    tower.load_state_dict(state)
+    collate = PairCollator(tokenizer, text.context_tokens, run.stage.negatives)
+    return Prepared(model, collate, save)
 
 
 def _prepare_align(run: TrainRun) -> Prepared:
@@ -139,32 +130,31 @@ def _vlm_of_parts(run: TrainRun) -> tuple[LlavaForConditionalGeneration, Tokeniz
     """A VLM with a fresh projector between the stage's vision tower and language model."""
     folder, dtype = language_folder(run), frozen_type(run)
     tokenizer = with_image_token(load_tokenizer(folder))
-    language = LlamaForCausalLM.from_pretrained(folder, dtype=dtype)
+    language = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
     vlm = assemble(run.models, _vision_tower(run), language, tokenizer).to(dtype)
     return vlm, tokenizer
 
 
-def _vision_tower(run: TrainRun) -> Dinov2Model:
+def _vision_tower(run: TrainRun) -> PreTrainedModel:
     """The tower of the dual encoder that the stage starts from; without one the tower as
     pretraining would have found it: with published weights, or with random ones."""
     if has_input_of_type(run, DUAL_ENCODER_TYPE):
         dual = CxrDualEncoder.from_pretrained(input_of_type(run, DUAL_ENCODER_TYPE))
         return dual.vision_model
-    tower = Dinov2Model(dinov2_config(run.models.vision))
-    if run.models.vision.weights:
-        load_vision_tower(tower, weights_folder(run.weights_root, run.models.vision.weights))
+    vision = run.models.vision
+    folder = weights_folder(run.weights_root, vision.weights) if vision.weights else None
+    tower = TOWERS[vision.architecture].model(tower_config(vision, folder))
+    if folder is not None:
+        load_published_tower(tower, vision, folder)
     return tower
 
 
 def _prepare_finetune(run: TrainRun) -> Prepared:
-    parts = run.stage.trainable
-    if has_input_of_type(run, "llava"):
-        folder = input_of_type(run, "llava")
-        vlm, tokenizer = load_vlm(folder), load_tokenizer(folder)
-    else:
-        vlm, tokenizer = _vlm_of_parts(run)
+    folder = input_of_type(run, "llava") if has_input_of_type(run, "llava") else None
     if run.stage.lora is not None:
-        return _prepare_lora(run, vlm, tokenizer)
+        return _prepare_lora(run, folder)
+    vlm, tokenizer = _vlm_to_finetune(run, folder)
+    parts = run.stage.trainable
     projector_of(vlm).requires_grad_("projector" in parts)
     vlm.model.vision_tower.requires_grad_("vision" in parts)
     vlm.model.language_model.requires_grad_("language" in parts)
@@ -173,36 +163,65 @@ def _prepare_finetune(run: TrainRun) -> Prepared:
     return _prepared_vlm(run, vlm, tokenizer)
 
 
-def _prepare_lora(
-    run: TrainRun, vlm: LlavaForConditionalGeneration, tokenizer: Tokenizer
-) -> Prepared:
+def _vlm_to_finetune(
+    run: TrainRun, folder: Path | None
+) -> tuple[LlavaForConditionalGeneration, Tokenizer]:
+    """The VLM of an earlier stage's folder; without one a VLM of the stage's parts."""
+    if folder is None:
+        return _vlm_of_parts(run)
+    return load_vlm(folder), load_tokenizer(folder)
+
+
+def _prepare_lora(run: TrainRun, folder: Path | None) -> Prepared:
     assert run.stage.lora is not None
-    parts = run.stage.trainable
+    parts, in_4_bits = run.stage.trainable, run.stage.quantize == "nf4"
+    if in_4_bits:
+        folder = input_of_type(run, "llava")  # what is merged in the end is the whole one
+        vlm, tokenizer = load_vlm_nf4(folder, frozen_type(run)), load_tokenizer(folder)
+    else:
+        vlm, tokenizer = _vlm_to_finetune(run, folder)
     adapted = with_lora(vlm, run.stage.lora, with_projector="projector" in parts)
     vlm.model.vision_tower.requires_grad_("vision" in parts)
     trainable_in_float32(adapted)
-    collate = _conversations(run, tokenizer, (run.stage.prompt,), run.models.vision.patches)
+    collate = _conversations(run, vlm, tokenizer, _prompts(run), run.models.image_tokens)
 
-    def save(folder: Path) -> None:
-        adapted.save_pretrained(str(folder / "adapter"), safe_serialization=True)
-        _save_vlm(run, adapted.merge_and_unload(), tokenizer, folder)
+    def save(output: Path) -> None:
+        adapter = output / "adapter"
+        adapted.save_pretrained(str(adapter), safe_serialization=True)
+        if in_4_bits:
+            assert folder is not None
+            merged = merge_adapter(load_vlm(folder), adapter)
+        else:
+            merged = adapted.merge_and_unload()
+        _save_vlm(run, merged, tokenizer, output)
 
     return Prepared(adapted, collate, save)
+
+
+def _prompts(run: TrainRun) -> tuple[PromptKind, ...]:
+    """The form of the stage's prompts; without indication the examples' requests are shorter."""
+    return ("image-only",) if run.stage.prompt == "image-only" else ("turns",)
 
 
 def _prepared_vlm(
     run: TrainRun, vlm: LlavaForConditionalGeneration, tokenizer: Tokenizer
 ) -> Prepared:
-    collate = _conversations(run, tokenizer, (run.stage.prompt,), run.models.vision.patches)
+    collate = _conversations(run, vlm, tokenizer, _prompts(run), run.models.image_tokens)
     return Prepared(vlm, collate, lambda folder: _save_vlm(run, vlm, tokenizer, folder))
 
 
 def _conversations(
-    run: TrainRun, tokenizer: Tokenizer, prompts: tuple[PromptKind, ...], image_tokens: int
+    run: TrainRun,
+    model: PreTrainedModel,
+    tokenizer: Tokenizer,
+    prompts: tuple[PromptKind, ...],
+    image_tokens: int,
 ) -> ConversationCollator:
-    return ConversationCollator(
-        tokenizer, prompts, image_tokens, run.models.language.context_tokens
-    )
+    """How the model's batches are made, and the model made ready to take them."""
+    if run.stage.packing:
+        attend_within_examples(model)
+    context = run.models.language.context_tokens
+    return ConversationCollator(tokenizer, prompts, image_tokens, context, run.stage.packing)
 
 
 def trainable_in_float32(model: torch.nn.Module) -> None:
@@ -213,6 +232,10 @@ def trainable_in_float32(model: torch.nn.Module) -> None:
 
 
 def _save_vlm(run: TrainRun, vlm: PreTrainedModel, tokenizer: Tokenizer, folder: Path) -> None:
-    """One type for all weights, so that the folder loads without casts."""
+    """One type for all weights, so that the folder loads without casts.
+
+    The image's token is no text: written, it would stand for an image that nobody gave.
+    """
+    vlm.generation_config.suppress_tokens = [vlm.config.image_token_id]
     vlm.to(frozen_type(run)).save_pretrained(folder)
-    save_vlm_processor(run.models.vision, tokenizer, folder)
+    save_vlm_processor(run.models, tokenizer, folder)

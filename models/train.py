@@ -11,10 +11,12 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from transformers import TrainingArguments, set_seed
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from transformers.trainer_callback import PrinterCallback
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
@@ -22,14 +24,22 @@ from infra.errors import InputError
 from infra.runs import TrainRun
 from infra.settings.stages import StageSettings
 from models.data import ExampleShards, Selection, TrainingOrder
+from models.kept import Kept
+from models.named_state import load_weights
 from models.portable import forget_places
 from models.process import report, run_child, write_json
+from models.ranks import part_ranks
+from models.ready import take_ready
+from models.sealed import last_whole_checkpoint
 from models.stages import Prepared, prepare
-from models.trainer import StageCallback, StageTrainer, last_whole_checkpoint, part_ranks
-from models.validate import validate_loss
+from models.temperature import TemperatureClip
+from models.throughput import Meter, told
+from models.trainer import StageCallback, StageTrainer
+from models.validate import Validation
 from models.vlm import parameters
 
 STOPPED_BY_SIGTERM = 128 + 15
+LOSS_COLUMNS = ("step", "loss", "learning_rate", "grad_norm")
 DEEPSPEED = Path(__file__).parent.parent / "infra" / "deepspeed"
 
 
@@ -37,35 +47,52 @@ def train(run: TrainRun) -> int:
     """Train the stage and write its output; returns the exit code."""
     set_verbosity_error()
     disable_progress_bar()
-    set_seed(run.stage.seed)
-    chosen = selection_of(run.stage)
-    prepared = prepare(run, lambda: ExampleShards(run.train_examples, None, chosen))
+    if run.stage.weights:
+        take_ready(run)
+        return 0
+    prepared = _prepared(run)
     side_px = run.models.vision.image_px if prepared.with_pixels else None
-    examples = ExampleShards(run.train_examples, side_px, chosen)
+    chosen = selection_of(run.stage)
+    examples = ExampleShards(run.train_examples, side_px, chosen, run.plain_request)
     steps = total_steps(run.stage, len(examples))
+    trained = parameters(prepared.model, trainable_only=True)
     _report_start(run, prepared, examples, steps)
-    callback = StageCallback(run.stage.name)
+    validation = _validation(run, prepared, side_px)
+    arguments = training_arguments(run, steps)
+    meter = Meter.of(run, prepared.model, on_gpu=not arguments.use_cpu)
+    callback = StageCallback(run.stage, meter, validates=validation is not None)
+    contrastive = run.stage.kind == "pretrain"
     trainer = StageTrainer(
         model=prepared.model,
-        args=training_arguments(run, steps),
+        args=arguments,
         data_collator=prepared.collate,
         train_dataset=examples,
-        callbacks=[callback],
+        callbacks=[callback, TemperatureClip()] if contrastive else [callback],
         order=training_order(run.stage, examples, steps),
+        watch=callback.watch,
+        meter=meter,
+        validation=validation,
+        apart=run.stage.deepspeed_zero == 3,
+        contrastive_piece=run.stage.device_batch_size if contrastive else None,
     )
     trainer.remove_callback(PrinterCallback)
     callback.stop_at_sigterm()
     checkpoint = last_whole_checkpoint(run.resume)
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    if callback.terminated:
-        part_ranks()
-        return STOPPED_BY_SIGTERM
-    if trainer.is_world_process_zero():
-        losses = [_loss_row(entry) for entry in trainer.state.log_history if "loss" in entry]
-        validate = _validate(run, prepared, side_px)
-        _write_output(run, prepared, losses, validate, len(examples))
+    if not callback.terminated and trainer.is_world_process_zero():
+        assert trainer.kept is not None, "the last step keeps its weights or better ones"
+        pace = told(callback.pace, run, meter)
+        done = Done(trainer.state.log_history, trainer.kept, trained, len(examples), pace)
+        _write_output(run, prepared, done)
     part_ranks()
-    return 0
+    return STOPPED_BY_SIGTERM if callback.terminated else 0
+
+
+def _prepared(run: TrainRun) -> Prepared:
+    """The stage's model, the same each time it is asked for."""
+    set_seed(run.stage.seed)
+    chosen = selection_of(run.stage)
+    return prepare(run, lambda: ExampleShards(run.train_examples, None, chosen, run.plain_request))
 
 
 def selection_of(stage: StageSettings) -> Selection:
@@ -75,8 +102,10 @@ def selection_of(stage: StageSettings) -> Selection:
 
 def training_order(stage: StageSettings, examples: ExampleShards, steps: int) -> TrainingOrder:
     """The order of the stage's examples over all its steps."""
-    one_source = stage.batch_size if stage.batches == "one-source" else 0
-    return TrainingOrder(examples, steps * stage.batch_size, stage.seed, one_source)
+    size = stage.batch_size
+    one_source = size if stage.batches == "one-source" else 0
+    like_length = size if stage.batches == "like-length" else 0
+    return TrainingOrder(examples, steps * size, stage.seed, one_source, like_length)
 
 
 def total_steps(stage: StageSettings, rows: int) -> int:
@@ -116,7 +145,6 @@ def training_arguments(run: TrainRun, steps: int) -> TrainingArguments:
         seed=stage.seed,
         save_strategy="steps",
         save_steps=stage.save_steps,
-        save_total_limit=2,  # the last whole one outlives a kill while the next is written
         logging_strategy="steps",
         logging_steps=1,
         logging_nan_inf_filter=False,
@@ -131,23 +159,20 @@ def training_arguments(run: TrainRun, steps: int) -> TrainingArguments:
 def spread_batch(stage: StageSettings, devices: int) -> tuple[int, int]:
     """Examples per device and accumulated passes whose product with ``devices`` is the batch.
 
+    A contrastive batch goes to its device whole: gradient caching cuts it there.
+
     Raises:
-        InputError: there is no such pair, or a contrastive batch would be cut into passes.
+        InputError: there is no such pair.
     """
     share, rest = divmod(stage.batch_size, devices)
-    per_device = min(share, stage.device_batch_size or share)
+    whole = stage.kind == "pretrain" or stage.device_batch_size is None
+    per_device = share if whole else min(share, stage.device_batch_size or share)
     if rest or share % per_device:
         raise InputError(
             f"stage '{stage.name}': batch_size {stage.batch_size}, device_batch_size "
             f"{stage.device_batch_size}, {devices} devices",
             "a batch that divides evenly",
             "change batch_size or the number of devices",
-        )
-    if stage.kind == "pretrain" and per_device != share:
-        raise InputError(
-            f"stage '{stage.name}': {share // per_device} passes per contrastive batch",
-            "the whole batch on the devices, since every pair is another's negative",
-            "drop device_batch_size or use more devices",
         )
     return per_device, share // per_device
 
@@ -175,42 +200,67 @@ def _report_start(run: TrainRun, prepared: Prepared, examples: ExampleShards, st
     )
 
 
-def _loss_row(entry: Mapping[str, float]) -> dict[str, float]:
-    return {key: entry[key] for key in ("step", "loss", "learning_rate", "grad_norm")}
-
-
-def _validate(run: TrainRun, prepared: Prepared, side_px: int | None) -> float | None:
+def _validation(run: TrainRun, prepared: Prepared, side_px: int | None) -> Validation | None:
     if not run.validate_examples:
         return None
-    examples = ExampleShards(run.validate_examples, side_px)
-    return validate_loss(prepared.model, prepared.collate, examples, run.stage.batch_size)
+    examples = ExampleShards(run.validate_examples, side_px, plain_request=run.plain_request)
+    devices = int(os.environ.get("WORLD_SIZE", "1"))
+    per_device, passes = spread_batch(run.stage, devices)
+    whole = run.stage.kind == "pretrain"  # every pair of a batch is another's negative
+    rows = per_device * passes if whole else per_device
+    return Validation(prepared.collate, examples, run.stage.batch_size, rows)
 
 
-def _write_output(
-    run: TrainRun,
-    prepared: Prepared,
-    losses: Sequence[Mapping[str, float]],
-    validate: float | None,
-    rows: int,
-) -> None:
+@dataclass(frozen=True)
+class Done:
+    """What a finished stage leaves: its log, the kept weights, how many parameters were trained,
+    on how many examples, and how fast."""
+
+    history: Sequence[Mapping[str, float]]
+    kept: Kept
+    trained: int
+    examples: int
+    pace: Mapping[str, object] | None
+
+
+def _write_output(run: TrainRun, prepared: Prepared, done: Done) -> None:
+    """Save the stage's model with the kept weights, its losses, and what it was."""
     run.output.mkdir(parents=True, exist_ok=True)
-    trained = parameters(prepared.model, trainable_only=True)
-    prepared.save(run.output)
+    whole, kept = _whole_again(run, prepared), done.kept
+    load_weights(whole.model, kept.weights)
+    whole.save(run.output)
     forget_places(run.output)
-    lines = "".join(json.dumps(row) + "\n" for row in losses)
-    (run.output / "losses.jsonl").write_text(lines)
+    losses = [entry for entry in done.history if "loss" in entry]
+    rows = [{key: each[key] for key in LOSS_COLUMNS} for each in losses]
+    (run.output / "losses.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    validated = [entry for entry in done.history if "validate_loss" in entry]
     result: dict[str, object] = {
         "stage": run.stage.name,
         "kind": run.stage.kind,
-        "examples": rows,
+        "examples": done.examples,
         "steps": len(losses),
         "first_loss": losses[0]["loss"],
         "last_loss": losses[-1]["loss"],
-        "validate_loss": validate,
-        "trained_parameters": trained,
+        "kept": "last" if kept.validate_loss is None else "best on validate",
+        "kept_step": kept.step,
+        "validate_loss": kept.validate_loss,
+        "validate_losses": [[each["step"], each["validate_loss"]] for each in validated],
+        "trained_parameters": done.trained,
+        "throughput": done.pace,
     }
     write_json(run.output / "result.json", result)
     report("done", **result)
+
+
+def _whole_again(run: TrainRun, prepared: Prepared) -> Prepared:
+    """The stage's model as it was before DeepSpeed rounded it or spread it over the ranks.
+
+    It is made once more from its inputs: what was trained comes from a file, in float32.
+    """
+    if run.stage.deepspeed_zero == 0:
+        return prepared
+    unset_hf_deepspeed_config()  # or transformers would spread this one over the ranks too
+    return _prepared(run)
 
 
 if __name__ == "__main__":

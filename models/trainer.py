@@ -1,148 +1,174 @@
-"""``transformers.Trainer`` with our data order, small whole checkpoints and JSON progress."""
+"""``transformers.Trainer`` with our data order, checkpoints by parameter name and JSON progress."""
 
 from __future__ import annotations
 
-import json
-import math
-import os
-import shutil
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
-from torch import distributed, nn
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Sampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from infra.errors import CxrError
-from infra.fingerprint import file_digest
+from infra.settings.stages import StageSettings
+from models.checkpoint import TRAINABLE, read_training, write_training
 from models.data import TrainingOrder
+from models.dealing import DealtOrder
+from models.divergence import LossWatch
+from models.gradient_cache import cached_backward
+from models.kept import Kept, is_better, keep, read_kept
+from models.named_state import gathered_weights, give_scalars_an_axis, load_weights
 from models.process import report
+from models.ranks import on_any_rank, require_alike, seed_step, wait_for_ranks
+from models.sealed import CHECKPOINT, remove_folders_but, seal
+from models.throughput import Meter, Pace
+from models.validate import Validation, validate_loss
 
-TRAINABLE = "trainable.safetensors"
-WHOLE = "whole.json"
+TRAINER_STATE = "trainer_state.json"  # the Trainer's own name, which it looks for
+_CHECKPOINTS = 2  # the last whole one outlives a kill while the next is written
 _REPORT_SECONDS = 0.5  # our choice: a dashboard needs no more
 
 
-class Diverged(CxrError):
-    """The loss is no longer a number."""
-
-
 class StageTrainer(Trainer):  # type: ignore[misc]
-    """A Trainer whose checkpoints hold the trainable parameters alone."""
+    """A Trainer whose checkpoints any number of ranks reads, and that keeps the best weights.
 
-    def __init__(self, *args: Any, order: TrainingOrder, **kwargs: Any) -> None:
+    Args:
+        order: the stage's examples over all its steps.
+        watch: is told of losses that are no number.
+        validation: what the kept weights are the best on; None keeps the last.
+        apart: whether ranks hold weights apart (ZeRO-3).
+        meter: measures its steps.
+        contrastive_piece: pairs that a device embeds at once; None embeds its share whole.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        order: TrainingOrder,
+        watch: LossWatch,
+        meter: Meter,
+        validation: Validation | None = None,
+        apart: bool = False,
+        contrastive_piece: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.order = order
+        self.order, self.watch, self.meter = order, watch, meter
+        self.validation, self.apart = validation, apart
+        self.contrastive_piece = contrastive_piece
+        self.root = Path(str(self.args.output_dir))
+        self.kept: Kept | None = read_kept(self.root)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         del train_dataset
-        return self.order
+        args = self.args
+        passes = args.gradient_accumulation_steps
+        return DealtOrder(self.order, args.world_size, args.per_device_train_batch_size, passes)
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        del state_dict
-        if not self.args.should_save:
-            return
-        folder = Path(output_dir or self.args.output_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(trainable_state(self.model), folder / TRAINABLE)
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> Any:
+        """A step's batches, the time that they are waited for measured."""
+        return super().get_batch_samples(self.meter.waiting(epoch_iterator), num_batches, device)
+
+    def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> Any:
+        """One forward and backward pass."""
+        if self.apart:
+            require_alike(inputs, self.state.global_step + 1)
+        piece = self.contrastive_piece
+        if piece is None or piece >= len(inputs["input_ids"]):
+            return super().training_step(model, inputs, num_items_in_batch)
+        model.train()
+        apart = model.no_sync if isinstance(model, DistributedDataParallel) else nullcontext
+        batch = self._prepare_inputs(inputs)
+        return cached_backward(model, batch, piece, self._backward_piece, apart)
+
+    def _backward_piece(self, loss: torch.Tensor, last: bool) -> None:
+        """DeepSpeed steps within the backward pass that is said to be the last."""
+        self.accelerator.gradient_state._set_sync_gradients(last)
+        self.accelerator.backward(loss)
+
+    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
+        """No gain is decayed, as in CLIP: neither the temperature nor layer scales."""
+        decayed: list[str] = super().get_decay_parameter_names(model)
+        axes = {name: each.dim() for name, each in model.named_parameters()}
+        return [name for name in decayed if axes.get(name, 0) > 1]  # some are declared, not there
+
+    def evaluate(self, *_args: Any, **_kwargs: Any) -> dict[str, float]:
+        """Validate, and keep the weights if they are the best so far; all ranks agree."""
+        loss, step = None, self.state.global_step
+        if self.validation is not None:
+            loss = validate_loss(self.model_wrapped, self.validation, self._prepare_inputs)
+            self.watch.require_number("loss on validate", loss, step)
+            self.log({"validate_loss": loss})
+        if is_better(loss, self.kept):
+            weights = gathered_weights(self.model, here=self.args.should_save)
+            if self.args.should_save:
+                keep(self.root, step, loss, weights)
+            wait_for_ranks()
+            self.kept = read_kept(self.root)
+        if loss is not None and self.kept is not None:
+            told = {"validate_loss": round(loss, 5), "best_step": self.kept.step}
+            report("validated", stage=self.watch.stage, step=step, **told)
+        self.control.should_evaluate = False  # the Trainer asks once more after the last step
+        return {} if loss is None else {"validate_loss": loss}
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        del model, trial
+        folder, here = self.root / f"{CHECKPOINT}-{self.state.global_step}", self.args.should_save
+        write_training(folder, self.model, self._optimizer(), self.lr_scheduler, here=here)
+        if here:
+            self.state.save_to_json(str(folder / TRAINER_STATE))
+            seal(folder)
+            remove_folders_but(self.root, CHECKPOINT, _CHECKPOINTS)
+        self.control.should_save = False  # the Trainer asks once more after the last step
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        load_trainable_state(model or self.model, Path(resume_from_checkpoint) / TRAINABLE)
+        """Nothing: ``_prepare_for_training`` does it, with DeepSpeed or without."""
 
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        """Nothing: each step seeds itself."""
 
-def trainable_state(model: nn.Module) -> dict[str, torch.Tensor]:
-    """Trainable parameters by name, contiguous, on the CPU."""
-    return {
-        name: each.detach().cpu().contiguous()
-        for name, each in model.named_parameters()
-        if each.requires_grad
-    }
+    def _prepare_for_training(
+        self, max_steps: int, train_dataloader: Any, resume_from_checkpoint: str | None
+    ) -> Any:
+        """Weights before ranks cut them up, Adam's state after."""
+        if resume_from_checkpoint is not None:
+            load_weights(self.model, Path(resume_from_checkpoint) / TRAINABLE)
+        if self.is_deepspeed_enabled:
+            give_scalars_an_axis(self.model)
+        prepared = super()._prepare_for_training(max_steps, train_dataloader, None)
+        if resume_from_checkpoint is not None:
+            folder = Path(resume_from_checkpoint)
+            read_training(folder, self.model, self._optimizer(), self.lr_scheduler)
+        return prepared
 
-
-def load_trainable_state(model: nn.Module, file: Path) -> None:
-    """Put saved trainable parameters back; the names must be exactly the model's."""
-    saved = load_file(file)
-    parameters = {name: each for name, each in model.named_parameters() if each.requires_grad}
-    if saved.keys() != parameters.keys():
-        different = sorted(saved.keys() ^ parameters.keys())
-        raise CxrError(f"{file} holds other parameters than the stage trains: {different[0]}, …")
-    with torch.no_grad():
-        for name, each in parameters.items():
-            each.copy_(saved[name])
-
-
-def last_whole_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written whole and still is, byte by byte.
-
-    The first rank removes the others: torn ones and those whose bytes have changed.
-    """
-    whole: dict[int, Path] = {}
-    for checkpoint in folder.glob("checkpoint-*"):
-        if _is_whole(checkpoint):
-            whole[int(checkpoint.name.rpartition("-")[2])] = checkpoint
-        elif os.environ.get("RANK", "0") == "0":
-            shutil.rmtree(checkpoint, ignore_errors=True)
-    return whole[max(whole)] if whole else None
-
-
-def seal_checkpoint(checkpoint: Path) -> None:
-    """Write the digest of every file, last: a checkpoint without is torn."""
-    digests = {
-        path.relative_to(checkpoint).as_posix(): file_digest(path)
-        for path in sorted(checkpoint.rglob("*"))
-        if path.is_file()
-    }
-    partial = checkpoint.with_name(f".{checkpoint.name}.seal")
-    partial.write_text(json.dumps(digests, indent=1) + "\n")
-    partial.replace(checkpoint / WHOLE)
-
-
-def _is_whole(checkpoint: Path) -> bool:
-    try:
-        digests = json.loads((checkpoint / WHOLE).read_text())
-        return all(file_digest(checkpoint / name) == told for name, told in digests.items())
-    except (FileNotFoundError, ValueError):
-        return False
-
-
-def _on_any_rank(flag: bool) -> bool:
-    """Whether any process of the training says so; all meet here. One process: its own answer.
-
-    The launcher's SIGTERM reaches ranks in different steps, and they must stop after the same one.
-    """
-    if not distributed.is_initialized():
-        return flag
-    answer = torch.tensor(float(flag), device=_rank_device())
-    distributed.all_reduce(answer, op=distributed.ReduceOp.MAX)
-    return bool(answer.item())
-
-
-def part_ranks() -> None:
-    """Leave the group of processes together; one process: nothing.
-
-    A rank that ends while its connections are still open may be aborted by the threads that hold
-    them, and the launcher then calls the finished stage failed.
-    """
-    if distributed.is_initialized():
-        distributed.barrier()
-        distributed.destroy_process_group()
-
-
-def _rank_device() -> torch.device:
-    on_gpu = distributed.get_backend() == "nccl"
-    return torch.device("cuda", torch.cuda.current_device()) if on_gpu else torch.device("cpu")
+    def _optimizer(self) -> Any:
+        """Torch's own optimizer, or DeepSpeed's."""
+        if self.is_deepspeed_enabled:
+            return self.model_wrapped.optimizer
+        return getattr(self.optimizer, "optimizer", self.optimizer)
 
 
 class StageCallback(TrainerCallback):  # type: ignore[misc]
-    """Progress lines, a stop at a loss that is no number, and a checkpoint at SIGTERM."""
+    """Progress lines, a stop at a loss that has left, and a checkpoint at SIGTERM.
 
-    def __init__(self, stage: str) -> None:
-        self.stage = stage
+    Args:
+        meter: is told when a step has ended; ``pace`` is what it measured of all ranks.
+        validates: whether there is anything to validate on; without, the last weights are kept.
+    """
+
+    def __init__(self, stage: StageSettings, meter: Meter, *, validates: bool) -> None:
+        self.stage, self.meter = stage, meter
+        self.pace: Pace | None = None
+        self.validate_steps = stage.validate_steps if validates else None
+        self.watch = LossWatch(stage.name, stage.learning_rate)
         self.terminated = False
         self.started = self._reported = time.monotonic()
         self.first_step = 0
@@ -158,30 +184,38 @@ class StageCallback(TrainerCallback):  # type: ignore[misc]
         self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any
     ) -> None:
         self.started, self.first_step = time.monotonic(), state.global_step
+        for entry in state.log_history:  # a resumed stage: what its former processes saw
+            if "loss" in entry:
+                self.watch.follow(int(entry["step"]), entry["loss"])
+
+    def on_step_begin(
+        self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any
+    ) -> None:
+        seed_step(self.stage.seed, state.global_step)
 
     def on_step_end(
-        self, _args: TrainingArguments, _state: TrainerState, control: TrainerControl, **_: Any
+        self, _args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        self.terminated = _on_any_rank(self.terminated)
+        self.terminated = on_any_rank(self.terminated)
         if self.terminated:
             control.should_save = control.should_training_stop = True
+        every = self.validate_steps or state.max_steps
+        if state.global_step == state.max_steps or state.global_step % every == 0:
+            control.should_evaluate = True
 
     def on_log(
         self,
-        args: TrainingArguments,
+        _args: TrainingArguments,
         state: TrainerState,
         _control: TrainerControl,
         logs: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
         loss = (logs or {}).get("loss")
-        if loss is None:
+        if logs is None or loss is None:
             return
-        if not math.isfinite(loss):
-            raise Diverged(
-                f"stage {self.stage}: the loss is {loss} at step {state.global_step}; "
-                f"lower the stage's learning_rate ({args.learning_rate:g}) or lengthen its warmup"
-            )
+        self.meter.end_step()
+        self.watch.follow(state.global_step, loss, logs.get("grad_norm", 0.0))
         now = time.monotonic()
         last = state.global_step == state.max_steps
         if state.is_world_process_zero and (last or now - self._reported >= _REPORT_SECONDS):
@@ -190,19 +224,18 @@ class StageCallback(TrainerCallback):  # type: ignore[misc]
 
     def _report(self, state: TrainerState, loss: float, now: float) -> None:
         done = max(1, state.global_step - self.first_step)
+        pace = self.meter.so_far()
         report(
             "progress",
-            stage=self.stage,
+            stage=self.stage.name,
             step=state.global_step,
             steps=state.max_steps,
             loss=round(loss, 5),
             seconds_per_step=round((now - self.started) / done, 4),
+            **(pace.figures() if pace is not None else {}),
         )
 
-    def on_save(
-        self, args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any
+    def on_train_end(
+        self, _args: TrainingArguments, _state: TrainerState, _control: TrainerControl, **_: Any
     ) -> None:
-        if distributed.is_initialized():
-            distributed.barrier()  # each rank writes a file of its own: none may follow the seal
-        if state.is_world_process_zero:
-            seal_checkpoint(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
+        self.pace = self.meter.of_all_ranks()

@@ -1,45 +1,82 @@
-"""The loss on held-out examples."""
+"""The loss on held-out examples, the ranks sharing the work."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 
-from models.collate import IGNORED, Batch
+from infra.errors import InputError
 from models.data import ExampleShards, Sample
+from models.packing import Batch
+from models.ranks import rank_and_ranks, sum_over_ranks
 
 LARGEST_ROWS = 512
 """Validation examples looked at (our choice: the mean's error is then a few percent)."""
 
 
+@dataclass(frozen=True)
+class Validation:
+    """What a stage is validated on, and in what portions.
+
+    Args:
+        batch_size: rows of a global batch; each rank takes a contiguous part of it.
+        device_rows: rows that one forward pass sees of that part.
+    """
+
+    collate: Callable[[list[Sample]], Batch]
+    examples: ExampleShards
+    batch_size: int
+    device_rows: int
+
+
 @torch.no_grad()
 def validate_loss(
     model: torch.nn.Module,
-    collate: Callable[[list[Sample]], Batch],
-    examples: ExampleShards,
-    batch_size: int,
+    validation: Validation,
+    place: Callable[[Batch], Mapping[str, Any]],
 ) -> float:
-    """Mean loss over the first rows: per supervised token, or per pair without labels."""
+    """Mean loss over the first rows: per supervised token, or per pair without labels.
+
+    All ranks call and get the same. So that each makes as many passes as any other, up to
+    ranks - 1 rows at the end are left out.
+
+    Args:
+        place: puts a batch on the model's device, in the type that the model takes.
+
+    Raises:
+        InputError: there are fewer rows than ranks.
+    """
     was_training = model.training
     model.eval()
-    device = next(model.parameters()).device
-    total, weight = 0.0, 0
-    rows = min(len(examples), LARGEST_ROWS)
-    for start in range(0, rows, batch_size):
-        indices = range(start, min(start + batch_size, rows))
-        batch = {
-            name: each.to(device)
-            for name, each in collate([examples[index] for index in indices]).items()
-        }
-        counted = int((batch["labels"] != IGNORED).sum()) if "labels" in batch else len(indices)
-        with torch.autocast(device.type, torch.bfloat16, enabled=_mixed(model)):
-            total += float(model(**batch).loss) * counted
+    total, weight = 0.0, 0.0
+    for rows in _passes(validation):
+        batch = validation.collate([validation.examples[row] for row in rows])
+        counted = batch["labels"].numel() if "labels" in batch else len(rows)
+        total += float(model(**place(batch)).loss) * counted
         weight += counted
     model.train(was_training)
+    total, weight = sum_over_ranks((total, weight))
     return total / weight
 
 
-def _mixed(model: torch.nn.Module) -> bool:
-    """Whether frozen weights are bfloat16 beside float32 ones."""
-    return len({each.dtype for each in model.parameters()}) > 1
+def _passes(validation: Validation) -> list[range]:
+    """This rank's rows, pass by pass."""
+    rank, ranks = rank_and_ranks()
+    rows = min(len(validation.examples), LARGEST_ROWS)
+    rows -= rows % ranks
+    if not rows:
+        raise InputError(
+            f"{len(validation.examples)} examples to validate on {ranks} ranks",
+            "at least one for each rank",
+            "train on fewer ranks or give more validate examples",
+        )
+    passes: list[range] = []
+    for start in range(0, rows, validation.batch_size):
+        share = (min(start + validation.batch_size, rows) - start) // ranks
+        own = range(start + rank * share, start + (rank + 1) * share)
+        step = validation.device_rows
+        passes += [own[first : first + step] for first in range(0, share, step)]
+    return passes

@@ -1,4 +1,4 @@
-"""The vision-language model: DINOv2 tower → projector → Llama, as Hugging Face's LLaVA.
+"""The vision-language model: vision tower → projector → language model, as Hugging Face's LLaVA.
 
 Features are ``hidden_states[-2]`` without CLS: at paper scale 1,369 tokens of width 768, projected
 by 19,931,136 parameters to width 4096. LoRA r 64 on the seven linear layers of 32 blocks adds
@@ -8,76 +8,139 @@ by 19,931,136 parameters to width 4096. LoRA r 64 on the seven linear layers of 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import AutoConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
-from transformers.models.dinov2 import Dinov2Model
-from transformers.models.llama import LlamaForCausalLM
+from transformers import (
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    MistralConfig,
+    PretrainedConfig,
+    PreTrainedModel,
+    Qwen2Config,
+)
 
 from infra.errors import InputError
 from infra.settings.stages import LanguageSettings, LoraSettings, ModelSettings
-from models.dual_encoder import dinov2_config, initial_spread
 from models.projector import VLM_OF_PROJECTOR, vlm_class
-from models.tokenizers import Tokenizer
+from models.tokenizers import IMAGE_TOKEN, Tokenizer
+from models.towers import feature_strategy, initial_spread, tower_config
+from models.weights import model_type
 
 if TYPE_CHECKING:
-    from peft import PeftModel
+    from peft import LoraConfig, PeftModel
 
 LORA_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-"""Every linear layer of a Llama block, as in the authors' training code."""
+"""Every linear layer of a block, as in the authors' training code. Llama, Qwen2 and Mistral name
+them alike."""
+
+_CONFIGS: dict[str, type[PretrainedConfig]] = {
+    "llama": LlamaConfig,
+    "qwen2": Qwen2Config,
+    "mistral": MistralConfig,
+}
 
 
-def llama_config(language: LanguageSettings, tokenizer: Tokenizer) -> LlamaConfig:
-    """The language model's configuration for that tokenizer."""
-    return LlamaConfig(
+def language_config(language: LanguageSettings, tokenizer: Tokenizer) -> PretrainedConfig:
+    """The language model's configuration for that tokenizer.
+
+    What the settings do not tell is the architecture's own; for Mistral without its sliding window,
+    which is wider than any report.
+    """
+    own: dict[str, dict[str, Any]] = {
+        "llama": {"rms_norm_eps": 1e-5},  # Llama 2
+        "qwen2": {},
+        "mistral": {"sliding_window": None},
+    }
+    return _CONFIGS[language.architecture](
         vocab_size=len(tokenizer),
         hidden_size=language.width,
         intermediate_size=language.feed_forward,
         num_hidden_layers=language.layers,
         num_attention_heads=language.heads,
-        num_key_value_heads=language.heads,
+        num_key_value_heads=language.key_value_heads or language.heads,
         max_position_embeddings=language.positions,
-        rms_norm_eps=1e-5,  # Llama 2
         initializer_range=initial_spread(language.width),
         tie_word_embeddings=False,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
+        **own[language.architecture],
     )
 
 
-def vlm_config(models: ModelSettings, text_config: LlamaConfig, image_token_id: int) -> LlavaConfig:
-    """The whole VLM's configuration."""
+def vlm_config(
+    models: ModelSettings,
+    text_config: PretrainedConfig,
+    image_token_id: int,
+    vision_config: PretrainedConfig | None = None,
+) -> LlavaConfig:
+    """The whole VLM's configuration; the vision tower's from the settings unless one is given."""
+    vision_config = vision_config or tower_config(models.vision)
+    queries = {
+        "resampler_queries": models.resampler.queries,
+        "resampler_layers": models.resampler.layers,
+    }
     return LlavaConfig(
-        vision_config=dinov2_config(models.vision).to_dict(),
+        vision_config=vision_config.to_dict(),
         text_config=text_config.to_dict(),
         image_token_index=image_token_id,
-        image_seq_length=models.vision.patches,
+        image_seq_length=models.image_tokens,
         vision_feature_layer=models.vision.feature_layer,
-        vision_feature_select_strategy="default",
+        vision_feature_select_strategy=feature_strategy(models.vision),
         projector_hidden_act="gelu",
         projector_kind=models.projector,
+        **(queries if models.projector == "resampler" else {}),
     )
 
 
 def assemble(
-    models: ModelSettings, tower: Dinov2Model, language: LlamaForCausalLM, tokenizer: Tokenizer
+    models: ModelSettings, tower: PreTrainedModel, language: PreTrainedModel, tokenizer: Tokenizer
 ) -> LlavaForConditionalGeneration:
     """A VLM from its trained parts with a fresh projector.
 
     The language model's embedding and head get a row for each token that the tokenizer has beyond
-    its vocabulary (the image token); such rows start at the mean of the others.
+    its vocabulary (the image token); such rows start at the mean of the others. A mean row of the
+    head never wins: its logit is the mean of the others' logits.
     """
-    if len(tokenizer) > language.config.vocab_size:
+    known = language.config.vocab_size
+    if len(tokenizer) > known:
         language.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    config = vlm_config(models, language.config, tokenizer.convert_tokens_to_ids("<image>"))
+        _start_at_mean(language.get_input_embeddings().weight, known)
+        _start_at_mean(language.get_output_embeddings().weight, known)
+    image_token_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+    config = vlm_config(models, language.config, image_token_id, tower.config)
     vlm = VLM_OF_PROJECTOR[models.projector](config)
     vlm.model.vision_tower.load_state_dict(tower.state_dict())
     vlm.model.language_model.load_state_dict(language.model.state_dict())
     vlm.lm_head.load_state_dict(language.lm_head.state_dict())
     return vlm
+
+
+@torch.no_grad()
+def _start_at_mean(rows: torch.Tensor, known: int) -> None:
+    """Set the rows [V, W] from ``known`` on to the mean of those before."""
+    rows[known:] = rows[:known].float().mean(dim=0).to(rows.dtype)
+
+
+def read_vlm_config(folder: Path) -> LlavaConfig:
+    """The configuration of a saved VLM.
+
+    Raises:
+        InputError: the folder holds none.
+    """
+    if not (folder / "config.json").is_file():
+        raise InputError(f"no config.json in {folder}", "a VLM's folder", "run the finetune stage")
+    found = model_type(folder)
+    if found != LlavaConfig.model_type:
+        raise InputError(
+            f"a model of type '{found}' in {folder}", "llava", "run the finetune stage"
+        )
+    return LlavaConfig.from_pretrained(folder)
 
 
 def load_vlm(folder: Path) -> LlavaForConditionalGeneration:
@@ -86,24 +149,27 @@ def load_vlm(folder: Path) -> LlavaForConditionalGeneration:
     Raises:
         InputError: the folder holds none.
     """
-    if not (folder / "config.json").is_file():
-        raise InputError(f"no config.json in {folder}", "a VLM's folder", "run the finetune stage")
-    config = AutoConfig.from_pretrained(folder)
-    if not isinstance(config, LlavaConfig):
-        raise InputError(
-            f"a model of type '{config.model_type}' in {folder}", "llava", "run the finetune stage"
-        )
-    vlm: LlavaForConditionalGeneration = vlm_class(config).from_pretrained(folder, dtype="auto")
+    kind = vlm_class(read_vlm_config(folder))
+    vlm: LlavaForConditionalGeneration = kind.from_pretrained(folder, dtype="auto")
     return vlm
 
 
-def with_lora(
-    vlm: LlavaForConditionalGeneration, lora: LoraSettings, *, with_projector: bool
-) -> PeftModel:
-    """LoRA on the language model, the projector trained whole beside it if asked; rest frozen."""
-    from peft import LoraConfig, get_peft_model
+@contextmanager
+def silent_peft() -> Iterator[None]:
+    """peft 0.21 reads an attribute that transformers 5.23 renames; the warning helps nobody."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning, module="peft|transformers")
+        yield
 
-    config = LoraConfig(
+
+def lora_config(lora: LoraSettings, *, with_projector: bool) -> LoraConfig:
+    """peft's words for LoRA on the language model, the projector trained whole beside it if asked.
+
+    Layers are named with their home, for a vision tower has layers of the same names.
+    """
+    from peft import LoraConfig
+
+    return LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
@@ -111,10 +177,16 @@ def with_lora(
         target_modules=rf".*language_model\..*\.({'|'.join(LORA_LAYERS)})",
         modules_to_save=["multi_modal_projector"] if with_projector else None,
     )
-    with warnings.catch_warnings():
-        # peft 0.21 reads an attribute that transformers 5.23 renames
-        warnings.filterwarnings("ignore", category=FutureWarning, module="peft|transformers")
-        return get_peft_model(vlm, config)
+
+
+def with_lora(
+    vlm: LlavaForConditionalGeneration, lora: LoraSettings, *, with_projector: bool
+) -> PeftModel:
+    """LoRA on the language model, the projector trained whole beside it if asked; rest frozen."""
+    from peft import get_peft_model
+
+    with silent_peft():
+        return get_peft_model(vlm, lora_config(lora, with_projector=with_projector))
 
 
 def parameters(module: torch.nn.Module, *, trainable_only: bool = False) -> int:

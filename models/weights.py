@@ -50,9 +50,22 @@ def has_input_of_type(run: TrainRun, wanted: str) -> bool:
 
 
 def language_folder(run: TrainRun) -> Path:
-    """The language model: published weights if the recipe names some, else an input stage's."""
+    """The language model: published weights if the recipe names some, else an input stage's.
+
+    Raises:
+        InputError: it is of another architecture than the recipe's.
+        Unavailable: the published weights are not there.
+    """
     name = run.models.language.weights
-    return weights_folder(run.weights_root, name) if name else input_of_type(run, "llama")
+    architecture = run.models.language.architecture
+    folder = weights_folder(run.weights_root, name) if name else input_of_type(run, architecture)
+    if model_type(folder) != architecture:
+        raise InputError(
+            f"a model of type '{model_type(folder)}' in {folder}",
+            f"the recipe's {architecture}",
+            "set models.language.architecture or models.language.weights",
+        )
+    return folder
 
 
 def frozen_type(run: TrainRun) -> torch.dtype:

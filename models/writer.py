@@ -1,33 +1,43 @@
 """Writes findings for images: the one inference path of scoring and serving.
 
-Shapes: B prompts, T tokens, P image side in px.
+Shapes: P image side in px.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import torch
-from transformers import GenerationConfig, LlavaForConditionalGeneration
+from transformers import LlavaForConditionalGeneration
 
 from infra.runs import Device
 from infra.settings.sections import GenerateSettings
-from models.collate import normalise, pad_left, prompt_ids
+from models.collate import prompt_ids
 from models.data import Pixels, Sample
+from models.decoding import Decoder, Request
+from models.search import SearchRule
 from models.tokenizers import Tokenizer, load_tokenizer
 from models.vlm import load_vlm
 
 
 @dataclass(frozen=True)
 class Written:
-    """One generated text; ``tokens`` counts it without the end token."""
+    """One generated text.
+
+    Args:
+        tokens: counted without the end token.
+        generated_ids: exactly what the model chose, with the end token where it stopped; the text
+            is decoded from them.
+    """
 
     text: str
     finish_reason: Literal["stop", "length"]
     tokens: int
+    generated_ids: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,7 @@ class FindingsWriter:
         """
         model = load_vlm(folder).eval()
         if device == "auto" and torch.cuda.is_available():
-            model = model.to("cuda")
+            model = model.to(torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))))
         return cls(model, load_tokenizer(folder), settings)
 
     @property
@@ -58,45 +68,36 @@ class FindingsWriter:
     def prompt(self, sample: Sample) -> list[int]:
         """Token ids of the conversation up to the answer, as finetuning saw them."""
         patches = int(self.model.config.image_seq_length)
-        return prompt_ids(sample, self.tokenizer, self.settings.prompt, patches)
+        return prompt_ids(sample, self.tokenizer, "turns", patches)
 
-    @torch.inference_mode()
     def write(
         self, prompts: Sequence[Sequence[int]], pixels: Sequence[Pixels | None]
     ) -> list[Written]:
-        """Findings for one batch of prompts and their grey images [P, P]."""
-        shown = [each for each in pixels if each is not None]
-        assert len(shown) == len(prompts), "every prompt needs an image"
-        ids, mask = pad_left(prompts, self._token("pad"))
-        device = self.model.device
-        generated = self.model.generate(
-            input_ids=ids.to(device),
-            attention_mask=mask.to(device),
-            pixel_values=normalise(shown).to(device, self.model.dtype),
-            generation_config=self._generation_config(),
-        )
-        return [self._written(row[ids.shape[1] :].tolist()) for row in generated]
+        """Findings for prompts and their grey images [P, P], ``batch_size`` of them at a time."""
+        requests = [self.request(*each) for each in zip(prompts, pixels, strict=True)]
+        answers = [answer for some in self.decoder().run(requests) for answer in some]
+        found = {answer.number: self.written(answer.ids) for answer in answers}
+        return [found[number] for number in range(len(requests))]
 
-    def _generation_config(self) -> GenerationConfig:
-        return GenerationConfig(
-            max_new_tokens=self.settings.max_new_tokens,
-            num_beams=self.settings.beams,
-            do_sample=False,
-            use_cache=True,
-            bos_token_id=self._token("bos"),
-            eos_token_id=self._token("eos"),
-            pad_token_id=self._token("pad"),
-        )
+    def decoder(self) -> Decoder:
+        """What generates for this model and these settings."""
+        rule = SearchRule(self._token("eos"), self.settings.beams)
+        return Decoder(self.model, rule, self.settings.batch_size)
+
+    def request(self, prompt: Sequence[int], pixels: Pixels | None) -> Request:
+        """One prompt and its grey image [P, P]."""
+        assert pixels is not None, "every prompt needs an image"
+        return Request(tuple(prompt), pixels, self.settings.max_new_tokens)
 
     def _token(self, name: str) -> int:
         token = getattr(self.tokenizer, f"{name}_token_id")
         assert isinstance(token, int), f"the tokenizer has no {name} token"
         return token
 
-    def _written(self, ids: list[int]) -> Written:
+    def written(self, ids: Sequence[int]) -> Written:
         """Cut at the end token; a text without one ran into the length limit."""
-        end = self._token("eos")
-        stopped = end in ids
-        kept = ids[: ids.index(end)] if stopped else ids
+        stopped = ids[-1] == self._token("eos")
+        kept = list(ids[:-1] if stopped else ids)
         text = self.tokenizer.decode(kept, skip_special_tokens=True).strip()
-        return Written(" ".join(text.split()), "stop" if stopped else "length", len(kept))
+        reason: Literal["stop", "length"] = "stop" if stopped else "length"
+        return Written(" ".join(text.split()), reason, len(kept), tuple(ids))

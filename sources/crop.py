@@ -3,7 +3,7 @@
     published px ─▶ stored px (short side resized) ─▶ short side to the model's ─▶ centre crop
 
 Boxes come in pixels of the published image and leave in shares of the crop's side, so that maps of
-any grid, overlays and served pages can use them. ``models.data.to_model_size`` does the same to
+any grid, overlays and served pages can use them. ``models.shards.to_model_size`` does the same to
 pixels; a test holds the two together.
 """
 

@@ -6,14 +6,16 @@ says; the model code adds its own image token and conversation template.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
 import pyarrow as pa
 
+from infra.settings.sections import RequestSettings
 from sources.record import Origin, Split, Turn, View
+
+OUR_WORDS = RequestSettings()
 
 
 class Task(StrEnum):
@@ -106,25 +108,17 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def request_turn(task: Task, indication: str | None) -> Turn:
+def request_turn(task: Task, indication: str | None, words: RequestSettings = OUR_WORDS) -> Turn:
     """What the user asks of a model: the section, in the light of the indication if there is one.
 
-    The wording is ours; that the indication stands in the request, on one line, is LLaVA-Rad's. A
-    served model is asked in the same words as it was trained on.
+    The wording is ours unless ``words`` gives another; that the indication stands in the request,
+    on one line, is LLaVA-Rad's. A served model is asked in the same words as it was trained on.
     """
-    request = f"Report the {task} of this chest X-ray."
-    if indication and indication.strip():
-        request += f" Indication: {one_line(indication)}"
-    return Turn("user", request)
-
-
-def without_indication(turns: Sequence[Turn], indication: str | None) -> tuple[Turn, ...]:
-    """The turns as ``request_turn`` words them where no indication is given."""
-    said = f" Indication: {one_line(indication or '')}"
-    return tuple(
-        Turn(turn.role, turn.text.removesuffix(said)) if turn.role == "user" else turn
-        for turn in turns
-    )
+    ours = f"Report the {task} of this chest X-ray."
+    if not indication or not indication.strip():
+        return Turn("user", words.plain or ours)
+    asked = words.with_indication or f"{ours} Indication: {{indication}}"
+    return Turn("user", asked.replace("{indication}", one_line(indication)))
 
 
 def examples_to_table(examples: list[Example]) -> pa.Table:

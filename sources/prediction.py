@@ -5,6 +5,9 @@ from __future__ import annotations
 import pyarrow as pa
 
 _TEXT = pa.string()
+GENERATED_IDS = pa.field("generated_ids", pa.list_(pa.int32()))
+"""The ids exactly as the model chose them, with the end token where it stopped."""
+
 PREDICTION_SCHEMA = pa.schema(
     [
         pa.field("example_id", _TEXT, nullable=False),
@@ -19,6 +22,8 @@ PREDICTION_SCHEMA = pa.schema(
         pa.field("reference", _TEXT, nullable=False),
         pa.field("finish_reason", _TEXT, nullable=False),
         pa.field("tokens", pa.int32(), nullable=False),
+        GENERATED_IDS,
     ]
 )
-"""``image_study_id`` is the study whose image was shown, null for the blank one."""
+"""``image_study_id`` is the study whose image was shown, null for the blank one. A text that no
+model of ours generated (a teacher's) has no ``generated_ids``."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from evaluation.chexprompt_prompt import JUDGE
+from evaluation.encoders import find_encoders
 from infra.artifact import Artifact, read_artifact
 from infra.errors import ArtifactError, InputError
 from infra.fingerprint import stat_digest
@@ -113,7 +114,9 @@ def open_context(order: Order, *, make: bool = True) -> Context:
     _say_once((*notes, *unused, *more))
     raw = {name: raw_digest(root) for name, root in roots.items()}
     retries = _retries(environment.state, settings)
-    graph = build_graph(settings, raw, replicas, retries)
+    found, _ = find_encoders(settings.score.encoders, environment.weights_root)
+    weights = {name: encoder.digest for name, encoder in found.items()}
+    graph = build_graph(settings, raw, replicas, retries, weights)
     return Context(order, settings, environment, open_store(environment, make=make), graph, roots)
 
 

@@ -21,13 +21,13 @@ REVISIONS: Final = {
     "images": 1,
     "reports": 3,
     "examples": 3,
-    "stages": 2,
-    "predictions": 1,
-    "scores": 2,
+    "stages": 3,
+    "predictions": 2,
+    "scores": 4,
     "retrieval": 1,
     "grounding": 1,
     "models": 1,
-    "teachers": 1,
+    "teachers": 2,
     "ablations": 1,
 }
 """Raised by a person when the code of a step changes its output."""
@@ -40,7 +40,7 @@ CODE: Final = {
     "examples": ("tasks.examples.packing",),
     "stages": ("models.train",),
     "predictions": ("models.generate",),
-    "scores": ("tasks.score.work", "tasks.reports.offline_answers"),
+    "scores": ("tasks.score.work", "tasks.reports.offline_answers", "evaluation.neural.readings"),
     "retrieval": ("tasks.retrieve.work", "models.embed"),
     "grounding": ("tasks.ground.work", "tasks.ground.page", "models.explain"),
     "models": ("models.register",),
@@ -97,6 +97,7 @@ def build_graph(
     raw: Mapping[str, str],
     replicas: frozenset[str],
     retries: Mapping[str, str] | None = None,
+    weights: Mapping[str, str] | None = None,
 ) -> Graph:
     """All steps of a recipe.
 
@@ -105,6 +106,7 @@ def build_graph(
             left out of the run.
         replicas: sources that are read from their synthetic stand-in.
         retries: by ``kind/name``, the round of steps whose failed requests are asked again.
+        weights: digest of the files of each encoder that scores can be computed with here.
 
     Raises:
         InputError: no source of the recipe is given.
@@ -124,7 +126,9 @@ def build_graph(
     builder.add("predictions", recipe, generated, [final, f"examples/{recipe}"])
     scored = _dump(settings.score) | {"reports": _dump(settings.reports)}
     asked = {"teacher_studies": scored.pop("teacher_studies"), **scored}
-    builder.add("scores", recipe, scored, [f"predictions/{recipe}"])
+    del asked["encoders"]  # how good a teacher's texts are is told without them
+    encoders = {f"weights of {name}": digest for name, digest in (weights or {}).items()}
+    builder.add("scores", recipe, scored, [f"predictions/{recipe}"], encoders)
     if "retrieval" in settings.readings:
         _add_retrieval(builder, final)
     if "grounding" in settings.readings:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from infra.artifact import read_artifact
 from infra.errors import SettingsError, Unavailable
 from infra.step import Step
-from infra.weights import weights_folder
+from infra.weights import require_nf4_package, weights_folder
 from sources.catalog import get_source
 from tasks.context import Context
 from tasks.monitor.plan import steps_until
@@ -43,7 +43,7 @@ def _require_weights(context: Context, stage_name: str) -> None:
     kinds = {context.settings.stage(name).kind for name in stage.starts_from}
     if stage.kind in ("align", "finetune") and not kinds & {"align", "finetune"}:
         needed = (models.language.weights, "" if "pretrain" in kinds else models.vision.weights)
-    for name in needed:
+    for name in (stage.weights,) if stage.weights else needed:
         if name:
             try:
                 weights_folder(context.environment.weights_root, name)
@@ -53,6 +53,13 @@ def _require_weights(context: Context, stage_name: str) -> None:
                     "a folder with the published model",
                     str(error),
                 ) from None
+    if stage.quantize == "nf4" and not stage.weights:
+        try:
+            require_nf4_package()
+        except Unavailable as error:
+            raise SettingsError(
+                f"stage '{stage_name}' with frozen weights in 4 bits", "bitsandbytes", str(error)
+            ) from None
 
 
 def _asked(context: Context, step: Step) -> Iterator[tuple[str, str]]:

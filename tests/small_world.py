@@ -21,6 +21,7 @@ SMALL = (
     "stages.finetune.steps=3",
     "score.bootstrap_resamples=20",
     "generate.max_new_tokens=16",
+    'readings=["retrieval"]',
 )
 HOUSE = Path(__file__).parent.parent
 

@@ -162,6 +162,7 @@ def test_the_judge_shares_no_code_with_rule14() -> None:
         assert imported <= {
             "__future__",
             "collections",
+            "collections.abc",
             "dataclasses",
             "functools",
             "typing",

@@ -40,6 +40,11 @@ FLAGS = {
     "sources": "[name] --json",
     "config": "--json --list --recipe=llava_rad --scale=tiny --set*",
     "doctor": "--data-root --json",
+    "convert export-llava-rad": "vlm dual_encoder out --json",
+    "convert import-llava-rad": ("release out --json --language --text-tokenizer --with-base"),
+    "convert vision": (
+        "state_dict out --activation=quick_gelu --heads --image-px --json --patch-px"
+    ),
     "replicate": "name folder --seed=0 --side-px=256 --studies=60",
     "compare": "run_a run_b --data-root --json --resamples=1000 --seed=3 --text",
     "slices": "[run] --by* --data-root --json --metric* --resamples=1000 --seed=3",
@@ -62,6 +67,8 @@ FLAGS = {
     "teacher-quality": RUN,
     "validate-metrics": "place --data-root --json --judge* --out --resamples=1000 --seed=3 "
     "--texts-of",
+    "score": "pairs --block* --cache=True --data-root --json --resamples=500 --section=findings "
+    "--seed=3",
     "plant-errors": "--data-root --json --judge* --out --per-cell=100 --seed=0",
 }
 """Frozen: scripts and schedules use them. A name here may be added, never changed or removed."""

@@ -12,11 +12,13 @@ import pytest
 from test_paired import BAD, GOOD, system
 
 from evaluation.compare import compare_systems, example_changes
+from evaluation.scores import score_predictions
 from infra.artifact import build_artifact
 from infra.errors import InputError
 from infra.parquet import write_table
 from infra.pieces import BuiltPiece
 from infra.settings.environment import Environment
+from infra.settings.sections import ScoreSettings
 from infra.step import Step
 from infra.store import Store
 from sources.example import examples_to_table
@@ -119,7 +121,9 @@ def scored_run(store: Store, name: str, texts: list[str]) -> str:
     written = build(store, told, {"predictions.parquet": both})
     settings = {"judges": ["offline-rules"], "seed": 3, "reports": {"model": "m"}}
     score = Step("scores", "small", settings | {"run": name}, {"predictions/small": written}, 1, ())
-    return build(store, score, {"judged.parquet": judgements(texts)})
+    judged = judgements(texts)
+    counts = score_predictions(both, judged, ScoreSettings(judges=("offline-rules",))).counts
+    return build(store, score, {"judged.parquet": judged, "counts.parquet": counts})
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +172,19 @@ def test_a_name_of_no_run_or_of_several_is_one_line(
         find_scored(store, environment, name)
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_run_scored_by_an_earlier_version_is_one_line(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "data"), tmp_path / "state")
+    written = build(
+        store,
+        Step("predictions", "old", {}, {}, 1, ()),
+        {"predictions.parquet": predictions([GOOD] * 4)},
+    )
+    step = Step("scores", "old", {"judges": []}, {"predictions/old": written}, 1, ())
+    build(store, step, {"judged.parquet": judgements([GOOD] * 4)})
+    with pytest.raises(InputError, match=r"without counts\.parquet"):
+        newest_scored(store).system()
 
 
 def test_nothing_scored_says_what_to_run(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from infra.settings.sections import ImageSettings
-from models.data import to_model_size
+from models.shards import to_model_size
 from sources.crop import Crop, Rectangle, share_seen
 from sources.pixels import prepare
 

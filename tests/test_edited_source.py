@@ -47,6 +47,7 @@ def test_an_edited_report_trains_everything_again_but_rewrites_one_piece(
         **{f"stages/{name}": 1 for name in ("language", "pretrain", "align", "finetune")},
         "predictions/llava_rad": built["predictions/llava_rad"],
         "scores/llava_rad": built["scores/llava_rad"],
+        "retrieval/llava_rad": 1,
         "models/llava_rad": 1,
     }
     after = payload_digests(root)

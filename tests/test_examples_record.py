@@ -6,7 +6,9 @@ from dataclasses import fields
 
 import pyarrow as pa
 import pytest
+from pydantic import ValidationError
 
+from infra.settings.sections import RequestSettings
 from sources.example import (
     EXAMPLE_IMAGE_TYPE,
     EXAMPLE_SCHEMA,
@@ -81,6 +83,19 @@ def test_the_indication_stands_in_the_request_on_one_line() -> None:
     assert request_turn(Task.IMPRESSION, "Cough,\n  fever.\n") == Turn(
         "user", "Report the impression of this chest X-ray. Indication: Cough, fever."
     )
+
+
+def test_a_published_model_is_asked_in_its_own_words() -> None:
+    words = RequestSettings(plain="Say it.", with_indication="Given {indication}, say {it}.")
+    assert request_turn(Task.FINDINGS, None, words) == Turn("user", "Say it.")
+    asked = request_turn(Task.FINDINGS, "a\ncough {x}", words)
+    assert asked == Turn("user", "Given a cough {x}, say {it}.")
+
+
+@pytest.mark.parametrize("words", ["no place", "{indication} and {indication}", ""])
+def test_words_need_one_place_for_the_indication(words: str) -> None:
+    with pytest.raises(ValidationError):
+        RequestSettings(with_indication=words)
 
 
 def test_one_line_keeps_the_words() -> None:

@@ -196,7 +196,8 @@ def test_an_overlay_colours_the_map_and_outlines_the_box() -> None:
 
     from PIL import Image
 
-    png = draw_overlay(FILM, heat(1.0)[0].astype(float), [Rectangle(0.6, 0.6, 0.8, 0.8)], "Left.")
+    hill, box = heat(1.0)[0].astype(float), Rectangle(0.6, 0.6, 0.8, 0.8)
+    png = draw_overlay(FILM, hill, [box], "Left.")
     with Image.open(BytesIO(png)) as picture:
         pixels = np.asarray(picture).astype(int)
     assert pixels.shape == (380, 336, 3)
@@ -205,9 +206,7 @@ def test_an_overlay_colours_the_map_and_outlines_the_box() -> None:
     assert cold.tolist() == [84, 84, 84], "the film alone elsewhere"
     assert pixels[202, 240].tolist() == [255, 255, 255]
     assert (pixels[336:] > 200).any(), "the caption"
-    assert png == draw_overlay(
-        FILM, heat(1.0)[0].astype(float), [Rectangle(0.6, 0.6, 0.8, 0.8)], "Left."
-    )
+    assert png == draw_overlay(FILM, hill, [box], "Left.")
 
 
 def test_a_film_is_cropped_as_the_model_sees_it() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from infra import launch
 from infra.errors import InputError
-from infra.launch import ChildFailed, command_for, run_module
+from infra.launch import ChildFailed, Nodes, command_for, run_module
 
 
 @pytest.fixture
@@ -125,6 +125,40 @@ def test_several_processes_go_through_torchrun(tmp_path: Path) -> None:
     ]
 
 
+def test_one_process_is_launched_where_deepspeed_asks_for_it(tmp_path: Path) -> None:
+    run_file = tmp_path / "run.json"
+    plain = command_for("models.train", run_file, 1)
+    assert plain[1:] == ["-m", "models.train", str(run_file)]
+    launched = command_for("models.train", run_file, 1, launched=True)
+    assert launched[1:3] == ["-m", "torch.distributed.run"]
+    assert launched[-4:] == ["--nproc_per_node=1", "-m", "models.train", str(run_file)]
+
+
+def test_several_nodes_meet_at_the_rendezvous(tmp_path: Path) -> None:
+    nodes = Nodes(3, "node0:29500")
+    assert command_for("models.train", tmp_path / "run.json", 1, nodes)[1:] == [
+        "-m",
+        "torch.distributed.run",
+        "--nnodes=3",
+        "--rdzv-backend=c10d",
+        "--rdzv-endpoint=node0:29500",
+        f"--rdzv-id={tmp_path.name}",
+        "--nproc_per_node=1",
+        "-m",
+        "models.train",
+        str(tmp_path / "run.json"),
+    ]
+
+
+def test_several_nodes_without_a_rendezvous_are_refused() -> None:
+    with pytest.raises(InputError) as caught:
+        Nodes(2)
+    assert str(caught.value) == (
+        "found 2 nodes and no rendezvous; expected host:port of one of them; set CXR_RENDEZVOUS "
+        "to the same on every node"
+    )
+
+
 def test_bytes_that_are_no_text_do_not_stop_the_run(module: Path, tmp_path: Path) -> None:
     """More than a pipe holds: a reader that gave up would leave the child waiting for ever."""
     module.write_text(
@@ -165,6 +199,20 @@ def test_another_failure_is_told_in_the_childs_words(module: Path) -> None:
             "sys.exit(1)\n",
         )
     assert str(caught.value) == "child ended with 1: the loss is nan"
+
+
+def test_the_reason_is_told_and_not_that_a_partner_was_lost(module: Path) -> None:
+    """torch marks each rank's lines once they have met; the partner's own error comes last."""
+    with pytest.raises(ChildFailed) as caught:
+        run(
+            module,
+            "import sys\n"
+            "print('[rank1]: infra.errors.CxrError: found a; expected b', file=sys.stderr)\n"
+            "print('[rank0]: RuntimeError: [x.cc:1] Connection closed by peer', file=sys.stderr)\n"
+            "print('=' * 60, file=sys.stderr)\n"
+            "sys.exit(1)\n",
+        )
+    assert str(caught.value) == ("child ended with 1: infra.errors.CxrError: found a; expected b")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluation.lexical import bleu_counts, corpus_bleu, rouge_l
+from evaluation.lexical import bleu_counts, corpus_bleu
+from evaluation.rouge import rouge_l
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,48 @@ def test_fewer_examples_than_a_batch_are_an_error(shards: tuple[Path, ...]) -> N
         "found 40 examples, fewer than a batch of 41; expected at least one batch; "
         "lower the stage's batch_size"
     )
+
+
+def length(row: int) -> int:
+    """Characters of example ``row``, worked out from the example itself."""
+    written = example(row, source="mimic_cxr")
+    return len(written.target) + sum(len(turn.text) for turn in written.turns)
+
+
+def test_a_length_is_known_without_decoding_a_picture(shards: tuple[Path, ...]) -> None:
+    examples = ExampleShards(shards, SIDE_PX)
+    assert [examples.length_of(row) for row in range(40)] == [length(row) for row in range(40)]
+    assert not examples._decoded
+
+
+def test_lengths_follow_the_stages_sources(shards: tuple[Path, ...]) -> None:
+    examples = ExampleShards(shards, None, Selection(("chexpert",)))
+    assert [examples.length_of(row) for row in range(16)] == [length(row) for row in range(24, 40)]
+
+
+def test_batches_of_like_length_are_whole_alike_and_out_of_order(shards: tuple[Path, ...]) -> None:
+    examples = ExampleShards(shards, None)
+    order = list(TrainingOrder(examples, 80, seed=0, like_length=8))
+    for epoch in (order[:40], order[40:]):
+        assert sorted(epoch) == list(range(40))
+        lengths = [[length(row) for row in epoch[start : start + 8]] for start in range(0, 40, 8)]
+        by_length = sorted(lengths)
+        assert lengths != by_length
+        for shorter, longer in pairwise(by_length):
+            assert max(shorter) <= min(longer)
+    assert order[:40] != order[40:]
+    assert order == list(TrainingOrder(examples, 80, seed=0, like_length=8))
+    assert order[:40] != list(TrainingOrder(examples, 40, seed=1, like_length=8))
+
+
+def test_the_shuffle_says_which_row_fills_no_batch_of_like_length(
+    shards: tuple[Path, ...],
+) -> None:
+    """40 rows are three batches of 12 and four rows that wait: not always the same ones."""
+    order = list(TrainingOrder(ExampleShards(shards, None), 36 * 20, seed=0, like_length=12))
+    waiting = [set(range(40)) - set(order[start : start + 36]) for start in range(0, 720, 36)]
+    assert all(len(each) == 4 for each in waiting)
+    assert len(set.union(*waiting)) > 30
 
 
 def test_window_keeps_rows_of_few_groups_together(

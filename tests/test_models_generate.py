@@ -168,6 +168,25 @@ def test_hugging_faces_own_classes_write_the_same_text() -> None:
     assert " ".join(text.split()) == written.text
 
 
+def test_no_model_writes_the_image_token_whatever_its_head_prefers() -> None:
+    from models.collate import normalise
+
+    one, sample = writer(max_new_tokens=3), examples()[1]
+    assert sample.pixels is not None
+    image, ids = one.model.config.image_token_id, torch.tensor([one.prompt(sample)])
+    given = {"input_ids": ids, "pixel_values": normalise([sample.pixels])}
+    with torch.no_grad():
+        one.model.lm_head.weight[image] = 100 * one.model.model(**given).last_hidden_state[0, -1]
+        assert int(one.model(**given).logits[0, -1].argmax()) == image
+    written = one.model.generate(**given, attention_mask=torch.ones_like(ids), max_new_tokens=3)
+    assert written.shape[1] > ids.shape[1]
+    assert image not in written[0, ids.shape[1] :]
+    request = one.request(one.prompt(sample), sample.pixels)
+    (answers,) = [some for some in one.decoder().run([request]) if some]
+    assert answers[0].ids
+    assert image not in answers[0].ids
+
+
 def test_image_changes_the_next_tokens_probabilities() -> None:
     one, sample = writer(), examples()[0]
     from models.collate import normalise

@@ -10,8 +10,9 @@ import torch
 from models_world import MODELS
 from torch.nn import functional
 
-from models.dual_encoder import LARGEST_LOGIT_SCALE, CxrDualEncoder, dual_encoder_config
+from models.dual_encoder import CxrDualEncoder, dual_encoder_config
 from models.objectives import contrastive_loss
+from models.temperature import LARGEST_LOGIT_SCALE
 
 SCALE = torch.tensor(5.0)
 

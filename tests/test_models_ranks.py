@@ -1,8 +1,9 @@
-"""A stage on two ranks: the losses of one rank, checkpoints of both, and one common last step."""
+"""A stage on two ranks: the losses of one, checkpoints for any number, one common last step."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -10,44 +11,68 @@ from typing import Any
 import psutil
 import pytest
 from models_world import stage, train_run
+from ranks_world import losses, rank_of, result, run_of, same_on_all_ranks, train_on_ranks
 
 from infra.launch import ChildFailed, run_module
-from infra.runs import TrainRun, write_run
+from models.sealed import WHOLE, last_whole_checkpoint
 from models.train import train
-from models.trainer import WHOLE, last_whole_checkpoint
 
 
-def train_on_two_ranks(run: TrainRun, file: Path, on_event: Any = lambda event: None) -> None:
-    write_run(run, file)
-    run_module("models.train", file, on_event, processes=2)
-
-
-def losses(run: TrainRun) -> list[float]:
-    lines = (run.output / "losses.jsonl").read_text().splitlines()
-    return [json.loads(line)["loss"] for line in lines]
-
-
-def sealed_files(checkpoint: Path) -> set[str]:
-    return set(json.loads((checkpoint / WHOLE).read_text()))
-
-
-def is_second_rank(process: psutil.Process, file: Path) -> bool:
-    try:
-        return str(file) in process.cmdline() and process.environ().get("RANK") == "1"
-    except psutil.Error:
-        return False
-
-
-def test_two_ranks_repeat_the_losses_of_one_and_seal_the_files_of_both(tmp_path: Path) -> None:
-    settings = stage("language", steps=4, save_steps=2)
-    alone = train_run(tmp_path / "alone", settings)
+def test_two_ranks_repeat_the_losses_of_one_and_one_goes_on_from_two(tmp_path: Path) -> None:
+    settings = same_on_all_ranks("finetune", steps=6, save_steps=3, validate_steps=2)
+    alone = run_of(tmp_path / "alone", settings)
     assert train(alone) == 0
-    run = train_run(tmp_path / "ranks", settings)
-    train_on_two_ranks(run, tmp_path / "run.json")
-    assert losses(run) == pytest.approx(losses(alone), rel=1e-4)
-    checkpoint = last_whole_checkpoint(run.resume)
-    assert checkpoint is not None
-    assert {"rng_state_0.pth", "rng_state_1.pth"} <= sealed_files(checkpoint)
+    pair = run_of(tmp_path / "pair", settings)
+    train_on_ranks(pair, 2)
+    assert losses(pair) == pytest.approx(losses(alone), rel=1e-4)
+    assert result(pair)["kept_step"] == result(alone)["kept_step"]
+    ours, theirs = (result(each)["validate_losses"] for each in (pair, alone))
+    assert [step for step, _ in ours] == [2, 4, 6]
+    assert [each for _, each in ours] == pytest.approx([each for _, each in theirs], rel=1e-4)
+    left = run_of(tmp_path / "left", settings)
+    shutil.copytree(pair.resume / "checkpoint-3", left.resume / "checkpoint-3")
+    assert train(left) == 0
+    assert losses(left) == pytest.approx(losses(alone), rel=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("alike", [True, False])
+def test_ranks_of_which_only_one_has_images_end_with_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alike: bool
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    has_images = "True" if alike else "distributed.get_rank() == 0"
+    (tmp_path / "child.py").write_text(
+        "import json, torch\n"
+        "from torch import distributed\n"
+        "from models.ranks import part_ranks, require_alike\n"
+        "distributed.init_process_group('gloo')\n"
+        "batch = {'input_ids': torch.zeros(1)}\n"
+        f"if {has_images}:\n"
+        "    batch['pixel_values'] = torch.zeros(1)\n"
+        "require_alike(batch, 7)\n"
+        "part_ranks()\n"
+        "print(json.dumps({'event': 'done'}), flush=True)\n"
+    )
+    events: list[Any] = []
+    if alike:
+        run_module("child", tmp_path / "run.json", events.append, processes=2)
+        assert events == [{"event": "done"}] * 2
+    else:
+        with pytest.raises(ChildFailed, match="found images on 1 of 2 ranks at step 7"):
+            run_module("child", tmp_path / "run.json", events.append, processes=2)
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_no_number_stops_both_ranks_with_one_line(tmp_path: Path) -> None:
+    run = run_of(tmp_path, same_on_all_ranks("pretrain", learning_rate=1e30, warmup_share=0.0))
+    with pytest.raises(ChildFailed) as error:
+        train_on_ranks(run, 2)
+    assert str(error.value) == (
+        "models.train ended with 1: stage pretrain: the loss is nan at step 2; lower the stage's "
+        "learning_rate (1e+30) or lengthen its warmup"
+    )
+    assert not run.output.exists()
 
 
 @pytest.mark.slow
@@ -57,13 +82,16 @@ def test_sigterm_at_one_rank_stops_both_after_the_same_step(tmp_path: Path) -> N
     def end_the_second_rank(event: Any) -> None:
         if event["event"] == "progress" and event["step"] < 2999:
             for process in psutil.process_iter():
-                if is_second_rank(process, tmp_path / "run.json"):
+                if rank_of(process, run) == 1:
                     process.send_signal(signal.SIGTERM)
 
     with pytest.raises(ChildFailed):
-        train_on_two_ranks(run, tmp_path / "run.json", end_the_second_rank)
+        train_on_ranks(run, 2, end_the_second_rank)
     checkpoint = last_whole_checkpoint(run.resume)
     assert checkpoint is not None
-    assert 0 < int(checkpoint.name.removeprefix("checkpoint-")) < 2999
+    step = int(checkpoint.name.removeprefix("checkpoint-"))
+    assert 0 < step < 2999
+    told = json.loads((checkpoint / "training.json").read_text())
+    assert told["optimizer_steps"] == told["schedule"]["last_epoch"] == step
+    assert (checkpoint / WHOLE).is_file()
     assert not run.output.exists(), "a stage that was stopped half way has no output"
-    assert {"rng_state_0.pth", "rng_state_1.pth"} <= sealed_files(checkpoint)

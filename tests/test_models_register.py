@@ -22,6 +22,7 @@ from infra.tracking_runs import RunBook
 from models.register import register
 from models.serving import FindingsService, Question, ServingSettings
 from sources.example import Task, request_turn
+from sources.record import Turn
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # mlflow warns about type hints of its own while it is imported
@@ -164,6 +165,14 @@ def test_the_served_model_is_asked_as_the_scored_one_was() -> None:
     sample = served._sample(0, Question(picture("left", 5, 64, 48), "Cough."))
     assert sample.turns == (request_turn(Task.IMPRESSION, None),)
     assert served.writer.settings.beams == 2
+
+
+def test_the_served_model_is_asked_in_a_published_models_words() -> None:
+    words = {"plain": "Say it.", "with_indication": "Given {indication}, say it."}
+    settings = ServingSettings.model_validate({**IMAGES.model_dump(), "request": words})
+    served = FindingsService.load(trained_world() / "finetune", settings)
+    sample = served._sample(0, Question(picture("left", 5, 64, 48), "Cough."))
+    assert sample.turns == (Turn("user", "Given Cough., say it."),)
 
 
 def test_requirements_can_be_installed_from_an_index(registry: Path) -> None:

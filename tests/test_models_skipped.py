@@ -11,16 +11,12 @@ from models_world import MODELS, example, stage, train_run, trained_world
 from safetensors.torch import load_file
 
 from infra.errors import InputError
-from infra.settings.sections import GenerateSettings
 from infra.settings.stages import StageSettings
-from models.collate import prompt_ids
 from models.data import ExampleShards
 from models.train import train
 from models.vlm import load_vlm
 from models.weights import has_input_of_type
-from models.writer import FindingsWriter
-from sources.example import Task, request_turn, without_indication
-from sources.record import Turn
+from sources.example import Task, request_turn
 
 
 @pytest.fixture
@@ -83,32 +79,22 @@ def test_a_stage_tells_how_many_examples_it_trained_on(world: Path) -> None:
     assert 12 <= told <= 28
 
 
-def test_the_request_without_indication_is_the_short_one() -> None:
-    for indication in (None, "Cough.", "Fever,\n  since Monday"):
-        turns = (request_turn(Task.FINDINGS, indication),)
-        assert without_indication(turns, indication) == (request_turn(Task.FINDINGS, None),)
-    answer = Turn("assistant", "It is. Indication: Cough.")
-    assert without_indication((answer,), "Cough.") == (answer,)
-
-
-def test_prompts_differ_by_the_indication_alone() -> None:
-    examples = ExampleShards([trained_world() / "shards" / "test.parquet"], None)
-    writer = FindingsWriter.load(
-        trained_world() / "finetune", GenerateSettings(prompt="no-indication"), "cpu"
-    )
-    seen = set()
-    for sample in examples:
-        long = prompt_ids(sample, writer.tokenizer, "turns", 4)
-        short = prompt_ids(sample, writer.tokenizer, "no-indication", 4)
-        assert (len(short) < len(long)) == (sample.indication is not None)
-        assert len(writer.prompt(sample)) == len(short) - 4 + MODELS.vision.patches
-        seen.add(sample.indication)
-    assert seen == {None, "Cough."}
+def test_requests_without_indication_are_the_short_one() -> None:
+    shard = trained_world() / "shards" / "test.parquet"
+    short = request_turn(Task.FINDINGS, None)
+    asked = ExampleShards([shard], None, plain_request=short.text)
+    assert {sample.turns for sample in asked} == {(short,)}
+    plain = ExampleShards([shard], None)
+    assert {sample.indication for sample in plain} == {None, "Cough."}
+    assert {len(sample.turns) for sample in plain} == {1}
+    assert len({sample.turns for sample in plain}) == 2
 
 
 def test_a_stage_without_indication_trains_on_other_prompts(world: Path) -> None:
-    for prompt in ("turns", "no-indication"):
-        assert train(train_run(world, named("finetune", prompt, prompt=prompt))) == 0
+    short = request_turn(Task.FINDINGS, None).text
+    for prompt, request in (("turns", None), ("no-indication", short)):
+        settings = named("finetune", prompt, prompt=prompt)
+        assert train(train_run(world, settings, plain_request=request)) == 0
     rows = [
         (world / prompt / "losses.jsonl").read_text().splitlines()
         for prompt in ("turns", "no-indication")

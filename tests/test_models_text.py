@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,11 @@ from models_world import MODELS, SIDE_PX, picture
 
 from infra.errors import InputError
 from infra.log import LOGGER
-from models.collate import IGNORED, ConversationCollator, PairCollator, key_of, normalise, pad_left
-from models.data import Sample, to_model_size
+from models.collate import ConversationCollator, PairCollator, key_of, normalise, pad_left
+from models.data import Sample
 from models.processor import image_processor
 from models.prompts import SYSTEM, conversation_prompt, jumble, plain_prompt
+from models.shards import to_model_size
 from models.tokenizers import (
     Tokenizer,
     load_tokenizer,
@@ -149,11 +151,11 @@ def test_folder_without_tokenizer_is_named(tmp_path: Path) -> None:
 def test_loss_covers_the_answer_and_its_end_alone() -> None:
     tokenizer = language_tokenizer()
     batch = collator(tokenizer)([sample()])
-    supervised = batch["labels"][batch["labels"] != IGNORED].tolist()
+    supervised = batch["labels"].tolist()
     assert tokenizer.decode(supervised) == " A nodule in the left lung.</s>"
-    assert batch["logits_to_keep"].tolist() == list(
-        range(batch["input_ids"].shape[1] - len(supervised) - 1, batch["input_ids"].shape[1])
-    )
+    places = batch["logits_to_keep"][0].nonzero()[:, 0] + 1
+    assert batch["input_ids"][0, places].tolist() == supervised
+    assert places[-1] == batch["input_ids"].shape[1] - 1
 
 
 def test_image_takes_its_places_after_the_first_user_turn_begins() -> None:
@@ -172,26 +174,39 @@ def test_image_only_batches_hold_no_request_and_end_with_a_line_break() -> None:
     ids = batch["input_ids"][0].tolist()
     assert ids[0] == tokenizer.bos_token_id
     assert tokenizer.decode(ids[17:]) == " A nodule in the left lung.\n"
-    assert batch["labels"][0, 1:].tolist() == ids[17:]
+    assert batch["labels"].tolist() == ids[17:]
 
 
 def test_padding_is_masked_and_not_supervised() -> None:
     tokenizer = language_tokenizer()
-    batch = collator(tokenizer)([sample("Short."), sample("A nodule in the left lung. " * 3)])
+    padding = replace(collator(tokenizer), packing=False)
+    batch = padding([sample("Short."), sample("A nodule in the left lung. " * 3)])
     short = int(batch["attention_mask"][0].sum())
-    assert batch["attention_mask"][0].tolist() == [1] * short + [0] * (
-        batch["input_ids"].shape[1] - short
-    )
     padded = batch["input_ids"].shape[1] - short
-    assert batch["labels"][0, -padded:].tolist() == [IGNORED] * padded
+    assert batch["attention_mask"][0].tolist() == [1] * short + [0] * padded
+    assert padded > 0
+    assert not batch["logits_to_keep"][0, short - 1 :].any()
 
 
-def test_prompts_alternate_over_a_batch() -> None:
+def test_examples_are_laid_end_to_end_with_an_image_each() -> None:
     tokenizer = language_tokenizer()
-    both = ConversationCollator(tokenizer, ("turns", "image-only"), 0, 256)
-    ids = both([sample(), sample()])["input_ids"]
-    assert "USER:" in tokenizer.decode(ids[0])
-    assert "USER:" not in tokenizer.decode(ids[1])
+    samples = [sample("Short."), sample("A nodule in the left lung. " * 3)]
+    alone = [collator(tokenizer)([each]) for each in samples]
+    packed = collator(tokenizer)(samples)
+    for name in ("input_ids", "position_ids", "logits_to_keep"):
+        assert packed[name].tolist() == torch.cat([each[name] for each in alone], 1).tolist()
+    assert packed["labels"].tolist() == torch.cat([each["labels"] for each in alone]).tolist()
+    assert packed["pixel_values"].shape == (2, 3, SIDE_PX, SIDE_PX)
+    assert "attention_mask" not in packed
+
+
+def test_an_examples_id_chooses_its_prompt_whatever_it_is_beside() -> None:
+    tokenizer = language_tokenizer()
+    both = ConversationCollator(tokenizer, ("turns", "image-only"), 0, 256, packing=False)
+    samples = [replace(sample(), example_id=f"e{number}") for number in range(60)]
+    asked = ["USER:" in tokenizer.decode(row) for row in both(samples)["input_ids"]]
+    assert 20 < sum(asked) < 40
+    assert asked == ["USER:" in tokenizer.decode(both([each])["input_ids"][0]) for each in samples]
 
 
 def test_long_answers_are_cut_before_the_image_counts_and_said_so(
@@ -210,10 +225,34 @@ def test_long_answers_are_cut_before_the_image_counts_and_said_so(
 
 def test_pairs_carry_keys_of_study_and_text() -> None:
     tokenizer = train_text_tokenizer(TEXTS, MODELS.text_encoder)
-    batch = PairCollator(tokenizer, 32)([sample("a nodule"), sample("the left lung, it")])
-    assert batch["study_keys"].tolist() == [key_of("mimic_cxr", "s1")] * 2
-    assert batch["text_keys"].tolist() == [key_of("a nodule"), key_of("the left lung, it")]
-    assert batch["attention_mask"].sum(1).tolist() == [4, 7]
+    texts = ("a nodule", "the left lung, it", "a  Nodule")
+    batch = PairCollator(tokenizer, 32)([sample(text) for text in texts])
+    assert batch["group_keys"].tolist() == [key_of("mimic_cxr", "study", "s1")] * 3
+    assert batch["attention_mask"].sum(1).tolist() == [4, 7, 4]
+    first, second, third = batch["text_keys"].tolist()
+    assert first == third != second, "texts that are read alike are alike"
+
+
+def test_texts_that_differ_beyond_the_context_are_alike() -> None:
+    tokenizer = train_text_tokenizer(TEXTS, MODELS.text_encoder)
+    pairs = [sample("left " * 30 + "nodule"), sample("left " * 30 + "lung")]
+    cut = PairCollator(tokenizer, 8)(pairs)["text_keys"]
+    whole = PairCollator(tokenizer, 64)(pairs)["text_keys"]
+    assert cut[0] == cut[1]
+    assert whole[0] != whole[1]
+
+
+def test_other_subjects_as_negatives_join_the_studies_of_one_subject() -> None:
+    tokenizer = train_text_tokenizer(TEXTS, MODELS.text_encoder)
+    known = [replace(sample("a nodule"), study_id=name, subject_id="p1") for name in "ab"]
+    unknown = [replace(each, subject_id=None) for each in known]
+    elsewhere = [replace(known[0], source="brax")]
+    by_study = PairCollator(tokenizer, 32)([*known, *unknown, *elsewhere])["group_keys"]
+    by_subject = PairCollator(tokenizer, 32, "other-subjects")([*known, *unknown, *elsewhere])
+    assert len(set(by_study.tolist())) == 3
+    one, two, *others = by_subject["group_keys"].tolist()
+    assert one == two
+    assert len({one, *others}) == 4, "an unknown subject's studies stay apart, and so do sources"
 
 
 def test_pair_texts_are_cut_at_the_context() -> None:

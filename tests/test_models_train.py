@@ -19,16 +19,12 @@ from transformers import AutoModelForCausalLM
 
 from infra.errors import CxrError
 from infra.runs import TrainRun, write_run
+from models.checkpoint import TRAINABLE
+from models.divergence import Diverged
+from models.named_state import load_weights
+from models.sealed import WHOLE, last_whole_checkpoint, seal
 from models.tokenizers import load_tokenizer
 from models.train import train
-from models.trainer import (
-    TRAINABLE,
-    WHOLE,
-    Diverged,
-    last_whole_checkpoint,
-    load_trainable_state,
-    seal_checkpoint,
-)
 from models.vlm import load_vlm
 
 HOUSE = Path(__file__).parent.parent
@@ -276,7 +272,7 @@ def sealed_checkpoint(root: Path, step: int) -> Path:
     folder = root / f"checkpoint-{step}"
     folder.mkdir()
     (folder / TRAINABLE).write_bytes(b"weights" * 100)
-    seal_checkpoint(folder)
+    seal(folder)
     return folder
 
 
@@ -313,7 +309,7 @@ def test_checkpoint_of_another_stage_is_refused(tmp_path: Path) -> None:
 
     save_file({"strange": torch.zeros(1)}, tmp_path / TRAINABLE)
     with pytest.raises(CxrError) as error:
-        load_trainable_state(torch.nn.Linear(2, 2), tmp_path / TRAINABLE)
+        load_weights(torch.nn.Linear(2, 2), tmp_path / TRAINABLE)
     assert str(error.value) == (
         f"{tmp_path / TRAINABLE} holds other parameters than the stage trains: bias, …"
     )

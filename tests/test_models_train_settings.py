@@ -17,7 +17,7 @@ from infra.weights import weights_folder
 from models.data import ExampleShards
 from models.stages import prepare
 from models.tokenizers import load_tokenizer
-from models.train import spread_batch, total_steps, train
+from models.train import spread_batch, total_steps, train, training_order
 from models.weights import input_of_type
 
 HOUSE = Path(__file__).parent.parent
@@ -104,9 +104,9 @@ def test_batch_that_does_not_divide_is_refused() -> None:
     )
 
 
-def test_contrastive_batch_is_never_cut() -> None:
-    with pytest.raises(InputError, match="found stage 'pretrain': 2 passes per contrastive batch"):
-        spread_batch(stage("pretrain", batch_size=8, device_batch_size=4), 1)
+def test_contrastive_batch_reaches_its_device_whole() -> None:
+    """Gradient caching cuts it there, into pieces that need not divide it."""
+    assert spread_batch(stage("pretrain", batch_size=16, device_batch_size=3), 2) == (8, 1)
 
 
 def test_deepspeed_needs_its_launcher(tmp_path: Path) -> None:
@@ -130,6 +130,18 @@ def test_deepspeed_needs_its_launcher(tmp_path: Path) -> None:
 def test_epochs_become_steps(changes: dict[str, object], rows: int, expected: int) -> None:
     settings: StageSettings = stage("align", **changes)
     assert total_steps(settings, rows) == expected
+
+
+@pytest.mark.parametrize("batches", ["mixed", "one-source", "like-length"])
+def test_a_stage_says_what_its_batches_are_of(batches: str, tmp_path: Path) -> None:
+    run = train_run(tmp_path, stage("language", batch_size=4, batches=batches))
+    examples = ExampleShards(run.train_examples, None)
+    order = list(training_order(run.stage, examples, steps=10))
+    cut = [order[start : start + 4] for start in range(0, 40, 4)]
+    of_one_source = all(len({examples.source_of(row) for row in each}) == 1 for each in cut)
+    lengths = [{examples.length_of(row) for row in each} for each in cut]
+    alike = sum(max(each) - min(each) for each in lengths) < 40
+    assert (of_one_source, alike) == (batches == "one-source", batches == "like-length")
 
 
 @pytest.mark.slow

@@ -9,9 +9,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from test_llm_compaction import fill, names
 
+from evaluation.metric_cache import MetricCache
 from infra.artifact import Artifact, build_artifact
 from infra.llm.archive import ARCHIVE_FOLDER
 from infra.llm.cache import AnswerCache
@@ -146,3 +148,19 @@ def test_damaged_answers_are_found_before_a_run_wants_them(store: Store) -> None
         f"damaged {first.name}, {second.name}; restore them, or run 'cxr llm compact "
         "--forget-damaged'"
     )
+
+
+def test_damaged_counts_are_removed_and_said(store: Store) -> None:
+    cache = MetricCache.in_state(store.state)
+    build(store, "openi")
+    assert examined(store)["metric cache"].state == "fine"
+    texts = (["a"], ["b"])
+    cache.counts("whole", "1", 1, texts, lambda one, other: np.ones((1, 1)))
+    (cache.folder / "broken-1.sqlite").write_bytes(b"no database" * 500)
+    assert examined(store)["metric cache"] == Finding(
+        "metric cache", "mended", "removed damaged broken-1.sqlite"
+    )
+    assert [path.name for path in cache.files()] == ["whole-1.sqlite"]
+    found = examined(store)["metric cache"]
+    assert found.state == "fine"
+    assert str(cache.folder) in found.detail

@@ -15,6 +15,7 @@ from infra.artifact import build_artifact
 from infra.pieces import BuiltPiece, Count
 from tasks.context import Context
 from tasks.ingest.studies import ingest_studies
+from tasks.monitor.kept import kept_weights
 from tasks.monitor.outcome import funnel, losses, outcome_json, outcome_text, places, scores
 from tasks.monitor.step_report import StepReport
 
@@ -42,12 +43,13 @@ DOCUMENT: dict[str, Any] = {
     ],
     "unavailable": {"RadGraph-F1": "needs RadGraph's weights"},
     "scores": [
-        dict(zip(("metric", "control", "value", "low", "high"), row, strict=True))
+        dict(zip(("metric", "control", "value", "low", "high", "is_detail"), row, strict=True))
         for row in (
-            ("BLEU-4[mimic_cxr]", "none", 0.25, 0.2, 0.3),
-            ("BLEU-4[mimic_cxr]", "blank", 0.1, None, None),
-            ("rule14-micro-F1", "none", None, None, None),
-            ("rule14-Edema-F1", "none", 0.9, 0.8, 1.0),
+            ("BLEU-4[mimic_cxr]", "none", 0.25, 0.2, 0.3, False),
+            ("BLEU-4[mimic_cxr]", "blank", 0.1, None, None, False),
+            ("BLEU-4[of a block]", "none", 0.2, 0.1, 0.3, True),
+            ("rule14-micro-F1", "none", None, None, None, False),
+            ("rule14-Edema-F1", "none", 0.9, 0.8, 1.0, False),
         )
     ],
     "differences": [
@@ -93,6 +95,12 @@ def add_stage(world: World, name: str, curve: list[tuple[int, float]]) -> None:
     world.add(f"stages/{name}", lambda folder: put(folder / "losses.jsonl", "\n".join(lines)))
 
 
+def add_result(world: World, name: str, **facts: object) -> None:
+    result = {"steps": 600, "kept_step": 450, "validate_loss": 0.1519, "validate_losses": [[1, 2]]}
+    text = json.dumps(result | facts)
+    world.add(f"stages/{name}", lambda folder: put(folder / "result.json", text))
+
+
 def put(path: Path, text: str) -> None:
     path.write_text(text)
 
@@ -126,6 +134,20 @@ def test_losses_are_read_in_the_recipes_order(world: World) -> None:
     add_stage(world, "align", [(1, 2.5), (2, 2.0)])
     add_stage(world, "language", [(1, 6.0)])
     assert losses(world.context) == {"language": [(1, 6.0)], "align": [(1, 2.5), (2, 2.0)]}
+
+
+def test_the_kept_weights_of_each_stage_are_told(world: World) -> None:
+    assert kept_weights(world.context) == {}
+    add_result(world, "finetune", validate_losses=[[150, 0.3], [300, 0.2], [450, 0.15]])
+    add_result(world, "language", kept_step=600, validate_loss=None, validate_losses=[])
+    told = {
+        "language": "step 600 of 600: the last, with nothing to validate on",
+        "finetune": "step 450 of 600: 0.152 on validate, the best of 3 looks",
+    }
+    assert kept_weights(world.context) == told == outcome_json(world.context)["kept"]
+    lines = outcome_text(world.context, [], 1.0).splitlines()
+    assert f"kept of language  {told['language']}" in lines
+    assert f"kept of finetune  {told['finetune']}" in lines
 
 
 def test_places_appear_as_their_artifacts_do(world: World) -> None:
@@ -165,7 +187,9 @@ def test_the_json_has_all_of_it(world: World) -> None:
     ingest_studies(world.context, "chexpert")
     add_scores(world)
     document = json.loads(json.dumps(outcome_json(world.context)))
-    assert list(document) == ["funnel", "losses", "scores", "retrieval", "grounding", "places"]
+    readings = ["retrieval", "grounding"]
+    keys = ["funnel", "losses", "throughput", "kept", "scores", *readings, "places"]
+    assert list(document) == keys
     assert document["scores"] == DOCUMENT
     for row in document["funnel"]:
         assert row["in"] == row["kept"] + sum(row["rejected"].values())
@@ -185,7 +209,8 @@ def test_the_text_shows_headlines_beside_their_controls(world: World) -> None:
     assert f"{' ' * width}  {'model':>22}  {'blank image':>22}" in lines
     assert f"BLEU-4[mimic_cxr]  {model:>22}  {blank:>22}" in lines
     assert f"{'rule14-micro-F1'.ljust(width)}  {'-':>22}  {'-':>22}" in lines
-    assert not [line for line in lines if line.startswith("rule14-Edema")]
+    hidden = ("rule14-Edema", "BLEU-4[of a block]")
+    assert not [line for line in lines if line.startswith(hidden)]
     assert "unavailable: RadGraph-F1: needs RadGraph's weights" in lines
     assert "2 steps: 1 cached, 1 built, in 12 s (0.2 s of it checking what was there)" in lines
     assert lines[-1] == "Not a medical device: for research and development only."

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evaluation.controls import Outputs
 from evaluation.paired import (
     System,
     holm,
@@ -18,7 +19,9 @@ from evaluation.paired import (
     read_system,
     why_not_paired,
 )
+from evaluation.scores import score_predictions
 from evaluation.statistics import mean_of
+from infra.errors import InputError
 from infra.settings.sections import ScoreSettings
 from sources.prediction import PREDICTION_SCHEMA
 
@@ -43,10 +46,12 @@ def system(texts: list[str], references: list[str] | None = None, *, shift: int 
             "reference": (references or [GOOD] * len(texts))[number],
             "finish_reason": "stop",
             "tokens": 5,
+            "generated_ids": [1, 2],
         }
         for number, text in enumerate(texts)
     ]
-    return read_system(pa.Table.from_pylist(rows, schema=PREDICTION_SCHEMA), None, SETTINGS)
+    table = pa.Table.from_pylist(rows, schema=PREDICTION_SCHEMA)
+    return read_system(table, score_predictions(table, None, SETTINGS).counts, None, SETTINGS)
 
 
 def test_a_better_model_is_told_from_a_worse_one() -> None:
@@ -83,6 +88,35 @@ def test_systems_pair_only_on_the_same_examples_and_references() -> None:
     )
     changed = system([GOOD] * 4, [GOOD, BAD, GOOD, GOOD])
     assert why_not_paired(one, changed) == "other references for 1 of 4 examples"
+
+
+def test_counts_of_other_examples_are_refused() -> None:
+    rows = [{"example_id": "e1", "control": "none"}]
+    counts = pa.Table.from_pylist(rows)
+    table = system([GOOD] * 2).outputs
+    with pytest.raises(InputError, match="counts of other examples"):
+        read_system(predictions_of(table), counts, None, SETTINGS)
+
+
+def predictions_of(outputs: Outputs) -> pa.Table:
+    """The rows that an Outputs was read from, as far as scoring reads them."""
+    rows = [
+        {
+            "example_id": name,
+            "source": "mimic_cxr",
+            "study_id": name,
+            "subject_id": name,
+            "split": "test",
+            "view": "PA",
+            "control": "none",
+            "prediction": GOOD,
+            "reference": GOOD,
+            "finish_reason": "stop",
+            "tokens": 1,
+        }
+        for name in outputs.example_ids
+    ]
+    return pa.Table.from_pylist(rows, schema=PREDICTION_SCHEMA)
 
 
 def exact_p(own: list[float], other: list[float]) -> float:

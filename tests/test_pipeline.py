@@ -21,7 +21,10 @@ from tests.small_world import (
     small_arguments,
 )
 
-KINDS = ("replicas", "studies", "images", "reports", "examples", "stages", "predictions", "scores")
+KINDS = (
+    *("replicas", "studies", "images", "reports", "examples", "stages"),
+    *("predictions", "scores", "retrieval"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +67,10 @@ def test_scores_hold_the_image_blind_controls(first: Any) -> None:
     for control in ("shuffled", "blank"):
         assert ("rule14-micro-F1", control) in pairs
         assert ("chexprompt[offline-rules]-significant-errors", control) in pairs
-    assert scores["unavailable"]["RadGraph-F1"] == "needs RadGraph's weights"
+    assert scores["unavailable"]["RadGraph-F1[v1,partial]"] == (
+        "needs config.json, weights.th, vocabulary/non_padded_namespaces.txt in "
+        "$CXR_WEIGHTS_ROOT/StanfordAIMI/RRG_scorers/radgraph"
+    )
     for row in scores["scores"]:
         assert row["signature"], row["metric"]
 

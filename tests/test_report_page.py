@@ -70,6 +70,7 @@ def page(scores: Scores) -> ReportPage:
         best=[shown(EDEMA, EDEMA)],
         worst=[shown(EFFUSION, EDEMA)],
         replicas=frozenset({"mimic_cxr"}),
+        kept={"finetune": "step 45 of 60: 1.600 on validate, the best of 4 looks"},
     )
 
 
@@ -128,9 +129,16 @@ def test_the_page_is_well_formed(text: str) -> None:
     assert found.open == []
     sections = [name for name in found.ids if not re.fullmatch(r"[a-z]+[0-9a-f]{8,}", name)]
     assert len(sections) == len(set(sections))
-    assert {"pixels", "scores", "labels", "examples", "losses", "funnel", "provenance"} <= set(
-        sections
-    )
+    assert {
+        "pixels",
+        "scores",
+        "blocks",
+        "labels",
+        "examples",
+        "losses",
+        "funnel",
+        "provenance",
+    } <= set(sections)
 
 
 def test_nothing_is_fetched(text: str) -> None:
@@ -270,6 +278,12 @@ def test_replicas_are_marked_and_others_are_not(bare: ReportPage) -> None:
     assert badge not in render_report(replace(unmarked, best=real, worst=[]))
 
 
+def test_the_kept_weights_stand_under_the_losses(text: str) -> None:
+    losses = text.index('id="losses"')
+    kept = text.index("step 45 of 60: 1.600 on validate, the best of 4 looks")
+    assert losses < kept < text.index('id="funnel"')
+
+
 def test_sections_without_data_are_left_out(bare: ReportPage) -> None:
     text = render_report(replace(bare, funnel=(), best=(), worst=()))
     for name in ("losses", "funnel", "examples"):
@@ -333,3 +347,25 @@ def test_few_examples_are_shown_once(count: int, expected: tuple[int, int]) -> N
 )
 def test_numbers_as_text(value: float | None, scale: str, shown_as: str) -> None:
     assert number(value, scale) == shown_as
+
+
+def test_there_is_one_table_for_each_block(page: ReportPage, text: str) -> None:
+    for table in page.scores.blocks:
+        assert text.count(f'aria-label="Block {table.block.name}"') == 1
+        assert table.block.title in html.unescape(text)
+    assert text.count("Median of 500 draws of studies") == 1
+    first = page.scores.blocks[0].rows[0]
+    assert first.paper is not None
+    assert f"<b>{first.paper.centre:.1f}</b>" in text
+    assert "unavailable: needs RadGraph" in text
+    assert "RRG24-overall" in text
+
+
+def test_a_page_without_scores_has_no_block(page: ReportPage) -> None:
+    bare = render_report(replace(page, losses={}, scores=replace(page.scores, blocks=())))
+    assert 'id="blocks"' not in bare
+    assert "#blocks" not in bare
+
+
+def test_signatures_of_the_blocks_own_metrics_are_there(text: str) -> None:
+    assert "<dt>BLEU-4[coco-split-cased]</dt>" in html.unescape(text)

@@ -146,6 +146,19 @@ def test_a_stock_report_costs_instances_and_not_equal_texts() -> None:
     assert equal.chance == pytest.approx(3 / 60)
 
 
+def test_distinct_texts_stand_in_the_pool_once() -> None:
+    rows = unit(np.random.default_rng(2).normal(size=(20, 16)))
+    films, texts = np.repeat(rows, 3, axis=0), [f"text {number // 3}" for number in range(60)]
+    scores = score_retrieval(Encoded("x", films, films), pool(60, texts), 50, 0)
+    own = {item.metric: item for item in scores if item.policy == "distinct texts"}
+    assert (own["R@1"].queries, own["R@1"].candidates) == (20, 60)  # text to image comes last
+    for direction in ("image to text", "text to image"):
+        assert by_name(scores, direction, "distinct texts")["R@1"] == 1.0
+    there = next(s for s in scores if s.policy == "distinct texts" and s.metric == "R@5")
+    assert (there.direction, there.queries, there.candidates) == ("image to text", 60, 20)
+    assert there.chance == pytest.approx(5 / 20)
+
+
 def test_two_films_of_a_study_share_its_text() -> None:
     rows = unit(np.random.default_rng(3).normal(size=(10, 8)))
     films = np.repeat(rows, 2, axis=0)
@@ -216,7 +229,7 @@ def test_every_number_is_tracked_with_a_signature() -> None:
     rows = unit(np.random.default_rng(8).normal(size=(10, 4)))
     scores = score_retrieval(Encoded("dual encoder", rows, rows), pool(10), 10, 0)
     assert tracked(scores)["retrieval/dual encoder/image to text/instance/R@5"] == 1.0
-    assert len(tracked(scores)) == len(scores) == 24
+    assert len(tracked(scores)) == len(scores) == 36
     assert "pool 10" in scores[0].signature.level
 
 
@@ -309,7 +322,7 @@ def test_the_terminal_says_how_far_above_chance() -> None:
 
 def test_the_page_has_every_encoder_both_ways_and_fetches_nothing() -> None:
     page = render_retrieval(document())
-    assert len(groups(document())) == 8
+    assert len(groups(document())) == 12
     for words in ("dual encoder: image to text", "vlm: text to image", "no dual encoder"):
         assert words in page
     assert "&lt;tiny&gt;" in page

@@ -15,6 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 from raw_world import look, payload, write_raw
 
+from evaluation.blocks import BLOCKS
+from evaluation.clinical import micro_f1
+from evaluation.counts_table import read_counts
+from evaluation.metric_cache import MetricCache
 from infra.artifact import Artifact, build_artifact
 from infra.errors import ArtifactError, SettingsError
 from infra.parquet import write_table
@@ -28,7 +32,15 @@ from tasks.ingest.studies import ingest_studies
 from tasks.predict.work import PREDICTIONS_FILE, PREDICTIONS_PIECE
 from tasks.reports.connection import Teacher
 from tasks.reports.work import write_reports
-from tasks.score.work import JUDGED_FILE, PAGE_FILE, SCORES_FILE, score, scores_of
+from tasks.score.work import (
+    COUNTS_FILE,
+    JUDGED_FILE,
+    PAGE_FILE,
+    SCORES_FILE,
+    SLICES_FILE,
+    score,
+    scores_of,
+)
 from tasks.train.work import example_files
 
 RECIPE = (
@@ -133,7 +145,10 @@ def test_the_numbers_for_the_registry_are_the_models_and_its_controls(world: Wor
     context = world.context()
     scored(context)
     tracked = scores_of(context)
-    assert {name.partition("/")[0] for name in tracked} == set(CONTROLS)
+    assert {name.partition("/")[0] for name in tracked} == {*CONTROLS, *BLOCKS}
+    assert tracked["offline/rule14-micro-F1"] == pytest.approx(
+        100 * tracked["none/rule14-micro-F1"]
+    )
     assert all(isinstance(value, float) for value in tracked.values())
     assert tracked["none/rule14-micro-F1"] > tracked["blank/rule14-micro-F1"]
 
@@ -184,6 +199,56 @@ def test_fewer_judged_studies_leave_the_other_scores_alone(world: World) -> None
         return [row for row in document["scores"] if row["metric"].startswith("BLEU")]
 
     assert lexical(few) == lexical(whole)
+
+
+def test_the_stored_counts_give_the_scores_without_any_text(world: World) -> None:
+    artifact = scored(world.context())
+    document = json.loads(artifact.files(SCORES_FILE)[0].read_text())
+    table = pq.read_table(artifact.files(COUNTS_FILE)[0])
+    assert not {"reference", "prediction"} & set(table.column_names)
+    for control in CONTROLS:
+        counts = read_counts(table, control, ["rule14-negative"])["rule14-negative"]
+        (expected,) = [
+            row["value"]
+            for row in document["scores"]
+            if (row["metric"], row["control"]) == ("rule14-micro-F1", control)
+        ]
+        assert float(micro_f1(counts.sum(axis=0))) == pytest.approx(expected)
+
+
+def test_slices_stand_beside_the_whole_and_on_the_page(world: World) -> None:
+    artifact = scored(world.context())
+    found = json.loads(artifact.files(SLICES_FILE)[0].read_text())
+    tests = sum(row["control"] == "none" for row in made_up(world.context()))
+    by_view = [
+        row
+        for row in found["scores"]
+        if (row["dimension"], row["metric"]) == ("view", "rule14-micro-F1")
+    ]
+    assert sum(row["examples"] for row in by_view) == tests
+    assert {row["score"]["value"] for row in by_view} == {1.0}
+    page = artifact.files(PAGE_FILE)[0].read_text()
+    assert "Group by group" in page
+    for row in by_view:
+        assert f"view: {row['value']}" in page
+
+
+def test_a_second_scoring_counts_no_pair_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = world.context()
+    first = scored(context)
+    before = payload(Path(first.store.path(first.pieces[0].folder)))
+    assert MetricCache.in_state(context.environment.state).files()
+    shutil.rmtree(first.store.path(first.folder))
+
+    def refuse(texts: object) -> None:
+        raise AssertionError("a text was read again")
+
+    monkeypatch.setattr("evaluation.families.label_reports", refuse)
+    monkeypatch.setattr("evaluation.rouge.words", refuse)
+    again = scored(context)
+    assert payload(Path(again.store.path(again.pieces[0].folder))) == before
 
 
 def test_no_rules_judge_as_gpt_4(world: World) -> None:

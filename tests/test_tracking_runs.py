@@ -148,11 +148,14 @@ def test_a_stage_that_runs_is_logged_under_its_pipeline(book: RunBook, context: 
         log("align", {"event": "started", "stage": "align"})
         log("align", progress(1, loss=2.5, learning_rate=0.1))
         log("align", progress(2, loss=2.0, learning_rate=0.05))
+        validated = {"event": "validated", "step": 2, "validate_loss": 2.25, "best_step": 2}
+        log("align", {**validated, "stage": "align"})
         log("align", {"event": "done", "parameters": 7})
     found = runs_of(book, context.order.pipeline_id)
     assert set(found) == {"parent", "align"}
     assert found["parent"].info.status == found["align"].info.status == "FINISHED"
-    assert found["align"].data.metrics == {"loss": 2.0, "learning_rate": 0.05}
+    expected = {"loss": 2.0, "learning_rate": 0.05, "validate_loss": 2.25}
+    assert found["align"].data.metrics == expected
     assert found["align"].data.params["stage.kind"] == "align"
     tags = found["align"].data.tags
     assert tags["cxrflow.fingerprint"] == context.graph["stages/align"].fingerprint
@@ -161,6 +164,19 @@ def test_a_stage_that_runs_is_logged_under_its_pipeline(book: RunBook, context: 
     assert parent["cxrflow.replicas"].split(",")[0] == "mimic_cxr"
     history = book.client.get_metric_history(found["align"].info.run_id, "loss")
     assert [(item.step, item.value) for item in history] == [(1, 2.5), (2, 2.0)]
+
+
+def test_the_final_pace_of_a_stage_is_logged_at_its_last_step(
+    book: RunBook, context: Context
+) -> None:
+    pace = {"useful_tokens_per_second": 900.0, "mfu": None, "device": "CPU", "steps": 8}
+    with tracked_pipeline(context.order.pipeline_id), tracked_stage(context, "align") as log:
+        log("align", progress(8, useful_tokens_per_second=850.0))
+        log("align", {"event": "done", "steps": 9, "throughput": pace})
+    run = runs_of(book, context.order.pipeline_id)["align"]
+    assert run.data.metrics == {"useful_tokens_per_second": 900.0}
+    history = book.client.get_metric_history(run.info.run_id, "useful_tokens_per_second")
+    assert [(item.step, item.value) for item in history] == [(8, 850.0), (9, 900.0)]
 
 
 def test_a_stage_that_fails_is_shown_as_failed(book: RunBook, context: Context) -> None:
@@ -199,3 +215,14 @@ def test_lineage_names_every_fingerprint_behind_the_model(context: Context) -> N
 def test_the_environment_decides_where_runs_are_kept(context: Context, book: RunBook) -> None:
     there = run_book(context)
     assert (there.uri, there.experiment, there.artifacts) == (book.uri, "llava_rad", None)
+
+
+def test_pictures_are_uploaded_into_their_folder(book: RunBook, tmp_path: Path) -> None:
+    for name in ("one.png", "two.png"):
+        (tmp_path / name).write_bytes(b"png")
+    parent = book.pipeline_run("has pictures", {})
+    run = book.nested_run(parent, "grounding", {}, {})
+    run.log_pictures([tmp_path / "two.png"], "overlays")
+    run.end("FINISHED")
+    stored = book.client.list_artifacts(run.run_id, "overlays")
+    assert [item.path for item in stored] == ["overlays/two.png"]

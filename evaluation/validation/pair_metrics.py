@@ -21,8 +21,9 @@ from evaluation.clinical import LabelMatrix, confusion, report_f1
 from evaluation.judged import CATEGORIES, DETAILS, TIERS, read_judged
 from evaluation.judges import mean_of_judges
 from evaluation.labeler import label_reports
-from evaluation.lexical import BLEU_PROFILE, ROUGE_PROFILE, bleu_counts, corpus_bleu, rouge_l
+from evaluation.lexical import BLEU_PROFILE, bleu_counts, corpus_bleu
 from evaluation.measures import UNAVAILABLE
+from evaluation.rouge import ROUGE_PROFILE, rouge_l
 from evaluation.statistics import Floats
 from evaluation.validation.ratings import Pair, Ratings
 

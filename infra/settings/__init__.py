@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError, field_validator, model_validator
 
 from infra.errors import SettingsError
 from infra.settings.sections import (
@@ -30,7 +30,7 @@ from infra.settings.sections import (
     SourceSettings,
     wanted,
 )
-from infra.settings.stages import ModelSettings, StageSettings
+from infra.settings.stages import ModelSettings, StageSettings, without_superseded
 
 PRESETS = Path(__file__).parent.parent / "presets"
 
@@ -55,6 +55,11 @@ class Settings(Section):
     registry: RegistrySettings
     replicas: ReplicaSettings = ReplicaSettings()
 
+    @field_validator("stages")
+    @classmethod
+    def _only_stages_that_run(cls, stages: tuple[StageSettings, ...]) -> tuple[StageSettings, ...]:
+        return without_superseded(stages)
+
     @model_validator(mode="after")
     def _stages_can_run(self) -> Settings:
         names = [stage.name for stage in self.stages]
@@ -74,6 +79,8 @@ class Settings(Section):
 
     def _require_models(self, stage: StageSettings) -> None:
         """A stage that reads a model must start from a stage that makes one of its kind."""
+        if stage.weights:
+            return
         kinds = {self.stage(name).kind for name in stage.starts_from}
         choice = {"align", "finetune", "language"} if stage.kind == "finetune" else {"language"}
         if stage.kind not in ("align", "finetune") or self.models.language.weights:

@@ -31,6 +31,7 @@ class Environment(BaseSettings):
     ``llm_base_url`` None means the embedded offline server; ``mlflow_uri`` None means SQLite and
     files under the data root's state folder. ``workers`` counts processes for ingestion;
     ``weights_root`` is the folder with one folder for each published model that a recipe names.
+    ``rendezvous`` is the ``host:port`` of one node, where the others find it.
     ``llm_deadline_hours`` is when a run's answers are wanted, None at once; with a day or more,
     ``llm_batch`` lets jobs of ``llm_batch_smallest`` requests go through the Batch API.
     ``llm_budget_usd`` is all that this data root may ever spend; the two limits per minute are what
@@ -45,6 +46,8 @@ class Environment(BaseSettings):
     state_dir: Path | None = None
     workers: int = Field(default_factory=lambda: max(1, len(os.sched_getaffinity(0))), ge=1)
     processes_per_node: int = Field(default=1, ge=1, description="training ranks; one per GPU")
+    nodes: int = Field(default=1, ge=1, description="machines that train together")
+    rendezvous: str | None = None
     weights_root: Path | None = None
     mlflow_uri: str | None = None
     llm_base_url: str | None = None

@@ -86,8 +86,25 @@ class ReportSettings(Section):
     largest_failed_share: Share = 0.05
 
 
+class RequestSettings(Section):
+    """The words a model is asked in; None are our own.
+
+    A published model expects those it was trained on. ``with_indication`` is used where the exam's
+    reason is known, which takes the place of ``{indication}``.
+    """
+
+    plain: str | None = Field(default=None, min_length=1)
+    with_indication: str | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="after")
+    def _indication_has_a_place(self) -> RequestSettings:
+        if self.with_indication is not None and self.with_indication.count("{indication}") != 1:
+            raise ValueError("with_indication has no single place {indication}")
+        return self
+
+
 class ExampleSettings(Section):
-    """Which studies become examples, and how shards are cut."""
+    """Which studies become examples, how a model is asked, and how shards are cut."""
 
     views: tuple[Literal["PA", "AP", "LATERAL", "UNKNOWN"], ...] = Field(
         default=("PA", "AP"), min_length=1
@@ -95,6 +112,7 @@ class ExampleSettings(Section):
     section: Literal["findings", "impression"] = "findings"
     test_sources: tuple[str, ...]
     validate_sources: tuple[str, ...]
+    request: RequestSettings = RequestSettings()
     shard_rows: int = Field(default=512, ge=1)
     row_group_rows: int = Field(default=64, ge=1)
 
@@ -112,6 +130,28 @@ class GenerateSettings(Section):
     seed: int = 0
 
 
+class EncoderSettings(Section):
+    """Published weights behind the neural metrics: folders under ``CXR_WEIGHTS_ROOT``, by the
+    publisher's name, or absolute paths.
+
+    A metric whose folder is absent is unavailable, and the scores say so. ``bertscore`` and
+    ``radcliq_bertscore`` end in the name of a model whose rescaling baseline is known.
+    """
+
+    chexbert: str = "StanfordAIMI/RRG_scorers"
+    chexbert_tokenizer: str = "bert-base-uncased"
+    radgraph: str = "StanfordAIMI/RRG_scorers/radgraph"
+    radgraph_xl: str = "StanfordAIMI/RRG_scorers/radgraph-xl"
+    bertscore: str = Field(
+        default="distilbert-base-uncased", pattern=r"(^|/)distilbert-base-uncased$"
+    )
+    radcliq_bertscore: str = Field(
+        default="distilroberta-base", pattern=r"(^|/)distilroberta-base$"
+    )
+    rate_entities: str = "Angelakeke/RaTE-NER-Deberta"
+    rate_embeddings: str = "FremyCompany/BioLORD-2023-C"
+
+
 class ScoreSettings(Section):
     """How predictions are scored."""
 
@@ -124,6 +164,7 @@ class ScoreSettings(Section):
         default=500, ge=1, description="of each source and task, for the teacher's quality"
     )
     controls: tuple[Literal["shuffled", "blank"], ...] = ("shuffled", "blank")
+    encoders: EncoderSettings = EncoderSettings()
 
 
 class RetrievalSettings(Section):

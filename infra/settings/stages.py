@@ -15,6 +15,8 @@ from infra.settings.sections import Route, Section
 StageKind = Literal["language", "pretrain", "align", "finetune"]
 Part = Literal["vision", "text_encoder", "projector", "language", "lora"]
 
+Negatives = Literal["other-studies", "other-subjects"]
+
 PARTS_OF_KIND: dict[StageKind, frozenset[Part]] = {
     "language": frozenset({"language"}),
     "pretrain": frozenset({"vision", "text_encoder"}),
@@ -33,10 +35,14 @@ class VisionSettings(Section):
     """The vision tower.
 
     ``weights`` names published weights, found as a folder under the run's weights root; empty means
-    random initial weights. ``feature_layer`` counts hidden states from the end.
+    random initial weights. ``feature_layer`` counts hidden states from the end; the CLS token that
+    DINOv2 and CLIP have (SigLIP has none) is dropped from them. ``pooling`` is what the dual
+    encoder's image embedding is projected from: the ``tower``'s own one vector, or all ``patches``
+    end to end, so that a small tower need not learn to carry each place's findings into CLS. Its
+    head has patches x width x embedding weights: for few patches.
     """
 
-    architecture: Literal["dinov2"] = "dinov2"
+    architecture: Literal["dinov2", "clip", "siglip"] = "dinov2"
     weights: str = ""
     image_px: int = Field(ge=14)
     patch_px: int = Field(ge=4)
@@ -44,10 +50,11 @@ class VisionSettings(Section):
     layers: int = Field(ge=1)
     heads: int = Field(ge=1)
     feature_layer: int = Field(default=-2, le=-1)
+    pooling: Literal["tower", "patches"] = "tower"
 
     @property
     def patches(self) -> int:
-        """Image tokens the language model sees."""
+        """Patches of one image; what the language model sees is ``ModelSettings.image_tokens``."""
         return (self.image_px // self.patch_px) ** 2
 
     @model_validator(mode="after")
@@ -61,12 +68,17 @@ class VisionSettings(Section):
 
 
 class TextEncoderSettings(Section):
-    """The dual encoder's text tower (BERT); texts are cut at ``context_tokens``."""
+    """The dual encoder's text tower (BERT); texts are cut at ``context_tokens``.
+
+    ``dropout`` is BERT's own 0.1; without any, a stage's losses do not depend on how many ranks
+    draw it.
+    """
 
     weights: str = ""
     width: int = Field(ge=8)
     layers: int = Field(ge=1)
     heads: int = Field(ge=1)
+    dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
     context_tokens: int = Field(default=256, ge=8)
     positions: int = Field(default=512, ge=8)
     vocabulary: int = Field(default=30522, ge=256)
@@ -79,17 +91,21 @@ class TextEncoderSettings(Section):
 
 
 class LanguageSettings(Section):
-    """The language model (Llama).
+    """The language model.
 
-    ``vocabulary`` is without the image token, which the code adds. ``context_tokens`` limits the
-    text before the image is expanded; ``positions`` the whole sequence.
+    ``key_value_heads`` counts the heads that queries share; None gives each its own. Published
+    weights bring shapes of their own, and these here are then not read. ``vocabulary`` is without
+    the image token, which the code adds. ``context_tokens`` limits the text before the image is
+    expanded; ``positions`` the whole sequence.
     """
 
+    architecture: Literal["llama", "qwen2", "mistral"] = "llama"
     weights: str = ""
     width: int = Field(ge=8)
     feed_forward: int = Field(ge=8)
     layers: int = Field(ge=1)
     heads: int = Field(ge=1)
+    key_value_heads: int | None = Field(default=None, ge=1)
     vocabulary: int = Field(default=32000, ge=256)
     context_tokens: int = Field(default=2048, ge=32)
     positions: int = Field(default=4096, ge=32)
@@ -97,17 +113,37 @@ class LanguageSettings(Section):
     @model_validator(mode="after")
     def _whole_heads(self) -> LanguageSettings:
         _require_whole_heads(self.width, self.heads)
+        if self.key_value_heads is not None and self.heads % self.key_value_heads:
+            raise ValueError(
+                f"heads {self.heads} is no multiple of key_value_heads {self.key_value_heads}"
+            )
         return self
 
 
+class ResamplerSettings(Section):
+    """The projector ``resampler``: learned queries that read the patches, at the tower's width.
+
+    The defaults are MedXChat's visual abstractor: 64 queries, 6 layers.
+    """
+
+    queries: int = Field(default=64, ge=1)
+    layers: int = Field(default=6, ge=1)
+
+
 class ModelSettings(Section):
-    """Shapes of the networks."""
+    """Shapes of the networks; ``resampler`` is read where ``projector`` names it."""
 
     vision: VisionSettings
     text_encoder: TextEncoderSettings
     language: LanguageSettings
     embedding: int = Field(default=512, ge=8)
-    projector: Literal["mlp2x_gelu", "linear"] = "mlp2x_gelu"
+    projector: Literal["mlp2x_gelu", "linear", "resampler"] = "mlp2x_gelu"
+    resampler: ResamplerSettings = ResamplerSettings()
+
+    @property
+    def image_tokens(self) -> int:
+        """Tokens that one image takes in the language model's sequence."""
+        return self.resampler.queries if self.projector == "resampler" else self.vision.patches
 
 
 class LoraSettings(Section):
@@ -126,9 +162,20 @@ class StageSettings(Section):
     is the part of their subjects that is trained on, always the same ones and all of a smaller
     share's. ``steps`` overrides ``epochs`` where it is set. ``batch_size`` is global: per device
     times devices times accumulation. ``device_batch_size`` bounds what one device sees at once;
-    None cuts no batch into passes.
+    None cuts no batch into passes. A contrastive batch is cut by gradient caching, which leaves
+    loss and gradients as they are.
     ``batches`` of one source leave a contrastive stage no shortcut: where they are mixed, a pair
-    can be told from others by its source's look and style alone.
+    can be told from others by its source's look and style alone. ``packing`` lays a device's
+    conversations end to end without padding; ``like-length`` batches waste less of it where
+    packing is off, and mean nothing to pairs.
+    ``weights`` names a ready model in place of one that the stage would make: nothing is trained,
+    nothing is started from, and the folder is taken as it is. ``quantize`` holds the frozen
+    language model in 4 bits (NF4) while LoRA is trained beside it.
+    After every ``validate_steps`` and after the last step the loss on validate is taken, and the
+    weights where it is lowest are kept; None takes it after the last step alone.
+    ``negatives`` of a contrastive stage: a pair is held against pairs of other studies (two films
+    of one subject differ in their findings alone, which is what is to be learned) or of other
+    subjects (where follow-ups tell the same in other words).
     """
 
     name: str
@@ -143,16 +190,21 @@ class StageSettings(Section):
     device_batch_size: int | None = Field(default=None, ge=1)
     epochs: float | None = Field(default=None, gt=0)
     steps: int | None = Field(default=None, ge=1)
-    batches: Literal["mixed", "one-source"] = "mixed"
+    batches: Literal["mixed", "one-source", "like-length"] = "mixed"
+    packing: bool = True
+    negatives: Negatives = "other-studies"
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     warmup_share: float = Field(default=0.03, ge=0.0, lt=1.0)
     weight_decay: float = Field(default=0.0, ge=0.0)
     lora: LoraSettings | None = None
+    weights: str = ""
+    quantize: Literal["none", "nf4"] = "none"
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     gradient_checkpointing: bool = False
-    deepspeed_zero: Literal[0, 2] = 0
+    deepspeed_zero: Literal[0, 2, 3] = 0
     prompt: Literal["image-only", "turns", "no-indication"] = "turns"
     save_steps: int = Field(default=500, ge=1)
+    validate_steps: int | None = Field(default=None, ge=1)
     seed: int = 0
 
     @model_validator(mode="after")
@@ -164,6 +216,21 @@ class StageSettings(Section):
             raise ValueError("nothing is trainable")
         if (self.lora is not None) != ("lora" in self.trainable):
             raise ValueError("a lora table and 'lora' in trainable belong together")
+        if self.quantize != "none" and (self.lora is None or "language" in self.trainable):
+            raise ValueError("quantize holds frozen weights: it needs LoRA beside them")
         if self.steps is None and self.epochs is None:
             raise ValueError("steps or epochs is needed")
         return self
+
+
+def without_superseded(stages: tuple[StageSettings, ...]) -> tuple[StageSettings, ...]:
+    """The stages left to run: a ready one starts from nothing, and what led to it alone goes."""
+    if not any(stage.weights for stage in stages):
+        return stages
+    kept: list[StageSettings] = []
+    for stage in reversed(stages):
+        users = {each.name for each in stages if stage.name in each.starts_from}
+        if not users or users & {each.name for each in kept if not each.weights}:
+            start = () if stage.weights else stage.starts_from
+            kept.append(stage.model_copy(update={"starts_from": start}))
+    return tuple(reversed(kept))

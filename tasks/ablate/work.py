@@ -15,7 +15,7 @@ from infra.pieces import BuiltPiece, Count
 from infra.settings.matrix import MatrixSettings
 from tasks.ablate.plan import PlannedVariant, comparison_step
 from tasks.predict.work import PREDICTIONS_FILE
-from tasks.score.work import JUDGED_FILE
+from tasks.score.work import COUNTS_FILE, JUDGED_FILE
 
 if TYPE_CHECKING:
     from evaluation.ablation import Ablation, Variant
@@ -67,8 +67,9 @@ def _variant(item: PlannedVariant, baseline: PlannedVariant) -> Variant:
 
     context, recipe = item.context, item.context.settings.recipe
     predictions = _table(context.artifact(f"predictions/{recipe}"), PREDICTIONS_FILE)
-    judged = _table(context.artifact(f"scores/{recipe}"), JUDGED_FILE)
-    system = read_system(predictions, judged, context.settings.score)
+    scores = context.artifact(f"scores/{recipe}")
+    judged, counts = _table(scores, JUDGED_FILE), _table(scores, COUNTS_FILE)
+    system = read_system(predictions, counts, judged, context.settings.score)
     stages = [context.artifact(f"stages/{stage.name}") for stage in context.settings.stages]
     others = {step.fingerprint for step in baseline.context.graph.of_kind("stages")}
     return Variant(

@@ -19,7 +19,7 @@ from infra.tracking import version_tags
 from infra.tracking_runs import RunBook
 from sources.record import Split
 from tasks.predict.work import PREDICTIONS_FILE
-from tasks.score.work import JUDGED_FILE
+from tasks.score.work import COUNTS_FILE, JUDGED_FILE
 
 if TYPE_CHECKING:
     from evaluation.paired import System
@@ -61,7 +61,8 @@ class Scored:
         """Its counts."""
         from evaluation.paired import read_system
 
-        return read_system(self.rows(), _table(self.scores, JUDGED_FILE), self.settings)
+        counts, judged = (_table(self.scores, name) for name in (COUNTS_FILE, JUDGED_FILE))
+        return read_system(self.rows(), counts, judged, self.settings)
 
     def examples(self) -> tuple[Artifact, ...]:
         """The examples that it was tested on."""
@@ -133,15 +134,31 @@ def _predictions_of(store: Store, scores: Artifact) -> Artifact:
 
 
 def _table(artifact: Artifact, name: str) -> pa.Table:
-    return pa.concat_tables([pq.read_table(path) for path in artifact.files(name)])
+    files = artifact.files(name)
+    if not files:
+        raise InputError(
+            f"{artifact.folder} without {name}", "a run that this version scored", "score it again"
+        )
+    return pa.concat_tables([pq.read_table(path) for path in files])
 
 
 def test_shards(scored: Scored) -> list[str]:
-    """Local paths of the shards that it was tested on."""
-    return [
+    """Local paths of the shards that it was tested on.
+
+    Raises:
+        InputError: they are no longer there.
+    """
+    found = [
         str(artifact.store.local(f"{piece.folder}/{file.name}", file.digest))
         for artifact in scored.examples()
         for piece in artifact.pieces
         for file in piece.files
         if file.name.startswith(f"{Split.TEST}-")
     ]
+    if not found:
+        raise InputError(
+            f"{scored.name} without the examples it was tested on",
+            "examples under the same data root",
+            "run 'cxr write-examples' with its recipe",
+        )
+    return found

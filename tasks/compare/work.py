@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from infra.errors import InputError
 from tasks.compare.errors import ErrorTable, error_table
-from tasks.compare.facts import example_facts
-from tasks.compare.scored import Scored
+from tasks.compare.scored import Scored, test_shards
+from tasks.score.facts import example_facts
 
 if TYPE_CHECKING:
     from evaluation.compare import Comparison
@@ -51,7 +51,7 @@ def slice_scored(
     system = scored.system()
     _require_known("dimension", dimensions, DIMENSIONS)
     _require_known("metric", metrics, system.measures)
-    facts = example_facts(scored, system.outputs.example_ids)
+    facts = example_facts(test_shards(scored), system.outputs.example_ids)
     chosen = {name: facts[name] for name in dimensions or DIMENSIONS}
     return slice_scores(system, chosen, metrics, resamples, seed)
 

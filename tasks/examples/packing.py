@@ -158,7 +158,7 @@ def _shard(
             "text_version": row["version"],
             "origin": text["origin"],
             "indication": reason,
-            "turns": [vars(request_turn(task, reason))],
+            "turns": [vars(request_turn(task, reason, settings.request))],
             "target": target_text(text["section"], row["split"]),
             **{name: study[name] for name in _FACTS},
         }

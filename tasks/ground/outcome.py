@@ -2,31 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from infra.artifact import read_artifact
-from tasks.context import Context
-
 GROUNDING_FILE: Final = "grounding.json"
 PAGE_FILE: Final = "grounding.html"
-
-
-def grounding_of(context: Context) -> dict[str, Any] | None:
-    """The document, None before it is made."""
-    artifact = read_artifact(context.store, context.graph[f"grounding/{context.settings.recipe}"])
-    if artifact is None:
-        return None
-    found: dict[str, Any] = json.loads(artifact.files(GROUNDING_FILE)[0].read_text())
-    return found
-
-
-def grounding_numbers(context: Context) -> dict[str, float]:
-    """The chosen method's scores by name, for a registry."""
-    artifact = context.artifact(f"grounding/{context.settings.recipe}")
-    tracked: dict[str, float] = artifact.pieces[0].facts["tracked"]
-    return tracked
 
 
 def grounding_text(document: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
+from evaluation.metric_cache import MetricCache
 from infra.fingerprint import HOUSE
 from infra.llm.status import damaged_files
 from infra.pieces import is_sound, piece_from_json
@@ -44,6 +45,7 @@ def examine(store: Store, environment: Environment) -> list[Finding]:
         *_artifacts(store),
         _endpoint(environment),
         _answers(environment.state),
+        _metric_cache(environment.state),
     ]
 
 
@@ -126,6 +128,17 @@ def _answers(state: Path) -> Finding:
         return Finding("stored answers", "fine", f"as they were written, under {state}")
     advice = "restore them, or run 'cxr llm compact --forget-damaged'"
     return Finding("stored answers", "wrong", f"damaged {', '.join(sorted(damaged))}; {advice}")
+
+
+def _metric_cache(state: Path) -> Finding:
+    """Counts can be made again, so a damaged file of them stops nothing."""
+    cache = MetricCache.in_state(state)
+    damaged = cache.damaged()
+    if damaged:
+        cache.forget(damaged)
+        return Finding("metric cache", "mended", f"removed damaged {', '.join(damaged)}")
+    size = sum(path.stat().st_size for path in cache.files()) / 1e6
+    return Finding("metric cache", "fine", f"{size:.1f} MB of counts in {cache.folder}")
 
 
 def _endpoint(environment: Environment) -> Finding:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
+from evaluation.unavailable import by_reason
 from infra.artifact import Artifact, read_artifact
 from infra.settings.environment import without_password
 from infra.settings.sections import Reading
@@ -15,6 +16,8 @@ from sources.funnel import FunnelRow
 from tasks.context import Context
 from tasks.examples.funnel import examples_funnel, funnel_rows, funnel_text
 from tasks.ground.outcome import grounding_text
+from tasks.monitor.kept import kept_weights
+from tasks.monitor.pace import paces, paces_text
 from tasks.monitor.step_report import StepReport
 from tasks.readings import reading_document, reading_page
 from tasks.retrieve.outcome import retrieval_text
@@ -66,7 +69,7 @@ def scores(context: Context) -> dict[str, Any] | None:
 
 
 def outcome_json(context: Context) -> dict[str, Any]:
-    """Funnel, losses, scores and places as JSON values."""
+    """Funnel, losses, pace, scores and places as JSON values."""
     return {
         "funnel": [
             {
@@ -80,6 +83,8 @@ def outcome_json(context: Context) -> dict[str, Any]:
             for row in funnel(context)
         ],
         "losses": losses(context),
+        "throughput": paces(context),
+        "kept": kept_weights(context),
         "scores": scores(context),
         **{kind: reading_document(context, kind) for kind in context.settings.readings},
         "places": places(context),
@@ -112,6 +117,10 @@ def outcome_text(context: Context, reports: Sequence[StepReport], seconds: float
     """The outcome for a terminal."""
     rows = funnel(context)
     parts = [funnel_text(rows), _lost_text(rows), _losses_text(losses(context))]
+    parts.append(
+        "\n".join(f"kept of {name:9} {what}" for name, what in kept_weights(context).items())
+    )
+    parts.append(paces_text(paces(context)))
     found = scores(context)
     if found is not None:
         parts.append(_scores_text(found))
@@ -163,7 +172,7 @@ def _scores_text(document: dict[str, Any]) -> str:
     table: dict[str, dict[str, str]] = {}
     controls = list(document["systems"])
     for row in document["scores"]:
-        if _HEADLINE.match(row["metric"]):
+        if _HEADLINE.match(row["metric"]) and not row["is_detail"]:
             table.setdefault(row["metric"], {})[row["control"]] = _interval(row)
     width = max((len(metric) for metric in table), default=0)
     header = "  ".join(["".ljust(width), *(f"{_title(name):>22}" for name in controls)])
@@ -171,7 +180,7 @@ def _scores_text(document: dict[str, Any]) -> str:
     for metric, cells in table.items():
         values = "  ".join(f"{cells.get(name, '-'):>22}" for name in controls)
         lines.append(f"{metric.ljust(width)}  {values}")
-    lines += [f"unavailable: {name}: {why}" for name, why in document["unavailable"].items()]
+    lines += [f"unavailable: {name}: {why}" for name, why in by_reason(document["unavailable"])]
     lines += _judges_text(document)
     return "\n".join([*lines, *_differences_text(document["differences"])])
 

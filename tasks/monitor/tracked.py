@@ -10,10 +10,11 @@ from infra.launch import Event
 from infra.provenance import git_commit
 from infra.tracking_runs import NestedRun, RunBook
 from tasks.context import Context
+from tasks.monitor.pace import pace_numbers
 
 _OPEN: dict[str, tuple[RunBook, str]] = {}
 """Parent runs that this process uses, by pipeline id."""
-_NOT_METRICS = ("event", "step", "steps", "stage")
+_NOT_METRICS = ("event", "step", "steps", "stage", "best_step")
 
 
 def run_book(context: Context) -> RunBook:
@@ -65,8 +66,10 @@ class StageLog:
             for key, value in event.items()
             if key not in _NOT_METRICS and isinstance(value, int | float)
         }
-        if event["event"] == "progress" and numbers:
+        if event["event"] in ("progress", "validated") and numbers:
             run.log_metrics(numbers, int(event["step"]))
+        if event["event"] == "done" and event.get("throughput") is not None:
+            run.log_metrics(pace_numbers(event["throughput"]), int(event["steps"]))
 
     def _started(self, name: str) -> NestedRun:
         if self.run is None:

@@ -17,7 +17,7 @@ from infra.runs import GenerateRun, write_run
 from sources.prediction import PREDICTION_SCHEMA
 from sources.record import Split
 from tasks.context import Context
-from tasks.train.work import PIECE, example_files
+from tasks.train.work import PIECE, example_files, plain_request
 
 PREDICTIONS_PIECE = "test"
 PREDICTIONS_FILE = "predictions.parquet"
@@ -57,11 +57,26 @@ def _predict(
         generate=context.settings.generate,
         examples=examples,
         controls=("none", *context.settings.score.controls),
+        plain_request=plain_request(context, context.settings.generate.prompt),
         output=folder,
+        scratch=scratch / "parts",
     )
     write_run(run, scratch / "run.json")
-    run_module("models.generate", scratch / "run.json", on_event, log_file=scratch / "stderr.log")
+    facts: dict[str, object] = {}
+
+    def follow(event: Event) -> None:
+        if event["event"] == "done":
+            facts.update({name: value for name, value in event.items() if name != "event"})
+        on_event(event)
+
+    run_module(
+        "models.generate",
+        scratch / "run.json",
+        follow,
+        processes=context.environment.processes_per_node,
+        log_file=scratch / "stderr.log",
+    )
     expected = sum(pq.ParquetFile(path).metadata.num_rows for path in examples)
     expected *= len(run.controls)
     made = pq.ParquetFile(folder / PREDICTIONS_FILE).metadata.num_rows
-    return BuiltPiece((Count("predictions", expected, made),))
+    return BuiltPiece((Count("predictions", expected, made),), facts)

@@ -74,7 +74,7 @@ def _task_lines(found: Mapping[str, Any]) -> Iterator[str]:
     scores = {(row["metric"], row["control"]): row for row in found["scores"]}
     gains = {row["metric"]: row for row in found["differences"]}
     for (metric, control), row in scores.items():
-        if control == "none" and _SHOWN.match(metric):
+        if control == "none" and _SHOWN.match(metric) and not row["is_detail"]:
             other = _cell(scores.get((metric, OTHER_STUDY)))
             yield f"| `{metric}` | {_cell(row)} | {other} | {_cell(gains.get(metric))} |"
     for row in found["disagreements"]:

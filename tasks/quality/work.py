@@ -136,8 +136,9 @@ def _score(
         judged = judge_pairs(some, score.judges, client, lambda _: rule, on_progress)
     section = "all" if texts.task == "translate" else "findings"
     writers = [(model, "the texts that it judges") for model in texts.models]
-    scores = score_predictions(
-        texts.pairs, judged, score, section, writers, translated=texts.task == "translate"
+    is_translated = texts.task == "translate"
+    scores = score_predictions(  # no published table rates a teacher: no blocks
+        texts.pairs, judged, score, section, writers, translated=is_translated, blocks=()
     )
     return Rated(texts, scores, judged)
 

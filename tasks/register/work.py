@@ -6,6 +6,7 @@ import json
 from functools import partial
 from pathlib import Path
 
+from evaluation.unavailable import by_reason
 from infra.artifact import Artifact, build_artifact
 from infra.launch import Event, run_module
 from infra.pieces import BuiltPiece
@@ -14,11 +15,13 @@ from infra.runs import RegisterRun, write_run
 from tasks.context import Context
 from tasks.monitor.tracked import pipeline_run, run_book
 from tasks.readings import reading_numbers
-from tasks.score.work import scores_of
+from tasks.score.work import scores_of, unavailable_of
 from tasks.train.work import PIECE
 
 RECEIPT_PIECE = "receipt"
 RECEIPT_FILE = "registered.json"
+LONGEST_TAG = 4000
+"""Letters of a tag: MLflow keeps up to 5,000 of a run; our choice stays under that."""
 
 
 def register(context: Context) -> Artifact:
@@ -43,18 +46,29 @@ def _register(context: Context, key: str, folder: Path) -> BuiltPiece:
         experiment=book.experiment,
         parent_run_id=pipeline_run(context, book),
         images=settings.images,
-        tags={**lineage_tags(context), "cxrflow.scored": "yes" if scored else "no"},
+        tags={
+            **lineage_tags(context),
+            "cxrflow.scored": "yes" if scored else "no",
+            "cxrflow.unavailable": unavailable_tag(context),
+        },
         metrics=metrics,
         max_new_tokens=settings.generate.max_new_tokens,
         beams=settings.generate.beams,
         section=settings.examples.section,
         with_indication=settings.generate.prompt == "turns",
+        request=settings.examples.request,
         output=folder,
     )
     write_run(run, scratch / "run.json")
     run_module("models.register", scratch / "run.json", _ignore, log_file=scratch / "stderr.log")
     facts = json.loads((folder / RECEIPT_FILE).read_text())
     return BuiltPiece((), facts)
+
+
+def unavailable_tag(context: Context) -> str:
+    """Metrics without a number and why, for a tag."""
+    told = [f"{names}: {reason}" for names, reason in by_reason(unavailable_of(context))]
+    return "\n".join(told)[:LONGEST_TAG]
 
 
 def lineage_tags(context: Context) -> dict[str, str]:

@@ -9,11 +9,11 @@ _SHOWN = ("R@5", "median rank")
 
 
 def retrieval_text(document: Mapping[str, Any]) -> str:
-    """R@5 and median rank of every encoder, both ways, where only a study's own counts."""
+    """R@5 and median rank of every encoder, both ways, each text standing in the pool once."""
     lines = [
         _line(row)
         for row in document["scores"]
-        if row["policy"] == "instance" and row["metric"] in _SHOWN
+        if row["policy"] == "distinct texts" and row["metric"] in _SHOWN
     ]
     mean = document["zero_shot"].get("mean")
     if mean is not None and mean["value"] is not None:

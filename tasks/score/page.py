@@ -17,8 +17,10 @@ from PIL import Image
 
 from evaluation.report import ReportPage, ShownExample, choose_examples
 from evaluation.scores import Scores
+from evaluation.slices import Slices
 from sources.record import Split
 from tasks.context import Context
+from tasks.monitor.kept import kept_weights
 from tasks.monitor.outcome import funnel, losses
 from tasks.predict.work import PREDICTIONS_FILE
 from tasks.train.work import example_files
@@ -27,7 +29,7 @@ SHOWN = 4
 """Best and worst predictions on the page, each. Our choice: a person looks at that many."""
 
 
-def make_page(context: Context, scores: Scores) -> ReportPage:
+def make_page(context: Context, scores: Scores, slices: Slices | None) -> ReportPage:
     """Everything on the page of this run."""
     predictions = f"predictions/{context.settings.recipe}"
     best, worst = choose_examples(scores.examples, SHOWN)
@@ -40,7 +42,9 @@ def make_page(context: Context, scores: Scores) -> ReportPage:
         fingerprints=_fingerprints(context),
         funnel=funnel(context),
         losses=losses(context),
+        kept=kept_weights(context),
         scores=scores,
+        slices=slices,
         best=[shown[name] for name in best],
         worst=[shown[name] for name in worst],
         replicas=replicas,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,26 +12,38 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from infra.artifact import Artifact, build_artifact
+from infra.launch import Event
+from infra.log import LOGGER
 from infra.parquet import write_table
 from infra.pieces import BuiltPiece, Count
 from sources.catalog import get_source
+from sources.record import Split
 from tasks.context import Context
 from tasks.predict.work import PREDICTIONS_FILE, no_test_examples
 from tasks.reports.connection import Teacher
+from tasks.score.facts import example_facts
+from tasks.score.neural import encode
 from tasks.score.teachers import teachers_of
+from tasks.train.work import example_files
 
 if TYPE_CHECKING:
+    from evaluation.encoded import Encoded
+    from evaluation.metric_cache import MetricCache
     from evaluation.scores import Scores
+    from evaluation.slices import Slices
 
 PIECE = "scores"
 SCORES_FILE = "scores.json"
 EXAMPLES_FILE = "examples.parquet"
+COUNTS_FILE = "counts.parquet"
+SLICES_FILE = "slices.json"
 JUDGED_FILE = "judged.parquet"
 PAGE_FILE = "report.html"
 
 
 def score(context: Context, teacher: Teacher, on_progress: Callable[[int, int], None]) -> Artifact:
-    """Scores with intervals, the judged pairs, one row per example, and ``report.html``."""
+    """Scores with intervals, the judged pairs, one row per example, the counts that scores are
+    computed from, and ``report.html``."""
     step = context.graph[f"scores/{context.settings.recipe}"]
     build = partial(_score, context, teacher, on_progress)
     return build_artifact(context.store, step, lambda: {PIECE: ""}, build)
@@ -44,6 +56,13 @@ def scores_of(context: Context) -> dict[str, float]:
     return tracked
 
 
+def unavailable_of(context: Context) -> dict[str, str]:
+    """By name of each metric without a number, why."""
+    artifact = context.artifact(f"scores/{context.settings.recipe}")
+    unavailable: dict[str, str] = artifact.pieces[0].facts["unavailable"]
+    return unavailable
+
+
 def _score(
     context: Context,
     teacher: Teacher,
@@ -52,6 +71,7 @@ def _score(
     folder: Path,
 ) -> BuiltPiece:
     from evaluation.judged import JUDGED_SCHEMA  # two seconds that a cached run never pays
+    from evaluation.metric_cache import MetricCache
     from evaluation.scores import nothing_scored, score_predictions
 
     del key
@@ -64,13 +84,44 @@ def _score(
         judged = _judge(context, teacher, predictions, on_progress)
         section = context.settings.examples.section
         teachers = teachers_of(context)
-        scores = score_predictions(predictions, judged, settings, section, teachers)
+        cache = MetricCache.in_state(context.environment.state)
+        encoded = _encode(context, predicted.files(PREDICTIONS_FILE), predictions, folder, cache)
+        scores = score_predictions(
+            predictions, judged, settings, section, teachers, encoded=encoded, cache=cache
+        )
     else:
         judged = JUDGED_SCHEMA.empty_table()
         scores = nothing_scored(no_test_examples(context))
-    _write(context, scores, judged, folder)
+    slices = _slices(context, scores, predictions, judged)
+    _write(context, scores, slices, judged, folder)
     count = Count("predictions scored", predictions.num_rows, scores.examples.num_rows)
-    return BuiltPiece((count,), {"tracked": scores.tracked()})
+    facts = {"tracked": scores.tracked(), "unavailable": scores.unavailable}
+    return BuiltPiece((count,), facts)
+
+
+def _encode(
+    context: Context,
+    files: Sequence[Path],
+    predictions: pa.Table,
+    folder: Path,
+    cache: MetricCache,
+) -> Encoded:
+    """What encoders count; their table stays in the artifact's folder."""
+    step = context.graph[f"scores/{context.settings.recipe}"]
+    scratch = context.store.state / "scores" / step.fingerprint
+    return encode(
+        context.settings.score.encoders,
+        context.environment,
+        (files, predictions),
+        (folder, scratch),
+        cache,
+        _tell,
+    )
+
+
+def _tell(event: Event) -> None:
+    if event["event"] == "progress":
+        LOGGER.info("encoder %s", event["encoder"])
 
 
 def _judge(
@@ -93,11 +144,34 @@ def _judge(
     )
 
 
-def _write(context: Context, scores: Scores, judged: pa.Table, folder: Path) -> None:
+def _slices(
+    context: Context, scores: Scores, predictions: pa.Table, judged: pa.Table
+) -> Slices | None:
+    """Groups of the test examples; None where nothing was predicted."""
+    from evaluation.paired import read_system
+    from evaluation.slices import slice_scores
+
+    settings = context.settings.score
+    if not predictions.num_rows:
+        return None
+    system = read_system(predictions, scores.counts, judged, settings)
+    shards = [str(path) for path in example_files(context, Split.TEST)]
+    facts = example_facts(shards, system.outputs.example_ids)
+    judges = [f"chexprompt[{name}]-significant-errors" for name in settings.judges[:1]]
+    metrics = ["rule14-micro-F1", *judges]
+    return slice_scores(system, facts, metrics, settings.bootstrap_resamples, settings.seed)
+
+
+def _write(
+    context: Context, scores: Scores, slices: Slices | None, judged: pa.Table, folder: Path
+) -> None:
     from evaluation.report import render_report
     from tasks.score.page import make_page
 
     (folder / SCORES_FILE).write_text(json.dumps(scores.to_dict(), indent=1) + "\n")
     write_table(folder / EXAMPLES_FILE, scores.examples)
+    write_table(folder / COUNTS_FILE, scores.counts)
     write_table(folder / JUDGED_FILE, judged)
-    (folder / PAGE_FILE).write_text(render_report(make_page(context, scores)))
+    told = None if slices is None else slices.to_dict()
+    (folder / SLICES_FILE).write_text(json.dumps(told, indent=1) + "\n")
+    (folder / PAGE_FILE).write_text(render_report(make_page(context, scores, slices)))

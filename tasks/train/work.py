@@ -8,14 +8,18 @@ from functools import partial
 from pathlib import Path
 
 from infra.artifact import Artifact, build_artifact
-from infra.launch import Event, run_module
+from infra.launch import Event, Nodes, run_module
+from infra.log import LOGGER
 from infra.pieces import BuiltPiece
 from infra.runs import TrainRun, write_run
+from sources.example import Task, request_turn
 from sources.record import Split
 from tasks.context import Context
+from tasks.monitor.pace import missed_bars
 
 PIECE = "model"
 CHECKPOINTS = "checkpoints"
+_NO_FACTS = ("event", "throughput")  # a pace differs from run to run; result.json has it
 OnEvent = Callable[[str, Event], None]
 
 
@@ -55,6 +59,14 @@ def example_files(context: Context, split: Split) -> tuple[Path, ...]:
     )
 
 
+def plain_request(context: Context, prompt: str) -> str | None:
+    """The request without indication, where a stage or generation asks so."""
+    if prompt != "no-indication":
+        return None
+    examples = context.settings.examples
+    return request_turn(Task(examples.section), None, examples.request).text
+
+
 def _train(
     context: Context, name: str, on_event: Callable[[Event], None], key: str, folder: Path
 ) -> BuiltPiece:
@@ -72,13 +84,16 @@ def _train(
         output=folder,
         resume=scratch / CHECKPOINTS,
         weights_root=context.environment.weights_root,
+        plain_request=plain_request(context, stage.prompt),
     )
     write_run(run, scratch / "run.json")
     facts: dict[str, object] = {}
 
     def follow(event: Event) -> None:
         if event["event"] == "done":
-            facts.update({name: value for name, value in event.items() if name != "event"})
+            facts.update({key: value for key, value in event.items() if key not in _NO_FACTS})
+            for line in missed_bars(name, event["throughput"]) if event["throughput"] else ():
+                LOGGER.warning("%s", line)
         on_event(event)
 
     run_module(
@@ -86,6 +101,8 @@ def _train(
         scratch / "run.json",
         follow,
         processes=context.environment.processes_per_node,
+        nodes=Nodes(context.environment.nodes, context.environment.rendezvous),
+        launched=stage.deepspeed_zero > 0,
         log_file=scratch / "stderr.log",
     )
     del key

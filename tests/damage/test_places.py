@@ -21,7 +21,7 @@ from tests.small_world import HOUSE, cxr, cxr_environment
 MEND = "mend that and run again: finished pieces are kept"
 TABLES = (
     "expected one of recipe, scale, sources, images, reports, examples, models, stages, generate, "
-    "score, registry, replicas; see 'cxr config'"
+    "score, readings, retrieval, ground, registry, replicas; see 'cxr config'"
 )
 IMAGES = (
     "expected one of short_side_px, resample, encoding, jpeg_quality, smallest_side_px, "

@@ -7,28 +7,23 @@ from collections.abc import Sequence
 import duckdb
 
 from infra.errors import InputError
-from tasks.compare.scored import Scored, test_shards
 
 
-def example_facts(scored: Scored, example_ids: Sequence[str]) -> dict[str, list[str]]:
+def example_facts(shards: Sequence[str], example_ids: Sequence[str]) -> dict[str, list[str]]:
     """By dimension one value for each example; ``unknown`` where the source does not tell.
 
+    Args:
+        shards: local paths of the shards that were tested on.
+
     Raises:
-        InputError: the examples are no longer there.
+        InputError: an example is not in them.
     """
     from evaluation.slices import DIMENSIONS, UNKNOWN, age_band
 
-    shards = test_shards(scored)
-    if not shards:
-        raise InputError(
-            f"{scored.name} without the examples it was tested on",
-            "examples under the same data root",
-            "run 'cxr write-examples' with its recipe",
-        )
     rows = duckdb.execute(
         "SELECT example_id, source, images[1].view, subject_sex, subject_age, manufacturer, site "
         "FROM read_parquet($shards)",
-        {"shards": shards},
+        {"shards": list(shards)},
     ).fetchall()
     known = {
         example_id: (source, view, sex, age_band(age), manufacturer, site)
@@ -37,7 +32,7 @@ def example_facts(scored: Scored, example_ids: Sequence[str]) -> dict[str, list[
     missing = [example_id for example_id in example_ids if example_id not in known]
     if missing:
         raise InputError(
-            f"{len(missing)} predictions of {scored.name} without their example",
+            f"{len(missing)} predictions without their example",
             "the examples that were predicted",
             "predict again",
         )

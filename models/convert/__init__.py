@@ -1,0 +1,1 @@
+"""Published checkpoints into Hugging Face's layout, and back."""

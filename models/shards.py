@@ -1,0 +1,118 @@
+"""Row groups of example shards, held as they are stored; an image is decoded when it is asked for.
+
+Reading a row group costs little, decoding its images does not, and a loader's worker needs only the
+images of its own batches: so each reads all row groups and decodes a part.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image
+
+from infra.parquet import ShardReader
+
+Pixels: TypeAlias = NDArray[np.uint8]
+HELD_BYTES = 256 * 2**20
+"""Stored bytes of row groups that one process holds (our choice: 2,500 films of 518 px, well above
+the row groups of one shuffling window)."""
+_IMAGE = "images.list.element"  # the path of an image inside Parquet's columns
+_JPEG = b"\xff\xd8"
+
+
+@dataclass(frozen=True)
+class Group:
+    """One row group: the chosen rows' short columns, and views of their first images."""
+
+    rows: tuple[dict[str, Any], ...]
+    pictures: tuple[pa.Buffer, ...]
+
+    @property
+    def stored_bytes(self) -> int:
+        return sum(picture.size for picture in self.pictures)
+
+
+class GroupReader:
+    """Row groups of files; those used last are held, up to HELD_BYTES of stored images."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self.columns = tuple(columns)
+        self._held: OrderedDict[tuple[Path, int], Group] = OrderedDict()
+        self._bytes = 0
+
+    def group(self, file: Path, index: int, rows: Sequence[int], *, pictures: bool) -> Group:
+        """The chosen rows of a row group; without pictures their images are not read.
+
+        Raises:
+            ArtifactError: the file is absent or damaged.
+        """
+        key = (file, index)
+        if key in self._held:
+            self._held.move_to_end(key)
+            return self._held[key]
+        found = self._read(file, index, rows, pictures)
+        self._held[key] = found
+        self._bytes += found.stored_bytes
+        while self._bytes > HELD_BYTES and len(self._held) > 1:
+            self._bytes -= self._held.popitem(last=False)[1].stored_bytes
+        return found
+
+    def _read(self, file: Path, index: int, rows: Sequence[int], pictures: bool) -> Group:
+        with ShardReader(file) as shard:
+            parts = ("view", "pixels") if pictures else ("view",)
+            table = shard.table(index, [*self.columns, *(f"{_IMAGE}.{part}" for part in parts)])
+        images = table["images"].combine_chunks()
+        first = (images.offsets.to_numpy() - images.offsets[0].as_py())[list(rows)]
+        elements = images.flatten()
+        views = elements.field("view").take(pa.array(first)).to_pylist()
+        short = table.drop_columns(["images"]).take(list(rows)).to_pylist()
+        stored = elements.field("pixels") if pictures else None
+        return Group(
+            tuple({**row, "view": view} for row, view in zip(short, views, strict=True)),
+            # views that keep the row group's memory alive, no copies
+            tuple(stored[int(place)].as_buffer() for place in first) if stored is not None else (),
+        )
+
+
+def decode(picture: pa.Buffer, side_px: int) -> Pixels:
+    """A stored grey JPEG or PNG as the model's crop, uint8 [side, side]."""
+    if picture.size > 2 and picture[:2].to_pybytes() == _JPEG:
+        grey = simplejpeg.decode_jpeg(memoryview(picture).cast("B"), colorspace="GRAY")[:, :, 0]
+        if min(grey.shape) == side_px:
+            return centre_crop(grey, side_px)
+        return to_model_size(Image.fromarray(grey), side_px)
+    return to_model_size(Image.open(io.BytesIO(picture)), side_px)
+
+
+def to_model_size(image: Image.Image, side_px: int) -> Pixels:
+    """Grey [P, P]: the short side resized bicubic to ``side_px``, then centre-cropped.
+
+    This is the released model's preprocessing; the long side loses its borders.
+    """
+    grey = image.convert("L")
+    width, height = grey.size
+    if min(width, height) != side_px:
+        scale = side_px / min(width, height)
+        size = (
+            (side_px, max(side_px, int(height * scale)))
+            if width <= height
+            else (max(side_px, int(width * scale)), side_px)
+        )
+        grey = grey.resize(size, Image.Resampling.BICUBIC)
+    return centre_crop(np.asarray(grey), side_px)
+
+
+def centre_crop(grey: Pixels, side_px: int) -> Pixels:
+    """The middle [P, P] of an image that is at least so large, as memory of its own."""
+    height, width = grey.shape
+    top, left = (height - side_px) // 2, (width - side_px) // 2
+    return np.ascontiguousarray(grey[top : top + side_px, left : left + side_px])
