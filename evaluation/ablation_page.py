@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 from evaluation.ablation import Ablation, Cell, Row
 from evaluation.report_plots import GRID, INK, MUTED, STYLE, SYSTEMS, WIDTH_INCHES, inline_svg
 from evaluation.statistics import Interval
+from evaluation.templating import render_page
 
 _LEVEL = 0.05
 """Holm-corrected p-values below are set in bold; the usual level."""
@@ -138,14 +138,8 @@ def render_ablation(found: Ablation, made_on: str, replicas: Sequence[str]) -> s
         made_on: a date for the reader, as text.
         replicas: names of the sources that are synthetic stand-ins.
     """
-    environment = Environment(
-        loader=PackageLoader("evaluation", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("ablation.html.j2").render(
+    return render_page(
+        "ablation.html.j2",
         found=found,
         about=_about(found),
         made_on=made_on,

@@ -9,10 +9,9 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from evaluation.grounding import Grounding, GroundingDifference, GroundingScore
 from evaluation.statistics import Interval
+from evaluation.templating import render_page
 
 CONTROL_NAMES = {
     "none": "Own image",
@@ -116,15 +115,9 @@ def png_uri(data: bytes) -> str:
 
 def render_grounding(page: GroundingPage) -> str:
     """The page as HTML; every text of the data is escaped."""
-    environment = Environment(
-        loader=PackageLoader("evaluation", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     grounding = page.grounding
-    return environment.get_template("grounding.html.j2").render(
+    return render_page(
+        "grounding.html.j2",
         page=page,
         grounding=grounding,
         names=CONTROL_NAMES,

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from evaluation.report_blocks import shown_blocks
@@ -29,6 +28,7 @@ from evaluation.report_views import (
 )
 from evaluation.scores import Scores
 from evaluation.slices import Slices
+from evaluation.templating import render_page
 from evaluation.unavailable import by_reason
 from sources.funnel import FunnelRow
 
@@ -113,16 +113,9 @@ def choose_examples(examples: pa.Table, count: int) -> tuple[list[str], list[str
 
 def render_report(page: ReportPage) -> str:
     """The page as HTML; every text of the data is escaped, and nothing is loaded from outside."""
-    environment = Environment(
-        loader=PackageLoader("evaluation", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    template = environment.get_template("report.html.j2")
     scores = page.scores
-    return template.render(
+    return render_page(
+        "report.html.j2",
         page=page,
         names=SYSTEM_NAMES,
         scores=scores,

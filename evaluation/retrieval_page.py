@@ -5,21 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from evaluation.templating import render_page
 
 Row = Mapping[str, Any]
 
 
 def render_retrieval(document: Row) -> str:
     """The page as HTML, from what ``retrieval.json`` holds."""
-    environment = Environment(
-        loader=PackageLoader("evaluation", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("retrieval.html.j2").render(
+    return render_page(
+        "retrieval.html.j2",
         page=document,
         groups=groups(document),
         observations=observations(document),

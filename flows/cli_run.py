@@ -33,7 +33,7 @@ GOALS: dict[Goal, str] = {
     "reports": "Everything up to the reports: keep, structure, translate, synthesize.",
     "examples": "Everything up to the training shards.",
     "train": "Everything up to the last training stage.",
-    "evaluate": "Everything up to the scores and the grounding, each with its page.",
+    "evaluate": "Everything up to the scores, retrieval and grounding, each with its page.",
     "register": "Everything up to the registered model.",
     "quality": "How good the language model's texts are, beside a radiologist's or known English.",
     "run": "The whole pipeline: raw data to a registered, scored model.",
