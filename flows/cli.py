@@ -1,4 +1,8 @@
-"""The ``cxr`` command."""
+"""The ``cxr`` command.
+
+Each command imports what it runs when it runs: with everything imported here, even ``--help`` took
+more than a second.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,18 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows import cli_ablate, cli_compare, cli_look, cli_run, cli_score, cli_validate
 from flows.cli_convert import CONVERT
 from flows.cli_llm import LLM
+from flows.goals import COMMANDS, GOALS, Goal
 from infra.errors import CxrError
 from infra.log import set_up_logging
-from infra.settings.matrix import load_matrix
-from tasks.context import Order
+
+if TYPE_CHECKING:
+    from tasks.context import Order
 
 APP = typer.Typer(
     name="cxr",
@@ -58,7 +63,7 @@ ScoredRun = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 
 
-def _run_command(goal: cli_run.Goal, text: str) -> None:
+def _run_command(goal: Goal, text: str) -> None:
     """Add the command that runs the pipeline up to a goal."""
 
     def command(
@@ -71,13 +76,15 @@ def _run_command(goal: cli_run.Goal, text: str) -> None:
         dry_run: DryRun = False,
         as_json: Json = False,
     ) -> None:
+        from flows import cli_run
+
         order = _order(recipe, scale, sets, source, data_root, replicas)
         if dry_run:
             cli_run.show_plan(order, goal, as_json=as_json)
         else:
             cli_run.run(order, goal, as_json=as_json)
 
-    APP.command(cli_run.COMMANDS[goal], help=text)(command)
+    APP.command(COMMANDS[goal], help=text)(command)
 
 
 def _order(
@@ -88,6 +95,8 @@ def _order(
     data_root: str | None,
     replicas: bool,
 ) -> Order:
+    from tasks.context import Order
+
     return Order(
         recipe=recipe,
         scale=scale,
@@ -103,6 +112,8 @@ def sources(
     name: Annotated[str | None, typer.Argument(help="A source's name.")] = None,
     as_json: Json = False,
 ) -> None:
+    from flows import cli_look
+
     cli_look.show_sources(name, as_json=as_json)
 
 
@@ -114,6 +125,8 @@ def config(
     as_json: Json = False,
     list_presets: Annotated[bool, typer.Option("--list", help="List recipes and scales.")] = False,
 ) -> None:
+    from flows import cli_look
+
     if list_presets:
         cli_look.show_presets(as_json=as_json)
     else:
@@ -122,6 +135,8 @@ def config(
 
 @APP.command(help="Check this machine and the data root; remove what killed runs left behind.")
 def doctor(data_root: DataRoot = None, as_json: Json = False) -> None:
+    from flows import cli_look
+
     if not cli_look.show_doctor(data_root, as_json=as_json):
         raise typer.Exit(1)
 
@@ -134,6 +149,8 @@ def replicate(
     seed: Annotated[int, typer.Option(help="Equal seeds give equal bytes.")] = 0,
     side_px: Annotated[int, typer.Option(min=64, help="Short side of the images in px.")] = 256,
 ) -> None:
+    from flows import cli_look
+
     cli_look.write_replica(name, folder, studies, seed, side_px)
 
 
@@ -149,6 +166,8 @@ def trace(
     text: Annotated[bool, typer.Option("--text", help="Show report text too.")] = False,
     as_json: Json = False,
 ) -> None:
+    from flows import cli_run
+
     order = _order(recipe, scale, sets, source, data_root, replicas)
     cli_run.show_trace(order, study_id, with_text=text, as_json=as_json)
 
@@ -166,6 +185,9 @@ def ablate(
     as_json: Json = False,
     list_all: Annotated[bool, typer.Option("--list", help="List the shipped matrices.")] = False,
 ) -> None:
+    from flows import cli_ablate
+    from infra.settings.matrix import load_matrix
+
     if list_all or matrix is None:
         cli_ablate.list_matrices(as_json=as_json)
         return
@@ -189,6 +211,8 @@ def compare(
     text: Annotated[bool, typer.Option("--text", help="Show report text too.")] = False,
     as_json: Json = False,
 ) -> None:
+    from flows import cli_compare
+
     cli_compare.compare((run_a, run_b), data_root, resamples, seed, with_text=text, as_json=as_json)
 
 
@@ -202,6 +226,8 @@ def slices(
     data_root: DataRoot = None,
     as_json: Json = False,
 ) -> None:
+    from flows import cli_compare
+
     metrics = tuple(metric or ("rule14-micro-F1",))
     cli_compare.slices(run, data_root, tuple(by or ()), metrics, resamples, seed, as_json=as_json)
 
@@ -213,6 +239,8 @@ def errors(
     text: Annotated[bool, typer.Option("--text", help="Show report text too.")] = False,
     as_json: Json = False,
 ) -> None:
+    from flows import cli_compare
+
     cli_compare.errors(run, data_root, with_text=text, as_json=as_json)
 
 
@@ -235,6 +263,7 @@ def validate_metrics(
     data_root: DataRoot = None,
     as_json: Json = False,
 ) -> None:
+    from flows import cli_validate
     from tasks.validate.work import Asked
 
     asked = Asked(place, tuple(judge or ()), texts_of, resamples, seed)
@@ -252,6 +281,8 @@ def plant_errors(
     data_root: DataRoot = None,
     as_json: Json = False,
 ) -> None:
+    from flows import cli_validate
+
     judges = tuple(judge or ("offline-rules",))
     cli_validate.find_planted_errors(judges, per_cell, seed, out, data_root, as_json=as_json)
 
@@ -270,11 +301,13 @@ def score(
     data_root: DataRoot = None,
     as_json: Json = False,
 ) -> None:
+    from flows import cli_score
+
     asked = cli_score.PairsOrder(pairs, tuple(block or ()), section, resamples, seed, cache)
     cli_score.score_pairs_file(asked, data_root, as_json=as_json)
 
 
-for _goal, _text in cli_run.GOALS.items():
+for _goal, _text in GOALS.items():
     _run_command(_goal, _text)
 
 

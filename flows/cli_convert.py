@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from infra.launch import Event, run_module
-from infra.runs import ConvertRun, write_run
-from infra.settings.environment import load_environment
+if TYPE_CHECKING:
+    from infra.launch import Event
+    from infra.runs import ConvertRun
 
 CONVERT = typer.Typer(
     help="Convert published checkpoints into Hugging Face's layout, and back.",
@@ -38,6 +38,8 @@ def import_llava_rad(
     ] = False,
     as_json: Json = False,
 ) -> None:
+    from infra.runs import ConvertRun
+
     run = ConvertRun(
         action="import-llava-rad",
         source=release.absolute(),
@@ -59,6 +61,8 @@ def export_llava_rad(
     out: Out,
     as_json: Json = False,
 ) -> None:
+    from infra.runs import ConvertRun
+
     run = ConvertRun(
         action="export-llava-rad",
         source=vlm.absolute(),
@@ -89,6 +93,8 @@ def vision(
     ] = "quick_gelu",
     as_json: Json = False,
 ) -> None:
+    from infra.runs import ConvertRun
+
     run = ConvertRun(
         action="vision",
         source=state_dict.absolute(),
@@ -102,6 +108,8 @@ def vision(
 
 
 def _weights_root() -> Path | None:
+    from infra.settings.environment import load_environment
+
     root = load_environment().weights_root
     return None if root is None else root.absolute()
 
@@ -113,6 +121,9 @@ def _path_or_name(given: str | None) -> str | None:
 
 def _convert(run: ConvertRun, *, as_json: bool) -> None:
     """Convert in a child process, since this one never imports torch; print what came out."""
+    from infra.launch import run_module
+    from infra.runs import write_run
+
     facts: dict[str, object] = {}
 
     def follow(event: Event) -> None:

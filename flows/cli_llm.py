@@ -8,20 +8,18 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from infra.errors import InputError
-from infra.llm.audit_summary import AuditSummary, summarize_audit
-from infra.llm.cache import CACHE_FILE, AnswerCache
-from infra.llm.compaction import compact as compact_cache
-from infra.llm.prices import OWN_FILE, load_prices
-from infra.llm.quarantine import FINAL_FAILURES, Failure, Quarantine
-from infra.llm.quota import QuotaSeen
-from infra.llm.state_folder import in_one_line
-from infra.llm.status import Status, read_status
-from infra.settings.environment import Environment, load_environment
+
+if TYPE_CHECKING:
+    from infra.llm.audit_summary import AuditSummary
+    from infra.llm.quarantine import Failure
+    from infra.llm.quota import QuotaSeen
+    from infra.llm.status import Status
+    from infra.settings.environment import Environment
 
 LLM = typer.Typer(
     help="Look after the language model's answers: counts, money, audit, retries.",
@@ -36,6 +34,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 
 def _environment(data_root: str | None) -> Environment:
     """The place, whose state folder must be there: a command that looks makes nothing."""
+    from infra.settings.environment import load_environment
+
     environment = load_environment(data_root=data_root)
     if not environment.state.is_dir():
         raise InputError(
@@ -48,6 +48,8 @@ def _environment(data_root: str | None) -> Environment:
 
 @LLM.command(help="Requests sent, kept, failed and in flight, tokens, cost and budget, as of now.")
 def status(data_root: DataRoot = None, as_json: Json = False) -> None:
+    from infra.llm.status import read_status
+
     environment = _environment(data_root)
     found = read_status(environment.state, environment.llm_budget_usd)
     print(json.dumps(asdict(found), indent=1) if as_json else status_text(found))
@@ -55,6 +57,8 @@ def status(data_root: DataRoot = None, as_json: Json = False) -> None:
 
 @LLM.command(help="What left for which endpoint under which guarantee, from the audit log.")
 def audit(data_root: DataRoot = None, as_json: Json = False) -> None:
+    from infra.llm.audit_summary import summarize_audit
+
     found = summarize_audit(_environment(data_root).state)
     print(json.dumps(asdict(found), indent=1) if as_json else audit_text(found))
 
@@ -66,6 +70,10 @@ def retry(
     data_root: DataRoot = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be asked.")] = False,
 ) -> None:
+    from infra.llm.cache import AnswerCache
+    from infra.llm.quarantine import FINAL_FAILURES, Quarantine
+    from infra.llm.state_folder import in_one_line
+
     if reason is not None and reason not in FINAL_FAILURES:
         raise InputError(f"reason '{reason}'", f"one of {', '.join(FINAL_FAILURES)}", "correct it")
     state = _environment(data_root).state
@@ -85,6 +93,10 @@ def compact(
         bool, typer.Option("--forget-damaged", help="Give up answers in files that are damaged.")
     ] = False,
 ) -> None:
+    from infra.llm.cache import CACHE_FILE, AnswerCache
+    from infra.llm.compaction import compact as compact_cache
+    from infra.llm.state_folder import in_one_line
+
     state = _environment(data_root).state
     if not (state / CACHE_FILE).exists():
         raise InputError(f"no answers under {state}", "a cache of answers", "nothing was asked yet")
@@ -96,6 +108,9 @@ def compact(
 
 @LLM.command(help="The prices that are in force, in US dollars per million tokens.")
 def prices(data_root: DataRoot = None, as_json: Json = False) -> None:
+    from infra.llm.prices import OWN_FILE, load_prices
+    from infra.settings.environment import load_environment
+
     state = load_environment(data_root=data_root).state
     rows = [
         {

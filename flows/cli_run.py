@@ -6,39 +6,14 @@ import json
 import sys
 import time
 from dataclasses import asdict
-from typing import Literal, get_args
 
 from flows.cli_prefect import prefect_at
+from flows.goals import Goal
 from infra.errors import CxrError
 from tasks.context import Context, Order, open_context
 from tasks.monitor.outcome import outcome_json, outcome_text
 from tasks.monitor.step_report import StepReport
 from tasks.monitor.trace import trace_study, trace_text
-
-Goal = Literal["ingest", "reports", "examples", "train", "evaluate", "register", "quality", "run"]
-
-COMMANDS: dict[Goal, str] = {
-    "ingest": "ingest",
-    "reports": "write-reports",
-    "examples": "write-examples",
-    "train": "train",
-    "evaluate": "evaluate",
-    "register": "register",
-    "quality": "teacher-quality",
-    "run": "run",
-}
-
-GOALS: dict[Goal, str] = {
-    "ingest": "Read raw data into studies and stored images.",
-    "reports": "Everything up to the reports: keep, structure, translate, synthesize.",
-    "examples": "Everything up to the training shards.",
-    "train": "Everything up to the last training stage.",
-    "evaluate": "Everything up to the scores, retrieval and grounding, each with its page.",
-    "register": "Everything up to the registered model.",
-    "quality": "How good the language model's texts are, beside a radiologist's or known English.",
-    "run": "The whole pipeline: raw data to a registered, scored model.",
-}
-assert get_args(Goal) == tuple(GOALS)
 
 
 def run(order: Order, goal: Goal, *, as_json: bool) -> None:

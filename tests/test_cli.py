@@ -14,8 +14,9 @@ from cli_world import Say
 from raw_world import look, write_raw
 from typer.main import get_command
 
-from flows import cli_run
 from flows.cli import APP
+from flows.goals import COMMANDS as COMMANDS_OF
+from flows.goals import GOALS
 from infra.settings import Settings, load_settings, preset_names
 from infra.settings.environment import Environment
 from infra.store import SCRATCH
@@ -105,8 +106,8 @@ def test_help_is_complete_and_has_no_traceback(cxr: Say, name: str) -> None:
 
 
 def test_goals_and_commands_agree() -> None:
-    assert set(cli_run.COMMANDS) == set(cli_run.GOALS) == {*KINDS_UNTIL, "register", "run"}
-    assert set(cli_run.COMMANDS.values()) <= set(COMMANDS)
+    assert set(COMMANDS_OF) == set(GOALS) == {*KINDS_UNTIL, "register", "run"}
+    assert set(COMMANDS_OF.values()) <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("arguments", [["--nonsense"], ["fly"], ["run", "--depth", "3"], ["trace"]])

@@ -61,7 +61,7 @@ def read_pairs(path: Path) -> pa.Table:
 
 
 def _read(path: Path) -> pa.Table:
-    readers = {".csv": _read_csv, ".jsonl": _read_jsonl, ".parquet": pq.read_table}
+    readers = {".csv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}
     if not path.is_file():
         raise InputError(f"nothing at {path}", _FORMS, "correct the path")
     if path.suffix.lower() not in readers:
@@ -75,6 +75,12 @@ def _read(path: Path) -> pa.Table:
             f"{path}, which cannot be read ({type(error).__name__})", _FORMS, "write it anew"
         ) from None
     return table
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    """By the file's own reader: ``read_table`` imports datasets and pandas, a quarter of a second."""
+    with pq.ParquetFile(path) as file:
+        return file.read()
 
 
 def _read_csv(path: Path) -> pa.Table:
