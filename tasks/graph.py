@@ -24,7 +24,7 @@ REVISIONS: Final = {
     "stages": 3,
     "predictions": 2,
     "scores": 4,
-    "retrieval": 1,
+    "retrieval": 2,
     "grounding": 1,
     "models": 1,
     "teachers": 2,
