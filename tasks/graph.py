@@ -28,7 +28,7 @@ REVISIONS: Final = {
     "grounding": 1,
     "models": 1,
     "teachers": 2,
-    "ablations": 1,
+    "ablations": 2,
 }
 """Raised by a person when the code of a step changes its output."""
 
