@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evaluation.templating import render_page
+from evaluation.zero_shot import LEAST_SUPPORT
 
 Row = Mapping[str, Any]
 
@@ -18,6 +19,7 @@ def render_retrieval(document: Row) -> str:
         groups=groups(document),
         observations=observations(document),
         mean=span(document["zero_shot"].get("mean")),
+        least_support=LEAST_SUPPORT,
         signatures=[row["signature"] for row in document["scores"]],
     )
 
@@ -61,6 +63,9 @@ def _recall(row: Row) -> dict[str, Any]:
     }
 
 
+_SUPPORT = ("positive", "negative", "positive_subjects", "negative_subjects")
+
+
 def observations(document: Row) -> list[dict[str, Any]]:
     """Zero-shot rows: AUROC with support, those without support last."""
     rows = document["zero_shot"].get("observations", [])
@@ -71,8 +76,7 @@ def observations(document: Row) -> list[dict[str, Any]]:
             "width": None
             if row["auroc"]["value"] is None
             else f"{100 * row['auroc']['value']:.1f}",
-            "positive": row["positive"],
-            "negative": row["negative"],
+            **{name: row[name] for name in _SUPPORT},
         }
         for row in rows
     ]

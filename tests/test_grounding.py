@@ -130,17 +130,26 @@ def test_the_best_gain_is_chosen_on_focal_sentences() -> None:
     ranked = candidates(measure(SENTENCES, mixed, (1.0, 2.0)))
     assert [one.method for one in ranked[:2]] == ["attention gradient"] * 2
     assert ranked[0].gain > ranked[-1].gain
-    chosen = choose(ranked, 6, ("attention mean",))
+    chosen = choose(ranked, ("attention mean",))
     assert (chosen.method, chosen.sharpness) == ("attention gradient", 2.0)
     assert chosen.reason.startswith("of 4 ways the highest energy above another study's image")
+    assert chosen.reason.endswith("on 4 focal, sided validate sentences")
+    assert chosen.sentences == ranked[0].sentences == 4
+
+
+def test_the_choice_counts_all_sentences_where_none_is_focal() -> None:
+    sentences = [replace(one, is_focal_sided=False) for one in SENTENCES]
+    ranked = candidates(measure(sentences, tables(0.7, 0.25), (1.0,)))
+    chosen = choose(ranked, ("occlusion",))
     assert chosen.reason.endswith("on 6 validate sentences")
+    assert (chosen.sentences, ranked[0].group) == (6, "all")
 
 
 def test_without_validate_sentences_the_plainest_map_is_taken() -> None:
     assert candidates(measure([], [], (1.0,))) == []
-    chosen = choose([], 0, ("occlusion", "attention mean"))
+    chosen = choose([], ("occlusion", "attention mean"))
     assert (chosen.method, chosen.sharpness, chosen.gain) == ("attention mean", 1.0, None)
-    assert choose([], 0, ("occlusion",)).method == "occlusion"
+    assert choose([], ("occlusion",)).method == "occlusion"
     assert "no validate sentence has a box" in chosen.reason
 
 
@@ -250,7 +259,7 @@ def test_the_page_is_one_file_with_every_number_escaped() -> None:
 
 
 def test_the_page_without_a_sentence_says_why() -> None:
-    empty = nothing_grounded("no boxes here", choose([], 0, ("attention mean",)))
+    empty = nothing_grounded("no boxes here", choose([], ("attention mean",)))
     shown = render_grounding(page(grounding=empty, shown=[], replicas=frozenset()))
     assert "unavailable: no boxes here" in shown
     assert "<img" not in shown

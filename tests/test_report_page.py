@@ -322,6 +322,20 @@ def test_best_and_worst_examples_are_chosen_by_errors_then_f1(scores: Scores) ->
     assert findings - {"No Finding"}
 
 
+def test_what_no_judge_judged_is_neither_best_nor_worst(scores: Scores) -> None:
+    """No count is not a count of none."""
+    rows = scores.examples.to_pylist()
+    own = [row for row in rows if row["control"] == "none"]
+    judged = {row["example_id"] for row in own if row["significant_errors"] == 1}
+    for row in rows:
+        row["significant_errors"] = 1 if row["example_id"] in judged else None
+    table = pa.Table.from_pylist(rows, schema=scores.examples.schema)
+    best, worst = choose_examples(table, 3)
+    assert {*best, *worst} <= judged
+    assert best
+    assert worst
+
+
 @pytest.mark.parametrize(
     ("count", "expected"), [(0, (0, 0)), (1, (0, 1)), (3, (1, 2)), (9, (3, 3))]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -292,8 +293,9 @@ def test_auroc_by_observation_equals_scikit_learn() -> None:
     column = list(SENTENCES).index("Edema")
     scores[:, column] = np.round(rng.normal(size=90) + 0.0, 1)
     scores[:80, column] += true * 0.7
-    bootstrap = make_bootstrap([f"p{n}" for n in range(90)], 100, 0)
-    found, mean = score_zero_shot(scores, labels(true.tolist(), uncertain=10), bootstrap)
+    people = [f"p{n}" for n in range(90)]
+    bootstrap = make_bootstrap(people, 100, 0)
+    found, mean = score_zero_shot(scores, labels(true.tolist(), uncertain=10), people, bootstrap)
     edema = next(item for item in found if item.observation == "Edema")
     assert edema.auroc.value == pytest.approx(roc_auc_score(true, scores[:80, column]))
     assert (edema.positive, edema.negative) == (int(true.sum()), int((~true).sum()))
@@ -307,10 +309,42 @@ def test_auroc_by_observation_equals_scikit_learn() -> None:
 
 
 def test_too_few_films_are_no_auroc() -> None:
-    bootstrap = make_bootstrap([f"p{n}" for n in range(20)], 10, 0)
-    found, mean = score_zero_shot(np.zeros((20, 13)), labels([True] * 4 + [False] * 16), bootstrap)
+    people = [f"p{n}" for n in range(20)]
+    told, bootstrap = labels([True] * 4 + [False] * 16), make_bootstrap(people, 10, 0)
+    found, mean = score_zero_shot(np.zeros((20, 13)), told, people, bootstrap)
     assert all(item.auroc.value is None for item in found)
     assert mean.value is None
+
+
+def test_support_counts_subjects() -> None:
+    """Ten positive films of two persons are no more than two."""
+    people = [f"p{n // 5}" for n in range(10)] + [f"q{n}" for n in range(20)]
+    told, bootstrap = labels([True] * 10 + [False] * 20), make_bootstrap(people, 10, 0)
+    found, _ = score_zero_shot(np.zeros((30, 13)), told, people, bootstrap)
+    edema = next(item for item in found if item.observation == "Edema")
+    assert (edema.positive, edema.positive_subjects, edema.auroc.value) == (10, 2, None)
+    page = render_retrieval(document() | {"zero_shot": {"observations": [asdict(edema)]}})
+    assert "too few subjects" in page
+    assert "10 (2)" in page
+
+
+def test_a_rare_observation_does_not_take_the_means_interval_away() -> None:
+    """Some of 500 draws lack all five of its positives; the mean is then over the other one."""
+    rng = np.random.default_rng(12)
+    rows: list[dict[str, LabelValue]] = [{} for _ in range(200)]
+    for place in range(0, 200, 4):
+        rows[place]["Edema"] = LabelValue.POSITIVE
+    for place in range(5):
+        rows[place]["Pneumonia"] = LabelValue.POSITIVE
+    people, scores = [f"p{n}" for n in range(200)], rng.normal(size=(200, 13))
+    bootstrap = make_bootstrap(people, 500, 3)
+    found, mean = score_zero_shot(scores, LabelMatrix.of(rows), people, bootstrap)
+    known = {item.observation: item for item in found if item.auroc.value is not None}
+    assert set(known) == {"Edema", "Pneumonia"}
+    assert known["Pneumonia"].auroc.low is None  # a draw lacks it, so its own interval is unknown
+    assert mean.low is not None
+    assert mean.high is not None
+    assert mean.low < (mean.value or 0) < mean.high
 
 
 def test_weights_of_auroc_are_copies_of_films() -> None:

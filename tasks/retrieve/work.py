@@ -166,8 +166,7 @@ def _zero_shot(
     settings = context.settings.retrieval
     told = label_reports([text["target"] for text in texts])
     labels = LabelMatrix.of([told[film["text"]] for film in films])
-    bootstrap = make_bootstrap(
-        [_subject(film) for film in films], settings.bootstrap_resamples, settings.seed
-    )
+    subjects = [_subject(film) for film in films]
+    bootstrap = make_bootstrap(subjects, settings.bootstrap_resamples, settings.seed)
     scores = prompt_scores(vectors["dual.images"], vectors["dual.prompts"])
-    return score_zero_shot(scores, labels, bootstrap)
+    return score_zero_shot(scores, labels, subjects, bootstrap)
