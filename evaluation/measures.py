@@ -82,7 +82,7 @@ def profile_measures() -> list[Measure]:
     found += [
         rouge_measure(name, kind)
         for name in (ROUGE_PROFILE, STEMMED_PROFILE)
-        for kind in ("1", "2")
+        for kind in ("1", "2", "Lsum")
     ]
     for name in CIDER_PROFILES:
         found.append(_valued(f"CIDEr-D[{name}]", f"cider-d {name}", _cider_about(name)))
@@ -118,7 +118,8 @@ _TOKENIZER_NAMES = {
 
 
 def rouge_measure(profile: str, kind: str = "L") -> Measure:
-    """Mean ROUGE-1, -2 or -L of one profile."""
+    """Mean ROUGE-1, -2, -L or -Lsum of one profile; the last takes lines for sentences, and is
+    ROUGE-L where a report is one line."""
     is_coco = profile == COCO_PROFILE
     about = {
         "implementation": f"{OWN}, COCO's arithmetic"

@@ -50,12 +50,6 @@ def ranks(similarity: Floats, relevant: Bools) -> Ranks:
     return np.asarray(ahead + 1, dtype=np.int64)
 
 
-def precision_at(similarity: Floats, relevant: Bools, depth: int) -> Floats:
-    """(Q,) share of relevant candidates among the first ``depth``, ties against them."""
-    order = np.lexsort((relevant, -similarity), axis=1)[:, :depth]
-    return np.asarray(np.take_along_axis(relevant, order, axis=1).mean(axis=1))
-
-
 def chance_recall(relevant: Bools, depth: int) -> float:
     """R@depth of a random order: the mean chance that one of a query's relevant candidates is among
     the first, which is hypergeometric."""

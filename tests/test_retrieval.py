@@ -20,7 +20,6 @@ from evaluation.retrieval import (
     blind_recall,
     centred,
     chance_recall,
-    precision_at,
     ranks,
     score_retrieval,
     score_rows,
@@ -70,15 +69,12 @@ def test_ranks_by_hand() -> None:
 def test_a_tie_goes_against_the_query() -> None:
     similarity = np.full((1, 4), 0.5)
     assert ranks(similarity, np.array([[True, False, False, False]])).tolist() == [4]
-    assert precision_at(similarity, np.array([[True, False, True, False]]), 2).tolist() == [0.0]
 
 
 def test_of_several_relevant_ones_the_best_counts() -> None:
     similarity = np.array([[0.1, 0.9, 0.5, 0.7]])
     relevant = np.array([[True, False, True, True]])
     assert ranks(similarity, relevant).tolist() == [2]
-    assert precision_at(similarity, relevant, 2).tolist() == [0.5]
-    assert precision_at(similarity, relevant, 4).tolist() == [0.75]
 
 
 def test_a_query_without_a_relevant_candidate_is_a_defect() -> None:

@@ -29,7 +29,9 @@ def main(arguments: list[str]) -> int:
     try:
         run = read_run(NeuralRun, Path(arguments[0]))
         run_encoders(
-            run, lambda name, done, total: _tell("progress", encoder=name, done=done, total=total)
+            run,
+            lambda name, done, total: _tell("progress", encoder=name, done=done, total=total),
+            lambda name, done, total: _tell("reading", encoder=name, done=done, total=total),
         )
     except CxrError as error:
         sys.stderr.write(f"error: {error}\n")

@@ -122,6 +122,8 @@ def _encode(
 def _tell(event: Event) -> None:
     if event["event"] == "progress":
         LOGGER.info("encoder %s", event["encoder"])
+    if event["event"] == "reading":
+        LOGGER.info("encoder %s: %d of %d texts", event["encoder"], event["done"], event["total"])
 
 
 def _judge(
