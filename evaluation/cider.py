@@ -4,10 +4,10 @@ n-grams of 1 to 4, term frequency times the log of references over references wi
 over n times ten. CIDEr-D, which COCO's scorer computes under the name of CIDEr, clips counts to the
 reference's and has a Gaussian penalty on the difference in length with sigma 6; ``cider`` is the
 plain cosine of the first paper (evaluation_metrics 1.4). Profiles are COCO's tokenizers, such as
-``coco-split-lower``. The weights come from all references of a test set (``corpus``), so
-a value depends on them: with a single reference every weight is zero, and so is the score. A system that wrote some of
-the examples alone, and a bootstrap that resamples values, keep the weights of the whole test set.
-Shapes: N pairs.
+``coco-split-lower``. The weights come from all references of a test set
+(``corpus``), so a value depends on them: with a single reference every weight is zero, and so is
+the score. A system that wrote some of the examples alone, and a bootstrap that resamples values,
+keep the weights of the whole test set. Shapes: N pairs.
 """
 
 from __future__ import annotations

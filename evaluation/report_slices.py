@@ -23,12 +23,13 @@ class SliceRow:
 
 @dataclass(frozen=True)
 class SliceTable:
-    """The table, and in words which slice is the worst by each metric."""
+    """The table, and in words which slice is the worst by each metric, and what is not sliced."""
 
     metrics: tuple[str, ...]
     rows: tuple[SliceRow, ...]
     worst: tuple[str, ...]
     looked_at: int
+    not_sliced: str
 
 
 def slice_table(found: Slices | None) -> SliceTable | None:
@@ -42,7 +43,13 @@ def slice_table(found: Slices | None) -> SliceTable | None:
     for dimension, value in places:
         own = [by_place[dimension, value, metric] for metric in metrics]
         rows.append(_row(f"{dimension}: {value}", own))
-    return SliceTable(metrics, tuple(rows), tuple(map(_worst, found.worst.values())), len(places))
+    return SliceTable(
+        metrics,
+        tuple(rows),
+        tuple(map(_worst, found.worst.values())),
+        len(places),
+        found.not_sliced,
+    )
 
 
 def _row(title: str, own: Sequence[SliceScore]) -> SliceRow:

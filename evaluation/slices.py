@@ -7,7 +7,7 @@ examples, with an interval. Shapes: N examples, K counts.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -55,11 +55,23 @@ class SliceScore:
 
 @dataclass(frozen=True)
 class Slices:
-    """All slices of one system; ``worst`` by metric, of the slices with LEAST_EXAMPLES."""
+    """All slices of one system; ``worst`` by metric, of the slices with LEAST_EXAMPLES.
+
+    ``unsliced`` names the dimensions that have one value alone, with that value.
+    """
 
     scores: tuple[SliceScore, ...]
     worst: Mapping[str, SliceScore]
     looked_at: int
+    unsliced: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def not_sliced(self) -> str:
+        """``sex, age (unknown for all); source (openi for all)``; empty where all are sliced."""
+        named: dict[str, list[str]] = {}
+        for name, value in self.unsliced.items():
+            named.setdefault(value, []).append(name)
+        return "; ".join(f"{', '.join(names)} ({value} for all)" for value, names in named.items())
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; unknown numbers are None."""
@@ -70,6 +82,7 @@ class Slices:
                 for metric, item in self.worst.items()
             },
             "slices": self.looked_at,
+            "not_sliced": dict(self.unsliced),
         }
 
 
@@ -92,7 +105,7 @@ def slice_scores(
 
     Args:
         facts: by dimension one value for each example, in the order of the system's examples. A
-            dimension of one value is no slicing and is left out.
+            dimension of one value is no slicing and is left out, and named.
         metrics: names of the system's measures; others are passed over.
     """
     outputs = system.outputs
@@ -110,7 +123,8 @@ def slice_scores(
                     item = _slice(system, measure, bootstrap, inside, subjects)
                     found.append(SliceScore(dimension, name, metric, *item))
     places = {(item.dimension, item.value) for item in found}
-    return Slices(tuple(found), _worst(found), len(places))
+    alike = {name: values[0] for name, values in facts.items() if len(set(values)) == 1}
+    return Slices(tuple(found), _worst(found), len(places), alike)
 
 
 def _slice(

@@ -112,6 +112,8 @@ def slices_text(name: str, found: Slices) -> str:
             )
     if not found.scores:
         parts.append("nothing to slice by: every dimension has one value")
+    if found.not_sliced:
+        parts.append(f"not sliced: {found.not_sliced}")
     return "\n\n".join(parts)
 
 
@@ -128,6 +130,8 @@ def errors_text(name: str, found: ErrorTable, most: int, texts: Mapping[str, str
                     row.in_both,
                     row.hallucinated,
                     row.omitted,
+                    row.named_otherwise,
+                    row.said_for_another,
                 )
             ),
         ]
@@ -144,6 +148,7 @@ def errors_text(name: str, found: ErrorTable, most: int, texts: Mapping[str, str
         for group in found.groups[:most]
     ]
     header = ["finding", "in references", "in predictions", "in both", "hallucinated", "omitted"]
+    header += ["named otherwise", "said for another"]
     parts = [
         f"{name}: {found.reports:,} reports, {found.without_error:,} without an error, "
         f"{found.without_significant_error:,} without a significant one (read by offline-rules)",
@@ -151,7 +156,8 @@ def errors_text(name: str, found: ErrorTable, most: int, texts: Mapping[str, str
         table(["error", "side", "significant", "insignificant", "for example"], groups),
     ]
     if len(found.groups) > most:
-        parts.append(f"{len(found.groups) - most} smaller groups are in --json")
+        rest = len(found.groups) - most
+        parts.append(f"{rest} groups with no more significant errors are in --json")
     if texts:
         parts.append("\n".join(f"{key}\n{text}" for key, text in texts.items()))
     return "\n\n".join(parts)
