@@ -247,6 +247,8 @@ class _Board:
             seed=bootstrap.seed,
             unit="subject",
             empty_output="a map of zeros counts as the uniform one",
+            cleaner="none",
+            images=len({one.example_id for one in chosen}),
         )
 
 

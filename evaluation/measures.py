@@ -102,6 +102,7 @@ def bleu_measure(profile: str, order: int) -> Measure:
         "scale": "0-1" if is_coco else "0-100",
         "level": "corpus",
         "empty_output": "no n-grams, counts for brevity",
+        **({"cleaner": "R2Gen's"} if chosen.tokenizer == "r2gen" else {}),
     }
     statistic = partial(ARITHMETIC[chosen.arithmetic], order=order)
     return Measure(f"BLEU-{order}[{profile}]", bleu_family(profile), statistic, True, about)
@@ -254,7 +255,7 @@ UNAVAILABLE: dict[str, str] = {
     "BERTScore": "needs a local encoder such as distilbert-base-uncased",
     "RadCliQ": "needs RadGraph-F1, BERTScore and CheXbert's encoder",
     "RaTEScore": "needs RaTE-NER-Deberta and BioLORD weights",
-    "GREEN": "needs the GREEN-radllama2-7b weights",
+    "GREEN": "not implemented here: its judge is a 7B language model (GREEN-radllama2-7b)",
     "METEOR": "needs Java and METEOR 1.5 with its table of paraphrases",
 }
 """Metrics of the field that no number is given for, and why."""

@@ -59,6 +59,7 @@ def _recall(row: Row) -> dict[str, Any]:
         "times": f"{value / chance:.1f}",
         "blind": f"{blind:.3f}",
         "blind_at": f"{100 * blind:.1f}",
+        "ceiling": f"{row['ceiling']:.3f}",
         "above": bool(row["beats_chance"] and row["beats_blind"]),
     }
 

@@ -159,6 +159,7 @@ def score_predictions(
     encoded: Encoded | None = None,
     blocks: Sequence[Block] = tuple(BLOCKS.values()),
     cache: MetricCache | None = None,
+    max_new_tokens: int | None = None,
 ) -> Scores:
     """Score the model and its image-blind controls.
 
@@ -170,14 +171,14 @@ def score_predictions(
         translated: the texts are translations, for which chrF is measured too.
         encoded: counts of encoders whose weights are here.
         blocks: the tables to fill; ``blocks.PROFILES`` computes many more lexical counts.
-        cache: where counts of pairs that were counted before are found.
+        cache: counts of pairs that were counted before.
+        max_new_tokens: where the model's answers were cut; None for texts that others wrote.
 
     Raises:
         InputError: a table does not fit (see ``controls`` and ``judged``).
     """
     outputs = read_outputs(predictions)
-    encoders = encoded or Encoded()
-    families = _lexical_families(blocks)
+    encoders, families = encoded or Encoded(), _lexical_families(blocks)
     texts = {
         name: count_texts(outputs, written, translated=translated, names=families, cache=cache)
         for name, written in outputs.written.items()
@@ -188,7 +189,7 @@ def score_predictions(
     counts = _families(outputs, texts, [*judges, *means], encoders)
     bootstrap = make_bootstrap(outputs.subjects, settings.bootstrap_resamples, settings.seed)
     measures = _measures(settings, (judges, means), translated, blocks, encoders)
-    board = Board(outputs, bootstrap, section, counts)
+    board = Board(outputs, bootstrap, section, counts, max_new_tokens)
     scores = _scored(board, measures, settings, blocks, encoders)
     return replace(
         scores,

@@ -62,7 +62,8 @@ def _retrieve(
     films = pq.read_table(folder / "films.parquet").to_pylist()
     texts = pq.read_table(folder / "texts.parquet").to_pylist()
     vectors = load_file(folder / EMBEDDINGS_FILE)
-    scores = _scores(context, vectors, _pool(films, texts))
+    pool = _pool(films, texts, context.settings.examples.section)
+    scores = _scores(context, vectors, pool)
     zero_shot, numbers, unavailable = {}, dict(tracked(scores)), {}
     if "dual.images" in vectors:
         found, mean = _zero_shot(context, vectors, films, texts)
@@ -121,7 +122,7 @@ def _embed(context: Context, folder: Path, on_event: Callable[[Event], None]) ->
     run_module("models.embed", scratch / "run.json", on_event, log_file=scratch / "stderr.log")
 
 
-def _pool(films: Sequence[Row], texts: Sequence[Row]) -> Pool:
+def _pool(films: Sequence[Row], texts: Sequence[Row], section: str) -> Pool:
     import numpy as np
 
     from evaluation.retrieval import Pool
@@ -131,6 +132,8 @@ def _pool(films: Sequence[Row], texts: Sequence[Row]) -> Pool:
         tuple(one_line(text["target"]) for text in texts),
         tuple(map(_subject, films)),
         tuple(map(_subject, texts)),
+        tuple(f"{text['source']}\t{text['study_id']}" for text in texts),
+        section,
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 TEXTS = ("reference", "prediction")
 KEYS = ("source", "study", "subject")
 _FORMS = "a .csv, .jsonl or .parquet file"
+_ROW = re.compile(r"\bRow #(\d+):")
+"""How Arrow numbers a row that it cannot parse; the head is row 1."""
 LARGEST_BYTES = 2 << 30
 """Our choice: a file that is larger is no list of reports."""
 
@@ -71,8 +74,10 @@ def _read(path: Path) -> pa.Table:
     try:
         table: pa.Table = readers[path.suffix.lower()](path)
     except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+        row = _ROW.search(str(error))  # the rest of it may hold a report's text
+        place = f"row {row.group(1)} of {path}" if row else f"{path}"
         raise InputError(
-            f"{path}, which cannot be read ({type(error).__name__})", _FORMS, "write it anew"
+            f"{place}, which cannot be read ({type(error).__name__})", _FORMS, "write it anew"
         ) from None
     return table
 
@@ -90,6 +95,7 @@ def _read_csv(path: Path) -> pa.Table:
     kinds = dict.fromkeys(names, pa.string())
     return pcsv.read_csv(
         path,
+        read_options=pcsv.ReadOptions(use_threads=False),  # threads do not know a row's number
         parse_options=pcsv.ParseOptions(newlines_in_values=True),
         convert_options=pcsv.ConvertOptions(column_types=kinds, strings_can_be_null=False),
     )
