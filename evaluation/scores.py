@@ -166,13 +166,13 @@ def score_predictions(
     Args:
         predictions: rows of the model (control ``none``) and of any control.
         judged: rows of ``judged.JUDGED_SCHEMA``, or None where no judge was asked.
-        section: which section was generated; part of every signature.
+        section, max_new_tokens: what was generated and where it was cut, for signatures; of texts
+            that others wrote the second is unknown.
         teachers: models behind the texts, each with what it wrote, to flag judges of their kin.
         translated: the texts are translations, for which chrF is measured too.
         encoded: counts of encoders whose weights are here.
         blocks: the tables to fill; ``blocks.PROFILES`` computes many more lexical counts.
         cache: counts of pairs that were counted before.
-        max_new_tokens: where the model's answers were cut; None for texts that others wrote.
 
     Raises:
         InputError: a table does not fit (see ``controls`` and ``judged``).
@@ -186,9 +186,9 @@ def score_predictions(
     places = {example_id: place for place, example_id in enumerate(outputs.example_ids)}
     judges = read_judged(judged, places) if judged is not None else []
     means = mean_of_judges(judges)
-    counts = _families(outputs, texts, [*judges, *means], encoders)
     bootstrap = make_bootstrap(outputs.subjects, settings.bootstrap_resamples, settings.seed)
     measures = _measures(settings, (judges, means), translated, blocks, encoders)
+    counts = _families(outputs, texts, [*judges, *means], encoders)
     board = Board(outputs, bootstrap, section, counts, max_new_tokens)
     scores = _scored(board, measures, settings, blocks, encoders)
     return replace(
