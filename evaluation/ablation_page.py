@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evaluation.ablation import Ablation, Cell, Row
+from evaluation.interval_text import difference_text, number_text
 from evaluation.report_plots import GRID, INK, MUTED, STYLE, SYSTEMS, WIDTH_INCHES, inline_svg
-from evaluation.statistics import Interval
 from evaluation.templating import render_page
 
 _LEVEL = 0.05
@@ -67,21 +67,15 @@ def _cells(found: Ablation, row: Row) -> list[str]:
 
 def cell_texts(cell: Cell) -> list[str]:
     """Value, difference with its interval, and corrected p-value."""
-    told = "–" if cell.value.value is None else f"{cell.value.value:.3f}"
+    told = number_text(cell.value.value)
     if cell.difference is None or cell.p_holm is None:
         return [told, "–", "–"]
     p = f"{cell.p_holm:.3f}"
-    return [told, span(cell.difference.difference), f"**{p}**" if cell.p_holm < _LEVEL else p]
-
-
-def span(interval: Interval) -> str:
-    """``−0.041 (−0.060 to −0.020)``; a dash where there is no value."""
-    if interval.value is None:
-        return "–"
-    text = f"{interval.value:+.3f}"
-    if interval.low is not None and interval.high is not None:
-        text += f" ({interval.low:+.3f} to {interval.high:+.3f})"
-    return text.replace("-", "−")
+    return [
+        told,
+        difference_text(cell.difference.difference),
+        f"**{p}**" if cell.p_holm < _LEVEL else p,
+    ]
 
 
 def _minutes(seconds: float) -> str:

@@ -10,9 +10,10 @@ import pytest
 from scipy.stats import kendalltau
 from validation_world import made_pairs, rated, write_csv, write_rexval
 
+from evaluation.interval_text import interval_text
 from evaluation.statistics import Floats
 from evaluation.validation.harness import Agreement, Validation, validate
-from evaluation.validation.page import as_markdown, as_picture, number
+from evaluation.validation.page import as_markdown, as_picture
 from evaluation.validation.pair_metrics import (
     PairMetric,
     outside_metrics,
@@ -260,7 +261,7 @@ def test_the_document_and_the_page_say_the_same(validated: Validation) -> None:
     assert document["format"] == 1
     page = as_markdown(validated)
     best = agreement(validated, "true-count")
-    assert number(best.tau) in page and f"`{best.metric}`" in page
+    assert interval_text(best.tau) in page and f"`{best.metric}`" in page
     assert page.index("`true-count`") < page.index("`noise`")
     assert "480 rows read, 0 rejected" in page
     assert "unavailable: needs RadGraph's weights" in page

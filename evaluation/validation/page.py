@@ -10,6 +10,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from evaluation.interval_text import difference_text, interval_text
 from evaluation.statistics import Interval
 from evaluation.validation.harness import Agreement, Ceiling, Validation
 from evaluation.validation.pair_metrics import Target
@@ -36,16 +37,6 @@ _STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "axes.spines.left": False,
 }
-
-
-def number(interval: Interval) -> str:
-    """``0.412 (0.301 to 0.507)``; a dash where there is no value."""
-    if interval.value is None:
-        return "–"
-    text = f"{interval.value:.3f}"
-    if interval.low is not None and interval.high is not None:
-        text += f" ({interval.low:.3f} to {interval.high:.3f})"
-    return text.replace("-", "−")
 
 
 def as_markdown(found: Validation) -> str:
@@ -107,13 +98,14 @@ def _table(own: Sequence[Agreement], ceiling: Ceiling | None) -> list[str]:
     if ceiling is not None:
         rated = max(item.pairs for item in ceiling.raters)
         lines.append(
-            f"| **a rater, left out** | – | {rated:,} | – | {number(ceiling.tau)} | – | – "
-            f"| {number(ceiling.difference)} |"
+            f"| **a rater, left out** | – | {rated:,} | – | {interval_text(ceiling.tau)} | – | – "
+            f"| {interval_text(ceiling.difference)} |"
         )
     lines += [
         f"| `{item.metric}` | {'higher' if item.higher_is_better else 'lower'} | {item.pairs:,} "
-        f"| {number(item.tau)} | {number(item.left_in_tau)} | {number(item.over_ceiling)} "
-        f"| {number(item.difference)} {item.units} | {number(item.left_in_difference)} |"
+        f"| {interval_text(item.tau)} | {interval_text(item.left_in_tau)} "
+        f"| {difference_text(item.over_ceiling)} | {interval_text(item.difference)} {item.units} "
+        f"| {interval_text(item.left_in_difference)} |"
         for item in own
     ]
     if ceiling is not None:
