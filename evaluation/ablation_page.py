@@ -60,7 +60,7 @@ def _cells(found: Ablation, row: Row) -> list[str]:
     """Three texts for each metric."""
     texts = []
     for metric in found.metrics:
-        cell = next((one for one in row.cells if one.metric == metric), None)
+        cell = row.cell(metric)
         texts += ["–", "–", "–"] if cell is None else cell_texts(cell)
     return texts
 
@@ -97,7 +97,7 @@ def ablation_plot(found: Ablation) -> str:
 
 def _draw_panel(panel: Axes, metric: str, rows: Sequence[Row]) -> None:
     for line, row in enumerate(rows):
-        cell = next((one for one in row.cells if one.metric == metric), None)
+        cell = row.cell(metric)
         if cell is not None and cell.difference is not None:
             _draw_difference(panel, cell, line)
     panel.axvline(0.0, color=INK, linewidth=1.0)
@@ -146,7 +146,7 @@ def render_ablation(found: Ablation, made_on: str, replicas: Sequence[str]) -> s
 def _shown_row(found: Ablation, row: Row) -> dict[str, Any]:
     cells = []
     for metric in found.metrics:
-        cell = next((one for one in row.cells if one.metric == metric), None)
+        cell = row.cell(metric)
         value, difference, p = ("–", "–", "–") if cell is None else cell_texts(cell)
         better = None if cell is None or cell.difference is None else cell.difference.better
         cells.append(

@@ -5,13 +5,12 @@ As on the report's page, what may be shown is the caller's decision.
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evaluation.grounding import Grounding, GroundingDifference, GroundingScore
 from evaluation.interval_text import difference_text, interval_text
-from evaluation.templating import render_page
+from evaluation.templating import png_uri, render_page
 
 CONTROL_NAMES = {
     "none": "Own image",
@@ -96,10 +95,6 @@ def score_rows(grounding: Grounding, *, chosen: bool) -> list[Row]:
             )
         )
     return rows
-
-
-def png_uri(data: bytes) -> str:
-    return f"data:image/png;base64,{b64encode(data).decode()}"
 
 
 def render_grounding(page: GroundingPage) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from evaluation.judged import CATEGORIES
 from evaluation.labeler import OTHER, Mention, find_mentions, label_report, squeeze
 from evaluation.scores import Scores
 from evaluation.statistics import Interval
+from evaluation.templating import png_uri
 from sources.funnel import FunnelRow
 from sources.record import LabelValue
 
@@ -241,7 +241,7 @@ def shown_card(example: ShownExample) -> Card:
     """The example with its picture as a data address and its findings marked."""
     image = None
     if example.image_png is not None:
-        image = f"data:image/png;base64,{b64encode(example.image_png).decode()}"
+        image = png_uri(example.image_png)
     if example.reference is None or example.prediction is None:
         return Card(example, image, None, None)
     reference, prediction = mark_findings(example.reference, example.prediction)

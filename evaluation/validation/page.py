@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import StringIO
-from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from evaluation.figures import style, svg_text
 from evaluation.interval_text import difference_text, interval_text
 from evaluation.statistics import Interval
 from evaluation.validation.harness import Agreement, Ceiling, Validation
@@ -21,22 +20,7 @@ _TITLES: dict[Target, str] = {
 }
 _INK, _MUTED, _LINE, _BAND = "#1b2733", "#5b6b7a", "#d5dde4", "#e8f1ee"
 _JUDGE, _METRIC, _CONTROL, _RATERS = "#b4532a", "#2f5d8a", "#9aa7b3", "#2c7a63"
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "cxrflow",
-    "font.family": "sans-serif",
-    "font.size": 10.0,
-    "axes.edgecolor": _LINE,
-    "axes.labelcolor": _MUTED,
-    "text.color": _INK,
-    "xtick.color": _LINE,
-    "ytick.color": _LINE,
-    "xtick.labelcolor": _MUTED,
-    "ytick.labelcolor": _INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-}
+_STYLE = style(_INK, _MUTED, _LINE) | {"axes.spines.left": False}
 
 
 def as_markdown(found: Validation) -> str:
@@ -139,9 +123,7 @@ def as_picture(found: Validation) -> str:
         panels = figure.subplots(1, max(len(shown), 1), squeeze=False).ravel()
         for panel, (target, items) in zip(panels, shown.items(), strict=False):
             _draw(panel, _TITLES[target], items, found.ceiling(target), rows)
-        text = StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    return text.getvalue()
+        return svg_text(figure)
 
 
 def _draw(

@@ -7,18 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from infra.artifact import read_artifact
+from infra.bars import FIGURES
 from tasks.context import Context
 
 Pace = Mapping[str, Any]
-FIGURES = (
-    "useful_tokens_per_second",
-    "examples_per_second",
-    "images_per_second",
-    "mfu",
-    "data_wait_share",
-    "peak_memory_gib",
-)
-"""The numbers of a trainer's ``throughput``; one that was not measured is null."""
 
 
 def paces(context: Context) -> dict[str, Pace]:
