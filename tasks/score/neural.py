@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from evaluation.encoders import find_encoders
-from infra.launch import Event, run_module
+from infra.launch import Event
+from infra.parent import ignore_event, run_in_child
 from infra.parquet import write_table
-from infra.runs import NeuralRun, write_run
+from infra.runs import NeuralRun
 from infra.settings.environment import Environment
 from infra.settings.sections import EncoderSettings
 
@@ -57,8 +58,7 @@ def encode(
         weights_root=environment.weights_root,
         output=output,
     )
-    write_run(run, scratch / "run.json")
-    run_module(MODULE, scratch / "run.json", on_event, log_file=scratch / "stderr.log")
+    run_in_child(MODULE, run, scratch, on_event)
     return read_encoded(output, table, missing, cache)
 
 
@@ -78,8 +78,4 @@ def encode_table(
         write_table(folder / "predictions.parquet", predictions)
         files = [folder / "predictions.parquet"]
         places = folder / "out", folder
-        return encode(settings, environment, (files, predictions), places, cache, _quietly)
-
-
-def _quietly(event: Event) -> None:
-    del event
+        return encode(settings, environment, (files, predictions), places, cache, ignore_event)
