@@ -24,11 +24,11 @@ REVISIONS: Final = {
     "stages": 3,
     "predictions": 2,
     "scores": 5,
-    "retrieval": 2,
+    "retrieval": 3,
     "grounding": 2,
     "models": 1,
     "teachers": 3,
-    "ablations": 2,
+    "ablations": 3,
 }
 """Raised by a person when the code of a step changes its output."""
 
