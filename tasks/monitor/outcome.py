@@ -19,6 +19,7 @@ from tasks.examples.funnel import examples_funnel, funnel_rows, funnel_text
 from tasks.ground.outcome import grounding_text
 from tasks.monitor.kept import kept_weights
 from tasks.monitor.pace import paces, paces_text
+from tasks.monitor.stage_files import stage_files
 from tasks.monitor.step_report import StepReport
 from tasks.readings import reading_document, reading_page
 from tasks.retrieve.outcome import retrieval_text
@@ -52,11 +53,9 @@ def funnel(context: Context) -> list[FunnelRow]:
 def losses(context: Context) -> dict[str, list[tuple[int, float]]]:
     """(step, loss) of every trained stage, as its trainer reported them."""
     curves: dict[str, list[tuple[int, float]]] = {}
-    for stage in context.settings.stages:
-        artifact = _built(context, f"stages/{stage.name}")
-        for path in artifact.files("losses.jsonl") if artifact else ():
-            lines = [json.loads(line) for line in path.read_text().splitlines()]
-            curves[stage.name] = [(line["step"], line["loss"]) for line in lines if "loss" in line]
+    for stage, path in stage_files(context, "losses.jsonl").items():
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        curves[stage] = [(line["step"], line["loss"]) for line in lines if "loss" in line]
     return curves
 
 
