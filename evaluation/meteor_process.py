@@ -147,7 +147,7 @@ class MeteorChild:
         except ValueError:
             raise self._failed(f"answered words where {count} numbers belong") from None
         if len(numbers) != count or not np.isfinite(numbers).all():
-            raise self._failed(f"answered {len(numbers)} numbers where {count} belong")
+            raise self._failed(f"answered {len(numbers)} numbers where {count} finite ones belong")
         return numbers
 
     def _ask(self, line: str | None, seconds: float) -> bytes:
