@@ -116,7 +116,7 @@ def validated(made: Ratings) -> Validation:
         PairMetric("true-count", lost, False, "all"),
         PairMetric("noise", np.random.default_rng(4).random(len(lost)), True),
     ]
-    return validate("made", made, metrics, unavailable_metrics(True, False), 200, 3)
+    return validate("made", made, metrics, unavailable_metrics(True, False, "needs Java"), 200, 3)
 
 
 def test_the_truth_beats_every_rater(validated: Validation) -> None:
