@@ -31,7 +31,7 @@ def as_markdown(found: Ablation) -> str:
     ]
     for row in found.rows:
         cells = " | ".join(_cells(found, row))
-        lines.append(f"| {row.name} | {cells} | {_minutes(row.seconds)} |")
+        lines.append(f"| {row.name} | {cells} | {_training(row)} |")
     lines += ["", "| variant | question | changes |", "|---|---|---|"]
     for row in found.rows:
         changes = "<br>".join(f"`{change}`" for change in row.overrides) or "nothing"
@@ -46,7 +46,7 @@ def _about(found: Ablation) -> str:
         "variant's score less the baseline's, with the 95 % interval of a bootstrap over subjects, "
         f"paired by example; p is two-sided, of {found.resamples:,} random exchanges, and "
         "corrected by Holm over all variants of its metric. Training is the time of all stages, "
-        "also of those that are shared with the baseline."
+        "also of those that are shared with the baseline; examples are those of the last stage."
     )
 
 
@@ -82,6 +82,13 @@ def span(interval: Interval) -> str:
     if interval.low is not None and interval.high is not None:
         text += f" ({interval.low:+.3f} to {interval.high:+.3f})"
     return text.replace("-", "−")
+
+
+def _training(row: Row) -> str:
+    """What it took: ``4.2 min, 1,204 examples``, those of the last stage."""
+    if row.trained_examples is None:
+        return _minutes(row.seconds)
+    return f"{_minutes(row.seconds)}, {row.trained_examples:,} examples"
 
 
 def _minutes(seconds: float) -> str:
@@ -163,4 +170,4 @@ def _shown_row(found: Ablation, row: Row) -> dict[str, Any]:
                 "verdict": {True: "better", False: "worse", None: ""}[better],
             }
         )
-    return {"row": row, "cells": cells, "training": _minutes(row.seconds)}
+    return {"row": row, "cells": cells, "training": _training(row)}

@@ -32,7 +32,7 @@ Ranks = NDArray[np.int64]
 Policy = Literal["instance", "equal text", "distinct texts"]
 Direction = Literal["image to text", "text to image"]
 
-VERSION: Final = "1"
+VERSION: Final = "2"
 DEPTHS: Final = (1, 5, 10)
 """The K of R@K, as in the released model's utility (LLaVA-Rad reference, section 7)."""
 DIRECTIONS: Final[tuple[Direction, ...]] = ("image to text", "text to image")
@@ -66,6 +66,18 @@ def chance_recall(relevant: Bools, depth: int) -> float:
     for place in range(depth):
         missed *= np.clip(candidates - own - place, 0, None) / (candidates - place)
     return float((1.0 - missed).mean())
+
+
+def blind_recall(relevant: Bools, depth: int) -> float:
+    """R@depth of one order that is the same for every query, the best that knowing the answers
+    gives: each place goes to the candidate that serves most queries not yet served.
+
+    An encoder that has only learned which texts are common comes as far as this and no further.
+    """
+    served = np.zeros(len(relevant), dtype=np.bool_)
+    for _ in range(min(depth, relevant.shape[1])):
+        served |= relevant[:, (relevant & ~served[:, None]).sum(axis=0).argmax()]
+    return float(served.mean())
 
 
 @dataclass(frozen=True)
@@ -106,7 +118,8 @@ class Pool:
 
 @dataclass(frozen=True)
 class RetrievalScore:
-    """One number of one encoder; ``chance`` is what a random order gives, None for ranks."""
+    """One number of one encoder; ``chance`` is what a random order gives, ``blind`` the best order
+    that looks at no query; both None for ranks."""
 
     encoder: str
     direction: Direction
@@ -114,6 +127,7 @@ class RetrievalScore:
     metric: str
     interval: Interval
     chance: float | None
+    blind: float | None
     higher_is_better: bool
     queries: int
     candidates: int
@@ -125,6 +139,13 @@ class RetrievalScore:
         if self.chance is None or self.interval.low is None:
             return None
         return self.interval.low > self.chance
+
+    @property
+    def beats_blind(self) -> bool | None:
+        """The same beside the best order that looks at no query."""
+        if self.blind is None or self.interval.low is None:
+            return None
+        return self.interval.low > self.blind
 
 
 @dataclass(frozen=True)
@@ -172,13 +193,17 @@ def _scores(
             metric,
             interval,
             chance,
+            blind,
             higher,
             scores.shape[0],
             scores.shape[1],
             _signature(metric, direction, policy, pool, bootstrap, scores.shape),
         )
-        for metric, interval, chance, higher in reached.numbers()
+        for metric, interval, (chance, blind), higher in reached.numbers()
     ]
+
+
+_Beside = tuple[float, float] | tuple[None, None]
 
 
 @dataclass(frozen=True)
@@ -189,21 +214,21 @@ class _Reached:
     relevant: Bools
     bootstrap: Bootstrap
 
-    def numbers(self) -> list[tuple[str, Interval, float | None, bool]]:
-        """Metric, interval, chance, and whether more is better."""
+    def numbers(self) -> list[tuple[str, Interval, _Beside, bool]]:
+        """Metric, interval, chance and the blind order's, and whether more is better."""
         recalls = [
-            (f"R@{depth}", self._mean(self.places <= depth), self._chance(depth), True)
+            (f"R@{depth}", self._mean(self.places <= depth), self._beside(depth), True)
             for depth in DEPTHS
         ]
         return [
             *recalls,
-            ("MRR", self._mean(1.0 / self.places), None, True),
-            ("mean rank", self._mean(self.places), None, False),
-            ("median rank", self._median(), None, False),
+            ("MRR", self._mean(1.0 / self.places), (None, None), True),
+            ("mean rank", self._mean(self.places), (None, None), False),
+            ("median rank", self._median(), (None, None), False),
         ]
 
-    def _chance(self, depth: int) -> float:
-        return chance_recall(self.relevant, depth)
+    def _beside(self, depth: int) -> _Beside:
+        return chance_recall(self.relevant, depth), blind_recall(self.relevant, depth)
 
     def _mean(self, values: Any) -> Interval:
         counts = np.stack([values, np.ones(len(values))], axis=-1).astype(np.float64)
@@ -262,6 +287,7 @@ def score_rows(scores: Sequence[RetrievalScore]) -> list[dict[str, Any]]:
         row |= {
             "interval": asdict(item.interval),
             "beats_chance": item.beats_chance,
+            "beats_blind": item.beats_blind,
             "signature": item.signature.fields(),
         }
         rows.append(row)

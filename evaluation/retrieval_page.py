@@ -47,7 +47,7 @@ def groups(document: Row) -> list[dict[str, Any]]:
 
 
 def _recall(row: Row) -> dict[str, Any]:
-    value, chance = row["interval"]["value"], row["chance"]
+    value, chance, blind = row["interval"]["value"], row["chance"], row["blind"]
     return {
         "metric": row["metric"],
         "text": span(row["interval"]),
@@ -55,7 +55,9 @@ def _recall(row: Row) -> dict[str, Any]:
         "chance": f"{chance:.3f}",
         "chance_at": f"{100 * chance:.1f}",
         "times": f"{value / chance:.1f}",
-        "above": bool(row["beats_chance"]),
+        "blind": f"{blind:.3f}",
+        "blind_at": f"{100 * blind:.1f}",
+        "above": bool(row["beats_chance"] and row["beats_blind"]),
     }
 
 

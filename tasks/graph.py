@@ -24,11 +24,11 @@ REVISIONS: Final = {
     "stages": 3,
     "predictions": 2,
     "scores": 5,
-    "retrieval": 1,
+    "retrieval": 2,
     "grounding": 1,
     "models": 1,
     "teachers": 2,
-    "ablations": 1,
+    "ablations": 2,
 }
 """Raised by a person when the code of a step changes its output."""
 

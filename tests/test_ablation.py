@@ -101,11 +101,12 @@ def test_nothing_to_compare_is_no_plot() -> None:
 def test_the_page_escapes_and_fetches_nothing(found: Ablation) -> None:
     named = [
         variant("baseline", half(20)),
-        Variant("x", "<script>alert(1)</script>", ("a=<b>",), system(half(30)), 1.0),
+        Variant("x", "<script>alert(1)</script>", ("a=<b>",), system(half(30)), 60.0, 1204),
     ]
     page = render_ablation(compare_variants("evil", named, METRICS, 20, 0), "today", ["mimic_cxr"])
     assert "<script" not in page
     assert "a=&lt;b&gt;" in page
+    assert "1.0 min, 1,204 examples" in page
     assert "Synthetic data" in page
     assert not re.search(r"(?:src|href)=\"(?!#)", page)
     assert "Not a medical device" in page

@@ -16,8 +16,10 @@ from tests.bench.generation_world import (
     OwnLength,
     Shape,
     Traffic,
+    ask_ours,
     build_model,
     draw_requests,
+    parted_at_ties,
 )
 
 SMALL = Shape(
@@ -84,6 +86,19 @@ def test_other_ids_end_the_bench(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generation, "ask_padded", lambda *_: [(END,), (END,)])
     with pytest.raises(AssertionError, match="padded wrote other ids in round 1"):
         race(model, "these", requests, 2, 1)
+
+
+def test_only_a_draw_between_two_tokens_may_part_the_sides() -> None:
+    model, requests = build_model(SMALL), draw_requests(SMALL, Traffic(1, 1, longest=14))
+    ids = ask_ours(model, requests, 1)
+    with torch.no_grad():  # a twin of the token that is written third: always as likely
+        twin = next(token for token in range(3, 299) if token not in ids[0])
+        model.lm_head.weight[twin] = model.lm_head.weight[ids[0][2]]
+    drawn = [(*ids[0][:2], twin, *ids[0][3:])]
+    assert parted_at_ties(model, requests, ids, ids) == []
+    assert parted_at_ties(model, requests, ids, drawn) == [True]
+    assert parted_at_ties(model, requests, ids, [(ids[0][0], twin, *ids[0][2:])]) == [False]
+    assert parted_at_ties(model, requests, ids, [ids[0][:-1]]) == [False]
 
 
 @pytest.mark.parametrize(("alone", "met"), [(4.1, True), (3.9, False)])

@@ -16,6 +16,7 @@ from evaluation.retrieval import (
     Encoded,
     Pool,
     RetrievalScore,
+    blind_recall,
     centred,
     chance_recall,
     precision_at,
@@ -114,6 +115,33 @@ def test_random_embeddings_reach_chance_and_no_more() -> None:
         assert not item.beats_chance
     median = by_name(scores, "image to text", "instance")["median rank"]
     assert 160 <= (median or 0) <= 240
+
+
+def test_a_blind_order_serves_the_common_texts_first() -> None:
+    relevant = np.zeros((10, 4), dtype=bool)
+    relevant[:6, 2] = relevant[6:9, 0] = relevant[9, 1] = True
+    assert [blind_recall(relevant, depth) for depth in (1, 2, 3, 9)] == [0.6, 0.9, 1.0, 1.0]
+
+
+def test_a_blind_order_does_not_serve_a_query_twice() -> None:
+    relevant = np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]], dtype=bool)
+    assert blind_recall(relevant, 2) == 1.0
+
+
+def test_an_encoder_that_knows_only_what_is_common_does_not_beat_the_blind_order() -> None:
+    texts = ["stock"] * 60 + [f"text {number // 2}" for number in range(40)]
+    common = np.array([float(text == "stock") for text in texts])
+    rows = np.stack([1 + common, np.arange(100) / 1e6], axis=1)
+    films = np.tile([1.0, 0.0], (100, 1))  # all films alike: the order of texts is the same for all
+    scores = score_retrieval(Encoded("x", films, rows), pool(100, texts), 200, 0)
+    here = [s for s in scores if (s.direction, s.policy) == ("image to text", "distinct texts")]
+    one = next(item for item in here if item.metric == "R@1")
+    assert (one.interval.value, one.blind) == (0.6, 0.6)
+    assert one.chance == pytest.approx(1 / 21)
+    assert (one.beats_chance, one.beats_blind) == (True, False)
+    row = {**next(row for row in score_rows([one]))}
+    told = retrieval_text({"scores": [row | {"metric": "R@5"}], "zero_shot": {}, "unavailable": {}})
+    assert "NOT ABOVE A BLIND ORDER" in told
 
 
 # Whole scores.
@@ -315,7 +343,7 @@ def document() -> dict[str, object]:
 def test_the_terminal_says_how_far_above_chance() -> None:
     text = retrieval_text(document())
     assert "dual encoder, image to text, R@5" in text
-    assert "8.0 times: above chance" in text
+    assert "8.0 times; blind 0.125: above both" in text
     assert "NOT ABOVE CHANCE" in text
     assert "unavailable: zero-shot: no dual encoder" in text
 

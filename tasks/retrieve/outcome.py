@@ -28,8 +28,15 @@ def _line(row: Mapping[str, Any]) -> str:
     if row["chance"] is None:
         return text
     times = row["interval"]["value"] / row["chance"]
-    verdict = "above chance" if row["beats_chance"] else "NOT ABOVE CHANCE"
-    return f"{text}, chance {row['chance']:.4f}, {times:.1f} times: {verdict}"
+    beside = f"chance {row['chance']:.4f}, {times:.1f} times; blind {row['blind']:.3f}"
+    return f"{text}, {beside}: {_verdict(row)}"
+
+
+def _verdict(row: Mapping[str, Any]) -> str:
+    """Beside a random order and beside the best one that is the same for every query."""
+    if not row["beats_chance"]:
+        return "NOT ABOVE CHANCE"
+    return "above both" if row["beats_blind"] else "above chance, NOT ABOVE A BLIND ORDER"
 
 
 def _interval(row: Mapping[str, Any]) -> str:

@@ -78,7 +78,7 @@ def _read(path: Path) -> pa.Table:
 
 
 def _read_parquet(path: Path) -> pa.Table:
-    """By the file's own reader: ``read_table`` imports datasets and pandas, a quarter of a second."""
+    """By the file's own reader: ``read_table`` imports a quarter of a second of other things."""
     with pq.ParquetFile(path) as file:
         return file.read()
 
