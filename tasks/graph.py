@@ -23,7 +23,7 @@ REVISIONS: Final = {
     "examples": 3,
     "stages": 3,
     "predictions": 2,
-    "scores": 5,
+    "scores": 6,
     "retrieval": 3,
     "grounding": 2,
     "models": 1,

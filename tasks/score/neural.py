@@ -1,4 +1,5 @@
-"""Run the encoders whose weights are here, in a child process; the others say what they need."""
+"""Run the encoders whose weights are here, and METEOR, in child processes; the others say what
+they need."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ def encode(
     cache: MetricCache | None,
     on_event: Callable[[Event], None],
 ) -> Encoded:
-    """Counts of every encoder that can be run; its table is left in the output folder.
+    """Counts of every encoder that can be run, and METEOR's; the encoders' table is left in the
+    output folder.
 
     Args:
         predictions: the files, and their rows in the files' order.
@@ -40,8 +42,23 @@ def encode(
 
     Raises:
         InputError: an encoder's files are another model's.
-        ChildFailed: the child ended badly.
+        ChildFailed, MeteorFailed: a child ended badly.
+        Unavailable: METEOR is here, and its Java does not run.
     """
+    from evaluation.meteor_counts import read_meteor
+
+    own = _run_encoders(settings, environment, predictions, places, cache, on_event)
+    return own.joined(read_meteor(settings, environment.weights_root, predictions[1], cache))
+
+
+def _run_encoders(
+    settings: EncoderSettings,
+    environment: Environment,
+    predictions: tuple[Sequence[Path], pa.Table],
+    places: tuple[Path, Path],
+    cache: MetricCache | None,
+    on_event: Callable[[Event], None],
+) -> Encoded:
     from evaluation.encoded import Encoded
 
     found, missing = find_encoders(settings, environment.weights_root)
@@ -71,7 +88,7 @@ def encode_table(
     """The same for predictions that are no artifact; nothing is left behind.
 
     Raises:
-        InputError, ChildFailed: see ``encode``.
+        InputError, ChildFailed, MeteorFailed, Unavailable: see ``encode``.
     """
     with tempfile.TemporaryDirectory(prefix="cxrflow-score-") as place:
         folder = Path(place)  # its owner's alone: the texts are in it
