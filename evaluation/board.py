@@ -72,15 +72,12 @@ class Difference:
 
     @property
     def beats(self) -> bool:
-        low, high = self.difference.low, self.difference.high
-        if low is None or high is None:
-            return False
-        return low > 0 if self.higher_is_better else high < 0
+        return self.difference.better(self.higher_is_better) is True
 
     @property
     def loses(self) -> bool:
         """Whether the interval lies wholly on the worse side of zero."""
-        return self.difference.excludes(0.0) and not self.beats
+        return self.difference.better(self.higher_is_better) is False
 
     def to_row(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -13,15 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-CATEGORIES = (
-    "false finding",
-    "missing finding",
-    "wrong location",
-    "wrong severity",
-    "false comparison",
-    "missing comparison",
-)
-"""(a) to (f) of the judge's answer."""
+from evaluation.judged import CATEGORIES
 
 Status = Literal[
     "read",

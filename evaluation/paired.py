@@ -112,10 +112,7 @@ class PairedDifference:
     @property
     def better(self) -> bool | None:
         """Whether the other model is the better one."""
-        if not self.difference.excludes(0.0):
-            return None
-        assert self.difference.value is not None
-        return (self.difference.value > 0) == self.higher_is_better
+        return self.difference.better(self.higher_is_better)
 
 
 def why_not_paired(own: System, other: System) -> str | None:

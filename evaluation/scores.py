@@ -166,8 +166,7 @@ def score_predictions(
     Args:
         predictions: rows of the model (control ``none``) and of any control.
         judged: rows of ``judged.JUDGED_SCHEMA``, or None where no judge was asked.
-        section, max_new_tokens: what was generated and where it was cut, for signatures; of texts
-            that others wrote the second is unknown.
+        section, max_new_tokens: what was written and where it was cut (None: unknown), to sign.
         teachers: models behind the texts, each with what it wrote, to flag judges of their kin.
         translated: the texts are translations, for which chrF is measured too.
         encoded: counts of encoders whose weights are here.

@@ -21,6 +21,9 @@ Method = Literal["lora", "whole"]
 Precision = Literal["float32", "bfloat16", "nf4"]
 LEAST = ("useful_tokens_per_second", "mfu")
 MOST = ("data_wait_share", "peak_memory_gib")
+FIGURES = ("useful_tokens_per_second", "examples_per_second", "images_per_second", "mfu",
+           "data_wait_share", "peak_memory_gib")  # fmt: skip
+"""The numbers of a trainer's ``throughput``; one that was not measured is null."""
 NO_BAR = "no bar for this device"
 
 
