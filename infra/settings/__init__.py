@@ -181,7 +181,9 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
     key, equals, text = (part.strip() for part in override.partition("="))
     if not equals or not key:
         raise SettingsError(f"override '{override}'", "key.path=value", "quote it for the shell")
-    if key in ("recipe", "scale"):  # they name artifacts: another name would only be a false one
+    value = _toml_value(text)
+    if key in ("recipe", "scale") and value != tree[key]:
+        # they name artifacts: another name would only be a false one
         raise SettingsError(
             f"override key '{key}'",
             "a setting of the recipe",
@@ -191,7 +193,6 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
     node: Any = tree
     for part in parents:
         node = _child(node, part, key)
-    value = _toml_value(text)
     if isinstance(node, list):
         node = _child(node, leaf, key)
         raise SettingsError(f"override '{key}'", "a value inside a stage", f"try {key}.steps=…")
