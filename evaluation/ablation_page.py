@@ -35,9 +35,14 @@ def as_markdown(found: Ablation) -> str:
     lines += ["", "| variant | question | changes |", "|---|---|---|"]
     for row in found.rows:
         changes = "<br>".join(f"`{change}`" for change in row.overrides) or "nothing"
-        lines.append(f"| {row.name} | {row.question} | {changes} |")
+        lines.append(f"| {row.name} | {_cell_text(row.question)} | {_cell_text(changes)} |")
     lines += [f"\n{row.name} is not compared: {row.apart}." for row in found.rows if row.apart]
     return "\n".join([*lines, "", "Not a medical device: for research and development only.", ""])
+
+
+def _cell_text(text: str) -> str:
+    """A text of the matrix as it can stand in a cell of a table."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _about(found: Ablation) -> str:
