@@ -48,11 +48,11 @@ def load_vlm_nf4(folder: Path, dtype: torch.dtype) -> LlavaForConditionalGenerat
         Unavailable: bitsandbytes or a CUDA device is missing.
     """
     require_nf4()
-    return nf4_on(f"cuda:{os.environ.get('LOCAL_RANK', '0')}", folder, dtype)
+    return nf4_on(int(os.environ.get("LOCAL_RANK", "0")), folder, dtype)
 
 
-def nf4_on(device: str, folder: Path, dtype: torch.dtype) -> LlavaForConditionalGeneration:
-    """``load_vlm_nf4`` on a device of torch's name, which is not asked whether it is fit for it."""
+def nf4_on(device: int | str, folder: Path, dtype: torch.dtype) -> LlavaForConditionalGeneration:
+    """``load_vlm_nf4`` on a GPU's number or another device, not asked whether it is fit for it."""
     config = read_vlm_config(folder)
     four_bits = BitsAndBytesConfig(
         load_in_4bit=True,

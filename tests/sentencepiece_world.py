@@ -1,4 +1,4 @@
-"""A folder with a SentencePiece tokenizer as Llama's publisher ships it, trained on invented text."""
+"""A folder with a SentencePiece tokenizer as Llama's publisher ships it, of invented text."""
 
 from __future__ import annotations
 
