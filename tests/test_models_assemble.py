@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,3 +149,37 @@ def test_a_fresh_projector_is_drawn_as_within_a_whole_model(kind: ProjectorKind)
         for named in (projector_of(model).named_parameters() for model in (vlm, whole))
     ]
     assert spreads[0] == pytest.approx(spreads[1], rel=0.35)
+
+
+ENGINE = """
+import os, sys, torch, deepspeed
+from pathlib import Path
+from models.vlm import load_vlm
+vlm = load_vlm(Path(sys.argv[1]))
+settings = {"bf16": {"enabled": True}, "zero_optimization": {"stage": int(sys.argv[2])},
+            "train_micro_batch_size_per_gpu": 1}
+optimizer = torch.optim.AdamW(vlm.parameters())
+engine, *_ = deepspeed.initialize(model=vlm, optimizer=optimizer, config=settings)
+kinds = {str(each.dtype) for each in engine.module.buffers() if each.is_floating_point()}
+Path(sys.argv[3]).write_text(" ".join(sorted(kinds)))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("zero", ["2", "3"])
+def test_deepspeeds_bfloat16_leaves_buffers_as_they_are(zero: str, tmp_path: Path) -> None:
+    """What its engine casts is its own affair and has changed between versions."""
+    (tmp_path / "engine.py").write_text(ENGINE)
+    place = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place["MASTER_PORT"] = str(free.getsockname()[1])
+    kinds = tmp_path / "kinds"
+    told = [tmp_path / "engine.py", trained_world() / "align", zero, kinds]
+    house = str(Path(__file__).parents[1])
+    subprocess.run(
+        [sys.executable, *map(str, told)],
+        env={**os.environ, **place, "PYTHONPATH": house},
+        check=True,
+    )
+    assert kinds.read_text() == "torch.float32"
