@@ -8,10 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from infra.artifact import Artifact, build_artifact
-from infra.launch import Event, Nodes, run_module
+from infra.launch import Event, Nodes
 from infra.log import LOGGER
+from infra.parent import run_in_child
 from infra.pieces import BuiltPiece
-from infra.runs import TrainRun, write_run
+from infra.runs import TrainRun
 from sources.example import Task, request_turn
 from sources.record import Split
 from tasks.context import Context
@@ -19,7 +20,6 @@ from tasks.monitor.pace import missed_bars
 
 PIECE = "model"
 CHECKPOINTS = "checkpoints"
-_NO_FACTS = ("event", "throughput")  # a pace differs from run to run; result.json has it
 OnEvent = Callable[[str, Event], None]
 
 
@@ -86,24 +86,17 @@ def _train(
         weights_root=context.environment.weights_root,
         plain_request=plain_request(context, stage.prompt),
     )
-    write_run(run, scratch / "run.json")
-    facts: dict[str, object] = {}
-
-    def follow(event: Event) -> None:
-        if event["event"] == "done":
-            facts.update({key: value for key, value in event.items() if key not in _NO_FACTS})
-            for line in missed_bars(name, event["throughput"]) if event["throughput"] else ():
-                LOGGER.warning("%s", line)
-        on_event(event)
-
-    run_module(
+    facts = run_in_child(
         "models.train",
-        scratch / "run.json",
-        follow,
+        run,
+        scratch,
+        on_event,
         processes=context.environment.processes_per_node,
         nodes=Nodes(context.environment.nodes, context.environment.rendezvous),
         launched=stage.deepspeed_zero > 0,
-        log_file=scratch / "stderr.log",
     )
+    pace = facts.pop("throughput", None)  # differs from run to run; result.json has it
+    for line in missed_bars(name, pace) if pace else ():
+        LOGGER.warning("%s", line)
     del key
     return BuiltPiece((), facts)
