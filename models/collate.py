@@ -137,17 +137,24 @@ class ConversationCollator:
 def prompt_ids(
     sample: Sample, tokenizer: Tokenizer, prompt: PromptKind, image_tokens: int
 ) -> list[int]:
-    """Token ids of the prompt, its one image token expanded to ``image_tokens`` places."""
+    """Token ids of the prompt, its one image token expanded to ``image_tokens`` places.
+
+    What stands before and behind the image is cut into tokens apart, as LLaVA does: a SentencePiece
+    tokenizer then begins the second part with a word's mark, which published models have seen
+    there.
+    """
     image = IMAGE_TOKEN if image_tokens else jumble(sample.target, key_of(sample.example_id))
     plain = prompt == "image-only"
     end = tokenizer.eos_token
     text = plain_prompt(image) if plain else conversation_prompt(sample.turns, image, end)
-    ids: list[int] = tokenizer(text)["input_ids"]
     if not image_tokens:
-        return ids
-    image_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
-    place = ids.index(image_id)
-    return ids[:place] + [image_id] * image_tokens + ids[place + 1 :]
+        whole: list[int] = tokenizer(text)["input_ids"]
+        return whole
+    before, _, behind = text.partition(IMAGE_TOKEN)
+    first: list[int] = tokenizer(before)["input_ids"]
+    image_id: int = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+    second: list[int] = tokenizer(behind, add_special_tokens=False)["input_ids"]
+    return [*first, *[image_id] * image_tokens, *second]
 
 
 def pad_left(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -66,8 +66,8 @@ class CxrDualEncoder(VisionTextDualEncoderModel):  # type: ignore[misc]
     """The dual encoder; texts are pooled by their first token's last hidden state."""
 
     config_class = CxrDualEncoderConfig
-    # DeepSpeed and half-precision loading leave it in float32: in bfloat16 the steps of a
-    # logarithm of 4.6 are 3 % of the temperature.
+    # Half-precision loading leaves it in float32: in bfloat16 the steps of a logarithm of 4.6 are
+    # 3 % of the temperature. DeepSpeed casts every parameter: StageSettings refuses it there.
     _keep_in_fp32_modules_strict = ("logit_scale",)
 
     def __init__(self, config: CxrDualEncoderConfig, **towers: Any) -> None:

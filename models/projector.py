@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import nn
 from transformers import LlavaConfig, LlavaForConditionalGeneration
+from transformers.models.llava.modeling_llava import LlavaMultiModalProjector
 
 from models.resampler import Resampler
 
@@ -54,6 +55,17 @@ VLM_OF_PROJECTOR: dict[ProjectorKind, type[LlavaForConditionalGeneration]] = {
     "linear": LinearProjectorLlava,
     "resampler": ResamplerLlava,
 }
+
+
+def draw_projector(vlm: LlavaForConditionalGeneration) -> None:
+    """Give a VLM a new projector of its own kind, float32 on the CPU.
+
+    Hugging Face's own is drawn as transformers draws it within a whole model; ours draw themselves.
+    """
+    fresh = type(projector_of(vlm))(vlm.config)
+    if isinstance(fresh, LlavaMultiModalProjector):
+        fresh.apply(vlm.model._init_weights)
+    vlm.model.multi_modal_projector = fresh
 
 
 def projector_of(vlm: LlavaForConditionalGeneration) -> nn.Module:

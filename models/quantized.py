@@ -17,8 +17,11 @@ from infra.weights import require_nf4_package
 from models.projector import vlm_class
 from models.vlm import read_vlm_config, silent_peft
 
-UNQUANTIZED = ("vision_tower", "multi_modal_projector", "lm_head")
-"""Modules that keep their type: the tower and projector are small, and the head decides."""
+UNQUANTIZED = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
+"""Modules that keep their type: the tower and projector are small, and the head decides.
+
+transformers holds a name against these from its start or by its end, so they are whole names.
+"""
 
 
 def require_nf4() -> None:
@@ -45,6 +48,11 @@ def load_vlm_nf4(folder: Path, dtype: torch.dtype) -> LlavaForConditionalGenerat
         Unavailable: bitsandbytes or a CUDA device is missing.
     """
     require_nf4()
+    return nf4_on(int(os.environ.get("LOCAL_RANK", "0")), folder, dtype)
+
+
+def nf4_on(device: int | str, folder: Path, dtype: torch.dtype) -> LlavaForConditionalGeneration:
+    """``load_vlm_nf4`` on a GPU's number or another device, not asked whether it is fit for it."""
     config = read_vlm_config(folder)
     four_bits = BitsAndBytesConfig(
         load_in_4bit=True,
@@ -57,7 +65,7 @@ def load_vlm_nf4(folder: Path, dtype: torch.dtype) -> LlavaForConditionalGenerat
         folder,
         dtype=dtype,
         quantization_config=four_bits,
-        device_map={"": int(os.environ.get("LOCAL_RANK", "0"))},
+        device_map={"": device},
     )
     return vlm
 

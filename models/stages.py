@@ -35,9 +35,15 @@ from models.tokenizers import (
     train_text_tokenizer,
     with_image_token,
 )
-from models.towers import TOWERS, load_published_tower, tower_config
+from models.towers import TOWERS, load_published_tower, tower_config, train_tower
 from models.vlm import assemble, language_config, load_vlm, with_lora
-from models.weights import frozen_type, has_input_of_type, input_of_type, language_folder
+from models.weights import (
+    cast_parameters,
+    frozen_type,
+    has_input_of_type,
+    input_of_type,
+    language_folder,
+)
 
 ReadTexts = Callable[[], Iterable[Sample]]
 
@@ -128,11 +134,10 @@ def _prepare_align(run: TrainRun) -> Prepared:
 
 def _vlm_of_parts(run: TrainRun) -> tuple[LlavaForConditionalGeneration, Tokenizer]:
     """A VLM with a fresh projector between the stage's vision tower and language model."""
-    folder, dtype = language_folder(run), frozen_type(run)
+    folder = language_folder(run)
     tokenizer = with_image_token(load_tokenizer(folder))
-    language = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
-    vlm = assemble(run.models, _vision_tower(run), language, tokenizer).to(dtype)
-    return vlm, tokenizer
+    language = AutoModelForCausalLM.from_pretrained(folder, dtype=frozen_type(run))
+    return assemble(run.models, _vision_tower(run), language, tokenizer), tokenizer
 
 
 def _vision_tower(run: TrainRun) -> PreTrainedModel:
@@ -156,7 +161,7 @@ def _prepare_finetune(run: TrainRun) -> Prepared:
     vlm, tokenizer = _vlm_to_finetune(run, folder)
     parts = run.stage.trainable
     projector_of(vlm).requires_grad_("projector" in parts)
-    vlm.model.vision_tower.requires_grad_("vision" in parts)
+    _train_vision(run, vlm)
     vlm.model.language_model.requires_grad_("language" in parts)
     vlm.lm_head.requires_grad_("language" in parts)
     trainable_in_float32(vlm)
@@ -181,7 +186,7 @@ def _prepare_lora(run: TrainRun, folder: Path | None) -> Prepared:
     else:
         vlm, tokenizer = _vlm_to_finetune(run, folder)
     adapted = with_lora(vlm, run.stage.lora, with_projector="projector" in parts)
-    vlm.model.vision_tower.requires_grad_("vision" in parts)
+    _train_vision(run, vlm)
     trainable_in_float32(adapted)
     collate = _conversations(run, vlm, tokenizer, _prompts(run), run.models.image_tokens)
 
@@ -196,6 +201,15 @@ def _prepare_lora(run: TrainRun, folder: Path | None) -> Prepared:
         _save_vlm(run, merged, tokenizer, output)
 
     return Prepared(adapted, collate, save)
+
+
+def _train_vision(run: TrainRun, vlm: LlavaForConditionalGeneration) -> None:
+    """Train the part of the tower that is read, or none of it."""
+    tower, vision = vlm.model.vision_tower, run.models.vision
+    if "vision" in run.stage.trainable:
+        train_tower(tower, vision.architecture, vlm.config.vision_feature_layer)
+    else:
+        tower.requires_grad_(False)
 
 
 def _prompts(run: TrainRun) -> tuple[PromptKind, ...]:
@@ -237,5 +251,6 @@ def _save_vlm(run: TrainRun, vlm: PreTrainedModel, tokenizer: Tokenizer, folder:
     The image's token is no text: written, it would stand for an image that nobody gave.
     """
     vlm.generation_config.suppress_tokens = [vlm.config.image_token_id]
-    vlm.to(frozen_type(run)).save_pretrained(folder)
+    cast_parameters(vlm, frozen_type(run))
+    vlm.save_pretrained(folder)
     save_vlm_processor(run.models, tokenizer, folder)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeAlias
 
@@ -71,16 +72,45 @@ def train_text_tokenizer(texts: Iterable[str], text: TextEncoderSettings) -> Tok
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer saved in a model's folder.
+    """The tokenizer saved in a model's folder; SentencePiece's own file will do.
 
     Raises:
-        InputError: the folder holds none.
+        InputError: the folder holds none, or one that cannot be read.
     """
     if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model")):
         raise InputError(
             f"no tokenizer.json or tokenizer.model in {folder}", "a tokenizer", "check the folder"
         )
+    if not (folder / "tokenizer.json").is_file():
+        _require_sentencepiece_model(folder / "tokenizer.model")
     return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+def _require_sentencepiece_model(file: Path) -> None:
+    """Check that transformers will be able to read it; where not, it asks for another package.
+
+    Raises:
+        InputError: sentencepiece is not installed, or the file is none of its models.
+    """
+    if find_spec("sentencepiece") is None:
+        raise InputError(
+            f"{file} without a tokenizer.json beside it, and no package sentencepiece",
+            "sentencepiece, which reads it",
+            "install the packages of requirements.lock",
+        )
+    from sentencepiece import SentencePieceProcessor
+
+    content, unreadable = file.read_bytes(), None
+    try:
+        SentencePieceProcessor(model_proto=content)
+    except RuntimeError as error:
+        unreadable = error
+    if unreadable or not content:  # an empty one is read as a model without pieces
+        raise InputError(
+            f"{file}, which sentencepiece cannot read",
+            "a SentencePiece model",
+            "download it again and compare its checksum with the publisher's",
+        ) from unreadable
 
 
 def with_image_token(tokenizer: Tokenizer) -> Tokenizer:

@@ -34,18 +34,27 @@ FEED_FORWARD = 4  # hidden width of a block's MLP over its width: ViT, CLIP and 
 
 @dataclass(frozen=True)
 class TowerKind:
-    """One architecture: its classes, where positions lie, and how many are no patches."""
+    """One architecture: its classes, where positions lie, how many are no patches, where its blocks
+    are, and what stands behind the last of them."""
 
     config: type[PretrainedConfig]
     model: type[PreTrainedModel]
     published_types: frozenset[str]
     positions: str
     special: int
+    blocks: str
+    pooling: tuple[str, ...]
 
 
 TOWERS: dict[Architecture, TowerKind] = {
     "dinov2": TowerKind(
-        Dinov2Config, Dinov2Model, frozenset({"dinov2"}), "embeddings.position_embeddings", 1
+        Dinov2Config,
+        Dinov2Model,
+        frozenset({"dinov2"}),
+        "embeddings.position_embeddings",
+        1,
+        "encoder.layer",
+        ("layernorm",),
     ),
     "clip": TowerKind(
         CLIPVisionConfig,
@@ -53,6 +62,8 @@ TOWERS: dict[Architecture, TowerKind] = {
         frozenset({"clip", "clip_vision_model"}),
         "embeddings.position_embedding.weight",
         1,
+        "encoder.layers",
+        ("post_layernorm",),
     ),
     "siglip": TowerKind(
         SiglipVisionConfig,
@@ -60,6 +71,8 @@ TOWERS: dict[Architecture, TowerKind] = {
         frozenset({"siglip", "siglip_vision_model"}),
         "embeddings.position_embedding.weight",
         0,
+        "encoder.layers",
+        ("post_layernorm", "head"),
     ),
 }
 
@@ -103,6 +116,23 @@ def tower_config(vision: VisionSettings, published: Path | None = None) -> Pretr
 def feature_strategy(vision: VisionSettings) -> Literal["default", "full"]:
     """LLaVA's word for what is taken from a hidden state: all but CLS, or all where none is."""
     return "default" if TOWERS[vision.architecture].special else "full"
+
+
+def train_tower(tower: PreTrainedModel, architecture: Architecture, feature_layer: int) -> None:
+    """Train what a VLM's features come from; freeze the blocks after them, the last norm, the head.
+
+    Those never get a gradient, for which DDP would wait at the second step.
+
+    Args:
+        feature_layer: the hidden state that is read, counted from the end; -1 is the last block's.
+    """
+    kind = TOWERS[architecture]
+    tower.requires_grad_(True)
+    blocks = tower.get_submodule(kind.blocks)
+    assert isinstance(blocks, torch.nn.ModuleList), f"{kind.blocks} is no list of blocks"
+    unread = blocks[len(blocks) + 1 + feature_layer :]
+    for each in (*unread, *(tower.get_submodule(name) for name in kind.pooling)):
+        each.requires_grad_(False)
 
 
 def load_published_tower(tower: PreTrainedModel, vision: VisionSettings, folder: Path) -> None:

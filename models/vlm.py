@@ -26,10 +26,10 @@ from transformers import (
 
 from infra.errors import InputError
 from infra.settings.stages import LanguageSettings, LoraSettings, ModelSettings
-from models.projector import VLM_OF_PROJECTOR, vlm_class
+from models.projector import VLM_OF_PROJECTOR, draw_projector, vlm_class
 from models.tokenizers import IMAGE_TOKEN, Tokenizer
 from models.towers import feature_strategy, initial_spread, tower_config
-from models.weights import model_type
+from models.weights import cast_parameters, model_type
 
 if TYPE_CHECKING:
     from peft import LoraConfig, PeftModel
@@ -79,15 +79,17 @@ def vlm_config(
     image_token_id: int,
     vision_config: PretrainedConfig | None = None,
 ) -> LlavaConfig:
-    """The whole VLM's configuration; the vision tower's from the settings unless one is given."""
-    vision_config = vision_config or tower_config(models.vision)
+    """The whole VLM's configuration; the vision tower's from the settings unless one is given.
+
+    The parts' configurations become its own, not copies of them.
+    """
     queries = {
         "resampler_queries": models.resampler.queries,
         "resampler_layers": models.resampler.layers,
     }
     return LlavaConfig(
-        vision_config=vision_config.to_dict(),
-        text_config=text_config.to_dict(),
+        vision_config=vision_config or tower_config(models.vision),
+        text_config=text_config,
         image_token_index=image_token_id,
         image_seq_length=models.image_tokens,
         vision_feature_layer=models.vision.feature_layer,
@@ -101,7 +103,10 @@ def vlm_config(
 def assemble(
     models: ModelSettings, tower: PreTrainedModel, language: PreTrainedModel, tokenizer: Tokenizer
 ) -> LlavaForConditionalGeneration:
-    """A VLM from its trained parts with a fresh projector.
+    """A VLM of its trained parts, which it takes over, with a fresh projector.
+
+    All is held in the language model's type. Nothing but the projector is drawn or copied: at paper
+    scale the rest would be 28 GB of random weights, to be thrown away.
 
     The language model's embedding and head get a row for each token that the tokenizer has beyond
     its vocabulary (the image token); such rows start at the mean of the others. A mean row of the
@@ -114,10 +119,13 @@ def assemble(
         _start_at_mean(language.get_output_embeddings().weight, known)
     image_token_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
     config = vlm_config(models, language.config, image_token_id, tower.config)
-    vlm = VLM_OF_PROJECTOR[models.projector](config)
-    vlm.model.vision_tower.load_state_dict(tower.state_dict())
-    vlm.model.language_model.load_state_dict(language.model.state_dict())
-    vlm.lm_head.load_state_dict(language.lm_head.state_dict())
+    dtype = language.dtype
+    with torch.device("meta"):
+        vlm = VLM_OF_PROJECTOR[models.projector](config)
+    vlm.model.vision_tower, vlm.model.language_model = tower, language.model
+    vlm.lm_head = language.lm_head
+    draw_projector(vlm)
+    cast_parameters(vlm, dtype)
     return vlm
 
 

@@ -68,6 +68,17 @@ def language_folder(run: TrainRun) -> Path:
     return folder
 
 
+def cast_parameters(model: torch.nn.Module, dtype: torch.dtype) -> None:
+    """Hold every parameter in that type and leave the buffers as they are.
+
+    A whole module's ``to`` would round RoPE's frequencies too: in bfloat16 the angles of a token at
+    position 1,400 are off by up to a third of a turn, though every later load would make them anew
+    in float32.
+    """
+    for each in model.parameters():
+        each.data = each.data.to(dtype)
+
+
 def frozen_type(run: TrainRun) -> torch.dtype:
     """The type that frozen weights are held in; trainable ones are float32 always."""
     return torch.bfloat16 if run.stage.precision == "bfloat16" else torch.float32

@@ -35,6 +35,12 @@ def message(error: pytest.ExceptionInfo[ValidationError]) -> str:
             "Value error, a lora table and 'lora' in trainable belong together",
         ),
         ("language", {"steps": None}, "Value error, steps or epochs is needed"),
+        (
+            "pretrain",
+            {"deepspeed_zero": 2, "precision": "bfloat16"},
+            "Value error, deepspeed_zero 2 with precision bfloat16 rounds a pretrain stage's "
+            "temperature in steps of 3 %; set deepspeed_zero 0, or precision float32",
+        ),
         ("language", {"learning_rate": 0}, "Input should be greater than 0"),
         ("language", {"deepspeed_zero": 1}, "Input should be 0, 2 or 3"),
         (

@@ -226,6 +226,11 @@ class StageSettings(Section):
             raise ValueError("a lora table and 'lora' in trainable belong together")
         if self.quantize != "none" and (self.lora is None or "language" in self.trainable):
             raise ValueError("quantize holds frozen weights: it needs LoRA beside them")
+        if self.kind == "pretrain" and self.deepspeed_zero and self.precision == "bfloat16":
+            raise ValueError(
+                f"deepspeed_zero {self.deepspeed_zero} with precision bfloat16 rounds a pretrain "
+                "stage's temperature in steps of 3 %; set deepspeed_zero 0, or precision float32"
+            )
         if self.steps is None and self.epochs is None:
             raise ValueError("steps or epochs is needed")
         return self

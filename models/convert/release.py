@@ -117,7 +117,7 @@ def base_vlm(
     model = AutoModelForCausalLM.from_pretrained(language, dtype="auto")
     require_config(told, dual, model.config)
     models = shapes_as_settings(dual, model.config)
-    vlm = assemble(models, dual.vision_model, model, tokenizer).to(model.dtype)
+    vlm = assemble(models, dual.vision_model, model, tokenizer)
     return vlm.eval(), models
 
 

@@ -26,6 +26,7 @@ from models.projector import projector_of
 from models.stages import trainable_in_float32
 from models.throughput import Meter, Pace
 from models.vlm import parameters, with_lora
+from models.weights import cast_parameters
 from tests.bench.generation_world import (
     GREEDY,
     Shape,
@@ -204,7 +205,9 @@ class Generated:
 
 def generation(shape: Shape, traffic: Traffic, batch_size: int, dtype: torch.dtype) -> Generated:
     """Greedy generation in batches of that size, each answer as long as its request says."""
-    model = build_model(shape).to(device(), dtype)
+    model = build_model(shape)
+    cast_parameters(model, dtype)
+    model.to(device())
     requests = draw_requests(shape, traffic)
     decoder = Decoder(model, GREEDY, batch_size)
     ours, own_seconds = timed(lambda: _decoded(decoder, requests))
