@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evaluation.slices import Slices, SliceScore
+from evaluation.slices import Slices, SliceScore, verdict
 from evaluation.statistics import Interval
 
 
 @dataclass(frozen=True)
 class SliceRow:
-    """One slice: a cell of text for each metric, and the metrics in which it is worse."""
+    """One slice: a cell of text for each metric, and the metrics in which it is worse than the rest
+    after correction for all slices."""
 
     title: str
     examples: int
@@ -42,7 +43,8 @@ def slice_table(found: Slices | None) -> SliceTable | None:
     for dimension, value in places:
         own = [by_place[dimension, value, metric] for metric in metrics]
         rows.append(_row(f"{dimension}: {value}", own))
-    return SliceTable(metrics, tuple(rows), tuple(map(_worst, found.worst.values())), len(places))
+    worst = tuple(f"{metric}: {verdict(found, metric)}" for metric in metrics)
+    return SliceTable(metrics, tuple(rows), worst, len(places))
 
 
 def _row(title: str, own: Sequence[SliceScore]) -> SliceRow:
@@ -53,14 +55,6 @@ def _row(title: str, own: Sequence[SliceScore]) -> SliceRow:
         tuple(_span(item.score) for item in own),
         tuple(_span(item.gap, "+") for item in own),
         tuple(item.is_worse for item in own),
-    )
-
-
-def _worst(item: SliceScore) -> str:
-    chance = "its interval excludes zero" if item.is_worse else "chance may explain it"
-    return (
-        f"{item.metric}: {item.dimension} {item.value}, {_span(item.gap, '+')} from the rest; "
-        f"{chance}"
     )
 
 

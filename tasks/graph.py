@@ -23,7 +23,7 @@ REVISIONS: Final = {
     "examples": 3,
     "stages": 3,
     "predictions": 2,
-    "scores": 4,
+    "scores": 5,
     "retrieval": 2,
     "grounding": 1,
     "models": 1,

@@ -121,6 +121,8 @@ def _changes_text(title: str, changes: Sequence[Change], texts: Texts | None) ->
 
 def slices_text(name: str, found: Slices) -> str:
     """A table for each metric, then its worst slice."""
+    from evaluation.slices import verdict
+
     parts = [name]
     for metric in dict.fromkeys(item.metric for item in found.scores):
         rows = [
@@ -135,17 +137,13 @@ def slices_text(name: str, found: Slices) -> str:
             if item.metric == metric
         ]
         parts.append(table([metric, "examples", "subjects", "score", "less the rest"], rows))
-        worst = found.worst.get(metric)
-        if worst is not None:
-            sure = (
-                "and its interval excludes zero" if worst.is_worse else "which chance may explain"
-            )
-            parts.append(
-                f"worst slice: {worst.dimension} {worst.value}, {span(worst.gap, '+')} from the "
-                f"rest, {sure}; {found.looked_at} slices were looked at"
-            )
-    if not found.scores:
-        parts.append("nothing to slice by: every dimension has one value")
+        parts.append(verdict(found, metric))
+    parts.append(
+        f"{found.looked_at} slices were looked at; intervals in the tables are those of each slice "
+        "alone"
+        if found.scores
+        else "nothing to slice by: every dimension has one value"
+    )
     return "\n\n".join(parts)
 
 
