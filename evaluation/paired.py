@@ -8,7 +8,7 @@ randomisation: if the models were alike, each subject's outputs could as well be
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -77,28 +77,33 @@ def read_system(
         raise InputError("counts of other examples", "those of the predictions", "score them again")
     names = [name for name in own.column_names if name not in KEYS and not own[name].null_count]
     families = read_counts(counts, MODEL, names)
-    measures = [
-        measure
-        for measure in (
-            *lexical_measures(),
-            *clinical_measures(settings.uncertain_as),
-            *block_measures(),
-            *(slot.measure for slot in slots()),
-            *_judges(judged),
-        )
-        if measure.family in families
-    ]
+    every = possible_measures(settings, _judges(judged))
+    measures = [measure for measure in every if measure.family in families]
     versions = family_versions(counts, measures)
     return System(outputs, families, {measure.name: measure for measure in measures}, versions)
 
 
-def _judges(judged: pa.Table | None) -> list[Measure]:
-    """Measures of every judge that a table names."""
+def possible_measures(settings: ScoreSettings, judges: Iterable[tuple[str, str]]) -> list[Measure]:
+    """Every measure that a system may have, whether its weights are here or not.
+
+    Args:
+        judges: names of judges, each with its version.
+    """
+    return [
+        *lexical_measures(),
+        *clinical_measures(settings.uncertain_as),
+        *block_measures(),
+        *(slot.measure for slot in slots()),
+        *(measure for judge in judges for measure in judge_measures(*judge)),
+    ]
+
+
+def _judges(judged: pa.Table | None) -> list[tuple[str, str]]:
+    """Name and version of every judge that a table names."""
     if judged is None:
         return []
     named = judged.select(["judge", "judge_version"]).to_pylist()
-    versions = {(row["judge"], row["judge_version"]) for row in named}
-    return [measure for pair in sorted(versions) for measure in judge_measures(*pair)]
+    return sorted({(row["judge"], row["judge_version"]) for row in named})
 
 
 @dataclass(frozen=True)
