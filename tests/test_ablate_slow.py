@@ -112,6 +112,12 @@ set = ["stages.finetune.seed=1"]
 """
 
 
+def spent_on_failures(place: Path) -> float:
+    """Seconds of all attempts at the stages that have not been finished."""
+    files = (place / "data/.state/stages").glob("*/spent_seconds.txt")
+    return sum(float(file.read_text()) for file in files)
+
+
 def test_a_variant_that_diverges_leaves_its_reason_and_the_others_go_on(
     first: Any, place: Path
 ) -> None:
@@ -126,7 +132,9 @@ def test_a_variant_that_diverges_leaves_its_reason_and_the_others_go_on(
         *("baseline", "no-align", "half", "diverges", "last")
     ]
     assert "diverges failed: " in done.stdout
+    before = spent_on_failures(place)
     told = cxr(*given, "--json")
+    assert spent_on_failures(place) > before > 0.0
     assert told.returncode == 1
     document = json.loads(told.stdout)
     by_name = {row["name"]: row for row in document["rows"]}

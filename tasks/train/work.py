@@ -16,6 +16,7 @@ from sources.example import Task, request_turn
 from sources.record import Split
 from tasks.context import Context
 from tasks.monitor.pace import missed_bars
+from tasks.train.attempts import SPENT_FILE, Attempts
 
 PIECE = "model"
 CHECKPOINTS = "checkpoints"
@@ -40,6 +41,7 @@ def train_stage(context: Context, name: str, on_event: OnEvent) -> Artifact:
     )
     # Or a stage whose artifact is lost one day would not be trained again but taken from there.
     shutil.rmtree(_scratch(context, name) / CHECKPOINTS, ignore_errors=True)
+    (_scratch(context, name) / SPENT_FILE).unlink(missing_ok=True)
     return artifact
 
 
@@ -70,9 +72,39 @@ def plain_request(context: Context, prompt: str) -> str | None:
 def _train(
     context: Context, name: str, on_event: Callable[[Event], None], key: str, folder: Path
 ) -> BuiltPiece:
-    stage = context.settings.stage(name)
     scratch = _scratch(context, name)
-    run = TrainRun(
+    write_run(_run(context, name, folder), scratch / "run.json")
+    facts: dict[str, object] = {}
+    attempts = Attempts(scratch / SPENT_FILE)
+
+    def follow(event: Event) -> None:
+        attempts.tick()
+        if event["event"] == "done":
+            facts.update({key: value for key, value in event.items() if key not in _NO_FACTS})
+            for line in missed_bars(name, event["throughput"]) if event["throughput"] else ():
+                LOGGER.warning("%s", line)
+        on_event(event)
+
+    try:
+        run_module(
+            "models.train",
+            scratch / "run.json",
+            follow,
+            processes=context.environment.processes_per_node,
+            nodes=Nodes(context.environment.nodes, context.environment.rendezvous),
+            launched=context.settings.stage(name).deepspeed_zero > 0,
+            log_file=scratch / "stderr.log",
+        )
+    finally:
+        attempts.tell()
+    del key
+    return BuiltPiece((), facts, attempts.earlier)
+
+
+def _run(context: Context, name: str, folder: Path) -> TrainRun:
+    """What the trainer is told; it goes on from checkpoints beside its scratch, if there are."""
+    stage = context.settings.stage(name)
+    return TrainRun(
         stage=stage,
         models=context.settings.models,
         train_examples=example_files(context, Split.TRAIN),
@@ -82,28 +114,7 @@ def _train(
             for needed in stage.starts_from
         },
         output=folder,
-        resume=scratch / CHECKPOINTS,
+        resume=_scratch(context, name) / CHECKPOINTS,
         weights_root=context.environment.weights_root,
         plain_request=plain_request(context, stage.prompt),
     )
-    write_run(run, scratch / "run.json")
-    facts: dict[str, object] = {}
-
-    def follow(event: Event) -> None:
-        if event["event"] == "done":
-            facts.update({key: value for key, value in event.items() if key not in _NO_FACTS})
-            for line in missed_bars(name, event["throughput"]) if event["throughput"] else ():
-                LOGGER.warning("%s", line)
-        on_event(event)
-
-    run_module(
-        "models.train",
-        scratch / "run.json",
-        follow,
-        processes=context.environment.processes_per_node,
-        nodes=Nodes(context.environment.nodes, context.environment.rendezvous),
-        launched=stage.deepspeed_zero > 0,
-        log_file=scratch / "stderr.log",
-    )
-    del key
-    return BuiltPiece((), facts)
