@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evaluation.ablation import Ablation, Cell, Row
+from evaluation.interval_text import difference_text, number_text
 from evaluation.paired import LEVEL, rounds_needed
 from evaluation.report_plots import (
     GRID,
@@ -22,7 +23,6 @@ from evaluation.report_plots import (
     inline_svg,
     short_name,
 )
-from evaluation.statistics import Interval
 from evaluation.templating import render_page
 
 
@@ -83,12 +83,8 @@ def _titles(found: Ablation) -> list[str]:
 
 def _cells(found: Ablation, row: Row) -> list[str]:
     """Three texts for each metric."""
-    cells = (_cell_of(row, metric) for metric in found.metrics)
+    cells = (row.cell(metric) for metric in found.metrics)
     return [text for cell in cells for text in cell_texts(cell)]
-
-
-def _cell_of(row: Row, metric: str) -> Cell | None:
-    return next((cell for cell in row.cells if cell.metric == metric), None)
 
 
 def cell_texts(cell: Cell | None) -> list[str]:
@@ -97,21 +93,12 @@ def cell_texts(cell: Cell | None) -> list[str]:
         return ["–", "–", "–"]
     if cell.unavailable is not None:
         return [f"unavailable: {cell.unavailable}", "–", "–"]
-    value = f"{cell.value.value:.3f}"
+    value = number_text(cell.value.value)
     if cell.difference is None or cell.p_holm is None:
         return [value, "–", "–"]
     p = f"{cell.p_holm:.3f}"
-    return [value, span(cell.difference.difference), p if cell.better is None else f"**{p}**"]
-
-
-def span(interval: Interval) -> str:
-    """``−0.041 (−0.060 to −0.020)``; a dash where there is no value."""
-    if interval.value is None:
-        return "–"
-    text = f"{interval.value:+.3f}"
-    if interval.low is not None and interval.high is not None:
-        text += f" ({interval.low:+.3f} to {interval.high:+.3f})"
-    return text.replace("-", "−")
+    difference = difference_text(cell.difference.difference)
+    return [value, difference, p if cell.better is None else f"**{p}**"]
 
 
 def _training(row: Row) -> str:
@@ -159,7 +146,7 @@ def panel_titles(metrics: Sequence[str]) -> list[str]:
 def _draw_panel(panel: Axes, metric: str, title: str, rows: Sequence[Row]) -> None:
     higher = True
     for line, row in enumerate(rows):
-        cell = _cell_of(row, metric)
+        cell = row.cell(metric)
         if cell is not None and _is_drawn(cell):
             _draw_difference(panel, cell, line)
             higher = bool(cell.higher_is_better)
@@ -209,7 +196,7 @@ def render_ablation(found: Ablation, made_on: str, replicas: Sequence[str]) -> s
 def _shown_row(found: Ablation, row: Row) -> dict[str, Any]:
     cells = []
     for metric in found.metrics:
-        cell = _cell_of(row, metric)
+        cell = row.cell(metric)
         value, difference, p = cell_texts(cell)
         verdict = {True: "better", False: "worse", None: ""}[cell.better if cell else None]
         shown = {"value": value, "difference": difference, "p": p.strip("*"), "verdict": verdict}

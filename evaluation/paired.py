@@ -134,10 +134,8 @@ class PairedDifference:
     def better(self) -> bool | None:
         """Whether the other model is the better one; None where chance may explain the difference:
         the corrected p must be below LEVEL and the interval on one side of zero."""
-        told = self.p_holm is not None and self.p_holm < LEVEL and self.excludes_zero
-        if not told or self.difference.value is None:
-            return None
-        return (self.difference.value > 0) == self.higher_is_better
+        told = self.p_holm is not None and self.p_holm < LEVEL
+        return self.difference.better(self.higher_is_better) if told else None
 
 
 def why_not_paired(own: System, other: System) -> str | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from evaluation.interval_text import difference_text, interval_text
 from evaluation.slices import Slices, SliceScore, verdict
-from evaluation.statistics import Interval
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,7 @@ def _row(title: str, own: Sequence[SliceScore]) -> SliceRow:
         title,
         own[0].examples,
         own[0].subjects,
-        tuple(_span(item.score) for item in own),
-        tuple(_span(item.gap, "+") for item in own),
+        tuple(interval_text(item.score) for item in own),
+        tuple(difference_text(item.gap) for item in own),
         tuple(item.is_worse for item in own),
     )
-
-
-def _span(interval: Interval, sign: str = "") -> str:
-    if interval.value is None:
-        return "–"
-    text = f"{interval.value:{sign}.3f}"
-    if interval.low is None or interval.high is None:
-        return text
-    return f"{text} [{interval.low:{sign}.3f}, {interval.high:{sign}.3f}]"

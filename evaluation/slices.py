@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.interval_text import difference_text
 from evaluation.measures import Measure
 from evaluation.paired import System
 from evaluation.statistics import (
@@ -65,7 +66,7 @@ class SliceScore:
     @property
     def is_worse(self) -> bool:
         """Whether it is worse than the rest after correction for all slices of the metric."""
-        return self.corrected.excludes(0.0) and self.badness > 0.0
+        return self.corrected.better(self.higher_is_better) is False
 
 
 @dataclass(frozen=True)
@@ -237,9 +238,8 @@ def verdict(found: Slices, metric: str) -> str:
     if worst is None:
         higher = next(i.higher_is_better for i in found.scores if i.metric == metric)
         return f"no slice is {'below' if higher else 'above'} the rest, of {many} with {least}"
-    gap = worst.corrected
     sure = "worse than the rest" if worst.is_worse else "chance may explain it"
     return (
-        f"worst slice: {worst.dimension} {worst.value}, {gap.value:+.3f} [{gap.low:+.3f}, "
-        f"{gap.high:+.3f}] from the rest after correction for {many} slices: {sure}"
+        f"worst slice: {worst.dimension} {worst.value}, {difference_text(worst.corrected)} from "
+        f"the rest after correction for {many} slices: {sure}"
     )

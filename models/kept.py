@@ -9,9 +9,9 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
+from infra.child import write_json
 from models.checkpoint import TRAINABLE
 from models.named_state import Tensors
-from models.process import write_json
 from models.sealed import seal, whole_folders
 
 KEPT = "kept"

@@ -20,6 +20,7 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from transformers.trainer_callback import PrinterCallback
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
+from infra.child import STOPPED_BY_SIGTERM, report, run_child, write_json
 from infra.errors import InputError
 from infra.runs import TrainRun
 from infra.settings.stages import StageSettings
@@ -27,7 +28,6 @@ from models.data import ExampleShards, Selection, TrainingOrder
 from models.kept import Kept
 from models.named_state import load_weights
 from models.portable import forget_places
-from models.process import report, run_child, write_json
 from models.ranks import part_ranks
 from models.ready import take_ready
 from models.sealed import last_whole_checkpoint
@@ -38,7 +38,6 @@ from models.trainer import StageCallback, StageTrainer
 from models.validate import Validation
 from models.vlm import parameters
 
-STOPPED_BY_SIGTERM = 128 + 15
 LOSS_COLUMNS = ("step", "loss", "learning_rate", "grad_norm")
 DEEPSPEED = Path(__file__).parent.parent / "infra" / "deepspeed"
 

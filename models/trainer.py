@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Sampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from infra.child import report
 from infra.settings.stages import StageSettings
 from models.checkpoint import TRAINABLE, read_training, write_training
 from models.data import TrainingOrder
@@ -24,7 +25,6 @@ from models.divergence import LossWatch
 from models.gradient_cache import cached_backward
 from models.kept import Kept, is_better, keep, read_kept
 from models.named_state import gathered_weights, give_scalars_an_axis, load_weights
-from models.process import report
 from models.ranks import on_any_rank, require_alike, seed_step, wait_for_ranks
 from models.sealed import CHECKPOINT, remove_folders_but, seal
 from models.throughput import Meter, Pace

@@ -90,3 +90,12 @@ def test_an_artifacts_seconds_hold_those_of_earlier_attempts(tmp_path: Path) -> 
     assert again.seconds == built.seconds
     manifest = json.loads((tmp_path / "data" / step.folder / MANIFEST).read_text())
     assert all("seconds" not in key for piece in manifest["pieces"] for key in piece)
+
+
+def test_a_run_that_never_began_leaves_its_time_where_the_folder_was_not(
+    tmp_path: Path, clock: Clock
+) -> None:
+    one = attempt(tmp_path / "not there", clock)
+    clock.now += 2.0
+    one.tell()
+    assert attempt(tmp_path / "not there", clock).earlier == 2.0

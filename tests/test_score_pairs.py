@@ -128,7 +128,7 @@ def test_one_block_alone(say: Say, tmp_path: Path) -> None:
     said = say(write_csv(tmp_path / "pairs.csv", ROWS), "--block", "profiles", "--json")
     (block,) = json.loads(said.out)["blocks"]
     assert block["name"] == "profiles"
-    assert {"CIDEr[coco-ptb]", "METEOR"} <= {row["metric"] for row in block["rows"]}
+    assert {"CIDEr[coco-ptb]", "METEOR[coco-ptb]"} <= {row["metric"] for row in block["rows"]}
 
 
 Bad = Callable[[Path], Path]

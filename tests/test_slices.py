@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from test_paired import BAD, GOOD, system
 
+from evaluation.interval_text import plain
 from evaluation.report_slices import slice_table
 from evaluation.slices import LEAST_EXAMPLES, UNKNOWN, Slices, age_band, slice_scores, verdict
 from evaluation.statistics import Interval
@@ -89,9 +90,9 @@ def test_the_worst_is_told_after_correction_on_terminal_and_page() -> None:
     sites = ["north" if number < 40 else "south" for number in range(120)]
     found = sliced({"site": sites}, texts)
     line = verdict(found, METRIC)
-    assert "site north, -1.000 [" in line
+    assert "site north, −1.000 [" in line
     assert "from the rest after correction for 2 slices: worse than the rest" in line
-    assert line in slices_text("run", found)
+    assert plain(line) in slices_text("run", found)
     table = slice_table(found)
     assert table is not None
     assert table.worst == (f"{METRIC}: {line}",)

@@ -150,6 +150,7 @@ class EncoderSettings(Section):
     )
     rate_entities: str = "Angelakeke/RaTE-NER-Deberta"
     rate_embeddings: str = "FremyCompany/BioLORD-2023-C"
+    meteor: str = "meteor-1.5"
 
 
 class ScoreSettings(Section):

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from transformers import BertConfig, Dinov2Config
 
+from infra.child import write_json
 from infra.errors import InputError
 from models.convert.files import read_checkpoint, read_json
 from models.convert.layouts import open_clip_dual
 from models.convert.pairs import Pair, State, require_shapes, to_ours, to_theirs
 from models.dual_encoder import CxrDualEncoder, CxrDualEncoderConfig
-from models.process import write_json
 
 HEAD_WIDTH = 64
 """Width of one attention head in ViT-S/B/L, CLIP's towers and BERT; no state dict tells it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from evaluation.interval_text import difference_text, interval_text, number_text, plain
 from tasks.compare.errors import ErrorTable
 
 if TYPE_CHECKING:
@@ -17,14 +18,8 @@ Texts = Mapping[str, tuple[str, str, str]]
 """By example id: reference, first prediction, second prediction."""
 
 
-def span(interval: Interval, sign: str = "") -> str:
-    """``0.412 [0.301, 0.507]``; a dash where there is no value."""
-    if interval.value is None:
-        return "-"
-    text = f"{interval.value:{sign}.3f}"
-    if interval.low is None or interval.high is None:
-        return text
-    return f"{text} [{interval.low:{sign}.3f}, {interval.high:{sign}.3f}]"
+def _gap(interval: Interval) -> str:
+    return plain(difference_text(interval))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -65,8 +60,8 @@ def _difference_row(item: PairedDifference) -> list[str]:
     verdicts = {True: "better", False: "WORSE", None: "no difference shown"}
     return [
         f"{item.metric} {'↑' if item.higher_is_better else '↓'}",
-        *("-" if value is None else f"{value:.3f}" for value in (item.own, item.other)),
-        span(item.difference, "+"),
+        *(plain(number_text(value)) for value in (item.own, item.other)),
+        _gap(item.difference),
         *("-" if p is None else f"{p:.4f}" for p in (item.p, item.p_holm)),
         verdicts[item.better] if item.reason is None else "not compared",
     ]
@@ -130,14 +125,14 @@ def slices_text(name: str, found: Slices) -> str:
                 f"{item.dimension}: {item.value}",
                 f"{item.examples:,}",
                 f"{item.subjects:,}",
-                span(item.score),
-                span(item.gap, "+"),
+                plain(interval_text(item.score)),
+                _gap(item.gap),
             ]
             for item in found.scores
             if item.metric == metric
         ]
         parts.append(table([metric, "examples", "subjects", "score", "less the rest"], rows))
-        parts.append(verdict(found, metric))
+        parts.append(plain(verdict(found, metric)))
     parts.append(
         f"{found.looked_at} slices were looked at; intervals in the tables are those of each slice "
         "alone"

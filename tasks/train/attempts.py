@@ -32,6 +32,7 @@ class Attempts:
     def tell(self) -> None:
         """Write the sum so far; a kill leaves the last one or this one, whole."""
         self._told = self.clock()
+        self.file.parent.mkdir(parents=True, exist_ok=True)
         fresh = self.file.with_suffix(".new")
         fresh.write_text(f"{self.earlier + self._told - self._began:.3f}\n", encoding="utf-8")
         fresh.replace(self.file)

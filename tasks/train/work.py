@@ -8,10 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from infra.artifact import Artifact, build_artifact
-from infra.launch import Event, Nodes, run_module
+from infra.launch import Event, Nodes
 from infra.log import LOGGER
+from infra.parent import run_in_child
 from infra.pieces import BuiltPiece
-from infra.runs import TrainRun, write_run
+from infra.runs import TrainRun
 from sources.example import Task, request_turn
 from sources.record import Split
 from tasks.context import Context
@@ -20,7 +21,6 @@ from tasks.train.attempts import SPENT_FILE, Attempts
 
 PIECE = "model"
 CHECKPOINTS = "checkpoints"
-_NO_FACTS = ("event", "throughput")  # a pace differs from run to run; result.json has it
 OnEvent = Callable[[str, Event], None]
 
 
@@ -73,30 +73,27 @@ def _train(
     context: Context, name: str, on_event: Callable[[Event], None], key: str, folder: Path
 ) -> BuiltPiece:
     scratch = _scratch(context, name)
-    write_run(_run(context, name, folder), scratch / "run.json")
-    facts: dict[str, object] = {}
     attempts = Attempts(scratch / SPENT_FILE)
 
     def follow(event: Event) -> None:
         attempts.tick()
-        if event["event"] == "done":
-            facts.update({key: value for key, value in event.items() if key not in _NO_FACTS})
-            for line in missed_bars(name, event["throughput"]) if event["throughput"] else ():
-                LOGGER.warning("%s", line)
         on_event(event)
 
     try:
-        run_module(
+        facts = run_in_child(
             "models.train",
-            scratch / "run.json",
+            _run(context, name, folder),
+            scratch,
             follow,
             processes=context.environment.processes_per_node,
             nodes=Nodes(context.environment.nodes, context.environment.rendezvous),
             launched=context.settings.stage(name).deepspeed_zero > 0,
-            log_file=scratch / "stderr.log",
         )
     finally:
         attempts.tell()
+    pace = facts.pop("throughput", None)  # differs from run to run; result.json has it
+    for line in missed_bars(name, pace) if pace else ():
+        LOGGER.warning("%s", line)
     del key
     return BuiltPiece((), facts, attempts.earlier)
 
