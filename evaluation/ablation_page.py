@@ -42,7 +42,7 @@ def as_markdown(found: Ablation) -> str:
     lines += ["", "| variant | question | changes |", "|---|---|---|"]
     for row in found.rows:
         changes = "<br>".join(f"`{change}`" for change in row.overrides) or "nothing"
-        lines.append(f"| {row.name} | {row.question} | {changes} |")
+        lines.append(f"| {row.name} | {_cell_text(row.question)} | {_cell_text(changes)} |")
     lines += [f"\n{line}" for row in found.rows for line in notes(row)]
     return "\n".join([*lines, "", "Not a medical device: for research and development only.", ""])
 
@@ -57,6 +57,11 @@ def notes(row: Row) -> list[str]:
         for pair in pairs
         if pair is not None and pair.reason is not None
     ]
+
+
+def _cell_text(text: str) -> str:
+    """A text of the matrix as it can stand in a cell of a table."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _about(found: Ablation) -> str:
@@ -92,7 +97,7 @@ def cell_texts(cell: Cell | None) -> list[str]:
     if cell is None:
         return ["–", "–", "–"]
     if cell.unavailable is not None:
-        return [f"unavailable: {cell.unavailable}", "–", "–"]
+        return [f"unavailable: {_cell_text(cell.unavailable)}", "–", "–"]
     value = number_text(cell.value.value)
     if cell.difference is None or cell.p_holm is None:
         return [value, "–", "–"]

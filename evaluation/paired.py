@@ -8,7 +8,7 @@ randomisation: if the models were alike, each subject's outputs could as well be
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -77,25 +77,27 @@ def read_system(
         raise InputError("counts of other examples", "those of the predictions", "score them again")
     names = [name for name in own.column_names if name not in KEYS and not own[name].null_count]
     families = read_counts(counts, MODEL, names)
-    every = possible_measures(settings, _judges(judged))
+    judged_by = (judge_measures(*judge) for judge in _judges(judged))
+    every = [*text_measures(settings), *(measure for each in judged_by for measure in each)]
     measures = [measure for measure in every if measure.family in families]
     versions = family_versions(counts, measures)
     return System(outputs, families, {measure.name: measure for measure in measures}, versions)
 
 
-def possible_measures(settings: ScoreSettings, judges: Iterable[tuple[str, str]]) -> list[Measure]:
-    """Every measure that a system may have, whether its weights are here or not.
-
-    Args:
-        judges: names of judges, each with its version.
-    """
+def text_measures(settings: ScoreSettings) -> list[Measure]:
+    """Every measure that a scoring may hold but the judges'."""
     return [
         *lexical_measures(),
         *clinical_measures(settings.uncertain_as),
         *block_measures(),
         *(slot.measure for slot in slots()),
-        *(measure for judge in judges for measure in judge_measures(*judge)),
     ]
+
+
+def known_metrics(settings: ScoreSettings) -> list[str]:
+    """Names of all metrics that a scoring by these settings may hold."""
+    judged = [each for judge in settings.judges for each in judge_measures(judge, "")]
+    return list(dict.fromkeys(each.name for each in (*text_measures(settings), *judged)))
 
 
 def _judges(judged: pa.Table | None) -> list[tuple[str, str]]:

@@ -8,8 +8,9 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from infra.artifact import read_artifact
-from infra.errors import InputError
+from infra.errors import SettingsError
 from infra.settings.matrix import BASELINE, MatrixSettings
+from infra.settings.sections import ScoreSettings
 from infra.step import Step
 from tasks.context import Context, Order, open_context
 from tasks.graph import CODE, REVISIONS
@@ -73,7 +74,7 @@ def plan_variants(matrix: MatrixSettings, order: Order, *, make: bool = True) ->
     """
     questions = {variant.name: variant.question for variant in matrix.variants}
     base = open_context(_order(matrix, order, matrix.set), make=make)
-    require_metrics(matrix, base)
+    _require_metrics(matrix, base.settings.score)
     reasons = matrix.skipped(base.settings, base.source_names)
     planned = [PlannedVariant(BASELINE, "The recipe as it stands.", (), base)]
     common = len(matrix.set)
@@ -86,6 +87,22 @@ def plan_variants(matrix: MatrixSettings, order: Order, *, make: bool = True) ->
             reasons[name] = _SAME
     skipped = [Unscored(name, questions[name], (), f"not run: {reasons[name]}") for name in reasons]
     return AblationPlan(tuple(item for item in planned if item.name not in reasons), tuple(skipped))
+
+
+def _require_metrics(matrix: MatrixSettings, settings: ScoreSettings) -> None:
+    """A misspelt metric would be missing from the table after hours of training; one that lacks
+    weights here is known, and tabulated as unavailable."""
+    from evaluation.paired import known_metrics  # a third of a second that other commands never pay
+
+    known = known_metrics(settings)
+    for name in matrix.metrics:
+        if name not in known:
+            like = get_close_matches(name, known, cutoff=0.0)
+            raise SettingsError(
+                f"metric '{name}' in matrix {matrix.name}",
+                f"a metric of its baseline, such as {', '.join(like)}",
+                "correct the matrix, or name the judge in score.judges",
+            )
 
 
 _SAME = (
@@ -106,24 +123,6 @@ def _order(matrix: MatrixSettings, order: Order, overrides: tuple[str, ...]) -> 
 
 def _predictions(context: Context) -> str:
     return context.graph[f"predictions/{context.settings.recipe}"].fingerprint
-
-
-def require_metrics(matrix: MatrixSettings, context: Context) -> None:
-    """Raise InputError for a metric that the baseline's scores cannot have; one that lacks weights
-    here is known, and tabulated as unavailable."""
-    from evaluation.paired import possible_measures  # a second that other commands never pay
-
-    settings = context.settings.score
-    known = [item.name for item in possible_measures(settings, [(j, "") for j in settings.judges])]
-    for name in matrix.metrics:
-        if name not in known:
-            near = get_close_matches(name, known, n=3, cutoff=0.4) or known[:3]
-            raise InputError(
-                f"metric '{name}' in matrix {matrix.name}",
-                f"a name of scores, such as {', '.join(near)}",
-                "correct metrics; a judge's name is one of score.judges: "
-                f"{', '.join(settings.judges) or 'none'}",
-            )
 
 
 def comparison_step(

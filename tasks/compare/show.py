@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from evaluation.interval_text import difference_text, interval_text, number_text, plain
+from infra.errors import one_line
 from tasks.compare.errors import ErrorTable
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def _changes_text(title: str, changes: Sequence[Change], texts: Texts | None) ->
         if texts is not None:
             labels = ("reference", "A", "B")
             lines += [
-                f"    {label:9}  {' '.join(text.split())}"
+                f"    {label:9}  {one_line(text)}"
                 for label, text in zip(labels, texts[change.example_id], strict=True)
             ]
     return ["\n".join(lines)]
