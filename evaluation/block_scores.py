@@ -132,18 +132,23 @@ def _paper_board(board: Board, convention: Convention) -> Board:
     """The same counts under the paper's resamples."""
     units = board.outputs.studies if convention.unit == "study" else board.outputs.subjects
     drawn = scipy_bootstrap(units, convention.resamples, convention.seed)
-    return Board(board.outputs, drawn, board.section, board.families)
+    return replace(board, bootstrap=drawn, _drawn={})
 
 
 def _scored(block: Block, measure: Measure, score: Score, paper: Board | None) -> BlockRow:
-    scale = score.signature.scale
-    factor = 100.0 if (scale, block.scale) == ("0-1", "0-100") else 1.0
-    shown = block.scale if scale in ("0-1", block.scale) else scale
+    scale, convention = score.signature.scale, block.convention
+    is_share = scale in _MOST
+    factor = _MOST[block.scale] / _MOST[scale] if is_share else 1.0
+    shown = block.scale if is_share else scale
     interval = _scaled(score.interval, factor)
-    if paper is None or block.convention is None:
+    if paper is None or convention is None or not score.metric.startswith(convention.printed):
         return BlockRow(score.metric, shown, interval)
     draws = factor * measure.statistic(paper.sums(MODEL, measure.family))
-    return BlockRow(score.metric, shown, interval, _as_in_paper(draws, score, block.convention))
+    return BlockRow(score.metric, shown, interval, _as_in_paper(draws, score, convention))
+
+
+_MOST = {"0-1": 1.0, "0-100": 100.0}
+"""Scales of shares by their largest value: one of them holds for a whole table."""
 
 
 def _scaled(interval: Interval, factor: float) -> Interval:

@@ -23,17 +23,23 @@ Unit = Literal["study", "subject"]
 
 @dataclass(frozen=True)
 class Convention:
-    """How a paper makes its intervals; ``centre`` is what it prints in the value's place."""
+    """How a paper makes its intervals; ``centre`` is what it prints in the value's place.
+
+    ``printed`` are the beginnings of the metrics' names that it prints so; of others it prints the
+    plain value alone.
+    """
 
     unit: Unit
     resamples: int
     seed: int
+    printed: tuple[str, ...]
     centre: Literal["median"] = "median"
 
 
 @dataclass(frozen=True)
 class Block:
-    """One table: metric names in order; ``scale`` is that of the paper's numbers.
+    """One table: metric names in order; ``scale`` is that of the paper's numbers, on which every
+    share is shown. What is no share (CIDEr, 0-10) keeps its own, and each row names its scale.
 
     ``overall`` names a metric that is the plain mean of the others, None where there is none.
     ``convention`` is None where the paper gives no intervals.
@@ -75,7 +81,7 @@ LLAVA_RAD = Block(
         "RadGraph-F1[v1,partial]",
     ),
     "0-100",
-    Convention("study", 500, 3),
+    Convention("study", 500, 3, ("CheXbert", "RadGraph")),
 )
 RRG24 = Block(
     "rrg24",

@@ -26,6 +26,9 @@ from evaluation.statistics import (
     ratio_interval,
 )
 
+NO_CLEANER = "none"
+"""Texts are counted as they stand in the predictions, but for what a tokenizer drops."""
+
 Families = dict[str, dict[str, Floats]]
 """Counts (N, K) by control and family."""
 
@@ -71,6 +74,11 @@ class Difference:
     def beats(self) -> bool:
         return self.difference.better(self.higher_is_better) is True
 
+    @property
+    def loses(self) -> bool:
+        """Whether the interval lies wholly on the worse side of zero."""
+        return self.difference.better(self.higher_is_better) is False
+
     def to_row(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
@@ -87,12 +95,17 @@ class Difference:
 
 @dataclass(frozen=True)
 class Board:
-    """What scoring needs at hand: the data, the resamples, the counts."""
+    """What scoring needs at hand: the data, the resamples, the counts.
+
+    ``max_new_tokens`` is where the model's answers were cut, None for texts that others wrote; of
+    those it is unknown too whether a film was shown.
+    """
 
     outputs: Outputs
     bootstrap: Bootstrap
     section: str
     families: Families
+    max_new_tokens: int | None = None
     _drawn: dict[tuple[str, str], Floats] = field(default_factory=dict, repr=False, compare=False)
 
     def scores(self, measures: Sequence[Measure]) -> tuple[Score, ...]:
@@ -169,5 +182,7 @@ class Board:
             resamples=self.bootstrap.resamples,
             seed=self.bootstrap.seed,
             unit="subject",
-            **measure.about,
+            images=len(rows) if self.max_new_tokens is not None else None,
+            max_new_tokens=self.max_new_tokens,
+            **{"cleaner": NO_CLEANER, **measure.about},
         )

@@ -4,9 +4,10 @@ n-grams of 1 to 4, term frequency times the log of references over references wi
 over n times ten. CIDEr-D, which COCO's scorer computes under the name of CIDEr, clips counts to the
 reference's and has a Gaussian penalty on the difference in length with sigma 6; ``cider`` is the
 plain cosine of the first paper (evaluation_metrics 1.4). Profiles are COCO's tokenizers, such as
-``coco-split-lower``. The weights come from the references that are given, so a value depends on
-them: with a single reference every weight is zero, and so is the score. A bootstrap that resamples
-these values keeps the weights of the whole test set. Shapes: N pairs.
+``coco-split-lower``. The weights come from all references of a test set
+(``corpus``), so a value depends on them: with a single reference every weight is zero, and so is
+the score. A system that wrote some of the examples alone, and a bootstrap that resamples values,
+keep the weights of the whole test set. Shapes: N pairs.
 """
 
 from __future__ import annotations
@@ -38,30 +39,43 @@ Weights = dict[tuple[str, ...], float]
 
 
 def cider_d(
-    references: Sequence[str], predictions: Sequence[str], profile: str = CIDER_PROFILE
+    references: Sequence[str],
+    predictions: Sequence[str],
+    profile: str = CIDER_PROFILE,
+    corpus: Sequence[str] | None = None,
 ) -> Floats:
-    """(N,) CIDEr-D of each prediction against its reference, 0 to 10."""
-    return _each(references, predictions, profile, _clipped)
+    """(N,) CIDEr-D of each prediction against its reference, 0 to 10.
+
+    Args:
+        corpus: the references that weights come from, of which ``references`` are some or all.
+    """
+    return _each(references, predictions, (profile, corpus), _clipped)
 
 
 def cider(
-    references: Sequence[str], predictions: Sequence[str], profile: str = CIDER_PROFILE
+    references: Sequence[str],
+    predictions: Sequence[str],
+    profile: str = CIDER_PROFILE,
+    corpus: Sequence[str] | None = None,
 ) -> Floats:
     """(N,) plain CIDEr, 0 to 10: counts as they are, and no penalty on length."""
-    return _each(references, predictions, profile, _cosine)
+    return _each(references, predictions, (profile, corpus), _cosine)
 
 
 def _each(
     references: Sequence[str],
     predictions: Sequence[str],
-    profile: str,
+    asked: tuple[str, Sequence[str] | None],
     score: Callable[[Grams, Grams, Weights, float], float],
 ) -> Floats:
+    """``asked`` is the profile and the corpus; without one the references are it."""
+    profile, corpus = asked
     tokenize = TOKENIZERS[CIDER_PROFILES[profile]]
     true = [_grams(tokenize(text)) for text in references]
     told = [_grams(tokenize(text)) for text in predictions]
-    documents = Counter(gram for grams in true for gram in grams)
-    total = log(max(len(true), 1))
+    every = true if corpus is None else [_grams(tokenize(text)) for text in corpus]
+    documents = Counter(gram for grams in every for gram in grams)
+    total = log(max(len(every), 1))
     weights = {gram: total - log(number) for gram, number in documents.items()}
     pairs = zip(true, told, strict=True)
     return np.array([score(one, other, weights, total) for one, other in pairs], dtype=np.float64)

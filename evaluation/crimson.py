@@ -25,6 +25,7 @@ ATTRIBUTE_WEIGHTS: Mapping[str, float] = {"significant": 0.5, "negligible": 0.0}
 """Of one attribute told wrongly, such as side or size (evaluation_metrics 1.11)."""
 
 
+_ADVICE = "ask the judge again"
 Value = TypeVar("Value", str, float)
 
 
@@ -36,7 +37,7 @@ class Judged:
         reference, predicted: significance of each finding by its id.
         matched: pairs of ids, the reference's first.
         false: ids of predicted findings that the reference lacks.
-        attribute_errors: by the reference's id, the severity of each wrong attribute.
+        attribute_errors: by the reference's id, the severity of each wrong attribute of a match.
     """
 
     reference: Mapping[str, str]
@@ -53,8 +54,11 @@ def crimson(judged: Judged) -> float:
     else what is false pulls it below zero.
 
     Raises:
-        InputError: a significance, a severity or an id that there is none of.
+        InputError: a significance, a severity or an id that there is none of; a finding that is
+            matched twice, or both matched and false, or told false twice; attributes of a finding
+            that is not matched.
     """
+    _check(judged)
     kept = sum(_kept(judged, finding) for finding, _ in judged.matched)
     wrong = sum(_weight(judged.predicted, finding) for finding in judged.false)
     whole = sum(_weight(judged.reference, finding) for finding in judged.reference)
@@ -63,6 +67,25 @@ def crimson(judged: Judged) -> float:
     score = (kept - wrong) / whole
     short = wrong - kept
     return score if score >= 0 else -short / (1 + short)
+
+
+def _check(judged: Judged) -> None:
+    """Every finding of one side answers for at most one of the other."""
+    references = [one for one, _ in judged.matched]
+    told = [other for _, other in judged.matched]
+    for findings, ids in (
+        (judged.reference, references),
+        (judged.predicted, [*told, *judged.false]),
+    ):
+        for finding in ids:
+            _look_up(findings, finding, "finding")
+        twice = next((finding for finding in ids if ids.count(finding) > 1), None)
+        if twice is not None:
+            raise InputError(f"finding '{twice}' twice", "matched or false, and once", _ADVICE)
+    for finding, severities in judged.attribute_errors.items():
+        _look_up(dict.fromkeys(references, ""), finding, "attributes of finding")
+        for severity in severities:
+            _look_up(ATTRIBUTE_WEIGHTS, severity, "severity")
 
 
 def _kept(judged: Judged, finding: str) -> float:
@@ -80,5 +103,5 @@ def _weight(findings: Mapping[str, str], finding: str) -> float:
 def _look_up(table: Mapping[str, Value], key: str, what: str) -> Value:
     if key not in table:
         known = ", ".join(table) or "none at all"
-        raise InputError(f"{what} '{key}'", f"one of {known}", "ask the judge again")
+        raise InputError(f"{what} '{key}'", f"one of {known}", _ADVICE)
     return table[key]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,19 +38,22 @@ from evaluation.rouge import (
     ROUGE_REVISION,
     STEMMED_PROFILE,
     rouge_l,
+    rouge_l_sum,
     rouge_n,
 )
 from evaluation.statistics import Floats
 from sources.record import OBSERVATIONS
 
-Count = Callable[[Sequence[str], Sequence[str]], Floats]
+Count = Callable[..., Floats]
+"""From references and predictions; of a family that weighs by a corpus also ``corpus``."""
 
 
 @dataclass(frozen=True)
 class Family:
     """One kind of counts: ``count`` gives (n, width) from n references and n predictions.
 
-    ``version`` changes with whatever changes a count.
+    ``version`` changes with whatever changes a count. One that ``reads_all_references`` takes its
+    weights from all references of the test set, whichever of them a system has written for.
     """
 
     name: str
@@ -59,31 +63,24 @@ class Family:
     reads_all_references: bool = False
 
     def of(
-        self, references: Sequence[str], predictions: Sequence[str], cache: MetricCache | None
-    ) -> Floats:
-        """(n, width) counts of n pairs, from the cache where they are there."""
-        if cache is None:
-            return self.count(references, predictions)
-        told = self.version
-        if self.reads_all_references:
-            told = f"{told}-{_digest(references)}"
-            count: Count = partial(self._among, references, predictions)
-        else:
-            count = self.count
-        return cache.counts(self.name, told, self.width, (references, predictions), count)
-
-    def _among(
         self,
-        every_reference: Sequence[str],
-        every_prediction: Sequence[str],
         references: Sequence[str],
         predictions: Sequence[str],
+        cache: MetricCache | None,
+        corpus: Sequence[str] | None = None,
     ) -> Floats:
-        """Counts of some pairs with the weights of all."""
-        pairs = list(zip(every_reference, every_prediction, strict=True))
-        rows = dict(zip(pairs, self.count(every_reference, every_prediction), strict=True))
-        chosen = zip(references, predictions, strict=True)
-        return np.array([rows[pair] for pair in chosen]).reshape(-1, self.width)
+        """(n, width) counts of n pairs, from the cache where they are there.
+
+        Args:
+            corpus: all references of the test set, where the pairs are some of it.
+        """
+        count, told = self.count, self.version
+        if self.reads_all_references:
+            corpus = references if corpus is None else corpus
+            count, told = partial(count, corpus=corpus), f"{told}-{_digest(corpus)}"
+        if cache is None:
+            return count(references, predictions)
+        return cache.counts(self.name, told, self.width, (references, predictions), count)
 
 
 def _digest(texts: Sequence[str]) -> str:
@@ -116,11 +113,11 @@ def split_codes(counts: Floats) -> tuple[LabelMatrix, LabelMatrix]:
     return LabelMatrix(true), LabelMatrix(told)
 
 
-def _ones(score: Callable[[Sequence[str], Sequence[str]], Floats]) -> Count:
+def _ones(score: Callable[..., Floats]) -> Count:
     """Counts (n, 2) whose ``mean_of`` is the mean of a value per pair."""
 
-    def count(references: Sequence[str], predictions: Sequence[str]) -> Floats:
-        values = score(references, predictions)
+    def count(references: Sequence[str], predictions: Sequence[str], **named: Any) -> Floats:
+        values = score(references, predictions, **named)
         return np.stack([values, np.ones_like(values)], axis=-1)
 
     return count
@@ -170,6 +167,10 @@ def _valued_families() -> list[Family]:
         Family(rouge_family(name, str(n)), told, 2, _ones(partial(rouge_n, order=n, profile=name)))
         for name, told in ((ROUGE_PROFILE, rouge), (STEMMED_PROFILE, stemmed))
         for n in (1, 2)
+    ]
+    found += [
+        Family(rouge_family(name, "Lsum"), told, 2, _ones(partial(rouge_l_sum, profile=name)))
+        for name, told in ((ROUGE_PROFILE, rouge), (STEMMED_PROFILE, stemmed))
     ]
     rexrank = f"{BLEU_REVISION}-{_code('lexical', 'tokens')}"
     found.append(Family(REXRANK_PROFILE, rexrank, 2, _ones(rexrank_bleu2)))

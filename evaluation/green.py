@@ -15,9 +15,15 @@ from typing import Literal
 
 from evaluation.judged import CATEGORIES
 
-Status = Literal["read", "read by number", "no matched section", "no error section"]
+Status = Literal[
+    "read",
+    "read by number",
+    "no matched section",
+    "no error section",
+    "no count in the error section",
+]
 """``read by number``: kinds were numbered (1) to (6), the published parser's second try. The last
-two are failures, whose ``green`` is zero as published."""
+three are failures."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +45,9 @@ def green(matched: int, errors: Sequence[int]) -> float:
 
 
 def score_of(reading: Reading) -> float:
-    """GREEN as published: an answer without its sections scores zero (see ``status``)."""
-    return green(reading.matched, reading.errors)
+    """GREEN, and zero for an answer that could not be read (see ``status``): as published where the
+    matched section is missing, and our choice for the errors, since none read is not none made."""
+    return green(reading.matched, reading.errors) if reading.is_read else 0.0
 
 
 def failure_rate(readings: Sequence[Reading]) -> float:
@@ -50,28 +57,33 @@ def failure_rate(readings: Sequence[Reading]) -> float:
 
 _MATCHED = "Matched Findings"
 _ERRORS = "Clinically Significant Errors"
+_HEADING = r"(?=\[[A-Z][A-Za-z ]*\]:)"
+_NOTHING = (0,) * len(CATEGORIES)
 _COUNT = re.compile(r"\s*(\d+)\.")
 
 
 def read_answer(answer: str) -> Reading:
     """Counts of one answer as the published parser reads them, with what became of it.
 
-    A section goes from its heading to a blank line; one that begins with "No" counts zero, also
-    where the word is "Nodule". A kind's count stands between a colon and a full stop.
+    A section goes from its heading to a blank line or to the next heading, and one that says
+    nothing holds no count; one that begins with "No" counts zero, also where the word is "Nodule".
+    A kind's count stands between a colon and a full stop.
     """
     found, errors = _section(answer, _MATCHED), _section(answer, _ERRORS)
     matched = _leading_count(found)
     counts, by_number = _error_counts(errors)
     status: Status = "read by number" if by_number else "read"
+    if counts is None:
+        status = "no count in the error section"
     if errors is None:
         status = "no error section"
     if matched is None:
         status = "no matched section"
-    return Reading(matched or 0, counts, status)
+    return Reading(matched or 0, counts or _NOTHING, status)
 
 
 def _section(answer: str, heading: str) -> str | None:
-    match = re.search(rf"\[{heading}\]:\s*(.*?)(?:\n\s*\n|\Z)", answer, re.DOTALL)
+    match = re.search(rf"\[{heading}\]:\s*(.*?)(?:\n\s*\n|{_HEADING}|\Z)", answer, re.DOTALL)
     return match.group(1) if match else None
 
 
@@ -85,16 +97,16 @@ def _leading_count(section: str | None) -> int | None:
     return int(match.group(1)) if match else None
 
 
-def _error_counts(section: str | None) -> tuple[tuple[int, ...], bool]:
-    """Errors by kind, and whether kinds had numbers in place of letters."""
-    nothing = (0,) * len(CATEGORIES)  # the answer's (a) to (f), in that order
+def _error_counts(section: str | None) -> tuple[tuple[int, ...] | None, bool]:
+    """Errors by kind, None where no kind has a count; and whether kinds had numbers in place of
+    letters."""
     if section is None or section.startswith("No"):
-        return nothing, False
+        return _NOTHING, False
     for marks, by_number in (("abcdef", False), ("123456", True)):
         counts = [_count_of(section, mark) for mark in marks]
         if any(count is not None for count in counts):
             return tuple(count or 0 for count in counts), by_number
-    return nothing, False
+    return None, False
 
 
 def _count_of(section: str, mark: str) -> int | None:

@@ -13,7 +13,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from evaluation.grounding_choice import Candidate, Choice, Grounded, Key, Measured, way_of
+from evaluation.grounding_choice import (
+    EVERY,
+    FOCAL,
+    Candidate,
+    Choice,
+    Grounded,
+    Key,
+    Measured,
+    way_of,
+)
 from evaluation.grounding_maps import (
     POINTING_TOLERANCE,
     centre_map,
@@ -150,10 +159,10 @@ def _groups(sentences: Sequence[Grounded]) -> list[tuple[str, str, str, list[int
     found = []
     for text, source in dict.fromkeys((one.text, one.source) for one in sentences):
         rows = [r for r, one in enumerate(sentences) if (one.text, one.source) == (text, source)]
-        found.append((text, source, "all", rows))
+        found.append((text, source, EVERY, rows))
         focal = [row for row in rows if sentences[row].is_focal_sided]
         if focal:
-            found.append((text, source, "focal, sided", focal))
+            found.append((text, source, FOCAL, focal))
     return found
 
 
@@ -238,6 +247,8 @@ class _Board:
             seed=bootstrap.seed,
             unit="subject",
             empty_output="a map of zeros counts as the uniform one",
+            cleaner="none",
+            images=len({one.example_id for one in chosen}),
         )
 
 

@@ -22,6 +22,11 @@ DEFAULT_METHOD: Final = "attention mean"
 """What stands where there is nothing to choose on: the plainest map."""
 
 
+EVERY: Final = "all"
+FOCAL: Final = "focal, sided"
+"""Groups of sentences: of the second each says one side and has boxes of that side alone."""
+
+
 @dataclass(frozen=True)
 class Grounded:
     """One sentence with boxes; ``boxes`` are in shares of the crop's side, clipped to it.
@@ -64,12 +69,15 @@ class Choice:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way of making maps, as it did on the validate sentences."""
+    """One way of making maps, as it did on validate; ``sentences`` are those it was measured on,
+    all of the validate sentences or the focal, sided ones (``group``)."""
 
     method: str
     sharpness: float
     energy: float
     shuffled: float
+    sentences: int
+    group: str
 
     @property
     def gain(self) -> float:
@@ -145,15 +153,16 @@ def candidates(measured: Measured) -> list[Candidate]:
     """Every method as it did, focal and sided sentences alone where there are any; best first."""
     focal = np.array([one.is_focal_sided for one in measured.sentences], bool)
     kept = focal if focal.any() else np.ones(len(focal), bool)
+    group = FOCAL if focal.any() else EVERY
     found = []
     for key in measured.keys:
         own = float(np.mean(measured.get(key, "none", "energy")[kept]))
         other = float(np.mean(measured.get(key, "shuffled", "energy")[kept]))
-        found.append(Candidate(*key, own, other))
+        found.append(Candidate(*key, own, other, int(kept.sum()), group))
     return sorted(found, key=lambda one: one.gain, reverse=True)
 
 
-def choose(ranked: Sequence[Candidate], sentences: int, methods: Sequence[str]) -> Choice:
+def choose(ranked: Sequence[Candidate], methods: Sequence[str]) -> Choice:
     """The best candidate; the plainest method of the recipe where there is none."""
     if not ranked:
         method = DEFAULT_METHOD if DEFAULT_METHOD in methods else methods[0]
@@ -161,6 +170,6 @@ def choose(ranked: Sequence[Candidate], sentences: int, methods: Sequence[str]) 
     best = ranked[0]
     reason = (
         f"of {len(ranked)} ways the highest energy above another study's image, "
-        f"on {sentences} validate sentences"
+        f"on {best.sentences} {'' if best.group == EVERY else f'{best.group} '}validate sentences"
     )
-    return Choice(best.method, best.sharpness, best.gain, sentences, reason)
+    return Choice(best.method, best.sharpness, best.gain, best.sentences, reason)

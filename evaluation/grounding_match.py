@@ -1,7 +1,8 @@
 """Which boxes a sentence speaks of: what it asserts by rule14, and on which side.
 
-A sentence is grounded in the boxes of the observations that it asserts. Where it names one side,
-boxes of the other side are not meant; a box without a side is meant by either.
+A sentence is grounded in the boxes of the observations that it asserts. Where the clause that
+asserts one names a side, its boxes of the other side are not meant; a box without a side is meant
+by either.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from evaluation.labeler import label_report
+from evaluation.labeler import OTHER, Mention, find_mentions, squeeze
 from sources.crop import Rectangle, share_seen
 from sources.record import LabelValue
 
@@ -27,7 +28,19 @@ NOT_FOCAL: Final = frozenset({"Support Devices", "No Finding"})
 
 _END = re.compile(r"(?<=[.!?])\s+")
 _BOTH = re.compile(r"\b(?:bilateral|bilaterally|both)\b", re.IGNORECASE)
-_SIDE = re.compile(r"\b(left|right)(?:-sided)?\b", re.IGNORECASE)
+_SIDE = re.compile(
+    r"\b(left|right)(?:-sided)?\b(?! (?:atri|ventric|heart|cardiac|main|subclavian|jugular"
+    r"|internal jugular|ij\b|brachiocephalic|innominate|picc|arm\b))",
+    re.IGNORECASE,
+)
+"""A side of the chest; that of the right atrium or of a right subclavian line is part of a name."""
+
+_BREAK = re.compile(
+    r"[.;:]|\b(?:but|while|whereas|although|however|without|except)\b", re.IGNORECASE
+)
+"""Ends what a side may reach."""
+_PART = re.compile(r",|\b(?:and|or|with|plus)\b", re.IGNORECASE)
+"""Parts a clause in members, each of which may have a side of its own."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +55,11 @@ class TruePlace:
 
 @dataclass(frozen=True)
 class Match:
-    """What became of one sentence; ``boxes`` are clipped to the crop."""
+    """What became of one sentence; ``boxes`` are clipped to the crop.
+
+    ``is_focal_sided`` says that it names one side, and that every box it means is a focal finding
+    of that side.
+    """
 
     outcome: Outcome
     observations: tuple[str, ...] = ()
@@ -69,31 +86,81 @@ def named_sides(sentence: str) -> frozenset[str]:
     return frozenset(found.lower() for found in _SIDE.findall(sentence))
 
 
+@dataclass(frozen=True)
+class Claim:
+    """An observation that a sentence asserts, and the sides that its clause names."""
+
+    observation: str
+    sides: frozenset[str]
+
+    def means(self, place: TruePlace) -> bool:
+        is_of_side = place.side not in ("left", "right") or not self.sides
+        return place.observation == self.observation and (is_of_side or place.side in self.sides)
+
+
 def asserted(sentence: str) -> tuple[str, ...]:
     """The observations that rule14 finds positive in it, but for No Finding."""
-    labels = label_report(sentence)
-    return tuple(
-        name
-        for name, value in labels.items()
-        if value is LabelValue.POSITIVE and name != "No Finding"
-    )
+    return tuple(dict.fromkeys(claim.observation for claim in claims(sentence)))
+
+
+def claims(sentence: str) -> list[Claim]:
+    """What the sentence asserts by rule14, in order, each with the sides of its own clause.
+
+    A clause is cut at commas and conjunctions into members, each with what it speaks of; words that
+    speak of no observation belong to the member before them. A member that names no side has that
+    of the asserted member before it: "left pleural effusion and atelectasis".
+    """
+    text, found = squeeze(sentence), []
+    mentions = find_mentions(sentence)
+    for start, end in _cut(_BREAK, text, 0, len(text)):
+        held: frozenset[str] = frozenset()
+        for spoken, own in _members(text, mentions, start, end):
+            told = [one for one in spoken if one.value is LabelValue.POSITIVE]
+            held = named_sides(own) or held if told else frozenset()
+            found += [Claim(one.observation, held) for one in told if one.observation != OTHER]
+    return found
+
+
+def _members(
+    text: str, mentions: Sequence[Mention], start: int, end: int
+) -> list[tuple[list[Mention], str]]:
+    """The mentions of each member of a clause, with the member's words."""
+    members: list[tuple[list[Mention], str]] = []
+    opening = ""
+    for low, high in _cut(_PART, text, start, end):
+        words = text[low:high]
+        spoken = [one for one in mentions if low <= one.start < high]
+        if spoken:
+            members.append((spoken, f"{opening} {words}"))
+            opening = ""
+        elif members:
+            members[-1] = (members[-1][0], f"{members[-1][1]} {words}")
+        else:
+            opening = f"{opening} {words}"
+    return members
+
+
+def _cut(pattern: re.Pattern[str], text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """The pieces of ``text[start:end]`` between what the pattern finds."""
+    marks = [match.span() for match in pattern.finditer(text, start, end)]
+    starts = [start, *(high for _, high in marks)]
+    return list(zip(starts, [*(low for low, _ in marks), end], strict=True))
 
 
 def match_sentence(sentence: str, places: Sequence[TruePlace]) -> Match:
     """The boxes that the sentence is about, or why there are none."""
-    observations = asserted(sentence)
+    told = claims(sentence)
+    observations = tuple(dict.fromkeys(claim.observation for claim in told))
     if not observations:
         return Match("asserts-nothing")
-    sides = named_sides(sentence)
-    meant = [
-        place
-        for place in places
-        if place.observation in observations
-        and (place.side not in ("left", "right") or not sides or place.side in sides)
-    ]
+    meant = [place for place in places if any(claim.means(place) for claim in told)]
+    sides = {side for claim in told for side in claim.sides}
     found = match_places(meant, observations)
-    focal = bool({place.observation for place in meant} - NOT_FOCAL)
-    is_focal_sided = found.outcome == "grounded" and len(sides) == 1 and focal
+    is_focal_sided = (
+        found.outcome == "grounded"
+        and len(sides) == 1
+        and all(place.side in sides and place.observation not in NOT_FOCAL for place in meant)
+    )
     return Match(found.outcome, observations, found.names, found.boxes, is_focal_sided)
 
 

@@ -5,10 +5,11 @@ As on the report's page, what may be shown is the caller's decision.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from evaluation.grounding import Grounding, GroundingDifference, GroundingScore
+from evaluation.grounding_choice import way_of
 from evaluation.interval_text import difference_text, interval_text
 from evaluation.templating import png_uri, render_page
 
@@ -51,7 +52,8 @@ class GroundingPage:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table of scores: values of each system, and the gains over the baselines."""
+    """One line of the table of scores: values of each system, and the gains over the baselines;
+    ``excludes`` says by baseline that the gain's interval lies above zero."""
 
     title: str
     metric: str
@@ -70,18 +72,25 @@ def _place(one: GroundingScore | GroundingDifference) -> Place:
 
 
 def score_rows(grounding: Grounding, *, chosen: bool) -> list[Row]:
-    """Lines of the chosen method, or of all the others."""
+    """Lines of the chosen method, each with its unsharpened maps beside it; or of all others."""
+    plain = way_of((grounding.choice.method, 1.0))
+    own = {grounding.choice.name, plain}
     groups: dict[Place, list[GroundingScore]] = {}
     for score in grounding.scores:
-        if (score.method == grounding.choice.name) is chosen:
+        if (score.method in own) is chosen:
             groups.setdefault(_place(score), []).append(score)
     gains: dict[Place, list[GroundingDifference]] = {}
     for item in grounding.differences:
         gains.setdefault(_place(item), []).append(item)
     rows = []
-    for place, scores in groups.items():
+    for place in _beside(groups, grounding.choice.name) if chosen else list(groups):
         source, text, group, method, metric = place
-        words = [source, text, group] + ([] if chosen else [method])
+        words = [source, text, group]
+        if not chosen:
+            words.append(method)
+        elif method != grounding.choice.name:
+            words.append("unsharpened")
+        scores = groups[place]
         found = gains.get(place, [])
         rows.append(
             Row(
@@ -97,6 +106,13 @@ def score_rows(grounding: Grounding, *, chosen: bool) -> list[Row]:
     return rows
 
 
+def _beside(places: Iterable[Place], first: str) -> list[Place]:
+    """Lines of one source, text, group and metric together, the method ``first`` before others."""
+    found = list(places)
+    lines = list(dict.fromkeys((*place[:3], place[4]) for place in found))
+    return sorted(found, key=lambda p: (lines.index((*p[:3], p[4])), p[3] != first))
+
+
 def render_grounding(page: GroundingPage) -> str:
     """The page as HTML; every text of the data is escaped."""
     grounding = page.grounding
@@ -107,5 +123,6 @@ def render_grounding(page: GroundingPage) -> str:
         names=CONTROL_NAMES,
         rows=score_rows(grounding, chosen=True),
         others=score_rows(grounding, chosen=False),
+        power=f"{grounding.choice.sharpness:g}",
         png_uri=png_uri,
     )

@@ -82,7 +82,7 @@ def profile_measures() -> list[Measure]:
     found += [
         rouge_measure(name, kind)
         for name in (ROUGE_PROFILE, STEMMED_PROFILE)
-        for kind in ("1", "2")
+        for kind in ("1", "2", "Lsum")
     ]
     for name in CIDER_PROFILES:
         found.append(_valued(f"CIDEr-D[{name}]", f"cider-d {name}", _cider_about(name)))
@@ -102,6 +102,7 @@ def bleu_measure(profile: str, order: int) -> Measure:
         "scale": "0-1" if is_coco else "0-100",
         "level": "corpus",
         "empty_output": "no n-grams, counts for brevity",
+        **({"cleaner": "R2Gen's"} if chosen.tokenizer == "r2gen" else {}),
     }
     statistic = partial(ARITHMETIC[chosen.arithmetic], order=order)
     return Measure(f"BLEU-{order}[{profile}]", bleu_family(profile), statistic, True, about)
@@ -118,7 +119,8 @@ _TOKENIZER_NAMES = {
 
 
 def rouge_measure(profile: str, kind: str = "L") -> Measure:
-    """Mean ROUGE-1, -2 or -L of one profile."""
+    """Mean ROUGE-1, -2, -L or -Lsum of one profile; the last takes lines for sentences, and is
+    ROUGE-L where a report is one line."""
     is_coco = profile == COCO_PROFILE
     about = {
         "implementation": f"{OWN}, COCO's arithmetic"
@@ -253,7 +255,7 @@ UNAVAILABLE: dict[str, str] = {
     "BERTScore": "needs a local encoder such as distilbert-base-uncased",
     "RadCliQ": "needs RadGraph-F1, BERTScore and CheXbert's encoder",
     "RaTEScore": "needs RaTE-NER-Deberta and BioLORD weights",
-    "GREEN": "needs the GREEN-radllama2-7b weights",
+    "GREEN": "not implemented here: its judge is a 7B language model (GREEN-radllama2-7b)",
     "METEOR": "needs Java and METEOR 1.5 with its table of paraphrases",
 }
 """Metrics of the field that no number is given for, and why."""

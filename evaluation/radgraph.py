@@ -28,28 +28,23 @@ class Entity:
 Graph = tuple[Entity, ...]
 
 
-def radgraph_f1(
-    reference: Graph, prediction: Graph, level: Level, *, lowercase: bool = False
-) -> float:
+def radgraph_f1(reference: Graph, prediction: Graph, level: Level) -> float:
     """F1 of the two graphs' sets of items; 0 where either graph has no entity, even where both.
 
-    Args:
-        lowercase: compare words in lower case at every level, as radgraph's repository does since
-            May 2026. Its package 0.1.18 does so for relations at level ``complete`` alone.
+    Case counts, but for relations at level ``complete``, as in radgraph's package 0.1.18; its
+    repository lowers all words since May 2026 and so gives other numbers.
     """
     if not reference or not prediction:
         return 0.0
-    return set_f1(_items(reference, level, lowercase), _items(prediction, level, lowercase))
+    return set_f1(_items(reference, level), _items(prediction, level))
 
 
-def yu_f1(reference: Graph, prediction: Graph, *, lowercase: bool = False) -> float:
+def yu_f1(reference: Graph, prediction: Graph) -> float:
     """Mean of the F1 of entities and of relations, as Yu et al. and ReXrank have it.
 
     A set that is empty on both sides scores 0, so that an identical pair without relations has 0.5.
     """
-    if lowercase:
-        reference, prediction = _lower(reference), _lower(prediction)
-    entities = set_f1(_items(reference, "simple", False), _items(prediction, "simple", False))
+    entities = set_f1(_items(reference, "simple"), _items(prediction, "simple"))
     relations = set_f1(_relations(reference), _relations(prediction))
     return (entities + relations) / 2
 
@@ -60,8 +55,7 @@ def set_f1(reference: set[Hashable], prediction: set[Hashable]) -> float:
     return 2 * shared / (len(reference) + len(prediction)) if shared else 0.0
 
 
-def _items(graph: Graph, level: Level, lowercase: bool) -> set[Hashable]:
-    graph = _lower(graph) if lowercase else graph
+def _items(graph: Graph, level: Level) -> set[Hashable]:
     if level == "simple":
         return {(entity.tokens, entity.label) for entity in graph}
     if level == "partial":
@@ -80,7 +74,3 @@ def _relations(graph: Graph) -> set[Hashable]:
         for entity in graph
         for kind, target in entity.relations
     }
-
-
-def _lower(graph: Graph) -> Graph:
-    return tuple(Entity(e.tokens.lower(), e.label, e.relations) for e in graph)

@@ -88,9 +88,11 @@ def choose_examples(examples: pa.Table, count: int) -> tuple[list[str], list[str
     """Ids of the model's best and worst examples, best first and worst first, none in both.
 
     Fewer significant errors, then a higher rule14 F1, then a higher ROUGE-L are better. Of equals,
-    those whose reference has findings come first, since a normal chest shows little.
+    those whose reference has findings come first, since a normal chest shows little. Where a judge
+    judged any, those that it did not judge take no part: no count is not a count of none.
     """
-    rows = [row for row in examples.to_pylist() if row["control"] == "none"]
+    own = [row for row in examples.to_pylist() if row["control"] == "none"]
+    rows = [row for row in own if row["significant_errors"] is not None] or own
     positives = {
         row["example_id"]: sum(
             label["value"] == "positive" and label["observation"] != "No Finding"

@@ -87,26 +87,55 @@ def _running_median(values: Floats) -> Floats:
 
 
 def score_plot(scores: Scores) -> str:
-    """Model and controls with their intervals: shares left, errors per report right."""
+    """Model and controls with their intervals: shares left, counted errors, then errors that a
+    formula was fitted to, each in a panel of its own."""
     shown = [s for s in scores.scores if "uncertain=" not in s.metric and not s.is_detail]
-    shares = [score for score in shown if score.higher_is_better]
-    errors = [score for score in shown if not score.higher_is_better]
-    groups = [group for group in (_by_metric(shares), _by_metric(errors)) if group]
-    lines = max((len(group) for group in groups), default=0)
+    groups = {
+        axis: _by_metric([score for score in shown if _axis(score) == axis])
+        for axis in dict.fromkeys((_SHARES, *sorted(map(_axis, shown))))
+    }
+    groups = {axis: group for axis, group in groups.items() if group}
+    lines = max((len(group) for group in groups.values()), default=0)
     if not lines:
         return ""
     with rc_context(STYLE):
         figure = Figure(figsize=(WIDTH_INCHES, 0.9 + 0.42 * lines), layout="constrained")
         panels = figure.subplots(1, len(groups), squeeze=False).ravel()
-        for panel, group in zip(panels, groups, strict=True):
+        for panel, (axis, group) in zip(panels, groups.items(), strict=True):
             _draw_intervals(panel, group, lines)
-        panels[0].set_xlabel("higher is better (BLEU / 100)")
-        panels[0].set_xlim(-0.02, 1.02)
-        if len(groups) > 1:
-            panels[1].set_xlabel("errors per report, lower is better")
-            panels[1].set_xlim(left=-0.02 * panels[1].get_xlim()[1])
+            panel.set_xlabel(axis)
+            panel.set_xlim(*_limits(group, 1.0 if axis == _SHARES else 0.0))
         title = "Scores of the model and of its image-blind controls with intervals"
         return inline_svg(figure, title)
+
+
+_SHARES = "higher is better (BLEU / 100)"
+_ERRORS = "errors per report"
+
+
+def _axis(score: Score) -> str:
+    """What a score's panel measures: a count of errors and a formula's share no axis."""
+    if score.higher_is_better:
+        return _SHARES
+    is_counted = score.signature.scale == _ERRORS
+    return f"{_ERRORS}, lower is better" if is_counted else "fitted errors, lower is better"
+
+
+def _limits(group: Mapping[str, Sequence[Score]], most: float) -> tuple[float, float]:
+    """Zero to ``most``, further where a point or an interval's end lies outside; rescaled
+    BERTScore and RadCliQ fall below zero."""
+    ends = [0.0, most]
+    for score in (score for row in group.values() for score in row):
+        interval, divisor = score.interval, _divisor(score)
+        parts = (interval.value, interval.low, interval.high)
+        ends += [part / divisor for part in parts if part is not None]
+    low, high = min(ends), max(ends)
+    margin = 0.02 * ((high - low) or 1.0)
+    return low - margin, high + margin
+
+
+def _divisor(score: Score) -> float:
+    return 100.0 if score.signature.scale == "0-100" else 1.0
 
 
 def _by_metric(scores: Sequence[Score]) -> dict[str, list[Score]]:
@@ -130,7 +159,7 @@ def _draw_intervals(panel: Axes, group: Mapping[str, Sequence[Score]], lines: in
 
 def _draw_interval(panel: Axes, score: Score, line: int) -> None:
     interval, colour = score.interval, SYSTEMS[score.control]
-    divisor = 100.0 if score.signature.scale == "0-100" else 1.0
+    divisor = _divisor(score)
     place = line + {"none": -0.2, "shuffled": 0.02, "blank": 0.24}[score.control]
     if interval.value is None:
         return

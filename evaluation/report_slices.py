@@ -24,12 +24,13 @@ class SliceRow:
 
 @dataclass(frozen=True)
 class SliceTable:
-    """The table, and in words which slice is the worst by each metric."""
+    """The table, and in words which slice is the worst by each metric, and what is not sliced."""
 
     metrics: tuple[str, ...]
     rows: tuple[SliceRow, ...]
     worst: tuple[str, ...]
     looked_at: int
+    not_sliced: str
 
 
 def slice_table(found: Slices | None) -> SliceTable | None:
@@ -44,7 +45,7 @@ def slice_table(found: Slices | None) -> SliceTable | None:
         own = [by_place[dimension, value, metric] for metric in metrics]
         rows.append(_row(f"{dimension}: {value}", own))
     worst = tuple(f"{metric}: {verdict(found, metric)}" for metric in metrics)
-    return SliceTable(metrics, tuple(rows), worst, len(places))
+    return SliceTable(metrics, tuple(rows), worst, len(places), found.not_sliced)
 
 
 def _row(title: str, own: Sequence[SliceScore]) -> SliceRow:

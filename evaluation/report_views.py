@@ -49,10 +49,12 @@ class ScoreRow:
     """One metric; ``cells`` by control, ``gains`` are the model's differences by control."""
 
     metric: str
+    scale: str
     direction: str
     cells: dict[str, Cell]
     gains: dict[str, Cell]
     beats: dict[str, bool]
+    loses: dict[str, bool]
 
 
 def score_rows(scores: Scores) -> list[ScoreRow]:
@@ -67,10 +69,12 @@ def _score_row(scores: Scores, own: Score) -> ScoreRow:
     gains = [item for item in scores.differences if item.metric == own.metric]
     return ScoreRow(
         own.metric,
+        scale,
         "higher is better" if own.higher_is_better else "lower is better",
         {score.control: cell_of(score.interval, scale) for score in alike},
         {item.control: cell_of(item.difference, scale, signed=True) for item in gains},
         {item.control: item.beats for item in gains},
+        {item.control: item.loses for item in gains},
     )
 
 
@@ -148,11 +152,12 @@ def disagreement_rows(scores: Scores) -> list[DisagreementRow]:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the model beats one control on one measure, in words."""
+    """Whether the model beats one control on one measure, or loses to it, in words."""
 
     metric: str
     control: str
     beats: bool
+    loses: bool
     model: str
     other: str
     gain: str
@@ -173,6 +178,7 @@ def _verdict(scores: Scores, item: Difference) -> Verdict:
         item.metric,
         SYSTEM_NAMES[item.control],
         item.beats,
+        item.loses,
         number_text(scores.score(item.metric).interval.value),
         number_text(scores.score(item.metric, item.control).interval.value),
         number_text(item.difference.value, signed=True),

@@ -50,12 +50,6 @@ def ranks(similarity: Floats, relevant: Bools) -> Ranks:
     return np.asarray(ahead + 1, dtype=np.int64)
 
 
-def precision_at(similarity: Floats, relevant: Bools, depth: int) -> Floats:
-    """(Q,) share of relevant candidates among the first ``depth``, ties against them."""
-    order = np.lexsort((relevant, -similarity), axis=1)[:, :depth]
-    return np.asarray(np.take_along_axis(relevant, order, axis=1).mean(axis=1))
-
-
 def chance_recall(relevant: Bools, depth: int) -> float:
     """R@depth of a random order: the mean chance that one of a query's relevant candidates is among
     the first, which is hypergeometric."""
@@ -85,13 +79,16 @@ class Pool:
     """N films and M texts of the same studies.
 
     ``text_of`` (N,) is each film's place among the texts; ``keys`` (M,) are equal for texts that
-    read the same; subjects name the person of each film and of each text.
+    read the same; subjects name the person of each film and of each text, studies the study of
+    each text, of which one may have several (versions); ``section`` is the texts' own.
     """
 
     text_of: NDArray[np.intp]
     keys: tuple[str, ...]
     image_subjects: tuple[str, ...]
     text_subjects: tuple[str, ...]
+    text_studies: tuple[str, ...]
+    section: str
 
     def texts(self, policy: Policy) -> NDArray[np.intp]:
         """Places of the texts that stand in the pool: all, or the first of each that differs."""
@@ -109,6 +106,14 @@ class Pool:
         found: Bools = own[self.text_of][:, None] == own[self.texts(policy)]
         return found if direction == "image to text" else found.T
 
+    def perfect(self, direction: Direction, policy: Policy) -> Floats:
+        """(Q, C) similarity of an encoder that reads every film's text off the film: one where the
+        candidate reads as the query does. Equal texts tie, so that under *instance* even it fails
+        where another study's text reads the same."""
+        own = np.unique(np.asarray(self.keys, dtype=str), return_inverse=True)[1]
+        alike = own[self.text_of][:, None] == own[self.texts(policy)]
+        return np.asarray(alike if direction == "image to text" else alike.T, dtype=np.float64)
+
     def subjects(self, direction: Direction, policy: Policy) -> tuple[str, ...]:
         """The person behind each query."""
         if direction == "image to text":
@@ -119,7 +124,7 @@ class Pool:
 @dataclass(frozen=True)
 class RetrievalScore:
     """One number of one encoder; ``chance`` is what a random order gives, ``blind`` the best order
-    that looks at no query; both None for ranks."""
+    that looks at no query, ``ceiling`` what a perfect encoder reaches; all None for ranks."""
 
     encoder: str
     direction: Direction
@@ -128,6 +133,7 @@ class RetrievalScore:
     interval: Interval
     chance: float | None
     blind: float | None
+    ceiling: float | None
     higher_is_better: bool
     queries: int
     candidates: int
@@ -160,7 +166,8 @@ class Encoded:
 def score_retrieval(
     encoded: Encoded, pool: Pool, resamples: int, seed: int
 ) -> list[RetrievalScore]:
-    """R@1, R@5, R@10, median and mean rank and MRR, both ways and under every policy."""
+    """R@1, R@5, R@10, median and mean rank and MRR, both ways and under every policy; signatures
+    name the pool's section."""
     similarity = encoded.images @ encoded.texts.T
     return [
         score
@@ -184,7 +191,8 @@ def _scores(
     scores = scores if direction == "image to text" else scores.T
     relevant = pool.relevant(direction, policy)
     bootstrap = make_bootstrap(pool.subjects(direction, policy), resamples, seed)
-    reached = _Reached(ranks(scores, relevant), relevant, bootstrap)
+    perfect = ranks(pool.perfect(direction, policy), relevant)
+    reached = _Reached(ranks(scores, relevant), perfect, relevant, bootstrap)
     return [
         RetrievalScore(
             name,
@@ -194,41 +202,46 @@ def _scores(
             interval,
             chance,
             blind,
+            ceiling,
             higher,
             scores.shape[0],
             scores.shape[1],
             _signature(metric, direction, policy, pool, bootstrap, scores.shape),
         )
-        for metric, interval, (chance, blind), higher in reached.numbers()
+        for metric, interval, (chance, blind, ceiling), higher in reached.numbers()
     ]
 
 
-_Beside = tuple[float, float] | tuple[None, None]
+_Beside = tuple[float, float, float] | tuple[None, None, None]
+"""Chance, the blind order's and the perfect encoder's."""
+_NOTHING: Final = (None, None, None)
 
 
 @dataclass(frozen=True)
 class _Reached:
-    """The places that one direction's queries reached."""
+    """The places that one direction's queries reached, and those a perfect encoder's reach."""
 
     places: Ranks
+    perfect: Ranks
     relevant: Bools
     bootstrap: Bootstrap
 
     def numbers(self) -> list[tuple[str, Interval, _Beside, bool]]:
-        """Metric, interval, chance and the blind order's, and whether more is better."""
+        """Metric, interval, what stands beside it, and whether more is better."""
         recalls = [
             (f"R@{depth}", self._mean(self.places <= depth), self._beside(depth), True)
             for depth in DEPTHS
         ]
         return [
             *recalls,
-            ("MRR", self._mean(1.0 / self.places), (None, None), True),
-            ("mean rank", self._mean(self.places), (None, None), False),
-            ("median rank", self._median(), (None, None), False),
+            ("MRR", self._mean(1.0 / self.places), _NOTHING, True),
+            ("mean rank", self._mean(self.places), _NOTHING, False),
+            ("median rank", self._median(), _NOTHING, False),
         ]
 
     def _beside(self, depth: int) -> _Beside:
-        return chance_recall(self.relevant, depth), blind_recall(self.relevant, depth)
+        ceiling = float((self.perfect <= depth).mean())
+        return chance_recall(self.relevant, depth), blind_recall(self.relevant, depth), ceiling
 
     def _mean(self, values: Any) -> Interval:
         counts = np.stack([values, np.ones(len(values))], axis=-1).astype(np.float64)
@@ -256,8 +269,8 @@ def _signature(
         version=VERSION,
         scale="0-1" if metric.startswith(("R@", "MRR")) else "rank",
         level=f"mean over queries, {direction}, relevant: {policy}, ties against, pool {shape[1]}",
-        section="findings",
-        studies=len(pool.keys),
+        section=pool.section,
+        studies=len(set(pool.text_studies)),
         subjects=bootstrap.subjects,
         examples=shape[0],
         interval="bootstrap percentile 95%",
@@ -265,6 +278,8 @@ def _signature(
         seed=bootstrap.seed,
         unit="subject of the query; the pool stays",
         empty_output="embedded like any text",
+        cleaner="none; texts are equal by words and single spaces",
+        images=len(pool.text_of),
     )
 
 

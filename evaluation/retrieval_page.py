@@ -7,6 +7,7 @@ from typing import Any
 
 from evaluation.interval_text import interval_text
 from evaluation.templating import render_page
+from evaluation.zero_shot import LEAST_SUPPORT
 
 Row = Mapping[str, Any]
 
@@ -19,6 +20,7 @@ def render_retrieval(document: Row) -> str:
         groups=groups(document),
         observations=observations(document),
         mean=interval_text(document["zero_shot"].get("mean")),
+        least_support=LEAST_SUPPORT,
         signatures=[row["signature"] for row in document["scores"]],
     )
 
@@ -60,8 +62,12 @@ def _recall(row: Row) -> dict[str, Any]:
         "times": f"{value / chance:.1f}",
         "blind": f"{blind:.3f}",
         "blind_at": f"{100 * blind:.1f}",
+        "ceiling": f"{row['ceiling']:.3f}",
         "above": bool(row["beats_chance"] and row["beats_blind"]),
     }
+
+
+_SUPPORT = ("positive", "negative", "positive_subjects", "negative_subjects")
 
 
 def observations(document: Row) -> list[dict[str, Any]]:
@@ -74,8 +80,7 @@ def observations(document: Row) -> list[dict[str, Any]]:
             "width": None
             if row["auroc"]["value"] is None
             else f"{100 * row['auroc']['value']:.1f}",
-            "positive": row["positive"],
-            "negative": row["negative"],
+            **{name: row[name] for name in _SUPPORT},
         }
         for row in rows
     ]

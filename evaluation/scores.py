@@ -159,25 +159,25 @@ def score_predictions(
     encoded: Encoded | None = None,
     blocks: Sequence[Block] = tuple(BLOCKS.values()),
     cache: MetricCache | None = None,
+    max_new_tokens: int | None = None,
 ) -> Scores:
     """Score the model and its image-blind controls.
 
     Args:
         predictions: rows of the model (control ``none``) and of any control.
         judged: rows of ``judged.JUDGED_SCHEMA``, or None where no judge was asked.
-        section: which section was generated; part of every signature.
+        section, max_new_tokens: what was written and where it was cut (None: unknown), to sign.
         teachers: models behind the texts, each with what it wrote, to flag judges of their kin.
         translated: the texts are translations, for which chrF is measured too.
         encoded: counts of encoders whose weights are here.
         blocks: the tables to fill; ``blocks.PROFILES`` computes many more lexical counts.
-        cache: where counts of pairs that were counted before are found.
+        cache: counts of pairs that were counted before.
 
     Raises:
         InputError: a table does not fit (see ``controls`` and ``judged``).
     """
     outputs = read_outputs(predictions)
-    encoders = encoded or Encoded()
-    families = _lexical_families(blocks)
+    encoders, families = encoded or Encoded(), _lexical_families(blocks)
     texts = {
         name: count_texts(outputs, written, translated=translated, names=families, cache=cache)
         for name, written in outputs.written.items()
@@ -185,10 +185,10 @@ def score_predictions(
     places = {example_id: place for place, example_id in enumerate(outputs.example_ids)}
     judges = read_judged(judged, places) if judged is not None else []
     means = mean_of_judges(judges)
-    counts = _families(outputs, texts, [*judges, *means], encoders)
     bootstrap = make_bootstrap(outputs.subjects, settings.bootstrap_resamples, settings.seed)
     measures = _measures(settings, (judges, means), translated, blocks, encoders)
-    board = Board(outputs, bootstrap, section, counts)
+    counts = _families(outputs, texts, [*judges, *means], encoders)
+    board = Board(outputs, bootstrap, section, counts, max_new_tokens)
     scores = _scored(board, measures, settings, blocks, encoders)
     return replace(
         scores,

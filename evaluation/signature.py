@@ -15,8 +15,10 @@ class Signature:
 
     ``scale`` says what the largest value is (``0-1``, ``0-100``, ``errors per report``). ``unit``
     is what the bootstrap resamples; ``centre`` says what a paper prints in the value's place.
-    ``empty_output`` says what an empty prediction counts as. ``weights`` holds the sha256 of every
-    published file of weights that the number came through.
+    ``empty_output`` says what an empty prediction counts as; ``cleaner`` is what texts went through
+    before the tokenizer. ``images`` says how many films were shown and ``max_new_tokens`` where
+    decoding was cut, both unknown for texts that others wrote. ``weights`` holds the sha256 of
+    every published file of weights that the number came through.
     """
 
     metric: str
@@ -45,6 +47,9 @@ class Signature:
     rescale: str | None = None
     weights: str | None = None
     centre: str | None = None
+    cleaner: str | None = None
+    images: int | None = None
+    max_new_tokens: int | None = None
 
     def fields(self) -> dict[str, str | int]:
         """The fields that apply, in the order of the class."""

@@ -8,7 +8,7 @@ hold for all slices at once. Shapes: N examples, K counts, B resamples, S slices
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -75,12 +75,22 @@ class Slices:
 
     ``worst`` holds by metric the slice furthest on the bad side of the rest, if one is, of the
     ``eligible`` ones: so many slices of the metric are large enough.
+    ``unsliced`` names the dimensions that have one value alone, with that value.
     """
 
     scores: tuple[SliceScore, ...]
     worst: Mapping[str, SliceScore]
     looked_at: int
     eligible: Mapping[str, int]
+    unsliced: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def not_sliced(self) -> str:
+        """``sex, age (unknown for all); source (openi for all)``; empty where all are sliced."""
+        named: dict[str, list[str]] = {}
+        for name, value in self.unsliced.items():
+            named.setdefault(value, []).append(name)
+        return "; ".join(f"{', '.join(names)} ({value} for all)" for value, names in named.items())
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; unknown numbers are None."""
@@ -92,6 +102,7 @@ class Slices:
             },
             "slices": self.looked_at,
             "eligible": dict(self.eligible),
+            "not_sliced": dict(self.unsliced),
         }
 
 
@@ -114,7 +125,7 @@ def slice_scores(
 
     Args:
         facts: by dimension one value for each example, in the order of the system's examples. A
-            dimension of one value is no slicing and is left out.
+            dimension of one value is no slicing and is left out, and named.
         metrics: names of the system's measures; others are passed over.
     """
     bootstrap = make_bootstrap(system.outputs.subjects, resamples, seed)
@@ -128,7 +139,8 @@ def slice_scores(
             rows = zip(places, parts, spans, strict=True)
             found += [_scored(metric, place, part, span) for place, part, span in rows]
             eligible[metric] = sum(part.eligible for part in parts)
-    return Slices(tuple(found), _worst(found), len(places), eligible)
+    alike = {name: values[0] for name, values in facts.items() if len(set(values)) == 1}
+    return Slices(tuple(found), _worst(found), len(places), eligible, alike)
 
 
 def _places(

@@ -50,7 +50,9 @@ def count_texts(
     predictions = written.predictions
     true, told = split_codes(LABELS.of(references, predictions, cache))
     lexical = [FAMILIES[name] for name in names] + ([CHRF] if translated else [])
-    families = {item.name: item.of(references, predictions, cache) for item in lexical}
+    families = {
+        item.name: item.of(references, predictions, cache, outputs.references) for item in lexical
+    }
     families["rule14-negative"] = confusion(true, told, "negative")
     families["rule14-positive"] = confusion(true, told, "positive")
     size = len(outputs.example_ids)

@@ -16,9 +16,9 @@ from evaluation.clinical import LabelMatrix
 from evaluation.statistics import Bootstrap, Floats, Interval, interval_of
 from sources.record import OBSERVATIONS
 
-VERSION: Final = "1"
 LEAST_SUPPORT: Final = 5
-"""Fewer films on either side give no AUROC worth printing (our choice)."""
+"""Fewer subjects on either side give no AUROC worth printing (our choice): subjects are what is
+drawn, and twenty films of one person are one."""
 
 SENTENCES: Final[dict[str, tuple[tuple[str, str], tuple[str, str]]]] = {
     "Enlarged Cardiomediastinum": (
@@ -96,32 +96,45 @@ def prompt_scores(images: Floats, embedded: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class ZeroShotScore:
-    """AUROC of one observation; None with fewer than LEAST_SUPPORT films on a side."""
+    """AUROC of one observation; None with fewer than LEAST_SUPPORT subjects on a side.
+
+    ``positive`` and ``negative`` count films, the other two the subjects behind them.
+    """
 
     observation: str
     auroc: Interval
     positive: int
     negative: int
+    positive_subjects: int
+    negative_subjects: int
 
 
 def score_zero_shot(
-    scores: Floats, labels: LabelMatrix, bootstrap: Bootstrap
+    scores: Floats, labels: LabelMatrix, subjects: Sequence[str], bootstrap: Bootstrap
 ) -> tuple[list[ZeroShotScore], Interval]:
     """AUROC by observation, and their mean over those with support.
+
+    A draw without a film on one side has no AUROC. Such an observation's own interval is unknown;
+    the mean of that draw is over the observations that have a value in it, so that one rare
+    observation cannot take the mean's interval away.
 
     Args:
         scores: (N, L) of ``prompt_scores``.
         labels: of the films' own texts; uncertain ones take no part, unmentioned ones are negative.
+        subjects: the person of each film, as drawn by ``bootstrap``.
     """
     positive = labels.positive("negative")
     uncertain = labels.positive("positive") & ~positive
+    people = np.unique(np.asarray(subjects, dtype=str), return_inverse=True)[1]
     found, values, draws = [], [], []
     for column, name in enumerate(SENTENCES):
         place = OBSERVATIONS.index(name)
         true = positive[:, place].astype(np.float64)
         counted = (~uncertain[:, place]).astype(np.float64)
-        support = int(true.sum()), int((counted - true).sum())
-        if min(support) < LEAST_SUPPORT:
+        sides = (true > 0, counted > true)
+        support = [int(side.sum()) for side in sides]
+        support += [len(np.unique(people[side])) for side in sides]
+        if min(support[2:]) < LEAST_SUPPORT:
             found.append(ZeroShotScore(name, Interval(None, None, None), *support))
             continue
         value = auroc(scores[:, column], true, counted[None])[0]
@@ -131,7 +144,14 @@ def score_zero_shot(
         draws.append(drawn)
     if not values:
         return found, Interval(None, None, None)
-    return found, interval_of(np.float64(np.mean(values)), np.mean(draws, axis=0))
+    return found, interval_of(np.float64(np.mean(values)), _mean_of_known(np.stack(draws)))
+
+
+def _mean_of_known(draws: Floats) -> Floats:
+    """(B,) mean over labels (L, B) that have a value in the draw; not a number where none has."""
+    known = ~np.isnan(draws)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(known, draws, 0.0).sum(axis=0) / known.sum(axis=0))
 
 
 def auroc(scores: Floats, positive: Floats, weights: Floats) -> Floats:

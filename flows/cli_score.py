@@ -27,7 +27,7 @@ def score_pairs_file(order: PairsOrder, data_root: str | None, *, as_json: bool)
     """Print the blocks as tables, or everything as JSON."""
     from evaluation.blocks import ALL_BLOCKS, BLOCKS
     from evaluation.metric_cache import MetricCache
-    from evaluation.report_blocks import blocks_as_text
+    from evaluation.report_blocks import blocks_as_text, support_as_text
     from tasks.score.pairs import read_pairs, score_pairs
 
     for name in order.blocks:
@@ -46,3 +46,4 @@ def score_pairs_file(order: PairsOrder, data_root: str | None, *, as_json: bool)
     print(f"{system.examples} pairs, {system.empty} with an empty prediction, ", end="")
     print(f"{scores.studies} studies, {scores.subjects} subjects\n")
     print(blocks_as_text(scores.blocks))
+    print(f"\n{support_as_text(scores)}")

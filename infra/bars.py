@@ -18,6 +18,7 @@ from infra.settings.stages import StageKind
 
 FILE = Path(__file__).parent / "bars.toml"
 Method = Literal["lora", "whole"]
+Precision = Literal["float32", "bfloat16", "nf4"]
 LEAST = ("useful_tokens_per_second", "mfu")
 MOST = ("data_wait_share", "peak_memory_gib")
 FIGURES = ("useful_tokens_per_second", "examples_per_second", "images_per_second", "mfu",
@@ -30,11 +31,15 @@ class Bar(Section):
     """Expectations of the stages that fit; figures that are not given are not expected.
 
     Args:
-        device: pattern searched for in the device's name; a stage without a GPU runs on ``CPU``.
+        device: pattern of whole words searched for in the device's name (``H200`` is no part of
+            ``GH200``); a stage without a GPU runs on ``CPU``.
         kinds: kinds of stage; empty means all.
         method: adapters or whole weights; None means both.
         parameters: fewest and most of the model; None means any. A bar for 7B says nothing of
             another size.
+        image_px: side of the model's image; None means any.
+        precision: what is computed in, or ``nf4`` where frozen weights are held in 4 bits; None
+            means any.
         origin: where the figures come from.
     """
 
@@ -42,6 +47,8 @@ class Bar(Section):
     kinds: tuple[StageKind, ...] = ()
     method: Method | None = None
     parameters: tuple[float, float] | None = None
+    image_px: int | None = Field(default=None, gt=0)
+    precision: Precision | None = None
     origin: str = Field(min_length=1)
     useful_tokens_per_second: float | None = Field(default=None, gt=0)
     mfu: Share | None = None
@@ -57,12 +64,14 @@ class Bars(Section):
 
 @dataclass(frozen=True)
 class Setting:
-    """What a stage ran on and what it trained."""
+    """What a stage ran on, what it trained, and in which shape and numbers."""
 
     device: str
     kind: StageKind
     method: Method
     parameters: int
+    image_px: int
+    precision: Precision
 
 
 @cache
@@ -120,8 +129,10 @@ def hold(figures: Mapping[str, float | None], setting: Setting, bars: Sequence[B
 def _fits(bar: Bar, setting: Setting) -> bool:
     fewest, most = bar.parameters or (0.0, float("inf"))
     return (
-        re.search(bar.device, setting.device) is not None
+        re.search(rf"\b(?:{bar.device})\b", setting.device) is not None
         and (not bar.kinds or setting.kind in bar.kinds)
         and bar.method in (None, setting.method)
+        and bar.image_px in (None, setting.image_px)
+        and bar.precision in (None, setting.precision)
         and fewest <= setting.parameters <= most
     )

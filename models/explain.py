@@ -23,11 +23,11 @@ from infra.runs import Control, ExplainRun
 from infra.settings.sections import GenerateSettings
 from models.attention import Recording, mean_of_rows, recorded
 from models.collate import normalise
-from models.controls import Place, blank, shown_rows
+from models.controls import Place, blank, can_exchange, shown_rows
 from models.data import ExampleShards, Pixels, Sample
 from models.occlusion import mean_films, occluded, occlusion_maps
 from models.writer import FindingsWriter
-from sources.heat_map import MAP_SCHEMA, map_rows
+from sources.heat_map import MAP_SCHEMA, ShownFilm, map_rows
 
 BACKGROUND_IMAGES: Final = 256
 """Images that the mean film is made of, at the most. Our choice: more change it by less than one
@@ -177,7 +177,7 @@ def explain(run: ExplainRun) -> int:
     data = ExampleShards(run.examples, explainer.writer.side_px)
     samples = [data[index] for index in range(len(data))]
     spans = _spans(run.sentences)
-    places = [Place(sample.source, sample.study_id, sample.view) for sample in samples]
+    places = [Place.of(sample) for sample in samples]
     report("start", texts=len(samples), controls=list(run.controls))
     run.output.mkdir(parents=True, exist_ok=True)
     written, total = 0, len(samples) * len(run.controls)
@@ -222,8 +222,8 @@ def _write_part(
 
 
 def _shown(control: Control, places: Sequence[Place], seed: int) -> list[int | None]:
-    """As predictions are; a lone study cannot be exchanged and is shown a blank film."""
-    if control == "shuffled" and len({(p.source, p.study_id) for p in places}) < 2:
+    """As predictions are; where subjects cannot be exchanged all are shown a blank film."""
+    if control == "shuffled" and not can_exchange(places):
         return [None] * len(places)
     return shown_rows(control, places, seed)
 
@@ -242,8 +242,10 @@ def _table(
         (method, np.asarray(values, np.float32))
         for method, values in explainer.maps(asked, pixels, sample.view)
     ]
-    study = shown.study_id if shown is not None else None
-    return map_rows(sample.example_id, control, study, maps)
+    film = None
+    if shown is not None:
+        film = ShownFilm(shown.source, shown.study_id, shown.example_id)
+    return map_rows(sample.example_id, control, film, maps)
 
 
 def _spans(path: Path) -> dict[str, list[tuple[int, int]]]:

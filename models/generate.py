@@ -76,7 +76,7 @@ def generate(run: GenerateRun) -> int:
 
 
 def _jobs(control: Control, samples: Sequence[Sample], seed: int, side_px: int) -> list[_Job]:
-    places = [Place(sample.source, sample.study_id, sample.view) for sample in samples]
+    places = [Place.of(sample) for sample in samples]
     empty = blank(side_px)
     jobs = []
     for sample, row in zip(samples, shown_rows(control, places, seed), strict=True):

@@ -211,7 +211,9 @@ def told(pace: Pace | None, run: TrainRun, meter: Meter) -> dict[str, Any] | Non
     if pace is None:
         return None
     method: Method = "lora" if run.stage.lora is not None else "whole"
-    setting = Setting(pace.device, run.stage.kind, method, meter.parameters)
+    stage, side_px = run.stage, run.models.vision.image_px
+    precision = "nf4" if stage.quantize == "nf4" else stage.precision
+    setting = Setting(pace.device, stage.kind, method, meter.parameters, side_px, precision)
     figures: Mapping[str, float | None] = {
         **{name: getattr(pace, name) for name in FIGURES},
         "useful_tokens_per_second": pace.useful_tokens_per_second / pace.devices,

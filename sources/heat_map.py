@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,9 @@ MAP_SCHEMA = pa.schema(
         pa.field("example_id", pa.string(), nullable=False),
         pa.field("sentence", pa.int32(), nullable=False),
         pa.field("control", pa.string(), nullable=False),
+        pa.field("image_source", pa.string()),
         pa.field("image_study_id", pa.string()),
+        pa.field("image_example_id", pa.string()),
         pa.field("method", pa.string(), nullable=False),
         pa.field("rows", pa.int32(), nullable=False),
         pa.field("columns", pa.int32(), nullable=False),
@@ -25,6 +27,16 @@ MAP_SCHEMA = pa.schema(
 """``values`` are row-major over the model's square crop, their maximum 1; times ``scale`` they are
 the method's own numbers. ``sentence`` counts the asked ones of the text. The method of the empty
 name holds the sentence's log-likelihood as its scale."""
+
+
+class ShownFilm(NamedTuple):
+    """Whose film a map was made of: the first image of that example. A study may have several
+    films, and two sources may number their studies alike."""
+
+    source: str
+    study_id: str
+    example_id: str
+
 
 SENTENCE_SCHEMA = pa.schema(
     [
@@ -40,10 +52,10 @@ SENTENCE_SCHEMA = pa.schema(
 def map_rows(
     example_id: str,
     control: str,
-    image_study_id: str | None,
+    film: ShownFilm | None,
     maps: Sequence[tuple[str, NDArray[np.float32]]],
 ) -> pa.Table:
-    """MAP_SCHEMA rows of one text: (method, [S, R, C]) maps of its S sentences."""
+    """MAP_SCHEMA rows of one text: (method, [S, R, C]) maps of its S sentences; no film: blank."""
     rows: list[dict[str, Any]] = []
     for method, values in maps:
         for sentence, heat in enumerate(values):
@@ -54,7 +66,9 @@ def map_rows(
                     "example_id": example_id,
                     "sentence": sentence,
                     "control": control,
-                    "image_study_id": image_study_id,
+                    "image_source": film.source if film else None,
+                    "image_study_id": film.study_id if film else None,
+                    "image_example_id": film.example_id if film else None,
                     "method": method,
                     "rows": heat.shape[0],
                     "columns": heat.shape[1],

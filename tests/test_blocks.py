@@ -29,6 +29,7 @@ from evaluation.labeler import label_reports
 from evaluation.measures import block_measures, clinical_measures, lexical_measures
 from evaluation.measures_neural import slots
 from evaluation.meteor import METEOR_PROFILES
+from evaluation.report_blocks import blocks_as_text, support_as_text
 from evaluation.scores import Scores, nothing_scored, score_predictions
 from evaluation.signature import Signature
 from evaluation.statistics import Floats, mean_of
@@ -140,15 +141,61 @@ def test_studies_are_drawn_as_scipy_draws_them(scores: Scores) -> None:
 
 
 def test_the_papers_interval_signs_for_itself(scores: Scores) -> None:
-    row = row_of(scores, "llava_rad", "ROUGE-L[rouge-score-nostem]")
+    name = "CheXbert-micro-F1-14[uncertain=negative]"
+    encoded, predictions = whole()
+    filled = score_predictions(predictions, None, SETTINGS, encoded=encoded)
+    row = row_of(filled, "llava_rad", name)
     assert row.paper is not None
     told = row.paper.signature.fields()
     assert (told["unit"], told["resamples"], told["seed"], told["centre"]) == (
         "study", 500, 3, "median",
     )  # fmt: skip
-    own = scores.score("ROUGE-L[rouge-score-nostem]").signature
+    own = filled.score(name).signature
     assert (own.unit, own.centre) == ("subject", None)
     assert row_of(scores, "rrg24", "ROUGE-L[rouge-score-stem]").paper is None
+
+
+def test_where_the_paper_prints_no_median_the_cell_is_empty() -> None:
+    """LLaVA-Rad prints medians of draws for CheXbert and RadGraph, plain BLEU and ROUGE."""
+    encoded, predictions = whole()
+    table = table_of(score_predictions(predictions, None, SETTINGS, encoded=encoded), "llava_rad")
+    printed = {row.metric for row in table.rows if row.paper is not None}
+    assert printed == {m for m in LLAVA_RAD.metrics if m.startswith(("CheXbert", "RadGraph"))}
+    lines = blocks_as_text([table]).splitlines()
+    rouge = next(line for line in lines if line.startswith("ROUGE-L"))
+    radgraph = next(line for line in lines if line.startswith("RadGraph"))
+    assert len(rouge.split()) < len(radgraph.split())
+    assert lines[1].endswith("Median of 500 draws of studies")
+    bare = table_of(score_predictions(predictions, None, SETTINGS), "llava_rad")
+    assert "Median" not in blocks_as_text([bare])
+
+
+def test_one_scale_holds_for_a_table_and_each_row_names_it(scores: Scores) -> None:
+    for name in ("llava_rad", "rrg24", "offline"):
+        assert {row.scale for row in table_of(scores, name).rows} == {"0-100"}
+    rows = [prediction_row(i, "none", TEXTS[(i + i % 2) % 4]) for i in range(16)]
+    found = score_predictions(pa.Table.from_pylist(rows), None, SETTINGS, blocks=[PROFILES])
+    kinds = {(row.metric.split("-")[0].split("[")[0], row.scale) for row in found.blocks[0].rows}
+    assert kinds == {("BLEU", "0-1"), ("ROUGE", "0-1"), ("CIDEr", "0-10"), ("METEOR", "0-1")}
+    own = found.score("BLEU-4[sacrebleu-13a-cased]").interval.value
+    shown = row_of(found, "profiles", "BLEU-4[sacrebleu-13a-cased]").interval
+    assert own is not None
+    assert shown is not None
+    assert shown.value == pytest.approx(own / 100)
+    told = blocks_as_text(found.blocks).splitlines()
+    assert next(line for line in told if line.startswith("CIDEr-D")).split()[1] == "0-10"
+
+
+def test_one_reason_is_told_once_and_support_by_label(scores: Scores) -> None:
+    told = blocks_as_text([table_of(scores, "llava_rad")])
+    assert told.count("needs CheXbert's checkpoint") == 1
+    assert "CheXbert-micro-F1-14[uncertain=negative] and 7 more" in told
+    support = support_as_text(scores)
+    assert support.startswith("rule14: ")
+    held = [one for one in scores.labels["none"] if one.support]
+    assert 0 < len(held) < 14
+    assert f"{len(held)} of 14 labels have support" in support
+    assert all(f"{one.observation} {one.support}" in support for one in held)
 
 
 def test_examples_of_one_study_are_drawn_together() -> None:
@@ -239,15 +286,17 @@ def test_profiles_are_computed_only_where_they_are_asked_for(scores: Scores) -> 
         row_of(found, "profiles", name)
         for name in ("BLEU-4[sacrebleu-13a-cased]", "CIDEr-D[coco-split-cased]")
     )
-    assert (bleu.scale, cider.scale) == ("0-100", "0-10")
+    assert (bleu.scale, cider.scale) == ("0-1", "0-10")
 
 
 def test_json_holds_every_block(scores: Scores) -> None:
     blocks = json.loads(json.dumps(scores.to_dict(), allow_nan=False))["blocks"]
     assert [block["name"] for block in blocks] == list(BLOCKS)
     first = blocks[0]["rows"][0]
-    assert set(first) == {"metric", "scale", "value", "low", "high", "paper"}
-    assert set(first["paper"]) == {"centre", "low", "high", "signature"}
+    assert set(first) == {"metric", "scale", "value", "low", "high"}
+    encoded, predictions = whole()
+    filled = score_predictions(predictions, None, SETTINGS, encoded=encoded).to_dict()
+    assert set(filled["blocks"][0]["rows"][3]["paper"]) == {"centre", "low", "high", "signature"}
     assert set(blocks[0]["rows"][3]) == {"metric", "unavailable"}
 
 

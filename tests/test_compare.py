@@ -292,6 +292,26 @@ def test_groups_and_findings_count_the_same_errors() -> None:
     assert sum(group.errors for group in found.groups) == 10
 
 
+def test_the_counts_of_each_finding_add_up() -> None:
+    """An opacity for a consolidation is neither omitted nor hallucinated."""
+    texts = [
+        "There is a left consolidation.",
+        "There is a left opacity.",
+        "There is a nodule. There is cardiomegaly.",
+        "There is a mass.",
+        "The lungs are clear.",
+    ]
+    pairs = [
+        (f"{a}/{b}", one, other) for a, one in enumerate(texts) for b, other in enumerate(texts)
+    ]
+    rows = {row.finding: row for row in error_table(pairs, shown=1).findings}
+    for row in rows.values():
+        assert row.in_references == row.in_both + row.omitted + row.named_otherwise
+        assert row.in_predictions == row.in_both + row.hallucinated + row.said_for_another
+    assert (rows["consolidation"].named_otherwise, rows["consolidation"].said_for_another) == (1, 1)
+    assert (rows["nodule"].named_otherwise, rows["cardiomegaly"].named_otherwise) == (1, 0)
+
+
 def test_errors_of_a_run_are_told_without_its_texts(
     store: Store, environment: Environment, runs: tuple[str, str]
 ) -> None:
@@ -299,7 +319,10 @@ def test_errors_of_a_run_are_told_without_its_texts(
     found = list_errors(weak)
     text = errors_text(weak.name, found, 1, None)
     assert "40 reports, 10 without an error" in text
-    assert "smaller groups are in --json" in text
+    rest = found.groups[1:]
+    assert f"{len(rest)} groups with no more significant errors are in --json" in text
+    assert all(group.significant <= found.groups[0].significant for group in rest)
+    assert "named otherwise  said for another" in text
     assert GOOD not in text
     document: dict[str, Any] = json.loads(json.dumps(found.to_dict()))
     assert document["read_by"] == "offline-rules"

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from evaluation.grounding import Grounding, nothing_grounded, score_grounding
+from evaluation.grounding import METRICS, Grounding, nothing_grounded, score_grounding
 from evaluation.grounding_choice import Choice, Grounded, Measured, candidates, choose, measure
 from evaluation.grounding_page import (
     GroundingPage,
@@ -18,10 +18,12 @@ from evaluation.grounding_page import (
 )
 from evaluation.overlay import draw_overlay, seen_film, wrapped
 from sources.crop import Rectangle
-from sources.heat_map import MAP_SCHEMA, map_rows
+from sources.heat_map import MAP_SCHEMA, ShownFilm, map_rows
 
 BOX = Rectangle(0.0, 0.0, 0.5, 0.5)
+FILM_OF_SX = ShownFilm("mimic_cxr", "sx", "ex")
 CHOICE = Choice("occlusion", 2.0, 0.4, 6, "planted")
+PLAIN = replace(CHOICE, sharpness=1.0)
 
 
 def sentence(number: int, **changes: object) -> Grounded:
@@ -44,7 +46,7 @@ def heat(inside: float, cells: int = 4) -> np.ndarray:
 
 def tables(own: float, other: float, method: str = "occlusion") -> list[pa.Table]:
     return [
-        map_rows(one.example_id, control, "sx", [(method, heat(value)), ("", heat(0.5))])
+        map_rows(one.example_id, control, FILM_OF_SX, [(method, heat(value)), ("", heat(0.5))])
         for one in SENTENCES
         for control, value in (("none", own), ("shuffled", other))
     ]
@@ -128,17 +130,26 @@ def test_the_best_gain_is_chosen_on_focal_sentences() -> None:
     ranked = candidates(measure(SENTENCES, mixed, (1.0, 2.0)))
     assert [one.method for one in ranked[:2]] == ["attention gradient"] * 2
     assert ranked[0].gain > ranked[-1].gain
-    chosen = choose(ranked, 6, ("attention mean",))
+    chosen = choose(ranked, ("attention mean",))
     assert (chosen.method, chosen.sharpness) == ("attention gradient", 2.0)
     assert chosen.reason.startswith("of 4 ways the highest energy above another study's image")
+    assert chosen.reason.endswith("on 4 focal, sided validate sentences")
+    assert chosen.sentences == ranked[0].sentences == 4
+
+
+def test_the_choice_counts_all_sentences_where_none_is_focal() -> None:
+    sentences = [replace(one, is_focal_sided=False) for one in SENTENCES]
+    ranked = candidates(measure(sentences, tables(0.7, 0.25), (1.0,)))
+    chosen = choose(ranked, ("occlusion",))
     assert chosen.reason.endswith("on 6 validate sentences")
+    assert (chosen.sentences, ranked[0].group) == (6, "all")
 
 
 def test_without_validate_sentences_the_plainest_map_is_taken() -> None:
     assert candidates(measure([], [], (1.0,))) == []
-    chosen = choose([], 0, ("occlusion", "attention mean"))
+    chosen = choose([], ("occlusion", "attention mean"))
     assert (chosen.method, chosen.sharpness, chosen.gain) == ("attention mean", 1.0, None)
-    assert choose([], 0, ("occlusion",)).method == "occlusion"
+    assert choose([], ("occlusion",)).method == "occlusion"
     assert "no validate sentence has a box" in chosen.reason
 
 
@@ -182,6 +193,10 @@ def test_maps_keep_their_scale() -> None:
     assert max(first["values"]) == 1.0
     assert first["scale"] == pytest.approx(5 * 0.7 / 4)
     assert second["scale"] == pytest.approx(-2.0)
+    assert first["image_example_id"] is None
+    own = map_rows("e", "none", FILM_OF_SX, [("occlusion", heat(0.7))]).to_pylist()[0]
+    image = (own["image_source"], own["image_study_id"], own["image_example_id"])
+    assert image == FILM_OF_SX
     flat = map_rows("e", "none", None, [("occlusion", 0 * heat(0.7))]).to_pylist()[0]
     assert (flat["scale"], set(flat["values"])) == (0.0, {0.0})
 
@@ -247,8 +262,22 @@ def test_the_page_is_one_file_with_every_number_escaped() -> None:
     assert "http" not in shown.replace("http-equiv", "")
 
 
+def test_the_page_explains_the_choice_its_boxes_and_its_ticks() -> None:
+    shown = " ".join(render_grounding(page()).split())
+    assert "<b>occlusion ^2</b>: ^2 says that" in shown
+    assert "raised to the power 2" in shown
+    assert "The line <i>unsharpened</i>" in shown
+    assert "on both films that of the study on the left" in shown
+    assert "✓" in shown
+    assert (
+        "<small>on 4 sentences of 2 subjects</small>" in shown
+    )  # four focal sentences of two persons
+    plain = page(grounding=scored(measure(SENTENCES, tables(0.7, 0.25), (1.0,)), PLAIN))
+    assert "unsharpened" not in render_grounding(plain)
+
+
 def test_the_page_without_a_sentence_says_why() -> None:
-    empty = nothing_grounded("no boxes here", choose([], 0, ("attention mean",)))
+    empty = nothing_grounded("no boxes here", choose([], ("attention mean",)))
     shown = render_grounding(page(grounding=empty, shown=[], replicas=frozenset()))
     assert "unavailable: no boxes here" in shown
     assert "<img" not in shown
@@ -257,9 +286,15 @@ def test_the_page_without_a_sentence_says_why() -> None:
 def test_rows_of_the_page_are_the_chosen_method_or_the_others() -> None:
     grounding = page().grounding
     chosen, others = (score_rows(grounding, chosen=choice) for choice in (True, False))
-    assert {row.title for row in chosen} == {
-        "mimic_cxr · reference · all", "mimic_cxr · reference · focal, sided"
-    }  # fmt: skip
-    assert all("occlusion ^1" in row.title for row in others)
+    own, focal = "mimic_cxr · reference · all", "mimic_cxr · reference · focal, sided"
+    assert [row.title for row in chosen] == [
+        title
+        for group in (own, focal)
+        for _ in METRICS
+        for title in (group, f"{group} · unsharpened")
+    ]  # fmt: skip
+    assert [row.metric for row in chosen[:4]] == ["energy", "energy", "pointing", "pointing"]
+    assert chosen[1].gains["shuffled"].startswith("+0.45")
+    assert others == []
     assert set(chosen[0].cells) == {"none", "shuffled", "uniform", "centre"}
     assert chosen[0].excludes["shuffled"]

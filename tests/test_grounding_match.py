@@ -8,6 +8,7 @@ from evaluation.grounding_match import (
     Match,
     TruePlace,
     asserted,
+    claims,
     match_places,
     match_sentence,
     named_sides,
@@ -78,6 +79,43 @@ def test_what_is_not_there_has_no_box() -> None:
     only_left = [FLUID[1]]
     assert match_sentence("There is a right pleural effusion.", only_left).outcome == "no-box"
     assert match_sentence("No effusion.", FLUID) == Match("asserts-nothing")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "boxes", "is_focal_sided"),
+    [
+        ("Left pleural effusion and cardiomegaly.", {LEFT, HEART.box}, False),
+        ("There is a left pleural effusion but no right pleural effusion.", {LEFT}, True),
+        ("Effusion on the left; the catheter tip lies in the right atrium.", {LEFT}, True),
+        ("Small pleural effusion, right heart border obscured.", {LEFT, RIGHT}, False),
+        ("No right pneumothorax is seen and there is a pleural effusion.", {LEFT, RIGHT}, False),
+        ("Pleural effusion, small, on the left.", {LEFT}, True),
+        ("In the right chest, there is a pleural effusion.", {RIGHT}, True),
+    ],
+)
+def test_a_side_counts_where_it_is_asserted(
+    sentence: str, boxes: set[Rectangle], is_focal_sided: bool
+) -> None:
+    """Every meant box has the named side, or the sentence is not a focal, sided one."""
+    found = match_sentence(sentence, [*FLUID, HEART])
+    assert (set(found.boxes), found.is_focal_sided) == (boxes, is_focal_sided)
+
+
+def test_each_finding_has_the_side_of_its_own_words() -> None:
+    told = claims("Small right pleural effusion and left pneumothorax.")
+    assert [(claim.observation, set(claim.sides)) for claim in told] == [
+        ("Pleural Effusion", {"right"}),
+        ("Pneumothorax", {"left"}),
+    ]
+    shared = claims("Left pleural effusion and atelectasis.")
+    assert [set(claim.sides) for claim in shared] == [{"left"}, {"left"}]
+
+
+def test_a_box_without_a_side_is_not_on_the_named_one() -> None:
+    central = TruePlace("Pleural Effusion", "pleural effusion", None, HEART.box)
+    found = match_sentence("There is a left pleural effusion.", [FLUID[1], central])
+    assert len(found.boxes) == 2
+    assert not found.is_focal_sided
 
 
 def test_devices_are_not_focal() -> None:

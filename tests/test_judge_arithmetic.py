@@ -34,6 +34,7 @@ def test_better_parts_are_a_lower_radcliq_v1() -> None:
 
 
 URGENT = {"R1": "urgent"}
+TOLD = {"P1": "urgent"}
 
 
 def test_crimson_by_hand() -> None:
@@ -64,9 +65,17 @@ def test_crimson_of_a_normal_reference() -> None:
         (Judged(URGENT, {}, [("R9", "P1")]), "found finding 'R9'; expected one of R1"),
         (Judged({}, {}, false=["P1"]), "found finding 'P1'; expected one of none at all"),
         (
-            Judged(URGENT, {}, [("R1", "P1")], attribute_errors={"R1": ["bad"]}),
+            Judged(URGENT, TOLD, [("R1", "P1")], attribute_errors={"R1": ["bad"]}),
             "found severity 'bad'; expected one of significant, negligible",
         ),
+        (Judged(URGENT, TOLD, [("R1", "P9")]), "found finding 'P9'; expected one of P1"),
+        (Judged(URGENT, TOLD, [("R1", "P1"), ("R1", "P1")]), "found finding 'R1' twice"),
+        (
+            Judged(URGENT, TOLD, [("R1", "P1")], attribute_errors={"R9": ["significant"]}),
+            "found attributes of finding 'R9'; expected one of R1",
+        ),
+        (Judged(URGENT, TOLD, [("R1", "P1")], false=["P1"]), "found finding 'P1' twice"),
+        (Judged({}, TOLD, false=["P1", "P1"]), "found finding 'P1' twice"),
     ],
 )
 def test_a_judge_that_speaks_of_what_is_not_there(judged: Judged, found: str) -> None:
@@ -138,11 +147,29 @@ def test_kinds_by_number() -> None:
         ("[Clinically Significant Errors]:\n(a) False: 1. x", "no matched section"),
         ("[Matched Findings]:\nseveral", "no matched section"),
         ("[Matched Findings]:\n2. x; y", "no error section"),
+        (
+            "[Clinically Significant Errors]:\nmany of them\n\n[Matched Findings]:\n2. x",
+            "no count in the error section",
+        ),
+        (
+            "[Clinically Significant Errors]:\n\n[Matched Findings]:\n2. x",
+            "no count in the error section",
+        ),
     ],
 )
 def test_a_broken_answer_says_that_it_is(told: str, status: str) -> None:
+    """None read is not none made: such an answer has no score of one."""
     assert read_answer(told).status == status
     assert not read_answer(told).is_read
+    assert score_of(read_answer(told)) == 0.0
+
+
+def test_an_empty_section_does_not_take_the_next_ones_counts() -> None:
+    insignificant = "[Clinically Insignificant Errors]:\n(a) False report: 9. x\n\n"
+    told = f"[Clinically Significant Errors]:\n\n{insignificant}[Matched Findings]:\n2. x"
+    assert read_answer(told).errors == (0,) * 6
+    nothing = f"[Matched Findings]:\n\n{insignificant}"
+    assert read_answer(nothing).status == "no matched section"
 
 
 def test_the_published_trap_of_two_letters() -> None:

@@ -304,5 +304,7 @@ def test_ciders_weights_are_those_of_its_own_set(cache: MetricCache) -> None:
     wider = family.of([*references, "a b c d"], [*told, "a b"], cache)
     assert np.array_equal(wider, family.of([*references, "a b c d"], [*told, "a b"], None))
     assert not np.array_equal(wider[:2], first)
+    part = family.of(references[:1], told[:1], cache, references)
+    assert np.array_equal(part, first[:1])
     half = family.of(references, ["a b c x", "e f"], cache)
     assert np.array_equal(half, family.of(references, ["a b c x", "e f"], None))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scores_world import prediction_row
 from sklearn.metrics import f1_score
 
 from evaluation.blocks import ALL_BLOCKS
@@ -20,12 +22,14 @@ from evaluation.clinical import (
     samples_f1,
     weighted_f1,
 )
+from evaluation.controls import read_outputs
 from evaluation.families import FAMILIES, Family, bleu_family
 from evaluation.labeler import label_report
 from evaluation.lexical import ARITHMETIC, BLEU_PROFILES, bleu_counts
 from evaluation.measures import Measure, profile_measures
 from evaluation.radcliq import radcliq
 from evaluation.statistics import Floats, make_bootstrap, score_interval
+from evaluation.texts import count_texts
 from sources.record import LabelValue
 
 REPORTS = [
@@ -166,6 +170,8 @@ def test_equal_seeds_draw_equal_intervals(family: Family) -> None:
     )
     assert one == same
     assert one.value == other.value
+    drawn, again = (make_bootstrap(["a", "b", "b", "c"], 200, seed) for seed in (3, 4))
+    assert not np.array_equal(drawn.draws(first, counts), again.draws(first, counts))
 
 
 def test_resampling_cider_keeps_the_weights_of_the_whole_set() -> None:
@@ -173,6 +179,25 @@ def test_resampling_cider_keeps_the_weights_of_the_whole_set() -> None:
     counts = FAMILIES["cider-d coco-split-lower"].of(REPORTS, OTHERS, None)
     assert counts[1, 0] > 0
     assert cider_d(REPORTS[1:2], OTHERS[1:2]).tolist() == [0.0]
+
+
+def test_a_system_that_wrote_some_examples_is_weighed_by_all_references() -> None:
+    """What a partial control wrote scores as the same texts of the whole do."""
+    rows = []
+    for place, (reference, told) in enumerate(zip(REPORTS, OTHERS, strict=True)):
+        rows.append(prediction_row(place, "none", told, reference=reference))
+        if place < 2:
+            rows.append(prediction_row(place, "blank", told, reference=reference))
+    outputs = read_outputs(pa.Table.from_pylist(rows))
+    names = [name for name, family in FAMILIES.items() if family.reads_all_references]
+    assert len(names) == 6
+    whole, part = (
+        count_texts(outputs, outputs.written[control], names=names).families
+        for control in ("none", "blank")
+    )
+    for name in names:
+        assert np.array_equal(part[name][:2], whole[name][:2]), name
+        assert part[name][:2, 0].any(), name
 
 
 def test_plain_cider_does_not_punish_length_or_clip() -> None:

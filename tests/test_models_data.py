@@ -13,7 +13,7 @@ from models_world import SIDE_PX, example, write_shards
 
 from infra.errors import InputError
 from models import data
-from models.controls import BLANK_GREY, Place, blank, shown_rows
+from models.controls import BLANK_GREY, Place, blank, can_exchange, shown_rows
 from models.data import ExampleShards, Selection, TrainingOrder
 
 
@@ -237,8 +237,12 @@ def test_small_window_reads_the_same_examples(
 
 
 def places(*names: str) -> list[Place]:
-    """Places from ``source/study/view`` words."""
-    return [Place(*name.split("/")) for name in names]
+    """Places from ``source/study/view`` words, perhaps with ``/subject``."""
+    return [Place(*words[:3], words[3] if words[3:] else None) for words in map(_words, names)]
+
+
+def _words(name: str) -> list[str]:
+    return name.split("/")
 
 
 def test_shuffled_rows_keep_source_and_view_and_change_the_study() -> None:
@@ -255,6 +259,26 @@ def test_shuffling_follows_from_the_seed() -> None:
     rows = places(*(f"a/{n}/PA" for n in range(20)))
     assert shown_rows("shuffled", rows, 1) == shown_rows("shuffled", rows, 1)
     assert shown_rows("shuffled", rows, 1) != shown_rows("shuffled", rows, 2)
+
+
+def test_nobody_is_shown_another_film_of_the_same_person() -> None:
+    """Two studies of each person, and another source that numbers its people alike."""
+    rows = places(*(f"{s}/{n}/PA/p{n // 2}" for s in ("a", "b") for n in range(12)))
+    for seed in range(5):
+        shown = shown_rows("shuffled", rows, seed)
+        assert sorted(row for row in shown if row is not None) == list(range(24))
+        for row, other in enumerate(shown):
+            assert other is not None
+            assert rows[row].owner != rows[other].owner
+            assert rows[row].source == rows[other].source
+
+
+def test_one_persons_studies_cannot_be_shuffled() -> None:
+    with pytest.raises(InputError, match="found 1 subjects for the shuffled control"):
+        shown_rows("shuffled", places("a/1/PA/p", "a/2/PA/p"), 0)
+    assert not can_exchange(places("a/1/PA/p", "a/2/PA/p", "a/3/PA/q"))
+    assert can_exchange(places("a/1/PA/p", "a/2/PA/q"))
+    assert can_exchange([])
 
 
 def test_single_studies_are_exchanged_with_each_other() -> None:
@@ -275,8 +299,8 @@ def test_one_study_cannot_be_shuffled() -> None:
     with pytest.raises(InputError) as error:
         shown_rows("shuffled", places("a/1/PA", "a/1/AP"), 0)
     assert str(error.value) == (
-        "found 1 studies for the shuffled control; expected several, none owning more than half "
-        "of the images; evaluate on more studies"
+        "found 1 subjects for the shuffled control; expected several, none owning more than half "
+        "of the images; evaluate on more subjects"
     )
 
 
@@ -289,11 +313,11 @@ def test_one_study_cannot_be_shuffled() -> None:
     st.integers(0, 5),
 )
 @settings(deadline=None, max_examples=200)
-def test_every_shuffle_is_a_derangement_of_studies(
+def test_every_shuffle_is_a_derangement_of_subjects(
     rows: list[tuple[str, int, str]], seed: int
 ) -> None:
-    world = [Place(source, str(study), view) for source, study, view in rows]
-    owned = Counter((each.source, each.study_id) for each in world)
+    world = [Place(s, str(study), view, f"p{study // 2}") for s, study, view in rows]
+    owned = Counter(each.owner for each in world)
     if 2 * max(owned.values()) > len(world):
         return
     shown = shown_rows("shuffled", world, seed)
@@ -301,7 +325,7 @@ def test_every_shuffle_is_a_derangement_of_studies(
     for row, other in enumerate(shown):
         assert other is not None
         one, two = world[row], world[other]
-        assert (one.source, one.study_id) != (two.source, two.study_id)
+        assert one.owner != two.owner
 
 
 def test_other_controls_are_plain() -> None:

@@ -15,7 +15,7 @@ import torch
 from neural_world import chexbert_state, write_all, write_chexbert
 
 from evaluation.encoded import Encoded
-from evaluation.encoders import ENCODERS
+from evaluation.encoders import ENCODERS, RADGRAPH, find_encoders
 from evaluation.lexical import rexrank_bleu2
 from evaluation.neural.chexbert import load_chexbert
 from evaluation.neural.radgraph import load_radgraph
@@ -49,6 +49,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_all(tmp_path_factory.mktemp("weights"))
 
 
+def _quietly(name: str, done: int, total: int) -> None:
+    del name, done, total
+
+
 def prepared(folder: Path, root: Path | None, *encoders: str, **changes: Any) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(PREDICTIONS, folder / "predictions.parquet")
@@ -66,7 +70,7 @@ def prepared(folder: Path, root: Path | None, *encoders: str, **changes: Any) ->
 
 
 def run_here(path: Path) -> None:
-    run_encoders(read_run(NeuralRun, path), lambda name, done, total: None)
+    run_encoders(read_run(NeuralRun, path), _quietly, _quietly)
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +102,22 @@ def test_the_parent_hears_of_each_encoder(finished: tuple[Path, list[Event]]) ->
     progress = [event for event in finished[1] if event["event"] == "progress"]
     assert [event["encoder"] for event in progress] == list(ENCODERS)
     assert finished[1][-1]["event"] == "done"
+
+
+def test_the_parent_hears_how_many_texts_were_read(
+    finished: tuple[Path, list[Event]], root: Path
+) -> None:
+    reading = [event for event in finished[1] if event["event"] == "reading"]
+    assert [event["encoder"] for event in reading] == list(ENCODERS)
+    texts = len({text for row in ROWS for text in row[2:]})
+    assert {(event["done"], event["total"]) for event in reading} == {(texts, texts)}
+    found = find_encoders(EncoderSettings(), root)[0][RADGRAPH].folders
+    cpu = torch.device("cpu")
+    model = load_radgraph(found["archive"], found["encoder"], "v1", cpu)
+    told: list[int] = []
+    reports = ["Small left pleural effusion.", "", "no edema"]
+    assert model.read_all(reports, told.append) == [model.read(text) for text in reports]
+    assert told == [1, 2, 3]
 
 
 def test_numbers_are_those_of_the_networks_alone(rows: list[dict[str, Any]], root: Path) -> None:

@@ -22,8 +22,8 @@ from scores_world import (
 )
 
 from evaluation.interval_text import ends_text, number_text
-from evaluation.report import ReportPage, ShownExample, choose_examples, render_report
-from evaluation.report_views import funnel_groups, mark_findings
+from evaluation.report import ReportPage, ShownExample, render_report
+from evaluation.report_views import funnel_groups, mark_findings, score_rows
 from evaluation.scores import Scores, score_predictions
 from sources.funnel import FunnelRow
 
@@ -312,39 +312,33 @@ def test_dark_light_and_print_have_their_styles(text: str) -> None:
     assert "@media print" in text
 
 
-def test_best_and_worst_examples_are_chosen_by_errors_then_f1(scores: Scores) -> None:
-    best, worst = choose_examples(scores.examples, 4)
-    rows = {r["example_id"]: r for r in scores.examples.to_pylist() if r["control"] == "none"}
-    assert [rows[name]["significant_errors"] for name in best] == [0, 0, 0, 0]
-    assert [rows[name]["significant_errors"] for name in worst] == [1, 1, 1, 1]
-    assert not set(best) & set(worst)
-    findings = {label["observation"] for name in best for label in rows[name]["reference_labels"]
-                if label["value"] == "positive"}  # fmt: skip
-    assert findings - {"No Finding"}
-
-
-@pytest.mark.parametrize(
-    ("count", "expected"), [(0, (0, 0)), (1, (0, 1)), (3, (1, 2)), (9, (3, 3))]
-)
-def test_few_examples_are_shown_once(count: int, expected: tuple[int, int]) -> None:
-    if not count:
-        empty = score_predictions(predictions_table(4), None, SETTINGS).examples.slice(0, 0)
-        assert choose_examples(empty, 3) == ([], [])
-        return
-    table = score_predictions(predictions_table(count, ("none",)), None, SETTINGS).examples
-    best, worst = choose_examples(table, 3)
-    assert (len(best), len(worst)) == expected
-    assert not set(best) & set(worst)
+def test_what_is_worse_than_a_control_is_marked_in_word_and_colour(bare: ReportPage) -> None:
+    """The systems' texts exchanged: now the image-blind one is right."""
+    rows = predictions_table(40, ("none", "blank")).to_pylist()
+    for row in rows:
+        row["control"] = "blank" if row["control"] == "none" else "none"
+        row["image_study_id"] = None if row["control"] == "blank" else row["study_id"]
+    scores = score_predictions(pa.Table.from_pylist(rows), None, SETTINGS)
+    found = scores.difference("rule14-micro-F1", "blank")
+    assert (found.beats, found.loses) == (False, True)
+    row = next(row for row in score_rows(scores) if row.metric == "rule14-micro-F1")
+    assert (row.beats["blank"], row.loses["blank"]) == (False, True)
+    page = render_report(replace(bare, scores=scores))
+    assert "Is worse than the control" in page
+    assert page.count("✗ worse<span") >= 1
+    assert '<span class="cross">✗ worse</span> than it' in page  # the legend
+    assert ".cross { color: var(--bad)" in page
 
 
 def test_there_is_one_table_for_each_block(page: ReportPage, text: str) -> None:
     for table in page.scores.blocks:
         assert text.count(f'aria-label="Block {table.block.name}"') == 1
         assert table.block.title in html.unescape(text)
-    assert text.count("Median of 500 draws of studies") == 1
+    assert "Median of 500 draws" not in text, "of BLEU and ROUGE alone the paper prints none"
     first = page.scores.blocks[0].rows[0]
-    assert first.paper is not None
-    assert f"<b>{first.paper.centre:.1f}</b>" in text
+    assert first.interval is not None
+    assert f"{first.metric}<small>{first.scale}</small>" in text
+    assert f"<b>{first.interval.value:.1f}</b>" in text
     assert "unavailable: needs RadGraph" in text
     assert "RRG24-overall" in text
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 
 import pytest
+from matplotlib.figure import Figure
 from scores_world import SETTINGS, judged_table, predictions_table
 
+from evaluation import report_plots
 from evaluation.report_plots import loss_plot, score_plot, short_name
 from evaluation.scores import Scores, score_predictions
+from evaluation.statistics import Interval
 
 CURVE = [(step, 5.0 / (1 + step)) for step in range(100)]
 
@@ -60,6 +64,56 @@ def test_every_metric_of_the_main_table_is_a_line(plot: str) -> None:
 def test_without_a_judge_there_is_one_panel() -> None:
     alone = score_plot(score_predictions(predictions_table(8), None, SETTINGS))
     assert "errors per report, lower is better" not in words(alone)
+
+
+def far(scores: Scores, metric: str, name: str, scale: str, value: float) -> Scores:
+    """The scores with one of them under another name, at that value on that scale."""
+    changed = [
+        replace(
+            score,
+            metric=name,
+            interval=Interval(value, value - 0.5, value + 0.5),
+            signature=replace(score.signature, scale=scale),
+        )
+        if (score.metric, score.control) == (metric, "none")
+        else score
+        for score in scores.scores
+    ]
+    return replace(scores, scores=tuple(changed))
+
+
+def xlimits(scores: Scores, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[float, float]]:
+    """By label of its axis each panel's limits as drawn."""
+    found = {}
+    drawn = report_plots.inline_svg
+
+    def keep(figure: Figure, title: str) -> str:
+        for panel in figure.axes:
+            found[panel.get_xlabel()] = panel.get_xlim()
+        return drawn(figure, title)
+
+    monkeypatch.setattr(report_plots, "inline_svg", keep)
+    score_plot(scores)
+    return found
+
+
+def test_no_point_falls_off_its_panel(scores: Scores, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RadCliQ and rescaled BERTScore may be negative; a fitted error shares no axis with counts."""
+    errors = "chexprompt[offline-rules]-insignificant-errors"
+    fitted = far(scores, errors, "RadCliQ-v1", "errors per report, fitted; lower is better", -1.2)
+    both = far(fitted, "rule14-micro-F1", "BERTScore[x,rescaled]", "0-1", -0.3)
+    limits = xlimits(both, monkeypatch)
+    assert list(limits) == [
+        "higher is better (BLEU / 100)",
+        "errors per report, lower is better",
+        "fitted errors, lower is better",
+    ]
+    shares, counted, radcliq = limits.values()
+    assert shares[0] < -0.8
+    assert shares[1] > 1.0
+    assert -0.2 < counted[0] < 0.0
+    assert radcliq[0] < -1.7
+    assert radcliq[1] > 0
 
 
 def test_plots_name_themselves_and_load_nothing(plot: str) -> None:

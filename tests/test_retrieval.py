@@ -1,4 +1,4 @@
-"""Retrieval and zero-shot: hand-made rankings, ties, duplicates, chance, and what always holds."""
+"""Retrieval: hand-made rankings, ties, duplicates, chance, and what always holds."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
 
-from evaluation.clinical import LabelMatrix
 from evaluation.retrieval import (
     DEPTHS,
     Encoded,
@@ -19,23 +17,12 @@ from evaluation.retrieval import (
     blind_recall,
     centred,
     chance_recall,
-    precision_at,
     ranks,
     score_retrieval,
     score_rows,
     tracked,
 )
 from evaluation.retrieval_page import groups, render_retrieval
-from evaluation.statistics import make_bootstrap
-from evaluation.zero_shot import (
-    SENTENCES,
-    auroc,
-    prompt_scores,
-    prompts,
-    score_zero_shot,
-    tracked_zero_shot,
-)
-from sources.record import LabelValue
 from tasks.retrieve.outcome import retrieval_text
 
 
@@ -47,7 +34,8 @@ def pool(count: int, texts: list[str] | None = None) -> Pool:
     """One film and one text a study, two studies a subject."""
     subjects = tuple(f"p{number // 2}" for number in range(count))
     keys = tuple(texts or [f"text {number}" for number in range(count)])
-    return Pool(np.arange(count), keys, subjects, subjects)
+    studies = tuple(f"s{number}" for number in range(count))
+    return Pool(np.arange(count), keys, subjects, subjects, studies, "impression")
 
 
 def by_name(scores: list[RetrievalScore], direction: str, policy: str) -> dict[str, float | None]:
@@ -69,15 +57,12 @@ def test_ranks_by_hand() -> None:
 def test_a_tie_goes_against_the_query() -> None:
     similarity = np.full((1, 4), 0.5)
     assert ranks(similarity, np.array([[True, False, False, False]])).tolist() == [4]
-    assert precision_at(similarity, np.array([[True, False, True, False]]), 2).tolist() == [0.0]
 
 
 def test_of_several_relevant_ones_the_best_counts() -> None:
     similarity = np.array([[0.1, 0.9, 0.5, 0.7]])
     relevant = np.array([[True, False, True, True]])
     assert ranks(similarity, relevant).tolist() == [2]
-    assert precision_at(similarity, relevant, 2).tolist() == [0.5]
-    assert precision_at(similarity, relevant, 4).tolist() == [0.75]
 
 
 def test_a_query_without_a_relevant_candidate_is_a_defect() -> None:
@@ -187,11 +172,41 @@ def test_distinct_texts_stand_in_the_pool_once() -> None:
     assert there.chance == pytest.approx(5 / 20)
 
 
+def test_a_perfect_encoders_recall_is_told_beside_chance() -> None:
+    """Of 10 films 4 share one text: read right off the film, it still ties against the query."""
+    texts = ["stock"] * 4 + [f"text {number}" for number in range(6)]
+    keys = np.unique(texts, return_inverse=True)[1]
+    perfect = np.eye(7)[keys]
+    scores = score_retrieval(Encoded("x", perfect, perfect), pool(10, texts), 10, 0)
+    for direction in ("image to text", "text to image"):
+        own = {s.metric: s for s in scores if (s.direction, s.policy) == (direction, "instance")}
+        assert (own["R@1"].ceiling, own["R@5"].ceiling) == (0.6, 1.0)
+        assert own["R@1"].interval.value == own["R@1"].ceiling  # reached, and not passed
+        assert own["median rank"].ceiling is None
+    others = [s.ceiling for s in scores if s.policy != "instance" and s.chance is not None]
+    assert set(others) == {1.0}
+    rows = score_rows(scores)
+    assert rows[0]["ceiling"] == 0.6
+    page = render_retrieval(document() | {"scores": rows})
+    assert "Perfect encoder" in page
+    assert '<td class="n">0.600</td></tr>' in page
+
+
+def test_the_signature_names_section_and_studies() -> None:
+    """Two versions of a study's text are one study."""
+    rows = unit(np.random.default_rng(13).normal(size=(4, 4)))
+    names = ("p0", "p0", "p1", "p1")
+    two = Pool(np.arange(4), tuple("abcd"), names, names, ("s0", "s0", "s1", "s2"), "impression")
+    signature = score_retrieval(Encoded("x", rows, rows), two, 10, 0)[0].signature
+    assert (signature.section, signature.studies, signature.examples) == ("impression", 3, 4)
+
+
 def test_two_films_of_a_study_share_its_text() -> None:
     rows = unit(np.random.default_rng(3).normal(size=(10, 8)))
     films = np.repeat(rows, 2, axis=0)
     names = tuple(f"p{number}" for number in range(10))
-    two = Pool(np.repeat(np.arange(10), 2), names, tuple(np.repeat(names, 2).tolist()), names)
+    of_films = tuple(np.repeat(names, 2).tolist())
+    two = Pool(np.repeat(np.arange(10), 2), names, of_films, names, names, "findings")
     scores = score_retrieval(Encoded("x", films, rows), two, 50, 0)
     sizes = {(s.direction, s.queries, s.candidates) for s in scores}
     assert sizes == {("image to text", 20, 10), ("text to image", 10, 20)}
@@ -204,7 +219,7 @@ def test_the_order_of_films_and_texts_does_not_matter() -> None:
     order = rng.permutation(40)
     plain = score_retrieval(Encoded("x", films, texts), pool(40), 10, 0)
     mixed = Pool(order, pool(40).keys, tuple(np.array(pool(40).image_subjects)[order]),
-                 pool(40).text_subjects)  # fmt: skip
+                 pool(40).text_subjects, pool(40).text_studies, "findings")  # fmt: skip
     moved = score_retrieval(Encoded("x", films[order], texts), mixed, 10, 0)
     values = [[item.interval.value for item in found] for found in (plain, moved)]
     assert values[0] == pytest.approx(values[1])
@@ -259,66 +274,6 @@ def test_every_number_is_tracked_with_a_signature() -> None:
     assert tracked(scores)["retrieval/dual encoder/image to text/instance/R@5"] == 1.0
     assert len(tracked(scores)) == len(scores) == 36
     assert "pool 10" in scores[0].signature.level
-
-
-# Zero-shot.
-
-
-def test_every_observation_has_two_sentences_a_side() -> None:
-    assert len(prompts()) == 4 * len(SENTENCES) == 52
-    assert len(set(prompts())) >= 50  # "The lungs are clear." may serve more than once
-    for stated, denied in SENTENCES.values():
-        assert len(stated) == len(denied) == 2
-
-
-def test_a_film_at_the_stated_side_scores_above_one_at_the_denied() -> None:
-    embedded = unit(np.random.default_rng(9).normal(size=(52, 16)))
-    sides = embedded.reshape(13, 2, 2, 16).mean(axis=2)
-    films = unit(np.stack([sides[3, 0], sides[3, 1]]))
-    scores = prompt_scores(films, embedded)
-    assert scores.shape == (2, 13)
-    assert scores[0, 3] > 0 > scores[1, 3]
-
-
-def labels(positive: list[bool], uncertain: int = 0) -> LabelMatrix:
-    rows = [{"Edema": LabelValue.POSITIVE} if each else {} for each in positive]
-    return LabelMatrix.of([*rows, *[{"Edema": LabelValue.UNCERTAIN}] * uncertain])
-
-
-def test_auroc_by_observation_equals_scikit_learn() -> None:
-    rng = np.random.default_rng(10)
-    true = rng.random(80) < 0.4
-    scores = np.zeros((90, 13))
-    column = list(SENTENCES).index("Edema")
-    scores[:, column] = np.round(rng.normal(size=90) + 0.0, 1)
-    scores[:80, column] += true * 0.7
-    bootstrap = make_bootstrap([f"p{n}" for n in range(90)], 100, 0)
-    found, mean = score_zero_shot(scores, labels(true.tolist(), uncertain=10), bootstrap)
-    edema = next(item for item in found if item.observation == "Edema")
-    assert edema.auroc.value == pytest.approx(roc_auc_score(true, scores[:80, column]))
-    assert (edema.positive, edema.negative) == (int(true.sum()), int((~true).sum()))
-    assert mean.value == edema.auroc.value  # no other observation has support
-    assert edema.auroc.low is not None
-    assert edema.auroc.low < edema.auroc.value < (edema.auroc.high or 0)
-    assert set(tracked_zero_shot(found, mean)) == {
-        "zero-shot/AUROC/Edema",
-        "zero-shot/AUROC/mean",
-    }
-
-
-def test_too_few_films_are_no_auroc() -> None:
-    bootstrap = make_bootstrap([f"p{n}" for n in range(20)], 10, 0)
-    found, mean = score_zero_shot(np.zeros((20, 13)), labels([True] * 4 + [False] * 16), bootstrap)
-    assert all(item.auroc.value is None for item in found)
-    assert mean.value is None
-
-
-def test_weights_of_auroc_are_copies_of_films() -> None:
-    scores, true = np.array([0.1, 0.4, 0.4, 0.9]), np.array([0.0, 1.0, 0.0, 1.0])
-    twice = np.repeat(np.arange(4), [1, 3, 2, 1])
-    expected = roc_auc_score(true[twice], scores[twice])
-    assert auroc(scores, true, np.array([[1.0, 3.0, 2.0, 1.0]]))[0] == pytest.approx(expected)
-    assert np.isnan(auroc(scores, true, np.array([[1.0, 0.0, 1.0, 0.0]]))[0])
 
 
 # What a person reads.

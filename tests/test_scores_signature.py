@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scores_world import SETTINGS, predictions_table
 
 from evaluation.judged import COLUMNS
 from evaluation.measures import (
@@ -12,7 +13,9 @@ from evaluation.measures import (
     clinical_measures,
     judge_measures,
     lexical_measures,
+    profile_measures,
 )
+from evaluation.scores import score_predictions
 from evaluation.signature import Signature
 
 ALWAYS = {"implementation", "version", "scale", "level", "empty_output"}
@@ -42,6 +45,19 @@ def test_a_signature_is_one_line_that_starts_with_the_metric() -> None:
         "|subjects:2|examples:4|interval:bootstrap percentile 95%|resamples:500|seed:3"
         "|unit:subject|empty_output:0|tokenizer:13a"
     )
+
+
+def test_a_score_names_its_cleaner_its_films_and_where_decoding_was_cut() -> None:
+    """What others wrote was shown we do not know what, and cut we do not know where."""
+    own = score_predictions(predictions_table(8), None, SETTINGS, max_new_tokens=160)
+    told = own.score("BLEU-4[sacrebleu-13a-cased]").signature.fields()
+    assert (told["cleaner"], told["images"], told["max_new_tokens"]) == ("none", 8, 160)
+    strange = score_predictions(predictions_table(8), None, SETTINGS)
+    fields = strange.score("BLEU-4[sacrebleu-13a-cased]").signature.fields()
+    assert fields["cleaner"] == "none"
+    assert not {"images", "max_new_tokens"} & set(fields)
+    r2gen = next(m for m in profile_measures() if "r2gen" in m.name)
+    assert r2gen.about["cleaner"] == "R2Gen's"
 
 
 def test_fields_that_do_not_apply_are_left_out() -> None:

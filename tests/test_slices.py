@@ -161,6 +161,22 @@ def test_a_model_that_is_alike_everywhere_rarely_gets_a_worst_slice() -> None:
 def test_a_dimension_of_one_value_is_no_slicing() -> None:
     found = sliced({"source": ["mimic_cxr"] * 120})
     assert (found.scores, found.worst, found.looked_at) == ((), {}, 0)
+    assert found.not_sliced == "source (mimic_cxr for all)"
+
+
+def test_what_is_not_sliced_is_told() -> None:
+    """A dimension that nobody knows is not a dimension that was looked at."""
+    views = ["PA" if number < 70 else "AP" for number in range(120)]
+    nobody = [UNKNOWN] * 120
+    facts = {"view": views, "sex": nobody, "age": nobody, "source": ["openi"] * 120}
+    found = sliced(facts)
+    assert found.not_sliced == "sex, age (unknown for all); source (openi for all)"
+    assert found.to_dict()["not_sliced"] == {"sex": UNKNOWN, "age": UNKNOWN, "source": "openi"}
+    assert f"not sliced: {found.not_sliced}" in slices_text("run", found)
+    shown = slice_table(found)
+    assert shown is not None
+    assert shown.not_sliced == found.not_sliced
+    assert sliced({"view": views}).not_sliced == ""
 
 
 def test_facts_of_another_length_are_a_defect() -> None:

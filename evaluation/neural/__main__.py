@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported: weights are local or absent
 
@@ -17,12 +18,12 @@ from infra.runs import NeuralRun
 
 def encode(run: NeuralRun) -> None:
     """Run every encoder, telling how far each is and at last how many there were."""
-    run_encoders(run, _tell_progress)
+    run_encoders(run, partial(_tell, "progress"), partial(_tell, "reading"))
     report("done", encoders=len(run.encoders))
 
 
-def _tell_progress(encoder: str, done: int, total: int) -> None:
-    report("progress", encoder=encoder, done=done, total=total)
+def _tell(event: str, encoder: str, done: int, total: int) -> None:
+    report(event, encoder=encoder, done=done, total=total)
 
 
 if __name__ == "__main__":

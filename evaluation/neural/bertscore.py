@@ -2,15 +2,13 @@
 
 Our own, on any encoder in a local folder: hidden states of one layer, best match of each token
 among the other text's (the two tokens around a text can be matched but count for nothing), mean
-over the tokens, optionally weighted by idf over the references, F1 of both directions, rescaled by
+over the tokens, all of one weight, F1 of both directions, rescaled by
 the baseline of unrelated sentences. Shapes: L tokens, H width.
 """
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,9 +36,8 @@ _GROUP = 64
 
 @dataclass(frozen=True)
 class _Embedded:
-    """A text's tokens: ids, unit vectors (L, H) and which of them count (L,)."""
+    """A text's tokens: unit vectors (L, H) and which of them count (L,)."""
 
-    ids: list[int]
     vectors: Tensor
     counted: Tensor
 
@@ -66,14 +63,12 @@ class BertScorer:
         batch_size: int,
         *,
         baseline: float = 0.0,
-        with_idf: bool = False,
     ) -> NDArray[np.float64]:
         """(P,) F1 of each pair, ``(F1 - baseline) / (1 - baseline)``.
 
         A pair with an empty text is 0, the level of unrelated texts (our choice; bert-score gives
         less than that, -2.0 with distilbert-base-uncased's baseline).
         """
-        weights = self.idf(references) if with_idf else None
         values = np.zeros(len(references))
         for group in _groups(references, predictions):
             texts = sorted(
@@ -82,16 +77,8 @@ class BertScorer:
             embedded = self._embed(texts, batch_size)
             for place in group:
                 pair = embedded[references[place]], embedded[predictions[place]]
-                values[place] = (_f1(*pair, weights) - baseline) / (1.0 - baseline)
+                values[place] = (_f1(*pair) - baseline) / (1.0 - baseline)
         return values
-
-    def idf(self, references: Sequence[str]) -> dict[int, float]:
-        """Weight of each token, by how many references have it; -1 holds that of all others."""
-        rows = token_ids(self._tokenizer, references, self._longest)
-        counts = Counter(token for row in rows for token in set(row))
-        size = len(references) + 1
-        known = {token: math.log(size / (count + 1)) for token, count in counts.items()}
-        return known | {-1: math.log(size)}
 
     @property
     def _longest(self) -> int:
@@ -115,7 +102,7 @@ class BertScorer:
             for at, place in enumerate(batch.places):
                 ids = rows[place]
                 counted = torch.tensor([token not in self._frame for token in ids])
-                found[texts[place]] = _Embedded(ids, vectors[at, : len(ids)].cpu(), counted)
+                found[texts[place]] = _Embedded(vectors[at, : len(ids)].cpu(), counted)
         return found
 
 
@@ -142,18 +129,15 @@ def _groups(references: Sequence[str], predictions: Sequence[str]) -> Iterator[l
         yield [place for places in listed[start : start + _GROUP] for place in places]
 
 
-def _f1(reference: _Embedded, told: _Embedded, weights: Mapping[int, float] | None) -> float:
+def _f1(reference: _Embedded, told: _Embedded) -> float:
     cosines = told.vectors @ reference.vectors.T
-    precision = _weighted_mean(cosines.amax(dim=1), told, weights)
-    recall = _weighted_mean(cosines.amax(dim=0), reference, weights)
+    precision = _mean(cosines.amax(dim=1), told)
+    recall = _mean(cosines.amax(dim=0), reference)
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def _weighted_mean(best: Tensor, text: _Embedded, weights: Mapping[int, float] | None) -> float:
+def _mean(best: Tensor, text: _Embedded) -> float:
     """Mean of each token's best cosine (L,); 0 where no token counts."""
     counted = text.counted.to(best.dtype)
-    if weights is not None:
-        rest = weights[-1]
-        counted = counted * torch.tensor([weights.get(token, rest) for token in text.ids])
     total = float(counted.sum())
     return float((best * counted).sum()) / total if total else 0.0

@@ -46,6 +46,10 @@ from infra.runs import NeuralRun
 Columns = dict[str, Any]
 About = dict[str, str]
 Progress = Callable[[str, int, int], None]
+Tell = Callable[[int], None]
+"""Told how many texts an encoder has read."""
+READ_AT_ONCE: Final = 500
+"""Texts between two words of progress (our choice: RadGraph reads some tens a second)."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,12 @@ class Pairs:
         return [self.texts[place] for place in places]
 
 
-def run_encoders(run: NeuralRun, on_progress: Progress) -> None:
+def run_encoders(run: NeuralRun, on_progress: Progress, on_texts: Progress) -> None:
     """Read all pairs with the run's encoders.
+
+    Args:
+        on_progress: told an encoder, how many are done and how many there are.
+        on_texts: told an encoder, how many texts it has read and how many there are.
 
     Raises:
         InputError: an encoder's files are not there, or are another model's.
@@ -77,7 +85,8 @@ def run_encoders(run: NeuralRun, on_progress: Progress) -> None:
             reason = missing.get(name, "no encoder of that name")
             raise InputError(f"encoder '{name}': {reason}", "its files", "see docs/metrics.md")
         on_progress(name, done, len(run.encoders))
-        read, about[name] = _READERS[name](run, found[name], pairs)
+        tell = partial(_tell_some, on_texts, name, len(pairs.texts))
+        read, about[name] = _READERS[name](run, found[name], pairs, tell)
         columns |= read
     rows = len(pairs.example_ids)
     arrays = [
@@ -86,6 +95,11 @@ def run_encoders(run: NeuralRun, on_progress: Progress) -> None:
     run.output.mkdir(parents=True, exist_ok=True)
     write_table(run.output / NEURAL_FILE, pa.Table.from_arrays(arrays, schema=NEURAL_SCHEMA))
     (run.output / ABOUT_FILE).write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
+
+
+def _tell_some(on_texts: Progress, name: str, total: int, done: int) -> None:
+    if done % READ_AT_ONCE == 0 or done == total:
+        on_texts(name, done, total)
 
 
 def _read_pairs(run: NeuralRun) -> Pairs:
@@ -106,11 +120,12 @@ def _read_pairs(run: NeuralRun) -> Pairs:
     )
 
 
-def _chexbert(run: NeuralRun, encoder: Encoder, pairs: Pairs) -> tuple[Columns, About]:
+def _chexbert(run: NeuralRun, encoder: Encoder, pairs: Pairs, tell: Tell) -> tuple[Columns, About]:
     checkpoint = encoder.folders["chexbert"] / CHEXBERT_FILE
     tokenizer = encoder.folders["chexbert_tokenizer"]
     labeler = load_chexbert(checkpoint, tokenizer, pick_device(run.device))
     read = labeler.read(pairs.texts, run.batch_size)
+    tell(len(pairs.texts))
     codes, vectors = read.labels.codes, read.vectors
     columns = {
         "chexbert_reference": list(codes[pairs.references]),
@@ -124,10 +139,12 @@ def _chexbert(run: NeuralRun, encoder: Encoder, pairs: Pairs) -> tuple[Columns, 
     }
 
 
-def _radgraph(kind: Words, run: NeuralRun, encoder: Encoder, pairs: Pairs) -> tuple[Columns, About]:
+def _radgraph(
+    kind: Words, run: NeuralRun, encoder: Encoder, pairs: Pairs, tell: Tell
+) -> tuple[Columns, About]:
     folder, base = encoder.folders["archive"], encoder.folders["encoder"]
     model = load_radgraph(folder, base, kind, pick_device(run.device))
-    graphs = [model.read(text) for text in pairs.texts]
+    graphs = model.read_all(pairs.texts, tell)
     sides = [
         (graphs[one], graphs[other])
         for one, other in zip(pairs.references, pairs.predictions, strict=True)
@@ -146,7 +163,7 @@ def _radgraph(kind: Words, run: NeuralRun, encoder: Encoder, pairs: Pairs) -> tu
 
 
 def _bertscore(
-    setting: str, run: NeuralRun, encoder: Encoder, pairs: Pairs
+    setting: str, run: NeuralRun, encoder: Encoder, pairs: Pairs, tell: Tell
 ) -> tuple[Columns, About]:
     folder = encoder.folders["model"]
     scorer = load_bertscorer(folder, BERTSCORE_LAYER, pick_device(run.device))
@@ -156,6 +173,7 @@ def _bertscore(
         run.batch_size,
         baseline=BASELINES[folder.name],
     )
+    tell(len(pairs.texts))
     return {setting: values}, {
         "version": str(BERTSCORE_REVISION),
         "weights": weights_digest(folder),
@@ -163,10 +181,11 @@ def _bertscore(
     }
 
 
-def _ratescore(run: NeuralRun, encoder: Encoder, pairs: Pairs) -> tuple[Columns, About]:
+def _ratescore(run: NeuralRun, encoder: Encoder, pairs: Pairs, tell: Tell) -> tuple[Columns, About]:
     entities, embeddings = encoder.folders["entities"], encoder.folders["embeddings"]
     model = load_rate_encoder(entities, embeddings, pick_device(run.device))
     read = model.read(pairs.texts, run.batch_size)
+    tell(len(pairs.texts))
     both = zip(pairs.references, pairs.predictions, strict=True)
     return {"ratescore": [rate_score(read[one], read[other]) for one, other in both]}, {
         "version": str(RATESCORE_REVISION),
@@ -175,7 +194,8 @@ def _ratescore(run: NeuralRun, encoder: Encoder, pairs: Pairs) -> tuple[Columns,
     }
 
 
-_READERS: Final[Mapping[str, Callable[[NeuralRun, Encoder, Pairs], tuple[Columns, About]]]] = {
+_Reader = Callable[[NeuralRun, Encoder, Pairs, Tell], tuple[Columns, About]]
+_READERS: Final[Mapping[str, _Reader]] = {
     CHEXBERT: _chexbert,
     RADGRAPH: partial(_radgraph, "v1"),
     RADGRAPH_XL: partial(_radgraph, "xl"),

@@ -7,7 +7,7 @@ offline judge's, whoever judged the run, and the table says so.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -45,7 +45,12 @@ class ErrorGroup:
 
 @dataclass(frozen=True)
 class FindingRow:
-    """One finding: reports that have it, and what the model made of them."""
+    """One finding: reports that have it, and what the model made of them.
+
+    Of those whose reference has it, the prediction has it too, omits it or names it otherwise (an
+    opacity for a consolidation, which is an error of severity); of those whose prediction has it,
+    the reference has it too, it is hallucinated, or it is said for another. So each adds up.
+    """
 
     finding: str
     in_references: int
@@ -53,11 +58,14 @@ class FindingRow:
     in_both: int
     hallucinated: int
     omitted: int
+    named_otherwise: int
+    said_for_another: int
 
 
 @dataclass(frozen=True)
 class ErrorTable:
-    """All errors of a model; groups and findings with most errors first."""
+    """All errors of a model; groups with most significant errors and findings with most errors
+    first."""
 
     groups: tuple[ErrorGroup, ...]
     findings: tuple[FindingRow, ...]
@@ -77,7 +85,7 @@ def error_table(pairs: Iterable[tuple[str, str, str]], shown: int) -> ErrorTable
         shown: how many example ids each group keeps.
     """
     groups: dict[tuple[str, str, str], list[tuple[str, FoundError]]] = defaultdict(list)
-    findings: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0, 0])
+    findings: dict[str, list[int]] = defaultdict(lambda: [0] * 7)
     reports = free = nearly_free = 0
     for example_id, reference, prediction in pairs:
         errors = find_errors(reference, prediction)
@@ -113,7 +121,7 @@ def _groups(
 
 
 def _count_findings(
-    findings: dict[str, list[int]], reference: str, prediction: str, errors: Iterable[FoundError]
+    findings: dict[str, list[int]], reference: str, prediction: str, errors: Sequence[FoundError]
 ) -> None:
     true, told = set(read_report(reference).findings), set(read_report(prediction).findings)
     for name in true | told:
@@ -121,6 +129,9 @@ def _count_findings(
         row[0] += name in true
         row[1] += name in told
         row[2] += name in true and name in told
-    for error in errors:
-        if error.kind in ("false_positive_finding", "omission_finding"):
-            findings[error.finding][3 + (error.kind == "omission_finding")] += 1
+    added = {error.finding for error in errors if error.kind == "false_positive_finding"}
+    lost = {error.finding for error in errors if error.kind == "omission_finding"}
+    exchanged = true - told - lost, told - true - added
+    for column, names in enumerate((added, lost, *exchanged), start=3):
+        for name in names:
+            findings[name][column] += 1

@@ -140,6 +140,8 @@ def slices_text(name: str, found: Slices) -> str:
         if found.scores
         else "nothing to slice by: every dimension has one value"
     )
+    if found.not_sliced:
+        parts.append(f"not sliced: {found.not_sliced}")
     return "\n\n".join(parts)
 
 
@@ -156,6 +158,8 @@ def errors_text(name: str, found: ErrorTable, most: int, texts: Mapping[str, str
                     row.in_both,
                     row.hallucinated,
                     row.omitted,
+                    row.named_otherwise,
+                    row.said_for_another,
                 )
             ),
         ]
@@ -172,6 +176,7 @@ def errors_text(name: str, found: ErrorTable, most: int, texts: Mapping[str, str
         for group in found.groups[:most]
     ]
     header = ["finding", "in references", "in predictions", "in both", "hallucinated", "omitted"]
+    header += ["named otherwise", "said for another"]
     parts = [
         f"{name}: {found.reports:,} reports, {found.without_error:,} without an error, "
         f"{found.without_significant_error:,} without a significant one (read by offline-rules)",
@@ -179,7 +184,8 @@ def errors_text(name: str, found: ErrorTable, most: int, texts: Mapping[str, str
         table(["error", "side", "significant", "insignificant", "for example"], groups),
     ]
     if len(found.groups) > most:
-        parts.append(f"{len(found.groups) - most} smaller groups are in --json")
+        rest = len(found.groups) - most
+        parts.append(f"{rest} groups with no more significant errors are in --json")
     if texts:
         parts.append("\n".join(f"{key}\n{text}" for key, text in texts.items()))
     return "\n\n".join(parts)

@@ -97,9 +97,10 @@ def _shown(
     replicas: frozenset[str],
 ) -> ShownSentence:
     own, other = (_heat(maps, one, control, power) for control in ("none", "shuffled"))
-    stranger = maps[one.example_id, one.sentence, "shuffled"]["image_study_id"]
-    film = _film(texts.rows, "example_id", one.example_id)
-    other_film = _film(texts.rows, "study_id", stranger)
+    film, other_film = (
+        _film(texts.rows, maps[one.example_id, one.sentence, control]["image_example_id"])
+        for control in ("none", "shuffled")
+    )
     return ShownSentence(
         source=one.source,
         study_id=one.study_id,
@@ -117,10 +118,10 @@ def _shown(
     )
 
 
-def _film(rows: Sequence[Mapping[str, Any]], column: str, value: str | None) -> bytes | None:
-    """The stored picture of the first row with that value."""
+def _film(rows: Sequence[Mapping[str, Any]], example_id: str | None) -> bytes | None:
+    """The stored picture that a map was made of; None for a blank one."""
     for row in rows:
-        if row[column] == value:
+        if row["example_id"] == example_id:
             pixels: bytes = row["images"][0]["pixels"]
             return pixels
     return None

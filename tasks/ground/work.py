@@ -74,7 +74,7 @@ def _ground(context: Context, on_event: OnEvent, key: str, folder: Path) -> Buil
         settings.sharpness,
     )  # fmt: skip
     ranked = candidates(measured)
-    choice = choose(ranked, len(tried.sentences), settings.methods)
+    choice = choose(ranked, settings.methods)
     texts = test_texts(context, side_px)
     methods = _shown_methods(choice.method, settings.methods)
     paths = _explained(context, texts, "test", methods, on_event)

@@ -63,7 +63,8 @@ def _retrieve(
     films = pq.read_table(folder / "films.parquet").to_pylist()
     texts = pq.read_table(folder / "texts.parquet").to_pylist()
     vectors = load_file(folder / EMBEDDINGS_FILE)
-    scores = _scores(context, vectors, _pool(films, texts))
+    pool = _pool(films, texts, context.settings.examples.section)
+    scores = _scores(context, vectors, pool)
     zero_shot, numbers, unavailable = {}, dict(tracked(scores)), {}
     if "dual.images" in vectors:
         found, mean = _zero_shot(context, vectors, films, texts)
@@ -121,7 +122,7 @@ def _embed(context: Context, folder: Path, on_event: Callable[[Event], None]) ->
     run_in_child("models.embed", run, scratch, on_event)
 
 
-def _pool(films: Sequence[Row], texts: Sequence[Row]) -> Pool:
+def _pool(films: Sequence[Row], texts: Sequence[Row], section: str) -> Pool:
     import numpy as np
 
     from evaluation.retrieval import Pool
@@ -131,6 +132,8 @@ def _pool(films: Sequence[Row], texts: Sequence[Row]) -> Pool:
         tuple(one_line(text["target"]) for text in texts),
         tuple(map(_subject, films)),
         tuple(map(_subject, texts)),
+        tuple(f"{text['source']}\t{text['study_id']}" for text in texts),
+        section,
     )
 
 
@@ -166,8 +169,7 @@ def _zero_shot(
     settings = context.settings.retrieval
     told = label_reports([text["target"] for text in texts])
     labels = LabelMatrix.of([told[film["text"]] for film in films])
-    bootstrap = make_bootstrap(
-        [_subject(film) for film in films], settings.bootstrap_resamples, settings.seed
-    )
+    subjects = [_subject(film) for film in films]
+    bootstrap = make_bootstrap(subjects, settings.bootstrap_resamples, settings.seed)
     scores = prompt_scores(vectors["dual.images"], vectors["dual.prompts"])
-    return score_zero_shot(scores, labels, bootstrap)
+    return score_zero_shot(scores, labels, subjects, bootstrap)

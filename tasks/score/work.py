@@ -87,8 +87,9 @@ def _score(
         cache = MetricCache.in_state(context.environment.state)
         encoded = _encode(context, predicted.files(PREDICTIONS_FILE), predictions, folder, cache)
         scores = score_predictions(
-            predictions, judged, settings, section, teachers, encoded=encoded, cache=cache
-        )
+            predictions, judged, settings, section, teachers, encoded=encoded, cache=cache,
+            max_new_tokens=context.settings.generate.max_new_tokens,
+        )  # fmt: skip
     else:
         judged = JUDGED_SCHEMA.empty_table()
         scores = nothing_scored(no_test_examples(context))
@@ -122,6 +123,8 @@ def _encode(
 def _tell(event: Event) -> None:
     if event["event"] == "progress":
         LOGGER.info("encoder %s", event["encoder"])
+    if event["event"] == "reading":
+        LOGGER.info("encoder %s: %d of %d texts", event["encoder"], event["done"], event["total"])
 
 
 def _judge(
