@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from evaluation.paired import (
     PairedDifference,
     System,
-    holm,
+    corrected,
     paired_difference,
     why_not_paired,
 )
@@ -24,7 +25,7 @@ class Variant:
     """One variant to compare.
 
     ``seconds`` is the time its training stages took, whoever built them first; ``shared`` names
-    those of them that are the baseline's.
+    those of them that are the baseline's; ``unavailable`` tells by metric why it has no number.
     """
 
     name: str
@@ -34,32 +35,56 @@ class Variant:
     seconds: float
     trained_examples: int | None = None
     shared: tuple[str, ...] = ()
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A variant without scores; ``reason`` begins with ``failed`` or ``not run``."""
+
+    name: str
+    question: str
+    overrides: tuple[str, ...]
+    reason: str
 
 
 @dataclass(frozen=True)
 class Cell:
     """One metric of one variant; ``difference`` from the baseline is None for the baseline itself
-    and where examples do not pair. ``p_holm`` is corrected over all variants of the metric."""
+    and where examples do not pair. Its p is corrected over all variants of the metric.
+    ``unavailable`` says why there is no value."""
 
     metric: str
     value: Interval
-    higher_is_better: bool
+    higher_is_better: bool | None
     difference: PairedDifference | None = None
-    p_holm: float | None = None
+    unavailable: str | None = None
+
+    @property
+    def p_holm(self) -> float | None:
+        """The corrected p-value, where something was tested."""
+        return None if self.difference is None else self.difference.p_holm
+
+    @property
+    def better(self) -> bool | None:
+        """Whether the variant is better than the baseline; None where chance may explain it."""
+        return None if self.difference is None else self.difference.better
 
 
 @dataclass(frozen=True)
 class Row:
-    """One variant's line of the table; ``apart`` says why it could not be paired."""
+    """One variant's line of the table; ``apart`` says why it could not be paired, ``missing`` why
+    it has no scores at all."""
 
     name: str
     question: str
     overrides: tuple[str, ...]
     cells: tuple[Cell, ...]
-    seconds: float
+    seconds: float | None
     trained_examples: int | None
     shared: tuple[str, ...]
     apart: str | None = None
+    missing: str | None = None
 
     def cell(self, metric: str) -> Cell | None:
         """The cell of that metric; None where the variant has none."""
@@ -84,14 +109,29 @@ class Ablation:
             "format": FORMAT,
             **asdict(self),
             "rows": [_row_dict(row) for row in self.rows],
-            "differences_excluding_zero": self.telling,
+            "differences_surviving_holm": self.telling,
+            "differences_excluding_zero": self.excluding_zero,
         }
 
     @property
     def telling(self) -> int:
-        """How many differences have an interval that excludes zero."""
-        cells = (cell for row in self.rows for cell in row.cells)
-        return sum(c.difference is not None and c.difference.better is not None for c in cells)
+        """How many differences chance does not explain: their corrected p is below the level and
+        their interval excludes zero."""
+        return sum(cell.better is not None for row in self.rows for cell in row.cells)
+
+    @property
+    def excluding_zero(self) -> int:
+        """How many intervals exclude zero, each looked at as if it were the only one."""
+        found = (cell.difference for row in self.rows for cell in row.cells)
+        return sum(item is not None and item.excludes_zero for item in found)
+
+    @property
+    def tests(self) -> int:
+        """The most p-values that one metric's correction is over."""
+        counts = Counter(
+            cell.metric for row in self.rows for cell in row.cells if cell.p_holm is not None
+        )
+        return max(counts.values(), default=0)
 
     def tracked(self, row: Row) -> dict[str, float]:
         """Numbers of one row for MLflow, by name."""
@@ -105,27 +145,29 @@ class Ablation:
 
 
 def _row_dict(row: Row) -> dict[str, Any]:
-    cells = []
-    for cell in row.cells:
-        better = None if cell.difference is None else cell.difference.better
-        cells.append({**asdict(cell), "better": better})
+    cells = [{**asdict(cell), "p_holm": cell.p_holm, "better": cell.better} for cell in row.cells]
     return {**asdict(row), "cells": cells}
 
 
 def compare_variants(
-    name: str, variants: Sequence[Variant], metrics: Sequence[str], resamples: int, seed: int
+    name: str,
+    variants: Sequence[Variant | Missing],
+    metrics: Sequence[str],
+    resamples: int,
+    seed: int,
 ) -> Ablation:
-    """The table of a baseline, which comes first, and its variants."""
-    baseline = variants[0].system
-    apart = {item.name: why_not_paired(baseline, item.system) for item in variants}
-    found = [metric for metric in metrics if metric in baseline.measures]
-    rows = [_row(item, baseline, apart[item.name], found, resamples, seed) for item in variants]
-    corrected = _corrected(rows, found)
-    outputs = baseline.outputs
+    """The table of a baseline, which comes first and has scores, and its variants.
+
+    A metric without a number stays a column: each cell says why it is unavailable.
+    """
+    first = variants[0]
+    assert isinstance(first, Variant), "the baseline has scores"
+    rows = [_row(item, first.system, metrics, resamples, seed) for item in variants]
+    outputs = first.system.outputs
     return Ablation(
         name,
-        tuple(found),
-        corrected,
+        tuple(metrics),
+        _corrected(rows, metrics),
         len(outputs.example_ids),
         len(set(outputs.subjects)),
         resamples,
@@ -134,36 +176,18 @@ def compare_variants(
 
 
 def _row(
-    item: Variant,
-    baseline: System,
-    apart: str | None,
-    metrics: Sequence[str],
-    resamples: int,
-    seed: int,
+    item: Variant | Missing, baseline: System, metrics: Sequence[str], resamples: int, seed: int
 ) -> Row:
-    paired = apart is None and item.system is not baseline
-    bootstrap = make_bootstrap(item.system.outputs.subjects, resamples, seed)
-    cells = []
-    for metric in metrics:
-        measure = item.system.measures.get(metric)
-        if measure is None:
-            continue
-        counts = item.system.families[measure.family]
-        cells.append(
-            Cell(
-                metric,
-                score_interval(bootstrap, measure.statistic, counts),
-                measure.higher_is_better,
-                paired_difference(baseline, item.system, metric, resamples, seed)
-                if paired
-                else None,
-            )
-        )
+    if isinstance(item, Missing):
+        told = (item.name, item.question, item.overrides)
+        return Row(*told, (), None, None, (), missing=item.reason)
+    apart = why_not_paired(baseline, item.system)
+    against = baseline if apart is None and item.system is not baseline else None
     return Row(
         item.name,
         item.question,
         item.overrides,
-        tuple(cells),
+        tuple(_cell(item, against, metric, resamples, seed) for metric in metrics),
         item.seconds,
         item.trained_examples,
         item.shared,
@@ -171,29 +195,45 @@ def _row(
     )
 
 
+def _cell(item: Variant, baseline: System | None, metric: str, resamples: int, seed: int) -> Cell:
+    """One metric of one variant, paired with the baseline's if one is given."""
+    measure = item.system.measures.get(metric)
+    if measure is None:
+        reason = _why_unavailable(metric, item.unavailable)
+        return Cell(metric, Interval(None, None, None), None, None, reason)
+    bootstrap = make_bootstrap(item.system.outputs.subjects, resamples, seed)
+    value = score_interval(bootstrap, measure.statistic, item.system.families[measure.family])
+    return Cell(
+        metric,
+        value,
+        measure.higher_is_better,
+        None
+        if baseline is None
+        else paired_difference(baseline, item.system, metric, resamples, seed),
+        None if value.value is not None else "it is not a number on these examples",
+    )
+
+
+def _why_unavailable(metric: str, reasons: Mapping[str, str]) -> str:
+    """What the scores tell of the metric, or of the group that its name begins with."""
+    named = [name for name in reasons if metric.startswith(name)]
+    return reasons[max(named, key=len)] if named else "the scores have no counts of it"
+
+
 def _corrected(rows: Sequence[Row], metrics: Sequence[str]) -> tuple[Row, ...]:
     """Holm's correction of each metric over all its variants."""
-    p_holm: dict[tuple[str, str], float] = {}
+    found: dict[tuple[str, str], PairedDifference] = {}
     for metric in metrics:
-        tested = _p_values(rows, metric)
-        p_holm |= {
-            (name, metric): p for name, p in zip(tested, holm(list(tested.values())), strict=True)
-        }
+        cells = [(row.name, cell) for row in rows for cell in row.cells if cell.metric == metric]
+        tested = {name: cell.difference for name, cell in cells if cell.difference is not None}
+        pairs = corrected(list(tested.values()))
+        found |= {(name, metric): pair for name, pair in zip(tested, pairs, strict=True)}
     return tuple(
         replace(
             row,
             cells=tuple(
-                replace(cell, p_holm=p_holm.get((row.name, cell.metric))) for cell in row.cells
+                replace(cell, difference=found.get((row.name, cell.metric))) for cell in row.cells
             ),
         )
         for row in rows
     )
-
-
-def _p_values(rows: Sequence[Row], metric: str) -> Mapping[str, float]:
-    return {
-        row.name: cell.difference.p
-        for row in rows
-        for cell in row.cells
-        if cell.metric == metric and cell.difference is not None
-    }

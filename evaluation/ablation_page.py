@@ -12,11 +12,18 @@ from matplotlib.figure import Figure
 
 from evaluation.ablation import Ablation, Cell, Row
 from evaluation.interval_text import difference_text, number_text
-from evaluation.report_plots import GRID, INK, MUTED, STYLE, SYSTEMS, WIDTH_INCHES, inline_svg
+from evaluation.paired import LEVEL, rounds_needed
+from evaluation.report_plots import (
+    GRID,
+    INK,
+    MUTED,
+    STYLE,
+    SYSTEMS,
+    WIDTH_INCHES,
+    inline_svg,
+    short_name,
+)
 from evaluation.templating import render_page
-
-_LEVEL = 0.05
-"""Holm-corrected p-values below are set in bold; the usual level."""
 
 
 def as_markdown(found: Ablation) -> str:
@@ -36,8 +43,20 @@ def as_markdown(found: Ablation) -> str:
     for row in found.rows:
         changes = "<br>".join(f"`{change}`" for change in row.overrides) or "nothing"
         lines.append(f"| {row.name} | {_cell_text(row.question)} | {_cell_text(changes)} |")
-    lines += [f"\n{row.name} is not compared: {row.apart}." for row in found.rows if row.apart]
+    lines += [f"\n{line}" for row in found.rows for line in notes(row)]
     return "\n".join([*lines, "", "Not a medical device: for research and development only.", ""])
+
+
+def notes(row: Row) -> list[str]:
+    """Sentences on what the variant has no number or no comparison of."""
+    lines = [f"{row.name} is not compared: {row.apart}."] if row.apart else []
+    lines += [f"{row.name} {row.missing}."] if row.missing else []
+    pairs = [cell.difference for cell in row.cells if cell.unavailable is None]
+    return lines + [
+        f"{row.name} is not compared in {pair.metric}: {pair.reason}."
+        for pair in pairs
+        if pair is not None and pair.reason is not None
+    ]
 
 
 def _cell_text(text: str) -> str:
@@ -46,13 +65,19 @@ def _cell_text(text: str) -> str:
 
 
 def _about(found: Ablation) -> str:
-    return (
+    text = (
         f"{found.examples:,} test examples of {found.subjects:,} subjects. A difference is the "
         "variant's score less the baseline's, with the 95 % interval of a bootstrap over subjects, "
         f"paired by example; p is two-sided, of {found.resamples:,} random exchanges, and "
-        "corrected by Holm over all variants of its metric. Training is the time of all stages, "
-        "also of those that are shared with the baseline; examples are those of the last stage."
+        "corrected by Holm over all variants of its metric. A variant is called better or worse "
+        f"where p (Holm) is below {LEVEL:g} and the interval excludes zero: "
+        f"{found.telling} differences. Training is the time of all stages, also of those that are "
+        "shared with the baseline; examples are those of the last stage."
     )
+    needed = rounds_needed(found.tests)
+    if found.resamples >= needed:
+        return text
+    return f"{text} So few exchanges can tell nothing: set resamples to {needed} or more."
 
 
 def _titles(found: Ablation) -> list[str]:
@@ -63,28 +88,28 @@ def _titles(found: Ablation) -> list[str]:
 
 def _cells(found: Ablation, row: Row) -> list[str]:
     """Three texts for each metric."""
-    texts = []
-    for metric in found.metrics:
-        cell = row.cell(metric)
-        texts += ["–", "–", "–"] if cell is None else cell_texts(cell)
-    return texts
+    cells = (row.cell(metric) for metric in found.metrics)
+    return [text for cell in cells for text in cell_texts(cell)]
 
 
-def cell_texts(cell: Cell) -> list[str]:
-    """Value, difference with its interval, and corrected p-value."""
-    told = number_text(cell.value.value)
+def cell_texts(cell: Cell | None) -> list[str]:
+    """Value, difference with its interval, and corrected p-value, bold where a verdict is given."""
+    if cell is None:
+        return ["–", "–", "–"]
+    if cell.unavailable is not None:
+        return [f"unavailable: {_cell_text(cell.unavailable)}", "–", "–"]
+    value = number_text(cell.value.value)
     if cell.difference is None or cell.p_holm is None:
-        return [told, "–", "–"]
+        return [value, "–", "–"]
     p = f"{cell.p_holm:.3f}"
-    return [
-        told,
-        difference_text(cell.difference.difference),
-        f"**{p}**" if cell.p_holm < _LEVEL else p,
-    ]
+    difference = difference_text(cell.difference.difference)
+    return [value, difference, p if cell.better is None else f"**{p}**"]
 
 
 def _training(row: Row) -> str:
     """What it took: ``4.2 min, 1,204 examples``, those of the last stage."""
+    if row.seconds is None:
+        return "–"
     if row.trained_examples is None:
         return _minutes(row.seconds)
     return f"{_minutes(row.seconds)}, {row.trained_examples:,} examples"
@@ -96,36 +121,54 @@ def _minutes(seconds: float) -> str:
 
 def ablation_plot(found: Ablation) -> str:
     """Differences from the baseline, one panel for each metric; empty where nothing was paired."""
-    rows = [row for row in found.rows if any(cell.difference for cell in row.cells)]
+    rows = [row for row in found.rows if any(_is_drawn(cell) for cell in row.cells)]
+    drawn = {cell.metric for row in rows for cell in row.cells if _is_drawn(cell)}
+    metrics = [metric for metric in found.metrics if metric in drawn]
     if not rows:
         return ""
     with rc_context(STYLE):
         figure = Figure(figsize=(WIDTH_INCHES, 1.1 + 0.34 * len(rows)), layout="constrained")
-        panels = figure.subplots(1, len(found.metrics), squeeze=False, sharey=True).ravel()
-        for panel, metric in zip(panels, found.metrics, strict=True):
-            _draw_panel(panel, metric, rows)
+        panels = figure.subplots(1, len(metrics), squeeze=False, sharey=True).ravel()
+        for panel, metric, title in zip(panels, metrics, panel_titles(metrics), strict=True):
+            _draw_panel(panel, metric, title, rows)
         return inline_svg(figure, "Differences of each variant from the baseline with intervals")
 
 
-def _draw_panel(panel: Axes, metric: str, rows: Sequence[Row]) -> None:
+def _is_drawn(cell: Cell) -> bool:
+    return cell.difference is not None and cell.difference.difference.value is not None
+
+
+def panel_titles(metrics: Sequence[str]) -> list[str]:
+    """Short names; where several metrics share one, each with what its brackets tell."""
+    short = [short_name(metric) for metric in metrics]
+    inside = [metric.partition("[")[2].partition("]")[0] for metric in metrics]
+    return [
+        f"{name} ({told})" if told and short.count(name) > 1 else name
+        for name, told in zip(short, inside, strict=True)
+    ]
+
+
+def _draw_panel(panel: Axes, metric: str, title: str, rows: Sequence[Row]) -> None:
+    higher = True
     for line, row in enumerate(rows):
         cell = row.cell(metric)
-        if cell is not None and cell.difference is not None:
+        if cell is not None and _is_drawn(cell):
             _draw_difference(panel, cell, line)
+            higher = bool(cell.higher_is_better)
     panel.axvline(0.0, color=INK, linewidth=1.0)
     panel.set_yticks(range(len(rows)), [row.name for row in rows])
     panel.set_ylim(len(rows) - 0.5, -0.5)
-    panel.set_title(metric.partition("[")[0], loc="left", fontsize=11, fontweight="bold")
-    panel.set_xlabel("less the baseline", color=MUTED)
+    panel.set_title(title, loc="left", fontsize=11, fontweight="bold")
+    panel.set_xlabel(f"less the baseline: right is {'better' if higher else 'worse'}", color=MUTED)
     panel.grid(axis="x", color=GRID, linewidth=0.6, alpha=0.6)
     panel.tick_params(length=0)
     panel.spines["left"].set_visible(False)
 
 
 def _draw_difference(panel: Axes, cell: Cell, line: int) -> None:
-    """Filled where the interval excludes zero, hollow where it does not."""
+    """Filled where chance does not explain it after correction, hollow where it may."""
     assert cell.difference is not None
-    interval, telling = cell.difference.difference, cell.difference.better is not None
+    interval, telling = cell.difference.difference, cell.better is not None
     colour = SYSTEMS["none"] if telling else SYSTEMS["blank"]
     if interval.value is None:
         return
@@ -159,14 +202,8 @@ def _shown_row(found: Ablation, row: Row) -> dict[str, Any]:
     cells = []
     for metric in found.metrics:
         cell = row.cell(metric)
-        value, difference, p = ("–", "–", "–") if cell is None else cell_texts(cell)
-        better = None if cell is None or cell.difference is None else cell.difference.better
-        cells.append(
-            {
-                "value": value,
-                "difference": difference,
-                "p": p.strip("*"),
-                "verdict": {True: "better", False: "worse", None: ""}[better],
-            }
-        )
-    return {"row": row, "cells": cells, "training": _training(row)}
+        value, difference, p = cell_texts(cell)
+        verdict = {True: "better", False: "worse", None: ""}[cell.better if cell else None]
+        shown = {"value": value, "difference": difference, "p": p.strip("*"), "verdict": verdict}
+        cells.append(shown)
+    return {"row": row, "cells": cells, "training": _training(row), "notes": notes(row)}

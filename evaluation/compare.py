@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from evaluation.clinical import report_f1
+from evaluation.comparable import JUDGE, RULE14, common_judge
 from evaluation.judged import COLUMNS
-from evaluation.paired import PairedDifference, System, holm, paired_difference
+from evaluation.paired import PairedDifference, System, corrected, paired_difference
 from evaluation.statistics import Floats
 
-RULE14 = "rule14-negative"
+F1_FAMILY = f"{RULE14}-negative"
 """The family that one report's F1 is computed from; uncertain counts as negative."""
 
 
@@ -28,36 +29,42 @@ class Change:
     example_id: str
     study_id: str
     f1: tuple[float, float]
-    errors: tuple[int, int] | None
+    errors: tuple[float, float] | None
 
     @property
     def gain(self) -> tuple[float, float]:
         """How much better the second is: in errors, then in F1."""
-        fewer = 0 if self.errors is None else self.errors[0] - self.errors[1]
-        return float(fewer), self.f1[1] - self.f1[0]
+        fewer = 0.0 if self.errors is None else self.errors[0] - self.errors[1]
+        return fewer, self.f1[1] - self.f1[0]
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Differences of the second model from the first, by metric.
 
-    ``p_holm`` follows ``differences``; improved and worsened examples come furthest first.
+    Improved and worsened examples come furthest first; ``judge`` counted their errors, and None
+    says that no judge judged both. ``resamples`` counts rounds of the randomisation too.
     """
 
     differences: tuple[PairedDifference, ...]
-    p_holm: tuple[float, ...]
     improved: tuple[Change, ...]
     worsened: tuple[Change, ...]
     unchanged: int
     examples: int
+    subjects: int
+    resamples: int
+    seed: int
+    judge: str | None
+
+    @property
+    def tests(self) -> int:
+        """How many p-values Holm's correction is over."""
+        return sum(item.p is not None for item in self.differences)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; unknown numbers are None."""
-        rows = [
-            {**asdict(item), "better": item.better, "p_holm": p}
-            for item, p in zip(self.differences, self.p_holm, strict=True)
-        ]
-        return {**asdict(self), "differences": rows}
+        rows = [{**asdict(item), "better": item.better} for item in self.differences]
+        return {**asdict(self), "differences": rows, "tests": self.tests}
 
 
 def compare_systems(
@@ -65,30 +72,41 @@ def compare_systems(
 ) -> Comparison:
     """Compare on the examples that both wrote, which must be the same (``why_not_paired``).
 
+    A metric that one of them lacks, or that was counted in another way, stands there with the
+    reason in place of a difference.
+
     Args:
         shown: how many improved and worsened examples are kept, each.
     """
-    measures = [item for item in own.measures.values() if not item.is_detail]
-    pairs = [paired_difference(own, other, item.name, resamples, seed) for item in measures]
-    found = [pair for pair in pairs if pair is not None]
+    every = {**other.measures, **own.measures}
+    ordered = [*own.measures, *(name for name in other.measures if name not in own.measures)]
+    names = [name for name in ordered if not every[name].is_detail]
+    pairs = [paired_difference(own, other, name, resamples, seed) for name in names]
     changes = example_changes(own, other)
     ranked = sorted(changes, key=lambda item: (item.gain, item.example_id), reverse=True)
     better = [item for item in ranked if item.gain > (0.0, 0.0)]
     worse = [item for item in ranked[::-1] if item.gain < (0.0, 0.0)]
+    judge = common_judge(own, other)
     return Comparison(
-        tuple(found),
-        tuple(holm([pair.p for pair in found])),
+        corrected([pair for pair in pairs if pair is not None]),
         tuple(better[:shown]),
         tuple(worse[:shown]),
         len(changes) - len(better) - len(worse),
-        len(changes),
+        len(own.outputs.example_ids),
+        len(set(own.outputs.subjects)),
+        resamples,
+        seed,
+        None if judge is None else judge.removeprefix(JUDGE),
     )
 
 
 def example_changes(own: System, other: System) -> list[Change]:
-    """Each example's F1 and errors with both."""
-    before, after = (report_f1(side.families[RULE14]) for side in (own, other))
-    errors = [_errors(own), _errors(other)]
+    """Each example's F1 and errors with both; none where the labeler is not the same for both."""
+    if own.versions.get(F1_FAMILY) != other.versions.get(F1_FAMILY):
+        return []
+    before, after = (report_f1(side.families[F1_FAMILY]) for side in (own, other))
+    judge = common_judge(own, other)
+    errors = [] if judge is None else [_errors(side, judge) for side in (own, other)]
     return [
         Change(
             example_id,
@@ -100,18 +118,16 @@ def example_changes(own: System, other: System) -> list[Change]:
     ]
 
 
-def _errors(system: System) -> Floats | None:
-    """(N,) significant errors by the first judge by name; nan where it did not judge."""
-    judges = sorted(name for name in system.families if name.startswith("judge "))
-    if not judges:
-        return None
-    counts = system.families[judges[0]]
+def _errors(system: System, judge: str) -> Floats:
+    """(N,) significant errors by that judge; nan where it did not judge."""
+    counts = system.families[judge]
     column = counts[:, COLUMNS.index("significant errors")]
     return np.where(counts[:, -1] > 0, column, np.nan)
 
 
-def _both(errors: Sequence[Floats | None], row: int) -> tuple[int, int] | None:
-    before, after = errors
-    if before is None or after is None or np.isnan(before[row]) or np.isnan(after[row]):
+def _both(errors: Sequence[Floats], row: int) -> tuple[float, float] | None:
+    """The errors of one example by both; None where one has none."""
+    found = [float(side[row]) for side in errors]
+    if len(found) < 2 or np.isnan(found).any():
         return None
-    return int(before[row]), int(after[row])
+    return found[0], found[1]

@@ -58,6 +58,12 @@ def _system(
     return pa.table(columns)
 
 
+def read_versions(table: pa.Table) -> dict[str, str]:
+    """Version by family or encoder, as ``counts_table`` was given them; empty for a bare table."""
+    found: dict[str, str] = json.loads((table.schema.metadata or {}).get(VERSIONS, b"{}"))
+    return found
+
+
 def read_counts(table: pa.Table, control: str, families: Sequence[str]) -> dict[str, Floats]:
     """(n, K) counts of one system by family, in the order of the table's rows of that system.
 

@@ -7,13 +7,15 @@ randomisation: if the models were alike, each subject's outputs could as well be
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from evaluation.comparable import JUDGE, family_versions, why_not_comparable
 from evaluation.controls import MODEL, Outputs, read_outputs
 from evaluation.counts_table import KEYS, read_counts
 from evaluation.measures import (
@@ -34,19 +36,24 @@ from evaluation.statistics import (
 from infra.errors import InputError
 from infra.settings.sections import ScoreSettings
 
+LEVEL = 0.05
+"""A difference is told from chance where its corrected p is below; the usual level."""
+
 
 @dataclass(frozen=True)
 class System:
-    """What one model wrote, as counts (N, K) by family, and the measures that read them."""
+    """What one model wrote, as counts (N, K) by family, and the measures that read them;
+    ``versions`` tells by family what made its counts."""
 
     outputs: Outputs
     families: Mapping[str, Floats]
     measures: Mapping[str, Measure]
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     def present(self, measure: Measure) -> Floats:
         """(N,) one where the example counts for the measure: a judge may not have judged all."""
         counts = self.families[measure.family]
-        if measure.family.startswith("judge "):
+        if measure.family.startswith(JUDGE):
             return np.asarray(counts[:, -1] > 0, dtype=np.float64)
         return np.ones(len(counts))
 
@@ -70,9 +77,11 @@ def read_system(
         raise InputError("counts of other examples", "those of the predictions", "score them again")
     names = [name for name in own.column_names if name not in KEYS and not own[name].null_count]
     families = read_counts(counts, MODEL, names)
-    every = (*text_measures(settings), *_judges(judged))
-    measures = {measure.name: measure for measure in every if measure.family in families}
-    return System(outputs, families, measures)
+    judged_by = (judge_measures(*judge) for judge in _judges(judged))
+    every = [*text_measures(settings), *(measure for each in judged_by for measure in each)]
+    measures = [measure for measure in every if measure.family in families]
+    versions = family_versions(counts, measures)
+    return System(outputs, families, {measure.name: measure for measure in measures}, versions)
 
 
 def text_measures(settings: ScoreSettings) -> list[Measure]:
@@ -91,35 +100,44 @@ def known_metrics(settings: ScoreSettings) -> list[str]:
     return list(dict.fromkeys(each.name for each in (*text_measures(settings), *judged)))
 
 
-def _judges(judged: pa.Table | None) -> list[Measure]:
-    """Measures of every judge that a table names."""
+def _judges(judged: pa.Table | None) -> list[tuple[str, str]]:
+    """Name and version of every judge that a table names."""
     if judged is None:
         return []
     named = judged.select(["judge", "judge_version"]).to_pylist()
-    versions = {(row["judge"], row["judge_version"]) for row in named}
-    return [measure for pair in sorted(versions) for measure in judge_measures(*pair)]
+    return sorted({(row["judge"], row["judge_version"]) for row in named})
 
 
 @dataclass(frozen=True)
 class PairedDifference:
     """One measure of a model and of another on the same examples; ``difference`` is other less own.
 
-    ``p`` is two-sided. ``better`` is True or False where the interval excludes zero, else None.
+    ``p`` is two-sided, and None where ``reason`` says why there is nothing to test. ``p_holm`` is
+    the same corrected over all that was tested beside it (``corrected``).
     """
 
     metric: str
     own: float | None
     other: float | None
     difference: Interval
-    p: float
+    p: float | None
     higher_is_better: bool
     examples: int
     subjects: int
+    reason: str | None = None
+    p_holm: float | None = None
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the interval, uncorrected, lies on one side of zero."""
+        return self.difference.excludes(0.0)
 
     @property
     def better(self) -> bool | None:
-        """Whether the other model is the better one."""
-        return self.difference.better(self.higher_is_better)
+        """Whether the other model is the better one; None where chance may explain the difference:
+        the corrected p must be below LEVEL and the interval on one side of zero."""
+        told = self.p_holm is not None and self.p_holm < LEVEL
+        return self.difference.better(self.higher_is_better) if told else None
 
 
 def why_not_paired(own: System, other: System) -> str | None:
@@ -136,29 +154,56 @@ def why_not_paired(own: System, other: System) -> str | None:
 def paired_difference(
     own: System, other: System, metric: str, resamples: int, seed: int
 ) -> PairedDifference | None:
-    """The difference of one metric; None where one of the two has no such measure.
+    """The difference of one metric; None where neither has such a measure.
+
+    Where the two cannot be compared in it, the difference has no value and says why.
 
     Args:
         resamples: bootstrap resamples of the interval and rounds of the randomisation alike.
     """
-    if metric not in own.measures or metric not in other.measures:
+    measure = own.measures.get(metric) or other.measures.get(metric)
+    if measure is None:
         return None
-    measure = own.measures[metric]
+    reason = why_not_comparable(own, other, metric)
+    if reason is not None:
+        return _not_compared(own, other, measure, reason)
     both = (own.present(measure) * other.present(measure))[:, None]
     mine, theirs = (side.families[measure.family] * both for side in (own, other))
     subjects = own.outputs.subjects
     bootstrap = make_bootstrap(subjects, resamples, seed)
     used = np.flatnonzero(both[:, 0])
+    difference = difference_interval(bootstrap, measure.statistic, theirs, mine)
+    if not len(used):
+        reason = "no example has data of both"
+    elif difference.value is None:
+        reason = "its value is not a number on these examples"
+    p = randomisation_p(measure.statistic, mine, theirs, subjects, resamples, seed)
     return PairedDifference(
         metric,
         _finite(measure.statistic(mine.sum(axis=0))),
         _finite(measure.statistic(theirs.sum(axis=0))),
-        difference_interval(bootstrap, measure.statistic, theirs, mine),
-        randomisation_p(measure.statistic, mine, theirs, subjects, resamples, seed),
+        difference,
+        p if reason is None else None,
         measure.higher_is_better,
         len(used),
         len({subjects[row] for row in used}),
+        reason,
     )
+
+
+def _not_compared(own: System, other: System, measure: Measure, reason: str) -> PairedDifference:
+    """Each side's own value over all of its examples, and no difference."""
+    mine, theirs = (_value(system, measure.name) for system in (own, other))
+    nothing = Interval(None, None, None)
+    better = measure.higher_is_better
+    return PairedDifference(measure.name, mine, theirs, nothing, None, better, 0, 0, reason)
+
+
+def _value(system: System, metric: str) -> float | None:
+    measure = system.measures.get(metric)
+    if measure is None:
+        return None
+    return _finite(measure.statistic(system.families[measure.family].sum(axis=0)))
 
 
 def _finite(value: Floats) -> float | None:
@@ -172,11 +217,13 @@ def randomisation_p(
     subjects: Sequence[str],
     rounds: int,
     seed: int,
-) -> float:
-    """Two-sided p-value of approximate randomisation, ``(c + 1) / (rounds + 1)``.
+) -> float | None:
+    """Two-sided p-value of approximate randomisation, ``(c + 1) / (rounds + 1)``; None where the
+    observed difference is no number.
 
     In each round every subject's counts (N, K) change sides or not, all of its examples together;
-    c counts rounds whose difference is at least the observed one. The added ones keep p above zero.
+    c counts rounds whose difference is at least the observed one, or is no number: what is not
+    known must not make a difference look certain. The added ones keep p above zero.
     """
     names, of_example = np.unique(np.asarray(subjects, dtype=str), return_inverse=True)
     random = np.random.default_rng([seed, 1])  # other draws than the bootstrap's
@@ -186,18 +233,32 @@ def randomisation_p(
     one = statistic(counts.sum(axis=0) + shift)
     two = statistic(others.sum(axis=0) - shift)
     observed = abs(statistic(others.sum(axis=0)) - statistic(counts.sum(axis=0)))
+    if not np.isfinite(observed):
+        return None
     with np.errstate(invalid="ignore"):
-        as_far = np.abs(two - one) >= observed - 1e-12
+        as_far = ~(np.abs(two - one) < observed - 1e-12)
     return float((as_far.sum() + 1) / (rounds + 1))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Holm's step-down correction: the chance of any false alarm among all stays below each
-    value's level (S. Holm, 1979)."""
-    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
-    corrected = [1.0] * len(p_values)
+    value's level (S. Holm, 1979). What has no p was not tested and stays without one."""
+    tested = [(p, place) for place, p in enumerate(p_values) if p is not None]
+    corrected: list[float | None] = [None] * len(p_values)
     largest = 0.0
-    for rank, place in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+    for rank, (p, place) in enumerate(sorted(tested)):
+        largest = max(largest, min(1.0, (len(tested) - rank) * p))
         corrected[place] = largest
     return corrected
+
+
+def corrected(pairs: Sequence[PairedDifference]) -> tuple[PairedDifference, ...]:
+    """The same with Holm's correction over all of them."""
+    values = holm([pair.p for pair in pairs])
+    return tuple(replace(pair, p_holm=p) for pair, p in zip(pairs, values, strict=True))
+
+
+def rounds_needed(tests: int) -> int:
+    """The fewest rounds after which the smallest possible p, ``1 / (rounds + 1)``, times
+    ``tests`` lies below LEVEL: with fewer, Holm's correction can tell nothing."""
+    return math.ceil(tests / LEVEL)

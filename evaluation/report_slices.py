@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evaluation.interval_text import difference_text, interval_text
-from evaluation.slices import Slices, SliceScore
+from evaluation.slices import Slices, SliceScore, verdict
 
 
 @dataclass(frozen=True)
 class SliceRow:
-    """One slice: a cell of text for each metric, and the metrics in which it is worse."""
+    """One slice: a cell of text for each metric, and the metrics in which it is worse than the rest
+    after correction for all slices."""
 
     title: str
     examples: int
@@ -43,13 +44,8 @@ def slice_table(found: Slices | None) -> SliceTable | None:
     for dimension, value in places:
         own = [by_place[dimension, value, metric] for metric in metrics]
         rows.append(_row(f"{dimension}: {value}", own))
-    return SliceTable(
-        metrics,
-        tuple(rows),
-        tuple(map(_worst, found.worst.values())),
-        len(places),
-        found.not_sliced,
-    )
+    worst = tuple(f"{metric}: {verdict(found, metric)}" for metric in metrics)
+    return SliceTable(metrics, tuple(rows), worst, len(places), found.not_sliced)
 
 
 def _row(title: str, own: Sequence[SliceScore]) -> SliceRow:
@@ -60,12 +56,4 @@ def _row(title: str, own: Sequence[SliceScore]) -> SliceRow:
         tuple(interval_text(item.score) for item in own),
         tuple(difference_text(item.gap) for item in own),
         tuple(item.is_worse for item in own),
-    )
-
-
-def _worst(item: SliceScore) -> str:
-    chance = "its interval excludes zero" if item.is_worse else "chance may explain it"
-    return (
-        f"{item.metric}: {item.dimension} {item.value}, {difference_text(item.gap)} from the "
-        f"rest; {chance}"
     )

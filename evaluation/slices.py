@@ -1,7 +1,8 @@
 """Scores by group: the same counts, summed over the examples of one source, view, sex, age band…
 
 A slice is scored on the resamples of the whole, and beside the rest: its difference from all other
-examples, with an interval. Shapes: N examples, K counts.
+examples, with an interval. Whether the worst slice is worse than the rest is told by intervals that
+hold for all slices at once. Shapes: N examples, K counts, B resamples, S slices.
 """
 
 from __future__ import annotations
@@ -11,15 +12,18 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from evaluation.interval_text import difference_text
 from evaluation.measures import Measure
 from evaluation.paired import System
 from evaluation.statistics import (
+    CONFIDENCE,
     Bootstrap,
+    Floats,
     Interval,
-    difference_interval,
+    interval_of,
     make_bootstrap,
-    score_interval,
 )
 
 DIMENSIONS = ("source", "view", "sex", "age", "manufacturer", "site")
@@ -27,39 +31,57 @@ AGE_BANDS = ((0, 18), (18, 40), (40, 60), (60, 80), (80, 200))
 """Years, lower end included: children, then bands of about 20 (our choice)."""
 UNKNOWN = "unknown"
 LEAST_EXAMPLES = 30
-"""A smaller slice is scored but never called the worst: of a few examples some slice always looks
-bad (our choice)."""
+"""A smaller slice, or one that leaves a smaller rest, is scored but never called the worst: of few
+examples some slice always looks bad (our choice)."""
+LEAST_SUBJECTS = 20
+"""And one of fewer subjects: subjects are what is drawn, of a few of them intervals come out too
+narrow, and a resample that draws none of them has no value (our choice: of 20 none is drawn once in
+500 million resamples)."""
 
 
 @dataclass(frozen=True)
 class SliceScore:
-    """One metric of one slice; ``gap`` is the slice's value less that of all other examples."""
+    """One metric of one slice; ``gap`` is the slice's value less that of all other examples.
+
+    The interval of ``gap`` is right for a slice that was chosen beforehand, that of ``corrected``
+    for all slices of the metric at once; it is unknown for a slice that is too small to be named.
+    """
 
     dimension: str
     value: str
     metric: str
     score: Interval
     gap: Interval
+    corrected: Interval
     higher_is_better: bool
     examples: int
     subjects: int
 
     @property
+    def badness(self) -> float:
+        """How far the slice lies on the bad side of the rest; 0 where that is not known."""
+        gap = self.gap.value or 0.0
+        return -gap if self.higher_is_better else gap
+
+    @property
     def is_worse(self) -> bool:
-        """Whether the gap's interval lies wholly on the bad side of zero."""
-        return self.gap.better(self.higher_is_better) is False
+        """Whether it is worse than the rest after correction for all slices of the metric."""
+        return self.corrected.better(self.higher_is_better) is False
 
 
 @dataclass(frozen=True)
 class Slices:
-    """All slices of one system; ``worst`` by metric, of the slices with LEAST_EXAMPLES.
+    """All slices of one system.
 
+    ``worst`` holds by metric the slice furthest on the bad side of the rest, if one is, of the
+    ``eligible`` ones: so many slices of the metric are large enough.
     ``unsliced`` names the dimensions that have one value alone, with that value.
     """
 
     scores: tuple[SliceScore, ...]
     worst: Mapping[str, SliceScore]
     looked_at: int
+    eligible: Mapping[str, int]
     unsliced: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -79,6 +101,7 @@ class Slices:
                 for metric, item in self.worst.items()
             },
             "slices": self.looked_at,
+            "eligible": dict(self.eligible),
             "not_sliced": dict(self.unsliced),
         }
 
@@ -105,52 +128,130 @@ def slice_scores(
             dimension of one value is no slicing and is left out, and named.
         metrics: names of the system's measures; others are passed over.
     """
-    outputs = system.outputs
-    bootstrap = make_bootstrap(outputs.subjects, resamples, seed)
-    subjects = np.asarray(outputs.subjects)
-    found = []
+    bootstrap = make_bootstrap(system.outputs.subjects, resamples, seed)
+    places = _places(facts, len(system.outputs.example_ids))
+    found: list[SliceScore] = []
+    eligible = {}
+    for metric in metrics:
+        if metric in system.measures:
+            parts = [_part(system, metric, bootstrap, *each) for each in places.items()]
+            spans = _corrected(parts)
+            rows = zip(places, parts, spans, strict=True)
+            found += [_scored(metric, place, part, span) for place, part, span in rows]
+            eligible[metric] = sum(part.eligible for part in parts)
+    alike = {name: values[0] for name, values in facts.items() if len(set(values)) == 1}
+    return Slices(tuple(found), _worst(found), len(places), eligible, alike)
+
+
+def _places(
+    facts: Mapping[str, Sequence[str]], examples: int
+) -> dict[tuple[str, str], NDArray[np.bool_]]:
+    """By dimension and value, which examples (N,) are in the slice."""
+    found = {}
     for dimension, values in facts.items():
-        assert len(values) == len(outputs.example_ids), f"{dimension}: one value an example"
+        assert len(values) == examples, f"{dimension}: one value an example"
         names = sorted(set(values))
         for name in names if len(names) > 1 else ():
-            inside = np.asarray(values) == name
-            for metric in metrics:
-                if metric in system.measures:
-                    measure = system.measures[metric]
-                    item = _slice(system, measure, bootstrap, inside, subjects)
-                    found.append(SliceScore(dimension, name, metric, *item))
-    places = {(item.dimension, item.value) for item in found}
-    alike = {name: values[0] for name, values in facts.items() if len(set(values)) == 1}
-    return Slices(tuple(found), _worst(found), len(places), alike)
+            found[dimension, name] = np.asarray(values) == name
+    return found
 
 
-def _slice(
-    system: System, measure: Measure, bootstrap: Bootstrap, inside: Any, subjects: Any
-) -> tuple[Interval, Interval, bool, int, int]:
+@dataclass(frozen=True)
+class _Part:
+    """One metric of one slice before correction; ``draws`` (B,) are the gap's."""
+
+    measure: Measure
+    score: Interval
+    gap: Interval
+    draws: Floats
+    support: tuple[int, int]
+    eligible: bool
+
+
+def _part(
+    system: System,
+    metric: str,
+    bootstrap: Bootstrap,
+    place: tuple[str, str],
+    inside: NDArray[np.bool_],
+) -> _Part:
+    measure = system.measures[metric]
+    subjects = np.asarray(system.outputs.subjects)
+    present = system.present(measure) > 0
     counts = system.families[measure.family]
-    own, rest = counts * inside[:, None], counts * ~inside[:, None]
-    present = inside & (system.present(measure) > 0)
-    return (
-        score_interval(bootstrap, measure.statistic, own),
-        difference_interval(bootstrap, measure.statistic, own, rest),
-        measure.higher_is_better,
-        int(present.sum()),
-        len(set(subjects[present])),
-    )
+    both, values, support = [], [], []
+    for chosen in (inside & present, ~inside & present):
+        own = counts * chosen[:, None]
+        drawn = bootstrap.weights @ chosen.astype(np.float64) > 0
+        both.append(np.where(drawn, bootstrap.draws(measure.statistic, own), np.nan))
+        empty = not chosen.any()
+        values.append(np.float64(np.nan) if empty else measure.statistic(own.sum(axis=0)))
+        support.append((int(chosen.sum()), len(set(subjects[chosen]))))
+    draws = both[0] - both[1]
+    gap = interval_of(values[0] - values[1], draws)
+    told = place[1] != UNKNOWN
+    large = all(rows >= LEAST_EXAMPLES and people >= LEAST_SUBJECTS for rows, people in support)
+    known = gap.value is not None and bool(np.isfinite(draws).all())
+    score = interval_of(values[0], both[0])
+    return _Part(measure, score, gap, draws, support[0], told and large and known)
+
+
+def _corrected(parts: Sequence[_Part]) -> list[Interval]:
+    """Intervals of all gaps at once: as many standard errors to each side as the largest gap of a
+    resample, in its own standard errors, keeps to in 95 % of the resamples (a studentised maximum,
+    which knows that slices overlap; Westfall and Young, 1993). Unknown for those too small."""
+    chosen = [part for part in parts if part.eligible]
+    if not chosen:
+        return [Interval(None, None, None)] * len(parts)
+    values = np.array([part.gap.value for part in chosen])
+    draws = np.stack([part.draws for part in chosen])  # (S, B)
+    errors = draws.std(axis=1, ddof=1)
+    off = np.abs(draws - values[:, None])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.where(errors[:, None] > 0, off / errors[:, None], 0.0)
+    reach = float(np.quantile(ratios.max(axis=0), CONFIDENCE, method="inverted_cdf"))
+    widths = iter(errors * reach)
+    return [
+        _around(part.gap, float(next(widths))) if part.eligible else Interval(None, None, None)
+        for part in parts
+    ]
+
+
+def _around(gap: Interval, width: float) -> Interval:
+    assert gap.value is not None
+    return Interval(gap.value, gap.value - width, gap.value + width)
+
+
+def _scored(metric: str, place: tuple[str, str], part: _Part, corrected: Interval) -> SliceScore:
+    better = part.measure.higher_is_better
+    return SliceScore(*place, metric, part.score, part.gap, corrected, better, *part.support)
 
 
 def _worst(found: Sequence[SliceScore]) -> dict[str, SliceScore]:
-    """By metric the slice furthest below the rest (above it, for errors); unknown values apart."""
+    """By metric the slice furthest on the bad side of the rest, those that chance does not explain
+    first; one that is too small, or of unknown values, is not named."""
     worst: dict[str, SliceScore] = {}
     for item in found:
-        if item.gap.value is None or item.examples < LEAST_EXAMPLES or item.value == UNKNOWN:
+        if item.corrected.value is None or item.badness <= 0.0:
             continue
         held = worst.get(item.metric)
-        if held is None or _badness(item) > _badness(held):
+        if held is None or (item.is_worse, item.badness) > (held.is_worse, held.badness):
             worst[item.metric] = item
     return worst
 
 
-def _badness(item: SliceScore) -> float:
-    assert item.gap.value is not None
-    return -item.gap.value if item.higher_is_better else item.gap.value
+def verdict(found: Slices, metric: str) -> str:
+    """One line on the worst slice of a metric, with its interval after correction."""
+    many = found.eligible[metric]
+    least = f"{LEAST_EXAMPLES} examples of {LEAST_SUBJECTS} subjects"
+    if not many:
+        return f"no worst slice: none has {least}, and as many beside it"
+    worst = found.worst.get(metric)
+    if worst is None:
+        higher = next(i.higher_is_better for i in found.scores if i.metric == metric)
+        return f"no slice is {'below' if higher else 'above'} the rest, of {many} with {least}"
+    sure = "worse than the rest" if worst.is_worse else "chance may explain it"
+    return (
+        f"worst slice: {worst.dimension} {worst.value}, {difference_text(worst.corrected)} from "
+        f"the rest after correction for {many} slices: {sure}"
+    )

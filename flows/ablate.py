@@ -2,30 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prefect import flow
 from prefect.context import FlowRunContext
 
 from flows.pipeline import pipeline
-from infra.settings.matrix import MatrixSettings
-from tasks.ablate.plan import UNTIL, plan_variants, variant_orders
+from infra.errors import CxrError
+from infra.log import LOGGER
+from infra.settings.matrix import BASELINE, MatrixSettings
+from tasks.ablate.plan import UNTIL, PlannedVariant, Unscored, plan_variants
 from tasks.ablate.task import compare_variants
 from tasks.context import Order
 from tasks.monitor.step_report import StepReport
 from tasks.preflight import require_models
 
 
+class VariantsFailed(CxrError):
+    """Some variants have no scores; the table of the others is there."""
+
+    def __init__(self, failed: Sequence[Unscored], reports: Sequence[StepReport]) -> None:
+        self.failed, self.reports = tuple(failed), tuple(reports)
+        names = ", ".join(item.name for item in failed)
+        one = "1 variant" if len(failed) == 1 else f"{len(failed)} variants"
+        super().__init__(f"{one} without scores: {names}; the table tells why")
+
+    def __reduce__(self) -> tuple[type[VariantsFailed], tuple[object, object]]:
+        return VariantsFailed, (self.failed, self.reports)
+
+
 @flow(name="ablate", flow_run_name="ablate {matrix.name}")
 def ablate(matrix: MatrixSettings, order: Order) -> list[StepReport]:
-    """What variants share is built once: a second use of it shows as Cached."""
+    """What variants share is built once: a second use of it shows as Cached.
+
+    A variant that fails leaves its reason in the table, and the others go on; without a baseline
+    there is nothing to compare with.
+
+    Raises:
+        VariantsFailed: a variant failed; the table has been written.
+    """
     context = FlowRunContext.get()
     assert context is not None
     assert context.flow_run is not None
-    for variant in plan_variants(matrix, order):
+    plan = plan_variants(matrix, order)
+    for variant in plan.variants:
         require_models(variant.context, UNTIL)
     reports: list[StepReport] = []
-    for own in variant_orders(matrix, order).values():
-        reports += pipeline(own, UNTIL)
+    failed: list[Unscored] = []
+    for variant in plan.variants:
+        try:
+            reports += pipeline(variant.context.order, UNTIL)
+        except CxrError as error:
+            if variant.name == BASELINE:
+                raise
+            failed.append(_lost(variant, error))
     planned = plan_variants(matrix, order)
     ablation_id = str(context.flow_run.id)
-    done = compare_variants(matrix, planned, ablation_id, return_state=True).result()
-    return [*reports, done]
+    done = compare_variants(matrix, planned, failed, ablation_id, return_state=True).result()
+    reports.append(done)
+    if failed:
+        raise VariantsFailed(failed, reports)
+    return reports
+
+
+def _lost(variant: PlannedVariant, error: CxrError) -> Unscored:
+    LOGGER.error("variant %s failed, the others go on: %s", variant.name, error)
+    return Unscored(variant.name, variant.question, variant.overrides, f"failed: {error}")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from flows.cli_prefect import prefect_at
 from infra.errors import CxrError
 from infra.settings.environment import load_environment
 from infra.settings.matrix import MatrixSettings, load_matrix, matrix_names
-from tasks.ablate.plan import additions, additions_json, additions_text, plan_variants
+from tasks.ablate.plan import Unscored, additions_json, additions_text, plan_variants
 from tasks.ablate.work import MARKDOWN_FILE, PAGE_FILE, last_comparison, table_of
 from tasks.context import Order
+from tasks.monitor.step_report import StepReport
 
 
 def list_matrices(*, as_json: bool) -> None:
@@ -29,21 +31,43 @@ def list_matrices(*, as_json: bool) -> None:
 
 def plan_ablation(matrix: MatrixSettings, order: Order, *, as_json: bool) -> None:
     """What each variant shares, has and would build; nothing is written."""
-    found = additions(plan_variants(matrix, order, make=False))
-    print(json.dumps(additions_json(found), indent=1) if as_json else additions_text(found))
+    plan = plan_variants(matrix, order, make=False)
+    print(json.dumps(additions_json(plan), indent=1) if as_json else additions_text(plan))
 
 
 def run_ablation(matrix: MatrixSettings, order: Order, *, as_json: bool) -> None:
-    """Build and score all variants, then print the table and where its page lies."""
+    """Build and score all variants, then print the table and where its page lies.
+
+    Raises:
+        VariantsFailed: a variant failed, which is said after the table of the others.
+    """
     started = time.monotonic()
     with prefect_at(load_environment(data_root=order.data_root)):
-        from flows.ablate import ablate  # Prefect reads its settings on import
+        from flows.ablate import VariantsFailed, ablate  # Prefect reads its settings on import
 
-        reports = ablate(matrix, order)
-    done = last_comparison(matrix, plan_variants(matrix, order))
+        failure = None
+        try:
+            reports = ablate(matrix, order)
+        except VariantsFailed as error:
+            failure, reports = error, list(error.reports)
+    failed = () if failure is None else failure.failed
+    _show(matrix, order, reports, failed, time.monotonic() - started, as_json=as_json)
+    if failure is not None:
+        raise failure
+
+
+def _show(
+    matrix: MatrixSettings,
+    order: Order,
+    reports: Sequence[StepReport],
+    failed: Sequence[Unscored],
+    seconds: float,
+    *,
+    as_json: bool,
+) -> None:
+    done = last_comparison(matrix, plan_variants(matrix, order), failed)
     if done is None:
         raise CxrError("the table was built and is gone: another process removed it; run again")
-    seconds = time.monotonic() - started
     if as_json:
         steps = [asdict(report) for report in reports]
         print(

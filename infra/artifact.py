@@ -49,8 +49,8 @@ VOLATILE = ("created_at", "seconds", "host", "git_commit", "code")
 class Artifact:
     """A whole artifact; ``built`` names the pieces this call built (none: it was cached).
 
-    ``seconds`` is how long it took to build, ``checking_seconds`` how long this call took to hold
-    its bytes against the manifest.
+    ``seconds`` is how long it took to build, with the attempts that builders went on from;
+    ``checking_seconds`` how long this call took to hold its bytes against the manifest.
     """
 
     store: Store
@@ -208,9 +208,9 @@ def _build_locked(
     todo = [key for key in pieces if key not in ready]
     if todo and before is not None:
         before(todo)
-    _build_missing(store, step, pieces, todo, ready, build, executor, on_piece)
+    earlier = _build_missing(store, step, pieces, todo, ready, build, executor, on_piece)
     whole = [ready[key] for key in pieces]
-    seconds = time.monotonic() - started
+    seconds = time.monotonic() - started + earlier
     _write_manifest(store, step, whole, seconds, overwrite=broken or bool(damaged))
     return todo, reason
 
@@ -230,9 +230,12 @@ def _build_missing(
     build: PieceBuilder,
     executor: Executor | None,
     on_piece: OnPiece,
-) -> None:
-    """Build the pieces in ``todo`` into ``ready``; each is published as soon as it is finished."""
-    total = len(digests)
+) -> float:
+    """Build the pieces in ``todo`` into ``ready``; each is published as soon as it is finished.
+
+    Returns the seconds that earlier attempts took, as their builders tell them.
+    """
+    total, earlier = len(digests), 0.0
     on_piece(len(ready), total)
     with store.scratch() as scratch:
         folders = {key: scratch / f"piece-{number}" for number, key in enumerate(todo)}
@@ -246,7 +249,9 @@ def _build_missing(
         with explained_place(store.root):
             for key, outcome in results:
                 ready[key] = _publish(store, step, key, digests[key], folders[key], outcome)
+                earlier += outcome.earlier_seconds
                 on_piece(len(ready), total)
+    return earlier
 
 
 def _build_in(

@@ -69,10 +69,14 @@ class Piece:
 
 @dataclass(frozen=True)
 class BuiltPiece:
-    """What a piece's builder reports: counts that add up, and small JSON facts."""
+    """What a piece's builder reports: counts that add up, and small JSON facts.
+
+    ``earlier_seconds`` is what attempts before this one took, which it went on from.
+    """
 
     counts: tuple[Count, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    earlier_seconds: float = 0.0
 
 
 def describe_files(folder: Path) -> tuple[PieceFile, ...]:

@@ -23,7 +23,7 @@ REVISIONS: Final = {
     "examples": 3,
     "stages": 4,
     "predictions": 3,
-    "scores": 7,
+    "scores": 8,
     "retrieval": 3,
     "grounding": 3,
     "models": 1,

@@ -99,6 +99,50 @@ def test_the_table_is_printed_with_its_page(first: Any, place: Path) -> None:
     assert "What each part is worth" in page.read_text()
 
 
+DIVERGES = """
+[[variants]]
+name = "diverges"
+question = "What does a wild rate give?"
+set = ["stages.finetune.learning_rate=1e30"]
+
+[[variants]]
+name = "last"
+question = "Do the others go on?"
+set = ["stages.finetune.seed=1"]
+"""
+
+
+def spent_on_failures(place: Path) -> float:
+    """Seconds of all attempts at the stages that have not been finished."""
+    files = (place / "data/.state/stages").glob("*/spent_seconds.txt")
+    return sum(float(file.read_text()) for file in files)
+
+
+def test_a_variant_that_diverges_leaves_its_reason_and_the_others_go_on(
+    first: Any, place: Path
+) -> None:
+    sets = ", ".join(json.dumps(setting) for setting in SMALL)
+    (place / "wild.toml").write_text(MATRIX.format(sets=sets) + DIVERGES)
+    given = ["ablate", str(place / "wild.toml"), "--replicas", "--data-root", str(place / "data")]
+    done = cxr(*given)
+    assert done.returncode == 1
+    assert "1 variant without scores: diverges" in done.stderr
+    rows = [line for line in done.stdout.splitlines() if line.startswith("| ")]
+    assert [row.split("|")[1].strip() for row in rows[1:6]] == [
+        *("baseline", "no-align", "half", "diverges", "last")
+    ]
+    assert "diverges failed: " in done.stdout
+    before = spent_on_failures(place)
+    told = cxr(*given, "--json")
+    assert spent_on_failures(place) > before > 0.0
+    assert told.returncode == 1
+    document = json.loads(told.stdout)
+    by_name = {row["name"]: row for row in document["rows"]}
+    assert by_name["diverges"]["missing"].startswith("failed: ")
+    assert by_name["last"]["cells"][0]["difference"]["examples"] == first["examples"]
+    assert by_name["half"]["cells"] != []
+
+
 def test_the_shipped_matrix_finishes_and_tells_a_difference(
     tmp_path: Path, record_property: Any
 ) -> None:
@@ -110,4 +154,5 @@ def test_the_shipped_matrix_finishes_and_tells_a_difference(
     variants = found["rows"][1:]
     assert len(variants) >= 6
     assert 2 * sum("pretrain" in row["shared"] for row in variants) >= len(variants)
-    assert found["differences_excluding_zero"] >= 1
+    assert found["differences_surviving_holm"] >= 1
+    assert found["differences_excluding_zero"] >= found["differences_surviving_holm"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
-from test_paired import BAD, GOOD, system
+from test_paired import BAD, GOOD, judged_system, system
 
-from evaluation.ablation import Ablation, Variant, compare_variants
-from evaluation.ablation_page import ablation_plot, as_markdown, render_ablation
-from evaluation.paired import System, holm
+from evaluation.ablation import Ablation, Missing, Variant, compare_variants
+from evaluation.ablation_page import ablation_plot, as_markdown, panel_titles, render_ablation
+from evaluation.paired import LEVEL, System, holm
 
 METRICS = ("rule14-micro-F1", "ROUGE-L[rouge-score-nostem]", "no such metric")
 
@@ -37,8 +38,89 @@ def found() -> Ablation:
     return compare_variants("small", variants, METRICS, resamples=200, seed=0)
 
 
-def test_a_metric_that_no_variant_has_is_no_column(found: Ablation) -> None:
-    assert found.metrics == METRICS[:2]
+def test_a_metric_without_numbers_stays_a_column_that_says_why(found: Ablation) -> None:
+    assert found.metrics == METRICS
+    cell = found.rows[1].cell("no such metric")
+    assert (cell.value.value, cell.difference) == (None, None)
+    assert cell.unavailable == "the scores have no counts of it"
+    assert "unavailable: the scores have no counts of it" in as_markdown(found)
+    assert "unavailable: the scores" in render_ablation(found, "today", [])
+
+
+def test_the_scores_own_reason_is_told() -> None:
+    reasons = {"chexprompt": "no judge was asked", "RadGraph-F1": "needs weights"}
+    first = replace(variant("baseline", half(20)), unavailable=reasons)
+    metrics = ("chexprompt[gpt-4]-errors", "RadGraph-F1[v1,partial]")
+    [row] = compare_variants("small", [first], metrics, 20, 0).rows
+    assert [cell.unavailable for cell in row.cells] == ["no judge was asked", "needs weights"]
+
+
+def test_a_variant_without_scores_stands_in_the_table_with_its_reason() -> None:
+    lost = Missing("lost", "What of it?", ("a=1",), "failed: the loss is not a number")
+    first, good = variant("baseline", half(20)), variant("all-good", half(40))
+    found = compare_variants("small", [first, lost, good], METRICS[:1], 200, 0)
+    assert [row.name for row in found.rows] == ["baseline", "lost", "all-good"]
+    assert found.rows[2].cell(METRICS[0]).better is True
+    text = as_markdown(found)
+    assert "| lost | – | – | – | – |" in text
+    assert "lost failed: the loss is not a number." in text
+    assert "lost failed: the loss is not a number." in render_ablation(found, "today", [])
+    assert found.tracked(found.rows[1]) == {}
+    assert found.to_dict()["rows"][1]["missing"] == "failed: the loss is not a number"
+
+
+def test_a_verdict_takes_the_corrected_p_and_the_interval() -> None:
+    """Seven variants of one metric: an interval that excludes zero alone tells nothing."""
+    numbers = (34, 40, 20, 20, 20, 20, 20)
+    variants = [variant(f"v{place}", half(better)) for place, better in enumerate(numbers)]
+    found = compare_variants("x", [variant("baseline", half(20)), *variants], METRICS[:1], 1000, 0)
+    cells = [row.cell(METRICS[0]) for row in found.rows[1:]]
+    pairs = [cell.difference for cell in cells if cell.difference is not None]
+    beside = [pair for pair in pairs if pair.excludes_zero and pair.p_holm and pair.p_holm >= LEVEL]
+    assert beside
+    assert all(pair.better is None for pair in beside)
+    assert found.excluding_zero > found.telling == 1
+    document = found.to_dict()
+    assert document["differences_surviving_holm"] == 1
+    assert document["differences_excluding_zero"] == found.excluding_zero
+    assert as_markdown(found).count("**") == 2
+    page = render_ablation(found, "today", [])
+    assert page.count('"n better"') == 1
+    assert "Filled: told from chance after correction" in page
+
+
+def test_too_few_exchanges_are_said() -> None:
+    variants = [variant("baseline", half(20)), variant("one", half(40)), variant("two", half(0))]
+    few = compare_variants("x", variants, METRICS[:1], 20, 0)
+    assert few.tests == 2
+    assert "set resamples to 40 or more" in as_markdown(few)
+    enough = compare_variants("x", variants, METRICS[:1], 40, 0)
+    assert "set resamples" not in as_markdown(enough)
+
+
+def test_panels_are_told_apart_and_say_which_way_is_better() -> None:
+    names = ["rule14-micro-F1", "rule14-micro-F1[uncertain=positive]"]
+    judged = ["chexprompt[gpt-4]-significant-errors", "chexprompt[gpt-4]-errors"]
+    assert panel_titles([*names, *judged]) == [
+        *("rule14 micro F1", "rule14 micro F1 (uncertain=positive)"),
+        *("significant errors", "errors"),
+    ]
+    two = [name.replace("gpt-4", judge) for judge in ("a", "b") for name in judged[:1]]
+    assert panel_titles(two) == ["significant errors (a)", "significant errors (b)"]
+
+
+def test_the_plot_says_for_each_panel_which_way_is_better() -> None:
+    errors = "chexprompt[gpt]-significant-errors"
+    sides = [judged_system(dict.fromkeys(range(20), count)) for count in (1, 2)]
+    variants = [Variant(str(n), "?", (), side, 1.0) for n, side in enumerate(sides)]
+    found = compare_variants("x", variants, [METRICS[0], errors, "nothing"], 40, 0)
+    words = re.findall(r"<text[^>]*>([^<]*)</text>", ablation_plot(found))
+    assert [word for word in words if "less the baseline" in word] == [
+        "less the baseline: right is better",
+        "less the baseline: right is worse",
+    ]
+    assert "significant errors" in words
+    assert "nothing" not in words
 
 
 def test_the_baseline_has_scores_and_no_differences(found: Ablation) -> None:

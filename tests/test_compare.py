@@ -42,9 +42,11 @@ def test_every_metric_is_compared_and_corrected_for_their_number() -> None:
     names = [item.metric for item in found.differences]
     assert "rule14-micro-F1" in names
     assert "BLEU-4[sacrebleu-13a-cased]" in names
-    assert len(found.p_holm) == len(names)
-    for item, p in zip(found.differences, found.p_holm, strict=True):
-        assert p >= item.p
+    assert found.tests == len(names)
+    for item in found.differences:
+        assert item.p is not None
+        assert item.p_holm is not None
+        assert item.p_holm >= item.p
 
 
 def test_examples_that_changed_most_come_first_and_counts_add_up() -> None:
@@ -196,11 +198,11 @@ def test_two_runs_are_compared_with_their_judgements(
     store: Store, environment: Environment, runs: tuple[str, str]
 ) -> None:
     weak, strong = (find_scored(store, environment, name) for name in runs)
-    found = compare_scored(weak, strong, 100, 0)
+    found = compare_scored(weak, strong, 400, 0)
     verdicts = {item.metric: item.better for item in found.differences}
     assert verdicts["rule14-micro-F1"] is True
     assert verdicts["chexprompt[offline-rules]-significant-errors"] is True
-    assert found.improved[0].errors == (2, 0)
+    assert found.improved[0].errors == (2.0, 0.0)
     assert found.unchanged == 10
 
     ids = [change.example_id for change in found.improved]
@@ -212,6 +214,24 @@ def test_two_runs_are_compared_with_their_judgements(
     plain = comparison_text((weak.name, strong.name), found, None)
     assert GOOD not in plain
     assert "10 examples unchanged" in plain
+    assert "significant errors are those that offline-rules counted" in plain
+
+
+def test_the_text_tells_what_the_columns_are(
+    store: Store, environment: Environment, runs: tuple[str, str]
+) -> None:
+    weak, strong = (find_scored(store, environment, name) for name in runs)
+    found = compare_scored(weak, strong, 400, 7)
+    shown = comparison_text(("a", "b"), found, None)
+    assert "40 examples of 20 subjects, of both" in shown
+    assert "rule14-micro-F1 ↑ " in shown
+    assert "chexprompt[offline-rules]-significant-errors ↓ " in shown
+    assert "400 resamples of subjects" in shown
+    assert "seed 7" in shown
+    assert f"corrected for {found.tests} metrics tested" in shown
+    assert "--resamples" not in shown
+    few = comparison_text(("a", "b"), compare_scored(weak, strong, 20, 7), None)
+    assert f"give --resamples {20 * found.tests} or more" in few
 
 
 def test_runs_of_other_examples_are_refused(

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from evaluation.paired import known_metrics
-from infra.errors import SettingsError
+from infra.errors import InputError, SettingsError
 from infra.settings import load_settings
 from infra.settings.matrix import BASELINE, MatrixSettings, load_matrix, matrix_names
-from tasks.ablate.plan import additions, additions_text, comparison_step, plan_variants
+from sources.catalog import get_source
+from sources.replicas.truth import ReplicaSpec
+from tasks.ablate.plan import (
+    AblationPlan,
+    Unscored,
+    additions,
+    additions_json,
+    additions_text,
+    comparison_step,
+    plan_variants,
+)
 from tasks.context import Order
 
 VARIANT = {"name": "one", "question": "Why?"}
@@ -19,6 +30,16 @@ VARIANT = {"name": "one", "question": "Why?"}
 def matrix(*variants: dict[str, object], **more: object) -> MatrixSettings:
     tree = {"name": "small", "recipe": "llava_rad", "scale": "tiny", "variants": variants, **more}
     return MatrixSettings.model_validate(tree)
+
+
+@pytest.mark.parametrize("name", matrix_names())
+def test_every_shipped_matrix_plans_over_replicas(tmp_path: Path, name: str) -> None:
+    given = load_matrix(name)
+    plan = plan_variants(given, Order(replicas=True, data_root=str(tmp_path)), make=False)
+    assert plan.skipped == ()
+    assert len(plan.variants) == 1 + len(given.variants)
+    for item in plan.variants:
+        assert item.context.settings.readings == ()
 
 
 def own(given: MatrixSettings, name: str) -> tuple[str, ...]:
@@ -168,23 +189,23 @@ def test_variants_share_every_step_before_the_first_that_differs(tmp_path: Path)
         {"name": "projector", "question": "?", "set": ['models.projector="linear"']},
         {"name": "pixels", "question": "?", "set": ["images.short_side_px=64"]},
     )
-    order = Order(replicas=True, data_root=str(tmp_path), overrides=("readings=[]",))
-    planned = plan_variants(given, order, make=False)
-    base, projector, pixels = (item.context.graph for item in planned)
+    order = Order(replicas=True, data_root=str(tmp_path))
+    plan = plan_variants(given, order, make=False)
+    base, projector, pixels = (item.context.graph for item in plan.variants)
     for key in ("stages/language", "stages/pretrain", "examples/llava_rad"):
         assert base[key].fingerprint == projector[key].fingerprint
     assert base["stages/align"].fingerprint != projector["stages/align"].fingerprint
     assert base["reports/brax"].fingerprint == pixels["reports/brax"].fingerprint
     assert base["images/brax"].fingerprint != pixels["images/brax"].fingerprint
 
-    found = additions(planned)
+    found = additions(plan.variants)
     assert [item.exist for item in found] == [0, 0, 0]
     assert found[1].build == (
         *("stages/align", "stages/finetune", "predictions/llava_rad", "scores/llava_rad"),
     )
     assert found[1].steps == found[1].shared + 4
     assert f"3 variants, {sum(len(item.build) for item in found)} steps to build" in (
-        additions_text(found)
+        additions_text(plan)
     )
     assert not list(tmp_path.iterdir())
 
@@ -202,6 +223,138 @@ def test_a_change_in_any_variant_is_another_table(tmp_path: Path) -> None:
 def test_overrides_of_the_command_reach_every_variant(tmp_path: Path) -> None:
     given = matrix({**VARIANT, "share": 0.5})
     order = Order(replicas=True, data_root=str(tmp_path), overrides=("stages.finetune.steps=7",))
-    for item in plan_variants(given, order, make=False):
+    for item in plan_variants(given, order, make=False).variants:
         assert item.context.settings.stage("finetune").steps == 7
         assert "stages.finetune.steps=7" not in item.overrides
+
+
+# Sources that are not in the run, and names that are none.
+
+
+def two_sources(tmp_path: Path, name: str) -> AblationPlan:
+    """A matrix planned over raw data of MIMIC-CXR and CheXpert alone."""
+    order = Order(sources=raw_sources(tmp_path), data_root=str(tmp_path / "data"))
+    return plan_variants(load_matrix(name), order, make=False)
+
+
+ALL_ROUTES = ["keep", "structure", "synthesize"]  # of MIMIC-CXR and CheXpert together
+
+
+def raw_sources(tmp_path: Path) -> tuple[str, ...]:
+    given = []
+    for name in ("mimic_cxr", "chexpert"):
+        write = get_source(name).write_replica
+        assert write is not None
+        folder = tmp_path / name
+        write(folder, ReplicaSpec(studies=6, side_px=64, seed=3))
+        given.append(f"{name}={folder}")
+    return tuple(given)
+
+
+def test_leaving_out_a_source_that_is_not_there_is_skipped_with_a_line(tmp_path: Path) -> None:
+    plan = two_sources(tmp_path, "leave_one_source_out")
+    assert [item.name for item in plan.variants] == [BASELINE, "without-chexpert"]
+    reasons = {item.name: item.reason for item in plan.skipped}
+    assert reasons["without-brax"] == "not run: source brax is not in this run"
+    assert len(reasons) == 5
+    pretrain = plan.variants[1].context.settings.stage("pretrain")
+    assert pretrain.sources == ("mimic_cxr",)
+    assert "without-brax" in additions_text(plan)
+    assert "not run: source brax is not in this run" in additions_text(plan)
+    rows = additions_json(plan)
+    assert {"name": "without-brax", "skipped": reasons["without-brax"]} in rows
+
+
+def test_a_variant_that_would_train_as_the_baseline_does_is_skipped(tmp_path: Path) -> None:
+    given = matrix(
+        {"name": "same-sources", "question": "?", "keep_only": ["mimic_cxr", "chexpert"]},
+        {
+            "name": "same-texts",
+            "question": "?",
+            "text_versions": ["keep", "structure", "synthesize"],
+        },
+        {"name": "same-share", "question": "?", "share": 1.0},
+        {"name": "same-set", "question": "?", "set": ["stages.align.seed=0"]},
+        {"name": "other", "question": "?", "set": ["stages.align.seed=1"]},
+    )
+    order = Order(sources=raw_sources(tmp_path), data_root=str(tmp_path / "data"))
+    plan = plan_variants(given, order, make=False)
+    assert [item.name for item in plan.variants] == [BASELINE, "other"]
+    assert len(plan.skipped) == 4
+    assert all("the same as the baseline" in item.reason for item in plan.skipped)
+
+
+def test_a_recipe_alone_expands_over_all_of_its_sources() -> None:
+    given = load_matrix("leave_one_source_out")
+    settings = load_settings(given.recipe, given.scale, given.overrides()["without-brax"])
+    assert settings.stage("pretrain").sources is not None
+    assert given.skipped() == {}
+    assert given.skipped(present=["mimic_cxr", "brax"]).keys() == {
+        *("without-chexpert", "without-padchest", "without-vindr", "without-candid"),
+        "without-object-cxr",
+    }
+
+
+@pytest.mark.parametrize(
+    ("metric", "near"),
+    [
+        ("rule14-mikro-F1", "rule14-micro-F1"),
+        ("chexprompt[gpt-4]-significant-errors", "chexprompt[offline-rules]-significant-errors"),
+        ("RadGraph-F1", "RadGraph-F1[xl,"),
+    ],
+)
+def test_a_metric_that_scores_cannot_have_stops_the_plan(
+    tmp_path: Path, metric: str, near: str
+) -> None:
+    given = matrix({**VARIANT, "share": 0.5}, metrics=["rule14-micro-F1", metric])
+    order = Order(replicas=True, data_root=str(tmp_path))
+    with pytest.raises(InputError, match=re.escape(near)) as error:
+        plan_variants(given, order, make=False)
+    assert f"metric '{metric}' in matrix small" in str(error.value)
+    assert "\n" not in str(error.value)
+    assert error.value.exit_code == 2
+
+
+def test_a_judge_renamed_by_the_command_is_another_metric(tmp_path: Path) -> None:
+    judged = "chexprompt[offline-rules]-significant-errors"
+    given = matrix({**VARIANT, "share": 0.5}, metrics=[judged])
+    renamed = ('score.judges=["gpt-4"]',)
+    order = Order(replicas=True, data_root=str(tmp_path), overrides=renamed)
+    with pytest.raises(InputError, match=r"chexprompt\[gpt-4\]-"):
+        plan_variants(given, order, make=False)
+
+
+def test_a_metric_whose_weights_are_absent_is_planned(tmp_path: Path) -> None:
+    given = matrix({**VARIANT, "share": 0.5}, metrics=["CheXbert-micro-F1-14[uncertain=negative]"])
+    order = Order(replicas=True, data_root=str(tmp_path))
+    assert len(plan_variants(given, order, make=False).variants) == 2
+
+
+def test_a_failed_variant_makes_another_table(tmp_path: Path) -> None:
+    given = matrix({**VARIANT, "share": 0.5}, {**VARIANT, "name": "two", "share": 0.25})
+    plan = plan_variants(given, Order(replicas=True, data_root=str(tmp_path)), make=False)
+    failed = [Unscored("two", "Why?", (), "failed: the loss has diverged")]
+    whole, partly = comparison_step(given, plan), comparison_step(given, plan, failed)
+    assert set(partly.inputs) == {BASELINE, "one"}
+    assert whole.fingerprint != partly.fingerprint
+
+
+def test_nothing_is_read_beside_scores_unless_the_matrix_says_so(tmp_path: Path) -> None:
+    order = Order(replicas=True, data_root=str(tmp_path))
+    plain = plan_variants(matrix({**VARIANT, "share": 0.5}), order, make=False)
+    asked = plan_variants(
+        matrix({**VARIANT, "share": 0.5}, set=['readings=["retrieval"]']), order, make=False
+    )
+    assert {item.context.settings.readings for item in plain.variants} == {()}
+    assert {item.context.settings.readings for item in asked.variants} == {("retrieval",)}
+    assert [item.overrides for item in plain.variants] == [
+        item.overrides for item in asked.variants
+    ]
+
+
+def test_the_learning_curve_says_which_stages_see_fewer_subjects() -> None:
+    for name in ("learning_curve", "llava_rad_tiny"):
+        for variant in load_matrix(name).variants:
+            if variant.share is not None:
+                assert variant.stages is not None
+                assert all(stage in variant.question for stage in variant.stages)

@@ -11,12 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluation.controls import Outputs
+from evaluation.judged import JUDGED_SCHEMA
 from evaluation.paired import (
+    LEVEL,
+    PairedDifference,
     System,
+    corrected,
     holm,
     paired_difference,
     randomisation_p,
     read_system,
+    rounds_needed,
     why_not_paired,
 )
 from evaluation.scores import score_predictions
@@ -54,11 +59,15 @@ def system(texts: list[str], references: list[str] | None = None, *, shift: int 
     return read_system(table, score_predictions(table, None, SETTINGS).counts, None, SETTINGS)
 
 
-def test_a_better_model_is_told_from_a_worse_one() -> None:
-    found = paired_difference(
-        system([BAD] * 40), system([GOOD] * 40), "rule14-micro-F1", resamples=200, seed=0
-    )
+def compared(own: System, other: System) -> PairedDifference:
+    """The difference in rule14-micro-F1, tested alone."""
+    found = paired_difference(own, other, "rule14-micro-F1", resamples=200, seed=0)
     assert found is not None
+    return corrected([found])[0]
+
+
+def test_a_better_model_is_told_from_a_worse_one() -> None:
+    found = compared(system([BAD] * 40), system([GOOD] * 40))
     assert (found.own, found.other, found.better) == (0.0, 1.0, True)
     assert found.difference.value == 1.0
     assert found.p == pytest.approx(1 / 201)
@@ -67,12 +76,61 @@ def test_a_better_model_is_told_from_a_worse_one() -> None:
 
 def test_a_worse_one_is_told_too_and_equal_ones_are_not() -> None:
     good, bad = system([GOOD] * 40), system([BAD] * 40)
-    worse = paired_difference(good, bad, "rule14-micro-F1", 200, 0)
-    same = paired_difference(good, good, "rule14-micro-F1", 200, 0)
-    assert worse is not None
-    assert worse.better is False
-    assert same is not None
+    assert compared(good, bad).better is False
+    same = compared(good, good)
     assert (same.better, same.p) == (None, 1.0)
+
+
+def test_an_interval_beside_zero_is_no_verdict_without_a_corrected_p() -> None:
+    """Nineteen others that were tested beside it raise the p of a fair difference."""
+    own = system([GOOD if number % 2 else BAD for number in range(40)])
+    other = system([GOOD if number % 2 or number < 12 else BAD for number in range(40)])
+    fair = compared(own, other)
+    assert (fair.excludes_zero, fair.better) == (True, True)
+    same = compared(own, own)
+    beside = corrected([fair, *[same] * 19])[0]
+    assert beside.p == fair.p
+    assert beside.p_holm is not None
+    assert beside.p_holm > LEVEL
+    assert (beside.excludes_zero, beside.better) == (True, None)
+
+
+def test_what_has_no_data_is_not_tested_and_says_so() -> None:
+    one = judged_system({})
+    found = paired_difference(one, one, "chexprompt[gpt]-errors", 50, 0)
+    assert found is not None
+    assert (found.p, found.examples, found.better) == (None, 0, None)
+    assert found.reason == "no example has data of both"
+    tested = compared(system([BAD] * 40), system([GOOD] * 40))
+    assert [item.p_holm for item in corrected([found, tested])] == [None, tested.p]
+
+
+def test_judges_that_answered_for_other_examples_show_no_difference() -> None:
+    first = judged_system(dict.fromkeys(range(10), 1))
+    second = judged_system(dict.fromkeys(range(10, 20), 1))
+    found = paired_difference(first, second, "chexprompt[gpt]-errors", 50, 0)
+    assert found is not None
+    assert (found.p, found.reason) == (None, "no example has data of both")
+
+
+def judged_system(errors: dict[int, int], judge: str = "gpt", version: str = "v1") -> System:
+    """Twenty examples; of those named, significant false findings by a judge."""
+    texts = system([GOOD] * 20)
+    rows = [
+        {
+            "example_id": name,
+            "control": "none",
+            "judge": judge,
+            "judge_version": version,
+            "significant": [errors[row], 0, 0, 0, 0, 0] if row in errors else None,
+            "insignificant": [0] * 6 if row in errors else None,
+            "failure": None if row in errors else "refused",
+        }
+        for row, name in enumerate(texts.outputs.example_ids)
+    ]
+    judged = pa.Table.from_pylist(rows, schema=JUDGED_SCHEMA)
+    table = predictions_of(texts.outputs)
+    return read_system(table, score_predictions(table, judged, SETTINGS).counts, judged, SETTINGS)
 
 
 def test_a_metric_that_one_lacks_is_no_difference() -> None:
@@ -166,7 +224,29 @@ def test_randomisation_is_false_at_its_level_only() -> None:
     assert np.mean(np.array(p_values) <= 0.05) <= 0.10
 
 
+def test_a_difference_that_is_no_number_has_no_p() -> None:
+    nothing = np.zeros((10, 2))
+    subjects = [str(row) for row in range(10)]
+    assert randomisation_p(mean_of, nothing, nothing, subjects, 100, 0) is None
+
+
+def test_rounds_without_a_number_count_as_far() -> None:
+    """Each side told one thing of one subject: a round that gives both to one side has no ratio."""
+    own, other = np.zeros((10, 2)), np.zeros((10, 2))
+    own[0], other[1] = (1.0, 1.0), (0.0, 1.0)
+    subjects = [str(row) for row in range(10)]
+    found = randomisation_p(mean_of, own, other, subjects, 2_000, 0)
+    assert found == 1.0  # every other round has the same two ratios, on either side
+
+
+def test_so_few_rounds_that_nothing_could_be_told_are_known() -> None:
+    for tests in (1, 7, 16):
+        needed = rounds_needed(tests)
+        assert tests / (needed + 1) < LEVEL <= tests / needed
+
+
 def test_holm_by_hand() -> None:
+    assert holm([0.01, None, 0.04]) == [0.02, None, 0.04]
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([]) == []
     assert holm([0.9]) == [0.9]
@@ -175,7 +255,8 @@ def test_holm_by_hand() -> None:
 @given(st.lists(st.floats(0.0001, 1.0), min_size=1, max_size=12))
 def test_holm_never_lowers_keeps_the_order_and_stays_below_bonferroni(values: list[float]) -> None:
     found = holm(values)
-    for p, corrected in zip(values, found, strict=True):
-        assert p <= corrected <= min(1.0, p * len(values)) + 1e-12
+    raised = [p for p in found if p is not None]
+    for p, more in zip(values, raised, strict=True):
+        assert p <= more <= min(1.0, p * len(values)) + 1e-12
     order = sorted(range(len(values)), key=lambda place: values[place])
-    assert [found[place] for place in order] == sorted(found)
+    assert [raised[place] for place in order] == sorted(raised)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from test_paired import BAD, GOOD, system
 
+from evaluation.interval_text import plain
 from evaluation.report_slices import slice_table
-from evaluation.slices import LEAST_EXAMPLES, UNKNOWN, Slices, age_band, slice_scores
+from evaluation.slices import LEAST_EXAMPLES, UNKNOWN, Slices, age_band, slice_scores, verdict
+from evaluation.statistics import Interval
 from tasks.compare.show import slices_text
 
 METRIC = "rule14-micro-F1"
@@ -54,21 +59,103 @@ def test_the_worst_slice_is_named_with_its_gap() -> None:
     }
 
 
-def test_for_errors_the_worst_has_the_most() -> None:
+def test_a_slice_that_is_better_is_never_called_the_worst() -> None:
+    """Of one large slice and one small, the large one alone could be named: it is the better."""
+    few = LEAST_EXAMPLES - 2
+    texts = [BAD if number < few else GOOD for number in range(120)]
+    sites = ["tiny" if number < few else "large" for number in range(120)]
+    found = sliced({"site": sites}, texts)
+    assert found.worst == {}
+    assert by_value(found) == {"tiny": 0.0, "large": 1.0}
+    assert verdict(found, METRIC).startswith("no worst slice: none has 30 examples of 20 subjects")
+    good = [BAD if number % 4 == 0 and number >= 60 else GOOD for number in range(120)]
+    halves = ["x" if number < 60 else "y" for number in range(120)]
+    both = sliced({"half": halves}, good)
+    assert both.worst[METRIC].value == "y"
+    assert [item.is_worse for item in both.scores] == [False, True]
+
+
+def test_where_none_is_below_the_rest_it_is_said() -> None:
+    halves = ["x" if number < 60 else "y" for number in range(120)]
+    found = sliced({"half": halves}, [GOOD] * 120)
+    assert found.worst == {}
+    assert verdict(found, METRIC) == (
+        "no slice is below the rest, of 2 with 30 examples of 20 subjects"
+    )
+    assert "no slice is below the rest, of 2" in slices_text("run", found)
+
+
+def test_the_worst_is_told_after_correction_on_terminal_and_page() -> None:
     texts = [BAD if number < 40 else GOOD for number in range(120)]
     sites = ["north" if number < 40 else "south" for number in range(120)]
-    found = sliced({"site": sites}, texts).scores
-    assert {item.value: item.is_worse for item in found} == {"north": True, "south": False}
+    found = sliced({"site": sites}, texts)
+    line = verdict(found, METRIC)
+    assert "site north, −1.000 [" in line
+    assert "from the rest after correction for 2 slices: worse than the rest" in line
+    assert plain(line) in slices_text("run", found)
+    table = slice_table(found)
+    assert table is not None
+    assert table.worst == (f"{METRIC}: {line}",)
+    assert [row.worse for row in table.rows] == [(True,), (False,)]
 
 
 def test_small_and_unknown_slices_are_scored_and_never_called_the_worst() -> None:
-    few = LEAST_EXAMPLES - 2
-    texts = [BAD if number < few else GOOD for number in range(120)]
-    small = ["tiny" if number < few else "large" for number in range(120)]
+    texts = [BAD if number < 60 else GOOD for number in range(120)]
     untold = [UNKNOWN if number < 60 else "told" for number in range(120)]
-    assert sliced({"site": small}, texts).worst[METRIC].value == "large"
-    assert sliced({"site": untold}, texts).worst[METRIC].value == "told"
-    assert by_value(sliced({"site": small}, texts))["tiny"] == 0.0
+    found = sliced({"site": untold}, texts)
+    assert (found.worst, found.eligible) == ({}, {METRIC: 1})
+    assert by_value(found)[UNKNOWN] == 0.0
+
+
+def test_few_subjects_are_too_few_however_many_examples_they_have() -> None:
+    """Forty examples of two subjects: their interval would tell nothing of other subjects."""
+    base = system([GOOD] * 120)
+    people = [f"p{number}" if number < 80 else f"q{number % 2}" for number in range(120)]
+    crowd = replace(base, outputs=replace(base.outputs, subject_ids=tuple(people)))
+    sites = ["many" if number < 80 else "two" for number in range(120)]
+    found = slice_scores(crowd, {"site": sites}, [METRIC], 200, 0)
+    assert {item.value: item.subjects for item in found.scores} == {"many": 80, "two": 2}
+    assert found.eligible[METRIC] == 0
+
+
+@pytest.mark.parametrize("metric", [METRIC, "ROUGE-L[rouge-score-nostem]"])
+def test_a_resample_that_draws_none_of_a_slice_has_no_value(metric: str) -> None:
+    """Neither a sum of counts nor a mean is 0 where nobody was drawn: the interval is unknown."""
+    base = system([GOOD] * 40)
+    people = [f"p{number}" if number < 36 else "q" for number in range(40)]
+    crowd = replace(base, outputs=replace(base.outputs, subject_ids=tuple(people)))
+    sites = ["many" if number < 36 else "one" for number in range(40)]
+    found = slice_scores(crowd, {"site": sites}, [metric], 200, 0)
+    one = next(item for item in found.scores if item.value == "one")
+    assert one.score == Interval(1.0, None, None)
+    assert (one.gap.value, one.gap.low, one.gap.high) == (0.0, None, None)
+
+
+def test_a_model_that_is_alike_everywhere_rarely_gets_a_worst_slice() -> None:
+    """Sixteen slices by five facts that have nothing to do with the model: an interval for all of
+    them at once excludes zero in about a twentieth of the trials, each alone in far more."""
+    base = system([GOOD] * 300)
+    people = tuple(f"p{number % 150}" for number in range(300))
+    base = replace(base, outputs=replace(base.outputs, subject_ids=people))
+    random = np.random.default_rng(5)
+    corrected = alone = named = 0
+    trials = 100
+    for trial in range(trials):
+        values = random.random((300, 14))
+        counts = np.stack([values < 0.05, values > 0.95, abs(values - 0.5) < 0.025], axis=-1)
+        families = {"rule14-negative": counts.reshape(300, 42).astype(np.float64)}
+        facts = {
+            str(many): [f"v{value}" for value in random.integers(0, many, 300)]
+            for many in (2, 3, 4, 5)
+        } | {"2 more": [f"v{value}" for value in random.integers(0, 2, 300)]}
+        found = slice_scores(replace(base, families=families), facts, [METRIC], 200, trial)
+        assert found.looked_at == found.eligible[METRIC] == 16
+        corrected += any(item.corrected.excludes(0.0) for item in found.scores)
+        alone += any(item.gap.excludes(0.0) for item in found.scores)
+        named += found.worst[METRIC].is_worse
+    assert alone / trials > 0.3
+    assert corrected / trials <= 0.10
+    assert named / trials <= 0.07
 
 
 def test_a_dimension_of_one_value_is_no_slicing() -> None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pydantic import Field, ValidationError, model_validator
@@ -90,18 +90,40 @@ class MatrixSettings(Section):
             raise ValueError(f"metrics repeat: {', '.join(self.metrics)}")
         return self
 
-    def overrides(self) -> dict[str, tuple[str, ...]]:
+    def overrides(
+        self, settings: Settings | None = None, present: Collection[str] | None = None
+    ) -> dict[str, tuple[str, ...]]:
         """``--set`` overrides of the baseline and of every variant, by name, in order.
 
+        Args:
+            settings: the baseline's recipe, as the run fits it to its sources; None reads it.
+            present: the sources of the run; None means all of the recipe's. Variants that ask for
+                others alone are left out (``skipped``).
+
         Raises:
-            SettingsError: a shorthand names a stage that the recipe lacks or leaves one without a
-                source.
+            SettingsError: a shorthand names a stage or source that the recipe lacks, or leaves a
+                stage without a source.
         """
-        settings = load_settings(self.recipe, self.scale, self.set)
+        recipe, here = self._fitted(settings, present)
         found = {BASELINE: self.set}
         for variant in self.variants:
-            found[variant.name] = (*self.set, *_expanded(variant, settings), *variant.set)
+            if _why_skipped(variant, recipe, here) is None:
+                found[variant.name] = (*self.set, *_expanded(variant, recipe, here), *variant.set)
         return found
+
+    def skipped(
+        self, settings: Settings | None = None, present: Collection[str] | None = None
+    ) -> dict[str, str]:
+        """By name of each variant that the sources of the run cannot answer, why."""
+        recipe, here = self._fitted(settings, present)
+        reasons = {item.name: _why_skipped(item, recipe, here) for item in self.variants}
+        return {name: reason for name, reason in reasons.items() if reason is not None}
+
+    def _fitted(
+        self, settings: Settings | None, present: Collection[str] | None
+    ) -> tuple[Settings, Collection[str]]:
+        recipe = settings or load_settings(self.recipe, self.scale, self.set)
+        return recipe, recipe.sources.names if present is None else present
 
 
 def matrix_names() -> list[str]:
@@ -148,11 +170,31 @@ def _one_line(error: ValidationError, file: str) -> SettingsError:
     return SettingsError(f"{found} at '{place}' of {file}", expected, "see docs/ablations.md")
 
 
-def _expanded(variant: VariantSettings, settings: Settings) -> list[str]:
-    """The shorthands of a variant as overrides."""
+def _why_skipped(
+    variant: VariantSettings, settings: Settings, present: Collection[str]
+) -> str | None:
+    """Why a variant has no answer here: none of the sources that it is about is in the run."""
+    named = variant.leave_out or variant.keep_only
+    for name in named:
+        if name not in settings.sources.names:
+            raise SettingsError(
+                f"source '{name}' in variant {variant.name}",
+                f"one of {', '.join(settings.sources.names)}",
+                "correct the matrix",
+            )
+    if not named or set(named) & set(present):
+        return None
+    are = "source {} is" if len(named) == 1 else "sources {} are"
+    return f"{are.format(', '.join(named))} not in this run"
+
+
+def _expanded(variant: VariantSettings, settings: Settings, present: Collection[str]) -> list[str]:
+    """The shorthands of a variant as overrides; those that change nothing are left out, so that a
+    variant which trains on the baseline's data is the baseline's own step."""
     found = [f"stages.{settings.stage(name).name}.skip=true" for name in variant.skip]
     for stage in _chosen_stages(variant, settings):
-        found += _data_overrides(variant, stage, settings.sources.names)
+        here = [name for name in stage.sources or settings.sources.names if name in present]
+        found += _data_overrides(variant, stage, settings, here)
     return found
 
 
@@ -167,41 +209,30 @@ def _chosen_stages(variant: VariantSettings, settings: Settings) -> list[StageSe
 
 
 def _data_overrides(
-    variant: VariantSettings, stage: StageSettings, every: tuple[str, ...]
+    variant: VariantSettings, stage: StageSettings, settings: Settings, here: Sequence[str]
 ) -> list[str]:
+    """Overrides of one stage, which trains on the sources ``here``."""
     prefix, found = f"stages.{stage.name}", []
-    if variant.leave_out:
-        kept = _sources(variant, stage, every, lambda name: name not in variant.leave_out)
-        found.append(f"{prefix}.sources={kept}")
-    if variant.keep_only:
-        kept = _sources(variant, stage, every, lambda name: name in variant.keep_only)
-        found.append(f"{prefix}.sources={kept}")
-    if variant.text_versions:
+    kept = _kept(variant, stage, here)
+    if kept != list(here):
+        found.append(f"{prefix}.sources={json.dumps(kept)}")
+    routes = {route for name in kept for route in settings.sources.routes[name]}
+    read = routes & set(stage.text_versions or routes)
+    if variant.text_versions and not read <= set(variant.text_versions):
         found.append(f"{prefix}.text_versions={json.dumps(variant.text_versions)}")
-    if variant.share is not None:
+    if variant.share is not None and variant.share != stage.share:
         found.append(f"{prefix}.share={variant.share:g}")
     return found
 
 
-def _sources(
-    variant: VariantSettings,
-    stage: StageSettings,
-    every: tuple[str, ...],
-    keeps: Callable[[str], bool],
-) -> str:
-    """The sources that a stage keeps, as TOML."""
-    strangers = sorted({*variant.leave_out, *variant.keep_only} - set(every))
-    if strangers:
-        raise SettingsError(
-            f"source '{strangers[0]}' in variant {variant.name}",
-            f"one of {', '.join(every)}",
-            "correct the matrix",
-        )
-    kept = [name for name in stage.sources or every if keeps(name)]
-    if not kept:
+def _kept(variant: VariantSettings, stage: StageSettings, here: Sequence[str]) -> list[str]:
+    """The sources that a stage keeps of those ``here``."""
+    chosen = set(variant.keep_only or here) - set(variant.leave_out)
+    kept = [name for name in here if name in chosen]
+    if here and not kept:
         raise SettingsError(
             f"no source for stage {stage.name} in variant {variant.name}",
             "one at least",
             f"name the stages that it is for: stages = […], without {stage.name}",
         )
-    return json.dumps(kept)
+    return kept

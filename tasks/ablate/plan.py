@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from typing import Any, Final
@@ -30,6 +31,28 @@ class PlannedVariant:
 
 
 @dataclass(frozen=True)
+class Unscored:
+    """A variant without scores, and why: it was not run, or it failed."""
+
+    name: str
+    question: str
+    overrides: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class AblationPlan:
+    """The variants to run, the baseline first, and those that this run cannot answer."""
+
+    variants: tuple[PlannedVariant, ...]
+    skipped: tuple[Unscored, ...]
+
+    @property
+    def baseline(self) -> PlannedVariant:
+        return self.variants[0]
+
+
+@dataclass(frozen=True)
 class Addition:
     """What a variant adds to those before it: steps in all, there already, and to be built."""
 
@@ -40,49 +63,35 @@ class Addition:
     build: tuple[str, ...]
 
 
-def variant_orders(matrix: MatrixSettings, order: Order) -> dict[str, Order]:
-    """One order for each variant, the baseline's first; the order's own overrides come last.
-
-    Raises:
-        SettingsError: a shorthand of the matrix does not fit the recipe.
-    """
-    return {
-        name: order.model_copy(
-            update={
-                "recipe": matrix.recipe,
-                "scale": matrix.scale,
-                "overrides": (*overrides, *order.overrides),
-            }
-        )
-        for name, overrides in matrix.overrides().items()
-    }
-
-
-def plan_variants(
-    matrix: MatrixSettings, order: Order, *, make: bool = True
-) -> tuple[PlannedVariant, ...]:
+def plan_variants(matrix: MatrixSettings, order: Order, *, make: bool = True) -> AblationPlan:
     """Every variant's settings and graph; nothing is built.
+
+    A variant that asks for sources which are not in the run, or that would train and answer as the
+    baseline does, is skipped.
 
     Raises:
         InputError: a setting, source, path or metric is wrong.
     """
     questions = {variant.name: variant.question for variant in matrix.variants}
+    base = open_context(_order(matrix, order, matrix.set), make=make)
+    _require_metrics(matrix, base.settings.score)
+    reasons = matrix.skipped(base.settings, base.source_names)
+    planned = [PlannedVariant(BASELINE, "The recipe as it stands.", (), base)]
     common = len(matrix.set)
-    found = tuple(
-        PlannedVariant(
-            name,
-            questions.get(name, "The recipe as it stands."),
-            own.overrides[common : len(own.overrides) - len(order.overrides)],
-            open_context(own, make=make),
-        )
-        for name, own in variant_orders(matrix, order).items()
-    )
-    _require_metrics(matrix, found[0].context.settings.score)
-    return found
+    for name, overrides in matrix.overrides(base.settings, base.source_names).items():
+        if name == BASELINE:
+            continue
+        context = open_context(_order(matrix, order, overrides), make=make)
+        planned.append(PlannedVariant(name, questions[name], overrides[common:], context))
+        if _predictions(context) == _predictions(base):
+            reasons[name] = _SAME
+    skipped = [Unscored(name, questions[name], (), f"not run: {reasons[name]}") for name in reasons]
+    return AblationPlan(tuple(item for item in planned if item.name not in reasons), tuple(skipped))
 
 
 def _require_metrics(matrix: MatrixSettings, settings: ScoreSettings) -> None:
-    """A misspelt metric would be missing from the table after hours of training."""
+    """A misspelt metric would be missing from the table after hours of training; one that lacks
+    weights here is known, and tabulated as unavailable."""
     from evaluation.paired import known_metrics  # a third of a second that other commands never pay
 
     known = known_metrics(settings)
@@ -96,21 +105,51 @@ def _require_metrics(matrix: MatrixSettings, settings: ScoreSettings) -> None:
             )
 
 
-def comparison_step(matrix: MatrixSettings, variants: tuple[PlannedVariant, ...]) -> Step:
-    """What the table is made from: the scores of every variant."""
+_SAME = (
+    "the same as the baseline here: its stages train on the same data, and its predictions are "
+    "the baseline's"
+)
+_NO_READINGS = "readings=[]"
+"""The table is made of scores: what else a recipe reads of a model would be time for nothing. A
+matrix that wants it says so in ``set``."""
+
+
+def _order(matrix: MatrixSettings, order: Order, overrides: tuple[str, ...]) -> Order:
+    """The order of one variant; those of the command come last."""
+    every = (_NO_READINGS, *overrides, *order.overrides)
+    told = {"recipe": matrix.recipe, "scale": matrix.scale, "overrides": every}
+    return order.model_copy(update=told)
+
+
+def _predictions(context: Context) -> str:
+    return context.graph[f"predictions/{context.settings.recipe}"].fingerprint
+
+
+def comparison_step(
+    matrix: MatrixSettings, plan: AblationPlan, failed: Sequence[Unscored] = ()
+) -> Step:
+    """What the table is made from: the scores of every variant that has some."""
+    compared = scored(plan, failed)
     scores = {
-        item.name: item.context.graph[f"scores/{matrix.recipe}"].fingerprint for item in variants
+        item.name: item.context.graph[f"scores/{matrix.recipe}"].fingerprint for item in compared
     }
     asked = {
         "metrics": list(matrix.metrics),
         "resamples": matrix.resamples,
         "seed": matrix.seed,
-        "variants": [[item.name, item.question, list(item.overrides)] for item in variants],
+        "variants": [[item.name, item.question, list(item.overrides)] for item in compared],
+        "unscored": [asdict(item) for item in (*failed, *plan.skipped)],
     }
     return Step(KIND, matrix.name, asked, scores, REVISIONS[KIND], CODE[KIND])
 
 
-def additions(variants: tuple[PlannedVariant, ...]) -> list[Addition]:
+def scored(plan: AblationPlan, failed: Sequence[Unscored]) -> tuple[PlannedVariant, ...]:
+    """The variants that have scores, the baseline first."""
+    lost = {item.name for item in failed}
+    return tuple(item for item in plan.variants if item.name not in lost)
+
+
+def additions(variants: Sequence[PlannedVariant]) -> list[Addition]:
     """What each variant would build that neither exists nor is built for one before it."""
     seen: set[str] = set()
     found = []
@@ -130,20 +169,23 @@ def additions(variants: tuple[PlannedVariant, ...]) -> list[Addition]:
     return found
 
 
-def additions_json(found: list[Addition]) -> list[dict[str, Any]]:
-    """The same as JSON values."""
-    return [asdict(item) for item in found]
+def additions_json(plan: AblationPlan) -> list[dict[str, Any]]:
+    """What each variant adds, then those skipped, as JSON values."""
+    rows = [asdict(item) for item in additions(plan.variants)]
+    return [*rows, *({"name": item.name, "skipped": item.reason} for item in plan.skipped)]
 
 
-def additions_text(found: list[Addition]) -> str:
+def additions_text(plan: AblationPlan) -> str:
     """The plan for a terminal."""
-    width = max(len(item.name) for item in found)
+    found = additions(plan.variants)
+    width = max(len(name) for name in (*(a.name for a in found), *(s.name for s in plan.skipped)))
     lines = [
         f"{item.name.ljust(width)}  {item.steps:3} steps: {item.shared:3} shared with those above, "
         f"{item.exist:3} exist, {len(item.build):3} to build"
         + (f": {_short(item.build)}" if item.build and item.name != BASELINE else "")
         for item in found
     ]
+    lines += [f"{item.name.ljust(width)}  {item.reason}" for item in plan.skipped]
     total = sum(len(item.build) for item in found)
     return "\n".join([*lines, f"{len(found)} variants, {total} steps to build"])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,15 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from infra.artifact import Artifact, build_artifact, read_artifact
-from infra.log import LOGGER
 from infra.pieces import BuiltPiece, Count
-from infra.settings.matrix import MatrixSettings
-from tasks.ablate.plan import PlannedVariant, comparison_step
+from infra.settings.matrix import BASELINE, MatrixSettings
+from tasks.ablate.plan import AblationPlan, PlannedVariant, Unscored, comparison_step, scored
 from tasks.predict.work import PREDICTIONS_FILE
-from tasks.score.work import COUNTS_FILE, JUDGED_FILE
+from tasks.score.work import COUNTS_FILE, JUDGED_FILE, unavailable_of
 
 if TYPE_CHECKING:
-    from evaluation.ablation import Ablation, Variant
+    from evaluation.ablation import Ablation, Missing, Variant
 
 PIECE = "table"
 TABLE_FILE = "ablation.json"
@@ -28,15 +28,17 @@ PLOT_FILE = "ablation.svg"
 PAGE_FILE = "ablation.html"
 
 
-def compare(matrix: MatrixSettings, variants: tuple[PlannedVariant, ...]) -> Artifact:
-    """The table of all variants beside the baseline.
+def compare(
+    matrix: MatrixSettings, plan: AblationPlan, failed: Sequence[Unscored] = ()
+) -> Artifact:
+    """The table of all variants beside the baseline; one without scores stands there with why.
 
     Raises:
-        ArtifactError: a variant has not been scored.
+        ArtifactError: a variant that is not among ``failed`` has not been scored.
     """
-    step = comparison_step(matrix, variants)
-    store = variants[0].context.store
-    return build_artifact(store, step, lambda: {PIECE: ""}, partial(_compare, matrix, variants))
+    step = comparison_step(matrix, plan, failed)
+    build = partial(_compare, matrix, plan, failed)
+    return build_artifact(plan.baseline.context.store, step, lambda: {PIECE: ""}, build)
 
 
 def table_of(artifact: Artifact) -> dict[str, Any]:
@@ -46,21 +48,44 @@ def table_of(artifact: Artifact) -> dict[str, Any]:
 
 
 def _compare(
-    matrix: MatrixSettings, variants: tuple[PlannedVariant, ...], key: str, folder: Path
+    matrix: MatrixSettings,
+    plan: AblationPlan,
+    failed: Sequence[Unscored],
+    key: str,
+    folder: Path,
 ) -> BuiltPiece:
     from evaluation.ablation import compare_variants
 
     del key
-    baseline = variants[0]
-    read = [_variant(item, baseline) for item in variants]
+    read = _in_order(matrix, plan, failed)
     found = compare_variants(matrix.name, read, matrix.metrics, matrix.resamples, matrix.seed)
-    for name in set(matrix.metrics) - set(found.metrics):
-        LOGGER.warning("%s: no %s in the table: the baseline was scored without", matrix.name, name)
-    _write(found, matrix, variants, folder)
-    scored = sum(row.apart is None for row in found.rows)
-    apart = {"other test examples": len(found.rows) - scored} if scored < len(found.rows) else {}
-    counts = Count("variants compared", len(variants), scored, apart)
-    return BuiltPiece((counts,), {"tracked": {row.name: found.tracked(row) for row in found.rows}})
+    fingerprint = comparison_step(matrix, plan, failed).fingerprint
+    _write(found, plan.baseline, f"table {fingerprint}", folder)
+    reasons = {
+        "other test examples": sum(row.apart is not None for row in found.rows),
+        "failed": len(failed),
+        "not run": len(plan.skipped),
+    }
+    told = {reason: count for reason, count in reasons.items() if count}
+    count = Count("variants compared", len(found.rows), len(found.rows) - sum(told.values()), told)
+    rows = [row for row in found.rows if row.missing is None]
+    return BuiltPiece((count,), {"tracked": {row.name: found.tracked(row) for row in rows}})
+
+
+def _in_order(
+    matrix: MatrixSettings, plan: AblationPlan, failed: Sequence[Unscored]
+) -> list[Variant | Missing]:
+    """What the table's rows are made from, the baseline first and the others as the matrix has
+    them."""
+    from evaluation.ablation import Missing
+
+    found: dict[str, Variant | Missing] = {
+        item.name: _variant(item, plan.baseline) for item in scored(plan, failed)
+    }
+    for item in (*failed, *plan.skipped):
+        found[item.name] = Missing(item.name, item.question, item.overrides, item.reason)
+    names = [BASELINE, *(variant.name for variant in matrix.variants)]
+    return [found[name] for name in names]
 
 
 def _variant(item: PlannedVariant, baseline: PlannedVariant) -> Variant:
@@ -83,6 +108,7 @@ def _variant(item: PlannedVariant, baseline: PlannedVariant) -> Variant:
         round(sum(stage.seconds for stage in stages), 1),
         stages[-1].pieces[0].facts.get("examples"),
         tuple(stage.step.name for stage in stages if stage.fingerprint in others),
+        unavailable_of(context),
     )
 
 
@@ -90,13 +116,10 @@ def _table(artifact: Artifact, name: str) -> pa.Table:
     return pa.concat_tables([pq.read_table(path) for path in artifact.files(name)])
 
 
-def _write(
-    found: Ablation, matrix: MatrixSettings, variants: tuple[PlannedVariant, ...], folder: Path
-) -> None:
+def _write(found: Ablation, baseline: PlannedVariant, made_on: str, folder: Path) -> None:
     from evaluation.ablation_page import ablation_plot, as_markdown, render_ablation
 
-    replicas = [step.name for step in variants[0].context.graph.of_kind("replicas")]
-    made_on = f"table {comparison_step(matrix, variants).fingerprint}"
+    replicas = [step.name for step in baseline.context.graph.of_kind("replicas")]
     (folder / TABLE_FILE).write_text(json.dumps(found.to_dict(), indent=1) + "\n")
     (folder / MARKDOWN_FILE).write_text(as_markdown(found))
     (folder / PLOT_FILE).write_text(ablation_plot(found))
@@ -104,7 +127,7 @@ def _write(
 
 
 def last_comparison(
-    matrix: MatrixSettings, variants: tuple[PlannedVariant, ...]
+    matrix: MatrixSettings, plan: AblationPlan, failed: Sequence[Unscored] = ()
 ) -> Artifact | None:
     """The finished comparison, if there is one."""
-    return read_artifact(variants[0].context.store, comparison_step(matrix, variants))
+    return read_artifact(plan.baseline.context.store, comparison_step(matrix, plan, failed))

@@ -11,6 +11,7 @@ from tasks.compare.errors import ErrorTable
 
 if TYPE_CHECKING:
     from evaluation.compare import Change, Comparison
+    from evaluation.paired import PairedDifference
     from evaluation.slices import Slices
     from evaluation.statistics import Interval
 
@@ -37,28 +38,61 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def comparison_text(names: tuple[str, str], found: Comparison, texts: Texts | None) -> str:
     """Every metric, then the examples that changed most; report text only if it is given."""
-    verdicts = {True: "better", False: "WORSE", None: "no difference shown"}
-    rows = [
-        [
-            item.metric,
-            plain(number_text(item.own)),
-            plain(number_text(item.other)),
-            _gap(item.difference),
-            f"{item.p:.4f}",
-            f"{p:.4f}",
-            verdicts[item.better],
-        ]
-        for item, p in zip(found.differences, found.p_holm, strict=True)
-    ]
+    rows = [_difference_row(item) for item in found.differences]
     header = ["metric", "A", "B", "B less A [95 %]", "p", "p (Holm)", "B is"]
     parts = [
-        f"A  {names[0]}\nB  {names[1]}\n{found.examples:,} examples of both",
+        f"A  {names[0]}\nB  {names[1]}\n{found.examples:,} examples of {found.subjects:,} "
+        "subjects, of both",
         table(header, rows),
+        _how_compared(found),
+        *_reasons(found),
         *_changes_text("improved most in B", found.improved, texts),
         *_changes_text("worsened most in B", found.worsened, texts),
-        f"{found.unchanged:,} examples unchanged",
+        f"{found.unchanged:,} examples unchanged"
+        if found.improved or found.worsened or found.unchanged
+        else "examples are not held against each other: their labelers differ",
     ]
+    if found.judge is not None:
+        parts.append(f"significant errors are those that {found.judge} counted")
     return "\n\n".join(parts)
+
+
+def _difference_row(item: PairedDifference) -> list[str]:
+    verdicts = {True: "better", False: "WORSE", None: "no difference shown"}
+    return [
+        f"{item.metric} {'↑' if item.higher_is_better else '↓'}",
+        *(plain(number_text(value)) for value in (item.own, item.other)),
+        _gap(item.difference),
+        *("-" if p is None else f"{p:.4f}" for p in (item.p, item.p_holm)),
+        verdicts[item.better] if item.reason is None else "not compared",
+    ]
+
+
+def _how_compared(found: Comparison) -> str:
+    """What the columns are, and what a verdict takes."""
+    from evaluation.paired import LEVEL, rounds_needed
+
+    text = (
+        "↑ higher is better, ↓ lower is better\n"
+        f"intervals by {found.resamples:,} resamples of subjects, p by as many exchanges, seed "
+        f"{found.seed}; p (Holm) is corrected for {found.tests} metrics tested\n"
+        f"B is better or worse where p (Holm) is below {LEVEL:g} and the interval lies on one side "
+        "of zero"
+    )
+    needed = rounds_needed(found.tests)
+    if found.resamples >= needed:
+        return text
+    return f"{text}\ntoo few to tell any difference: give --resamples {needed} or more"
+
+
+def _reasons(found: Comparison) -> list[str]:
+    """Why some metrics were not compared; one line for those of one reason."""
+    by_reason: dict[str, list[str]] = {}
+    for item in found.differences:
+        if item.reason is not None:
+            by_reason.setdefault(item.reason, []).append(item.metric)
+    lines = [f"not compared: {reason}: {', '.join(names)}" for reason, names in by_reason.items()]
+    return ["\n".join(lines)] if lines else []
 
 
 def _changes_text(title: str, changes: Sequence[Change], texts: Texts | None) -> list[str]:
@@ -68,7 +102,7 @@ def _changes_text(title: str, changes: Sequence[Change], texts: Texts | None) ->
     for change in changes:
         errors = ""
         if change.errors is not None:
-            errors = f", significant errors {change.errors[0]} to {change.errors[1]}"
+            errors = f", significant errors {change.errors[0]:g} to {change.errors[1]:g}"
         lines.append(
             f"  {change.example_id}: rule14 F1 {change.f1[0]:.2f} to {change.f1[1]:.2f}{errors}"
         )
@@ -83,6 +117,8 @@ def _changes_text(title: str, changes: Sequence[Change], texts: Texts | None) ->
 
 def slices_text(name: str, found: Slices) -> str:
     """A table for each metric, then its worst slice."""
+    from evaluation.slices import verdict
+
     parts = [name]
     for metric in dict.fromkeys(item.metric for item in found.scores):
         rows = [
@@ -97,17 +133,13 @@ def slices_text(name: str, found: Slices) -> str:
             if item.metric == metric
         ]
         parts.append(table([metric, "examples", "subjects", "score", "less the rest"], rows))
-        worst = found.worst.get(metric)
-        if worst is not None:
-            sure = (
-                "and its interval excludes zero" if worst.is_worse else "which chance may explain"
-            )
-            parts.append(
-                f"worst slice: {worst.dimension} {worst.value}, {_gap(worst.gap)} from the "
-                f"rest, {sure}; {found.looked_at} slices were looked at"
-            )
-    if not found.scores:
-        parts.append("nothing to slice by: every dimension has one value")
+        parts.append(plain(verdict(found, metric)))
+    parts.append(
+        f"{found.looked_at} slices were looked at; intervals in the tables are those of each slice "
+        "alone"
+        if found.scores
+        else "nothing to slice by: every dimension has one value"
+    )
     if found.not_sliced:
         parts.append(f"not sliced: {found.not_sliced}")
     return "\n\n".join(parts)

@@ -17,6 +17,7 @@ from sources.example import Task, request_turn
 from sources.record import Split
 from tasks.context import Context
 from tasks.monitor.pace import missed_bars
+from tasks.train.attempts import SPENT_FILE, Attempts
 
 PIECE = "model"
 CHECKPOINTS = "checkpoints"
@@ -40,6 +41,7 @@ def train_stage(context: Context, name: str, on_event: OnEvent) -> Artifact:
     )
     # Or a stage whose artifact is lost one day would not be trained again but taken from there.
     shutil.rmtree(_scratch(context, name) / CHECKPOINTS, ignore_errors=True)
+    (_scratch(context, name) / SPENT_FILE).unlink(missing_ok=True)
     return artifact
 
 
@@ -70,9 +72,36 @@ def plain_request(context: Context, prompt: str) -> str | None:
 def _train(
     context: Context, name: str, on_event: Callable[[Event], None], key: str, folder: Path
 ) -> BuiltPiece:
-    stage = context.settings.stage(name)
     scratch = _scratch(context, name)
-    run = TrainRun(
+    attempts = Attempts(scratch / SPENT_FILE)
+
+    def follow(event: Event) -> None:
+        attempts.tick()
+        on_event(event)
+
+    try:
+        facts = run_in_child(
+            "models.train",
+            _run(context, name, folder),
+            scratch,
+            follow,
+            processes=context.environment.processes_per_node,
+            nodes=Nodes(context.environment.nodes, context.environment.rendezvous),
+            launched=context.settings.stage(name).deepspeed_zero > 0,
+        )
+    finally:
+        attempts.tell()
+    pace = facts.pop("throughput", None)  # differs from run to run; result.json has it
+    for line in missed_bars(name, pace) if pace else ():
+        LOGGER.warning("%s", line)
+    del key
+    return BuiltPiece((), facts, attempts.earlier)
+
+
+def _run(context: Context, name: str, folder: Path) -> TrainRun:
+    """What the trainer is told; it goes on from checkpoints beside its scratch, if there are."""
+    stage = context.settings.stage(name)
+    return TrainRun(
         stage=stage,
         models=context.settings.models,
         train_examples=example_files(context, Split.TRAIN),
@@ -82,21 +111,7 @@ def _train(
             for needed in stage.starts_from
         },
         output=folder,
-        resume=scratch / CHECKPOINTS,
+        resume=_scratch(context, name) / CHECKPOINTS,
         weights_root=context.environment.weights_root,
         plain_request=plain_request(context, stage.prompt),
     )
-    facts = run_in_child(
-        "models.train",
-        run,
-        scratch,
-        on_event,
-        processes=context.environment.processes_per_node,
-        nodes=Nodes(context.environment.nodes, context.environment.rendezvous),
-        launched=stage.deepspeed_zero > 0,
-    )
-    pace = facts.pop("throughput", None)  # differs from run to run; result.json has it
-    for line in missed_bars(name, pace) if pace else ():
-        LOGGER.warning("%s", line)
-    del key
-    return BuiltPiece((), facts)
