@@ -18,9 +18,11 @@ import torch
 from transformers import TrainingArguments, set_seed
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from transformers.trainer_callback import PrinterCallback
+from transformers.utils import is_torch_tf32_available
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from infra.errors import InputError
+from infra.log import LOGGER
 from infra.runs import TrainRun
 from infra.settings.stages import StageSettings
 from models.data import ExampleShards, Selection, TrainingOrder
@@ -30,7 +32,7 @@ from models.portable import forget_places
 from models.process import report, run_child, write_json
 from models.ranks import part_ranks
 from models.ready import take_ready
-from models.sealed import last_whole_checkpoint
+from models.sealed import checkpoint_of_all_ranks
 from models.stages import Prepared, prepare
 from models.temperature import TemperatureClip
 from models.throughput import Meter, told
@@ -50,6 +52,7 @@ def train(run: TrainRun) -> int:
     if run.stage.weights:
         take_ready(run)
         return 0
+    require_one_gpu_or_launcher(_on_gpu(run))
     prepared = _prepared(run)
     side_px = run.models.vision.image_px if prepared.with_pixels else None
     chosen = selection_of(run.stage)
@@ -77,8 +80,10 @@ def train(run: TrainRun) -> int:
     )
     trainer.remove_callback(PrinterCallback)
     callback.stop_at_sigterm()
-    checkpoint = last_whole_checkpoint(run.resume)
+    checkpoint = checkpoint_of_all_ranks(run.resume)
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    if not callback.terminated and trainer.kept is None:
+        _keep_the_last(run, trainer)
     if not callback.terminated and trainer.is_world_process_zero():
         assert trainer.kept is not None, "the last step keeps its weights or better ones"
         pace = told(callback.pace, run, meter)
@@ -86,6 +91,31 @@ def train(run: TrainRun) -> int:
         _write_output(run, prepared, done)
     part_ranks()
     return STOPPED_BY_SIGTERM if callback.terminated else 0
+
+
+def _keep_the_last(run: TrainRun, trainer: StageTrainer) -> None:
+    """A stage resumed after its last step finds its kept weights damaged; all ranks call."""
+    LOGGER.warning(
+        "stage %s: no weights that it kept are whole; those of its last checkpoint are kept",
+        run.stage.name,
+    )
+    trainer.evaluate()
+
+
+def require_one_gpu_or_launcher(on_gpu: bool) -> None:
+    """Refuse several GPUs in one process: the trainer would spread each batch over all of them, and
+    so train on that many times the stage's batch.
+
+    Raises:
+        InputError: there are several and no launcher has started one process for each.
+    """
+    found = torch.cuda.device_count() if on_gpu else 0
+    if found > 1 and "WORLD_SIZE" not in os.environ:
+        raise InputError(
+            f"{found} GPUs and one training process",
+            "one process for each GPU",
+            f"set CXR_PROCESSES_PER_NODE={found}, or show one GPU with CUDA_VISIBLE_DEVICES=0",
+        )
 
 
 def _prepared(run: TrainRun) -> Prepared:
@@ -116,6 +146,10 @@ def total_steps(stage: StageSettings, rows: int) -> int:
     return max(1, -(-round(rows * stage.epochs) // stage.batch_size))
 
 
+def _on_gpu(run: TrainRun) -> bool:
+    return torch.cuda.is_available() and run.device != "cpu"
+
+
 def training_arguments(run: TrainRun, steps: int) -> TrainingArguments:
     """The stage's settings in Hugging Face's words; the global batch is spread over the devices.
 
@@ -123,7 +157,7 @@ def training_arguments(run: TrainRun, steps: int) -> TrainingArguments:
         InputError: the batch does not divide, or DeepSpeed runs without its launcher.
     """
     stage = run.stage
-    on_gpu = torch.cuda.is_available() and run.device != "cpu"
+    on_gpu = _on_gpu(run)
     per_device, accumulation = spread_batch(stage, int(os.environ.get("WORLD_SIZE", "1")))
     return TrainingArguments(
         output_dir=str(run.resume),
@@ -136,7 +170,7 @@ def training_arguments(run: TrainRun, steps: int) -> TrainingArguments:
         weight_decay=stage.weight_decay,
         optim="adamw_torch",
         bf16=stage.precision == "bfloat16",
-        tf32=True if on_gpu else None,
+        tf32=True if on_gpu and is_torch_tf32_available() else None,
         use_cpu=not on_gpu,
         activation_checkpointing=stage.gradient_checkpointing,
         activation_checkpointing_kwargs={"use_reentrant": False},

@@ -22,10 +22,10 @@ from models.data import TrainingOrder
 from models.dealing import DealtOrder
 from models.divergence import LossWatch
 from models.gradient_cache import cached_backward
-from models.kept import Kept, is_better, keep, read_kept
+from models.kept import Kept, is_better, keep, kept_at, kept_on_all_ranks
 from models.named_state import gathered_weights, give_scalars_an_axis, load_weights
 from models.process import report
-from models.ranks import on_any_rank, require_alike, seed_step, wait_for_ranks
+from models.ranks import on_any_rank, require_alike, seed_step
 from models.sealed import CHECKPOINT, remove_folders_but, seal
 from models.throughput import Meter, Pace
 from models.validate import Validation, validate_loss
@@ -63,7 +63,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]
         self.validation, self.apart = validation, apart
         self.contrastive_piece = contrastive_piece
         self.root = Path(str(self.args.output_dir))
-        self.kept: Kept | None = read_kept(self.root)
+        self.kept: Kept | None = kept_on_all_ranks(self.root)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         del train_dataset
@@ -101,7 +101,10 @@ class StageTrainer(Trainer):  # type: ignore[misc]
         return [name for name in decayed if axes.get(name, 0) > 1]  # some are declared, not there
 
     def evaluate(self, *_args: Any, **_kwargs: Any) -> dict[str, float]:
-        """Validate, and keep the weights if they are the best so far; all ranks agree."""
+        """Validate, and keep the weights if they are the best so far; all ranks agree.
+
+        Each remembers what is kept: the disk is read when a stage starts, by the first rank.
+        """
         loss, step = None, self.state.global_step
         if self.validation is not None:
             loss = validate_loss(self.model_wrapped, self.validation, self._prepare_inputs)
@@ -111,8 +114,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]
             weights = gathered_weights(self.model, here=self.args.should_save)
             if self.args.should_save:
                 keep(self.root, step, loss, weights)
-            wait_for_ranks()
-            self.kept = read_kept(self.root)
+            self.kept = kept_at(self.root, step, loss)
         if loss is not None and self.kept is not None:
             told = {"validate_loss": round(loss, 5), "best_step": self.kept.step}
             report("validated", stage=self.watch.stage, step=step, **told)

@@ -25,6 +25,7 @@ from models.tokenizers import (
     train_language_tokenizer,
     train_text_tokenizer,
 )
+from sources.crop import Crop
 from sources.record import Turn
 
 TEXTS = [
@@ -271,7 +272,7 @@ def test_left_padding_aligns_the_ends() -> None:
     assert mask.tolist() == [[0, 1, 1], [1, 1, 1]]
 
 
-@pytest.mark.parametrize("size", [(28, 28), (40, 28), (28, 41), (97, 61), (61, 97), (20, 31)])
+@pytest.mark.parametrize("size", [(28, 28), (40, 28), (28, 41), (97, 61), (61, 97), (20, 30)])
 def test_pixels_reach_the_model_as_hugging_faces_clip_processor_makes_them(
     size: tuple[int, int],
 ) -> None:
@@ -281,6 +282,17 @@ def test_pixels_reach_the_model_as_hugging_faces_clip_processor_makes_them(
     theirs = image_processor(SIDE_PX)(image, return_tensors="pt")["pixel_values"]
     assert ours.shape == (1, 3, SIDE_PX, SIDE_PX)
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("length", range(29, 42))
+def test_the_crop_begins_where_torchvisions_does(length: int) -> None:
+    """``int(round((length - side) / 2.0))``, as its CenterCrop writes it."""
+    columns = np.tile(np.arange(length, dtype=np.uint8), (SIDE_PX, 1))
+    for grey in (columns, columns.T):
+        found = to_model_size(PIL.Image.fromarray(np.ascontiguousarray(grey)), SIDE_PX)
+        assert found[0, 0] == int(round((length - SIDE_PX) / 2.0))  # noqa: RUF046
+    place = Crop.of((length, SIDE_PX), (length, SIDE_PX), SIDE_PX)
+    assert place.left == int(round((length - SIDE_PX) / 2.0))  # noqa: RUF046
 
 
 def test_normalised_grey_uses_clips_statistics() -> None:

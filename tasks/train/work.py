@@ -6,12 +6,14 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TypedDict
 
 from infra.artifact import Artifact, build_artifact
 from infra.launch import Event, Nodes, run_module
 from infra.log import LOGGER
 from infra.pieces import BuiltPiece
 from infra.runs import TrainRun, write_run
+from infra.settings.stages import StageSettings
 from sources.example import Task, request_turn
 from sources.record import Split
 from tasks.context import Context
@@ -67,6 +69,24 @@ def plain_request(context: Context, prompt: str) -> str | None:
     return request_turn(Task(examples.section), None, examples.request).text
 
 
+class _Launch(TypedDict, total=False):
+    processes: int
+    nodes: Nodes
+    launched: bool
+
+
+def _launch(context: Context, stage: StageSettings) -> _Launch:
+    """How many ranks a stage has; a ready model is copied by one process."""
+    if stage.weights:
+        return {}
+    place = context.environment
+    return {
+        "processes": place.processes_per_node,
+        "nodes": Nodes(place.nodes, place.rendezvous),
+        "launched": stage.deepspeed_zero > 0,
+    }
+
+
 def _train(
     context: Context, name: str, on_event: Callable[[Event], None], key: str, folder: Path
 ) -> BuiltPiece:
@@ -100,9 +120,7 @@ def _train(
         "models.train",
         scratch / "run.json",
         follow,
-        processes=context.environment.processes_per_node,
-        nodes=Nodes(context.environment.nodes, context.environment.rendezvous),
-        launched=stage.deepspeed_zero > 0,
+        **_launch(context, stage),
         log_file=scratch / "stderr.log",
     )
     del key
