@@ -27,6 +27,7 @@ from infra.runs import TrainRun
 from infra.settings.stages import StageSettings
 from models.data import ExampleShards, Selection, TrainingOrder
 from models.kept import Kept
+from models.loading import BatchReader
 from models.named_state import load_weights
 from models.portable import forget_places
 from models.process import report, run_child, write_json
@@ -54,22 +55,52 @@ def train(run: TrainRun) -> int:
         return 0
     require_one_gpu_or_launcher(_on_gpu(run))
     prepared = _prepared(run)
+    training = stage_training(run, prepared)
+    trainer, callback = training.trainer, training.callback
+    trained = parameters(prepared.model, trainable_only=True)
+    examples = len(trainer.order.data)
+    _report_start(run, prepared, examples, trainer.args.max_steps)
+    callback.stop_at_sigterm()
+    checkpoint = checkpoint_of_all_ranks(run.resume)
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    if not callback.terminated and trainer.kept is None:
+        _keep_the_last(run, trainer)
+    if not callback.terminated and trainer.is_world_process_zero():
+        assert trainer.kept is not None, "the last step keeps its weights or better ones"
+        pace = told(callback.pace, run, training.meter)
+        done = Done(trainer.state.log_history, trainer.kept, trained, examples, pace)
+        _write_output(run, prepared, done)
+    part_ranks()
+    return STOPPED_BY_SIGTERM if callback.terminated else 0
+
+
+@dataclass(frozen=True)
+class Training:
+    """A stage whose next step can be taken."""
+
+    trainer: StageTrainer
+    callback: StageCallback
+    meter: Meter
+
+
+def stage_training(
+    run: TrainRun, prepared: Prepared, kind: type[StageTrainer] = StageTrainer
+) -> Training:
+    """The trainer of a stage, with its examples in their order and its settings."""
     side_px = run.models.vision.image_px if prepared.with_pixels else None
     chosen = selection_of(run.stage)
     examples = ExampleShards(run.train_examples, side_px, chosen, run.plain_request)
     steps = total_steps(run.stage, len(examples))
-    trained = parameters(prepared.model, trainable_only=True)
-    _report_start(run, prepared, examples, steps)
     validation = _validation(run, prepared, side_px)
     arguments = training_arguments(run, steps)
     meter = Meter.of(run, prepared.model, on_gpu=not arguments.use_cpu)
     callback = StageCallback(run.stage, meter, validates=validation is not None)
     contrastive = run.stage.kind == "pretrain"
-    trainer = StageTrainer(
+    trainer = kind(
         model=prepared.model,
         args=arguments,
-        data_collator=prepared.collate,
-        train_dataset=examples,
+        data_collator=BatchReader(examples, prepared.collate),
+        train_dataset=range(len(examples)),
         callbacks=[callback, TemperatureClip()] if contrastive else [callback],
         order=training_order(run.stage, examples, steps),
         watch=callback.watch,
@@ -79,18 +110,7 @@ def train(run: TrainRun) -> int:
         contrastive_piece=run.stage.device_batch_size if contrastive else None,
     )
     trainer.remove_callback(PrinterCallback)
-    callback.stop_at_sigterm()
-    checkpoint = checkpoint_of_all_ranks(run.resume)
-    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    if not callback.terminated and trainer.kept is None:
-        _keep_the_last(run, trainer)
-    if not callback.terminated and trainer.is_world_process_zero():
-        assert trainer.kept is not None, "the last step keeps its weights or better ones"
-        pace = told(callback.pace, run, meter)
-        done = Done(trainer.state.log_history, trainer.kept, trained, len(examples), pace)
-        _write_output(run, prepared, done)
-    part_ranks()
-    return STOPPED_BY_SIGTERM if callback.terminated else 0
+    return Training(trainer, callback, meter)
 
 
 def _keep_the_last(run: TrainRun, trainer: StageTrainer) -> None:
@@ -223,11 +243,11 @@ def _deepspeed(stage: StageSettings) -> str | None:
     return str(DEEPSPEED / f"zero{stage.deepspeed_zero}.json")
 
 
-def _report_start(run: TrainRun, prepared: Prepared, examples: ExampleShards, steps: int) -> None:
+def _report_start(run: TrainRun, prepared: Prepared, examples: int, steps: int) -> None:
     report(
         "start",
         stage=run.stage.name,
-        examples=len(examples),
+        examples=examples,
         steps=steps,
         parameters=parameters(prepared.model),
         trainable=parameters(prepared.model, trainable_only=True),

@@ -18,11 +18,13 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 
 from infra.settings.stages import StageSettings
 from models.checkpoint import TRAINABLE, read_training, write_training
+from models.collate import with_films
 from models.data import TrainingOrder
 from models.dealing import DealtOrder
 from models.divergence import LossWatch
 from models.gradient_cache import cached_backward
 from models.kept import Kept, is_better, keep, kept_at, kept_on_all_ranks
+from models.loading import whole_batches
 from models.named_state import gathered_weights, give_scalars_an_axis, load_weights
 from models.process import report
 from models.ranks import on_any_rank, require_alike, seed_step
@@ -75,7 +77,13 @@ class StageTrainer(Trainer):  # type: ignore[misc]
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
     ) -> Any:
         """A step's batches, the time that they are waited for measured."""
-        return super().get_batch_samples(self.meter.waiting(epoch_iterator), num_batches, device)
+        batches = self.meter.waiting(whole_batches(epoch_iterator))
+        return super().get_batch_samples(batches, num_batches, device)
+
+    def _prepare_inputs(self, inputs: Any) -> Any:
+        """A batch on the device, its films made what the model takes there."""
+        placed = super()._prepare_inputs(inputs)
+        return super()._prepare_inputs(with_films(placed))  # in the type that DeepSpeed trains in
 
     def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> Any:
         """One forward and backward pass."""
@@ -86,8 +94,12 @@ class StageTrainer(Trainer):  # type: ignore[misc]
             return super().training_step(model, inputs, num_items_in_batch)
         model.train()
         apart = model.no_sync if isinstance(model, DistributedDataParallel) else nullcontext
-        batch = self._prepare_inputs(inputs)
-        return cached_backward(model, batch, piece, self._backward_piece, apart)
+        batch = super()._prepare_inputs(inputs)  # films stay bytes until their piece is embedded
+
+        def embed(**pairs: torch.Tensor) -> Any:
+            return model(**self._prepare_inputs(pairs))
+
+        return cached_backward(embed, batch, piece, self._backward_piece, apart)
 
     def _backward_piece(self, loss: torch.Tensor, last: bool) -> None:
         """DeepSpeed steps within the backward pass that is said to be the last."""

@@ -105,6 +105,7 @@ def _train(
         resume=scratch / CHECKPOINTS,
         weights_root=context.environment.weights_root,
         plain_request=plain_request(context, stage.prompt),
+        workers=context.environment.loader_workers_per_rank,
     )
     write_run(run, scratch / "run.json")
     facts: dict[str, object] = {}
