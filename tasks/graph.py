@@ -21,7 +21,7 @@ REVISIONS: Final = {
     "images": 1,
     "reports": 3,
     "examples": 3,
-    "stages": 3,
+    "stages": 4,
     "predictions": 2,
     "scores": 4,
     "retrieval": 2,
