@@ -25,8 +25,8 @@ _TOO_CLOSE = 0.85
 0.96, CXR_PUBLIC_DATA for it 0.64. Our choice."""
 
 MOST_LOADERS = 4
-"""Per training rank (our choice: a core decodes a film of 518 px in 1.3 ms, so four give some 3,000 a
-second)."""
+"""Per training rank (our choice: a core decodes a film of 518 px in 1.3 ms, so four give some 3,000
+a second)."""
 
 
 class Environment(BaseSettings):
