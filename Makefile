@@ -43,7 +43,7 @@ lint: setup  ## format, then check style, types and import contracts
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix . && $(BIN)/mypy && $(BIN)/lint-imports
 
 lock:  ## resolve the newest versions that fit pyproject.toml into requirements.lock
-	@bash tests/make_lock.sh
+	@$(PYTHON) tests/make_lock.py
 
 clean:  ## remove what the demo and the tools wrote
 	rm -rf $(DEMO_ROOT) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

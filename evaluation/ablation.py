@@ -61,12 +61,9 @@ class Row:
     shared: tuple[str, ...]
     apart: str | None = None
 
-    def cell(self, metric: str) -> Cell:
-        """The cell of that metric; KeyError where there is none."""
-        for cell in self.cells:
-            if cell.metric == metric:
-                return cell
-        raise KeyError(metric)
+    def cell(self, metric: str) -> Cell | None:
+        """The cell of that metric; None where the variant has none."""
+        return next((cell for cell in self.cells if cell.metric == metric), None)
 
 
 @dataclass(frozen=True)

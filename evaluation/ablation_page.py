@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evaluation.ablation import Ablation, Cell, Row
+from evaluation.interval_text import difference_text, number_text
 from evaluation.report_plots import GRID, INK, MUTED, STYLE, SYSTEMS, WIDTH_INCHES, inline_svg
-from evaluation.statistics import Interval
 from evaluation.templating import render_page
 
 _LEVEL = 0.05
@@ -35,9 +35,14 @@ def as_markdown(found: Ablation) -> str:
     lines += ["", "| variant | question | changes |", "|---|---|---|"]
     for row in found.rows:
         changes = "<br>".join(f"`{change}`" for change in row.overrides) or "nothing"
-        lines.append(f"| {row.name} | {row.question} | {changes} |")
+        lines.append(f"| {row.name} | {_cell_text(row.question)} | {_cell_text(changes)} |")
     lines += [f"\n{row.name} is not compared: {row.apart}." for row in found.rows if row.apart]
     return "\n".join([*lines, "", "Not a medical device: for research and development only.", ""])
+
+
+def _cell_text(text: str) -> str:
+    """A text of the matrix as it can stand in a cell of a table."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _about(found: Ablation) -> str:
@@ -60,28 +65,22 @@ def _cells(found: Ablation, row: Row) -> list[str]:
     """Three texts for each metric."""
     texts = []
     for metric in found.metrics:
-        cell = next((one for one in row.cells if one.metric == metric), None)
+        cell = row.cell(metric)
         texts += ["–", "–", "–"] if cell is None else cell_texts(cell)
     return texts
 
 
 def cell_texts(cell: Cell) -> list[str]:
     """Value, difference with its interval, and corrected p-value."""
-    told = "–" if cell.value.value is None else f"{cell.value.value:.3f}"
+    told = number_text(cell.value.value)
     if cell.difference is None or cell.p_holm is None:
         return [told, "–", "–"]
     p = f"{cell.p_holm:.3f}"
-    return [told, span(cell.difference.difference), f"**{p}**" if cell.p_holm < _LEVEL else p]
-
-
-def span(interval: Interval) -> str:
-    """``−0.041 (−0.060 to −0.020)``; a dash where there is no value."""
-    if interval.value is None:
-        return "–"
-    text = f"{interval.value:+.3f}"
-    if interval.low is not None and interval.high is not None:
-        text += f" ({interval.low:+.3f} to {interval.high:+.3f})"
-    return text.replace("-", "−")
+    return [
+        told,
+        difference_text(cell.difference.difference),
+        f"**{p}**" if cell.p_holm < _LEVEL else p,
+    ]
 
 
 def _training(row: Row) -> str:
@@ -110,7 +109,7 @@ def ablation_plot(found: Ablation) -> str:
 
 def _draw_panel(panel: Axes, metric: str, rows: Sequence[Row]) -> None:
     for line, row in enumerate(rows):
-        cell = next((one for one in row.cells if one.metric == metric), None)
+        cell = row.cell(metric)
         if cell is not None and cell.difference is not None:
             _draw_difference(panel, cell, line)
     panel.axvline(0.0, color=INK, linewidth=1.0)
@@ -159,7 +158,7 @@ def render_ablation(found: Ablation, made_on: str, replicas: Sequence[str]) -> s
 def _shown_row(found: Ablation, row: Row) -> dict[str, Any]:
     cells = []
     for metric in found.metrics:
-        cell = next((one for one in row.cells if one.metric == metric), None)
+        cell = row.cell(metric)
         value, difference, p = ("–", "–", "–") if cell is None else cell_texts(cell)
         better = None if cell is None or cell.difference is None else cell.difference.better
         cells.append(

@@ -15,6 +15,7 @@ import numpy as np
 
 from evaluation.encoded import POLICIES, RRG24_BERTSCORE, chexbert_name
 from evaluation.measures import lexical_measures, profile_measures
+from evaluation.meteor import METEOR_PROFILES, meteor_name
 from evaluation.statistics import Floats
 
 Unit = Literal["study", "subject"]
@@ -104,7 +105,10 @@ PROFILES = Block(
     "profiles",
     "The same texts under every lexical profile",
     "For a look at other lines of work; only 'cxr score --block profiles' computes it.",
-    (*(measure.name for measure in profile_measures()), "METEOR"),
+    (
+        *(measure.name for measure in profile_measures()),
+        *(meteor_name(profile) for profile in METEOR_PROFILES),
+    ),
     "0-1",
 )
 

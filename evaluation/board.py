@@ -69,10 +69,7 @@ class Difference:
 
     @property
     def beats(self) -> bool:
-        low, high = self.difference.low, self.difference.high
-        if low is None or high is None:
-            return False
-        return low > 0 if self.higher_is_better else high < 0
+        return self.difference.better(self.higher_is_better) is True
 
     def to_row(self) -> dict[str, Any]:
         """Plain values for JSON."""

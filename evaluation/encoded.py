@@ -60,6 +60,17 @@ class Encoded:
         """By encoder, what made its counts: code and weights."""
         return {name: f"{own['version']} {own['weights']}" for name, own in self.about.items()}
 
+    def joined(self, other: Encoded) -> Encoded:
+        """Both together; what both counted of one system is of the same examples in one order."""
+        systems = {**self.systems, **other.systems}
+        for name in self.systems.keys() & other.systems.keys():
+            one, more = self.systems[name], other.systems[name]
+            assert list(one.example_ids) == list(more.example_ids), name
+            systems[name] = EncodedSystem(one.example_ids, {**one.families, **more.families})
+        return Encoded(
+            systems, {**self.about, **other.about}, {**self.unavailable, **other.unavailable}
+        )
+
     def families(self, outputs: Outputs, control: str) -> dict[str, Floats]:
         """(N, K) counts by family with every row at its example's place; zero rows elsewhere."""
         system = self.systems.get(control)

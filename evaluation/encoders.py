@@ -120,7 +120,7 @@ def _look(parts: list[tuple[str, str, Files]], root: Path | None) -> Encoder | s
         there = [_present(place, alternatives) for alternatives in needed]
         absent = [one[0] for one, found in zip(needed, there, strict=True) if not found]
         if place is None or absent:
-            lacking.append(f"{', '.join(absent)} in {_shown(name)}")
+            lacking.append(f"{', '.join(absent)} in {shown_place(name)}")
         else:
             folders[setting] = place
             files[setting] = tuple(file for found in there for file in found)
@@ -135,6 +135,6 @@ def _present(place: Path | None, alternatives: tuple[str, ...]) -> list[str]:
     return [file for file in alternatives if (place / file).is_file()]
 
 
-def _shown(name: str) -> str:
+def shown_place(name: str) -> str:
     """The folder as the recipe names it: what is told must not differ from place to place."""
     return name if Path(name).is_absolute() else f"$CXR_WEIGHTS_ROOT/{name}"

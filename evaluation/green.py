@@ -13,15 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-CATEGORIES = (
-    "false finding",
-    "missing finding",
-    "wrong location",
-    "wrong severity",
-    "false comparison",
-    "missing comparison",
-)
-"""(a) to (f) of the judge's answer."""
+from evaluation.judged import CATEGORIES
 
 Status = Literal["read", "read by number", "no matched section", "no error section"]
 """``read by number``: kinds were numbered (1) to (6), the published parser's second try. The last
@@ -95,7 +87,7 @@ def _leading_count(section: str | None) -> int | None:
 
 def _error_counts(section: str | None) -> tuple[tuple[int, ...], bool]:
     """Errors by kind, and whether kinds had numbers in place of letters."""
-    nothing = (0,) * len(CATEGORIES)
+    nothing = (0,) * len(CATEGORIES)  # the answer's (a) to (f), in that order
     if section is None or section.startswith("No"):
         return nothing, False
     for marks, by_number in (("abcdef", False), ("123456", True)):

@@ -5,13 +5,12 @@ As on the report's page, what may be shown is the caller's decision.
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evaluation.grounding import Grounding, GroundingDifference, GroundingScore
-from evaluation.statistics import Interval
-from evaluation.templating import render_page
+from evaluation.interval_text import difference_text, interval_text
+from evaluation.templating import png_uri, render_page
 
 CONTROL_NAMES = {
     "none": "Own image",
@@ -63,17 +62,6 @@ class Row:
     excludes: Mapping[str, bool]
 
 
-def interval_text(interval: Interval, *, signed: bool = False) -> str:
-    """``0.23 [0.18, 0.29]``."""
-    if interval.value is None:
-        return "–"
-    sign = "+" if signed else ""
-    value = f"{interval.value:{sign}.3f}"
-    if interval.low is None or interval.high is None:
-        return value
-    return f"{value} [{interval.low:{sign}.3f}, {interval.high:{sign}.3f}]"
-
-
 Place = tuple[str, str, str, str, str]
 
 
@@ -102,15 +90,11 @@ def score_rows(grounding: Grounding, *, chosen: bool) -> list[Row]:
                 sentences=scores[0].signature.examples,
                 subjects=scores[0].signature.subjects,
                 cells={one.control: interval_text(one.interval) for one in scores},
-                gains={one.control: interval_text(one.difference, signed=True) for one in found},
+                gains={one.control: difference_text(one.difference) for one in found},
                 excludes={one.control: (one.difference.low or 0) > 0 for one in found},
             )
         )
     return rows
-
-
-def png_uri(data: bytes) -> str:
-    return f"data:image/png;base64,{b64encode(data).decode()}"
 
 
 def render_grounding(page: GroundingPage) -> str:

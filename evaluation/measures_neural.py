@@ -1,4 +1,4 @@
-"""Metrics that need published weights: names, arithmetic and signatures, or why there is none.
+"""Metrics that need published weights or METEOR: names, arithmetic, signatures, or why not.
 
 Names tell what makes numbers of one name differ (evaluation_metrics 1.5-1.9): the policy for
 uncertain labels, RadGraph's weights and level, BERTScore's encoder, layer and rescaling.
@@ -22,6 +22,7 @@ from evaluation.encoders import (
     RATESCORE,
 )
 from evaluation.measures import OWN, UNAVAILABLE, Measure
+from evaluation.meteor import METEOR_PROFILES, corpus_meteor, meteor_family, meteor_name
 from evaluation.radcliq import PARTS, RADCLIQ_REVISION
 from evaluation.statistics import mean_of
 
@@ -73,6 +74,7 @@ _GROUPS: Final = {
     BERTSCORE: "BERTScore",
     RADCLIQ_BERTSCORE: "BERTScore",
     RATESCORE: "RaTEScore",
+    **{meteor_name(profile): "METEOR" for profile in METEOR_PROFILES},
 }
 """The line in ``measures.UNAVAILABLE`` that speaks of each encoder where none is run."""
 
@@ -116,6 +118,7 @@ def slots() -> list[Slot]:
         _semb(),
         *_radcliq(),
         _ratescore(),
+        *(_meteor(profile) for profile in METEOR_PROFILES),
     ]
 
 
@@ -212,6 +215,22 @@ def _ratescore() -> Slot:
         "empty_output": "0; 0.5 where a side has words but no entity",
     }
     return _mean("RaTEScore", "ratescore", about, RATESCORE)
+
+
+def _meteor(profile: str) -> Slot:
+    """Of the three profiles COCO's own is in the main table."""
+    about = {
+        "implementation": "METEOR 1.5's program, as COCO calls it (en, rank, -norm)",
+        "case": "lower",
+        "scale": "0-1",
+        "level": "corpus",
+        "empty_output": "0, counts for recall",
+    }
+    name = meteor_name(profile)
+    is_detail = profile != "coco-ptb"
+    return Slot(
+        (name,), Measure(name, meteor_family(profile), corpus_meteor, True, about, is_detail)
+    )
 
 
 def _mean(

@@ -70,18 +70,25 @@ def read_system(
         raise InputError("counts of other examples", "those of the predictions", "score them again")
     names = [name for name in own.column_names if name not in KEYS and not own[name].null_count]
     families = read_counts(counts, MODEL, names)
-    measures = [
-        measure
-        for measure in (
-            *lexical_measures(),
-            *clinical_measures(settings.uncertain_as),
-            *block_measures(),
-            *(slot.measure for slot in slots()),
-            *_judges(judged),
-        )
-        if measure.family in families
+    every = (*text_measures(settings), *_judges(judged))
+    measures = {measure.name: measure for measure in every if measure.family in families}
+    return System(outputs, families, measures)
+
+
+def text_measures(settings: ScoreSettings) -> list[Measure]:
+    """Every measure that a scoring may hold but the judges'."""
+    return [
+        *lexical_measures(),
+        *clinical_measures(settings.uncertain_as),
+        *block_measures(),
+        *(slot.measure for slot in slots()),
     ]
-    return System(outputs, families, {measure.name: measure for measure in measures})
+
+
+def known_metrics(settings: ScoreSettings) -> list[str]:
+    """Names of all metrics that a scoring by these settings may hold."""
+    judged = [each for judge in settings.judges for each in judge_measures(judge, "")]
+    return list(dict.fromkeys(each.name for each in (*text_measures(settings), *judged)))
 
 
 def _judges(judged: pa.Table | None) -> list[Measure]:
@@ -112,10 +119,7 @@ class PairedDifference:
     @property
     def better(self) -> bool | None:
         """Whether the other model is the better one."""
-        if not self.difference.excludes(0.0):
-            return None
-        assert self.difference.value is not None
-        return (self.difference.value > 0) == self.higher_is_better
+        return self.difference.better(self.higher_is_better)
 
 
 def why_not_paired(own: System, other: System) -> str | None:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evaluation.block_scores import BlockRow, BlockTable
-from evaluation.report_views import Cell, between, number
+from evaluation.interval_text import plain
+from evaluation.report_views import Cell, cell_of
 from evaluation.statistics import Interval
 
 
@@ -52,12 +53,11 @@ def _block(table: BlockTable) -> ShownBlock:
 def _row(row: BlockRow) -> ShownRow:
     if row.interval is None:
         return ShownRow(row.metric, None, None, row.unavailable)
-    own = Cell(number(row.interval.value, row.scale), between(row.interval, row.scale))
+    own = cell_of(row.interval, row.scale)
     if row.paper is None:
         return ShownRow(row.metric, own, None, None)
     told = Interval(row.paper.centre, row.paper.low, row.paper.high)
-    paper = Cell(number(told.value, row.scale), between(told, row.scale))
-    return ShownRow(row.metric, own, paper, None)
+    return ShownRow(row.metric, own, cell_of(told, row.scale), None)
 
 
 def blocks_as_text(tables: Sequence[BlockTable]) -> str:
@@ -74,6 +74,6 @@ def _lines(block: ShownBlock) -> list[str]:
 def _line(row: ShownRow, wide: int) -> str:
     if row.own is None:
         return f"{row.metric:{wide}}  unavailable: {row.unavailable}"
-    line = f"{row.metric:{wide}}  {row.own.value:>7}  {row.own.span:21}"
-    paper = "" if row.paper is None else f"  {row.paper.value:>7}  {row.paper.span}"
-    return f"{line}{paper}".rstrip()
+    cells = [row.own] if row.paper is None else [row.own, row.paper]
+    told = "  ".join(f"{plain(cell.value):>7}  {plain(cell.span):21}" for cell in cells)
+    return f"{row.metric:{wide}}  {told}".rstrip()

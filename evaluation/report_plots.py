@@ -1,15 +1,9 @@
-"""Figures of the page as inline SVG whose colours are the page's own, in light and in dark.
-
-Figures are drawn without pyplot, so that nothing is kept between pages, and hold no date and no
-random id: equal data give equal bytes.
-"""
+"""Figures of the page as inline SVG whose colours are the page's own, in light and in dark."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from io import StringIO
-from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -17,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from evaluation.figures import style, svg_text
 from evaluation.scores import Score, Scores
 from evaluation.statistics import Floats
 
@@ -33,22 +28,9 @@ _VARIABLES = {
 }
 """Stand-in colours that become the page's CSS variables once drawn."""
 
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "cxrflow",
-    "font.family": "sans-serif",
-    "font.size": 10.0,
+STYLE = style(INK, MUTED, GRID) | {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
-    "axes.edgecolor": GRID,
-    "axes.labelcolor": MUTED,
-    "text.color": INK,
-    "xtick.color": GRID,
-    "ytick.color": GRID,
-    "xtick.labelcolor": MUTED,
-    "ytick.labelcolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
     "legend.frameon": False,
 }
 _WIDEST, _COLUMNS = 4, 3
@@ -174,9 +156,7 @@ def short_name(metric: str) -> str:
 
 def inline_svg(figure: Figure, title: str) -> str:
     """The figure as an ``svg`` element with a title for readers of the screen."""
-    text = StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    svg = text.getvalue()
+    svg = svg_text(figure)
     svg = svg[svg.index("<svg") :]
     for pattern, replacement in _SVG_EDITS:
         svg = pattern.sub(replacement, svg)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from evaluation.interval_text import difference_text, interval_text
 from evaluation.slices import Slices, SliceScore
-from evaluation.statistics import Interval
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ def _row(title: str, own: Sequence[SliceScore]) -> SliceRow:
         title,
         own[0].examples,
         own[0].subjects,
-        tuple(_span(item.score) for item in own),
-        tuple(_span(item.gap, "+") for item in own),
+        tuple(interval_text(item.score) for item in own),
+        tuple(difference_text(item.gap) for item in own),
         tuple(item.is_worse for item in own),
     )
 
@@ -59,15 +59,6 @@ def _row(title: str, own: Sequence[SliceScore]) -> SliceRow:
 def _worst(item: SliceScore) -> str:
     chance = "its interval excludes zero" if item.is_worse else "chance may explain it"
     return (
-        f"{item.metric}: {item.dimension} {item.value}, {_span(item.gap, '+')} from the rest; "
-        f"{chance}"
+        f"{item.metric}: {item.dimension} {item.value}, {difference_text(item.gap)} from the "
+        f"rest; {chance}"
     )
-
-
-def _span(interval: Interval, sign: str = "") -> str:
-    if interval.value is None:
-        return "–"
-    text = f"{interval.value:{sign}.3f}"
-    if interval.low is None or interval.high is None:
-        return text
-    return f"{text} [{interval.low:{sign}.3f}, {interval.high:{sign}.3f}]"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,10 +9,12 @@ from typing import TYPE_CHECKING
 from evaluation.board import Difference, Score
 from evaluation.clinical import LabelScore
 from evaluation.controls import MODEL
+from evaluation.interval_text import ends_text, number_text
 from evaluation.judged import CATEGORIES
 from evaluation.labeler import OTHER, Mention, find_mentions, label_report, squeeze
 from evaluation.scores import Scores
 from evaluation.statistics import Interval
+from evaluation.templating import png_uri
 from sources.funnel import FunnelRow
 from sources.record import LabelValue
 
@@ -29,27 +30,18 @@ HEADLINES = ("rule14-micro-F1", "]-significant-errors")
 """Ends of the names of the two measures that say whether the model reads its images."""
 
 
-def number(value: float | None, scale: str = "0-1") -> str:
-    """A score as text: three decimals, one on the scale of 100, a dash where unknown."""
-    if value is None:
-        return "–"
-    text = f"{value:.1f}" if scale == "0-100" else f"{value:.3f}"
-    return text.replace("-", "−")
-
-
-def between(interval: Interval, scale: str = "0-1") -> str:
-    """The interval as text, or an empty text where it is unknown."""
-    if interval.low is None or interval.high is None:
-        return ""
-    return f"{number(interval.low, scale)} to {number(interval.high, scale)}"
-
-
 @dataclass(frozen=True)
 class Cell:
     """One system's value of a metric; ``span`` is its interval."""
 
     value: str
     span: str
+
+
+def cell_of(interval: Interval, scale: str = "0-1", *, signed: bool = False) -> Cell:
+    """Both texts of an interval on that scale; a difference is ``signed``."""
+    value = number_text(interval.value, scale, signed=signed)
+    return Cell(value, ends_text(interval, scale, signed=signed))
 
 
 @dataclass(frozen=True)
@@ -76,27 +68,10 @@ def _score_row(scores: Scores, own: Score) -> ScoreRow:
     return ScoreRow(
         own.metric,
         "higher is better" if own.higher_is_better else "lower is better",
-        {
-            score.control: Cell(number(score.interval.value, scale), between(score.interval, scale))
-            for score in alike
-        },
-        {
-            item.control: Cell(_signed(item.difference.value, scale), _signed_span(item, scale))
-            for item in gains
-        },
+        {score.control: cell_of(score.interval, scale) for score in alike},
+        {item.control: cell_of(item.difference, scale, signed=True) for item in gains},
         {item.control: item.beats for item in gains},
     )
-
-
-def _signed(value: float | None, scale: str) -> str:
-    return number(value, scale) if value is None or value <= 0 else f"+{number(value, scale)}"
-
-
-def _signed_span(item: Difference, scale: str) -> str:
-    low, high = item.difference.low, item.difference.high
-    if low is None or high is None:
-        return ""
-    return f"{_signed(low, scale)} to {_signed(high, scale)}"
 
 
 def signature_rows(scores: Scores) -> list[tuple[str, str]]:
@@ -120,7 +95,9 @@ class KindRow:
 def kind_rows(scores: Scores) -> list[KindRow]:
     """Errors by kind, for every judge."""
     judges = sorted({s.signature.judge for s in scores.scores if s.signature.judge})
-    means = {(s.metric, s.control): number(s.interval.value) for s in scores.scores if s.is_detail}
+    means = {
+        (s.metric, s.control): number_text(s.interval.value) for s in scores.scores if s.is_detail
+    }
 
     def of(judge: str, tier: str, kind: str) -> dict[str, str]:
         name = f"chexprompt[{judge}]-{tier}-{kind.replace(' ', '-')}"
@@ -156,7 +133,7 @@ def disagreement_rows(scores: Scores) -> list[DisagreementRow]:
             item.control,
             item.pairs,
             [
-                Cell(number(interval.value), between(interval))
+                cell_of(interval)
                 for interval in (
                     item.mean_absolute_difference,
                     item.significant_difference,
@@ -196,10 +173,10 @@ def _verdict(scores: Scores, item: Difference) -> Verdict:
         item.metric,
         SYSTEM_NAMES[item.control],
         item.beats,
-        number(scores.score(item.metric).interval.value),
-        number(scores.score(item.metric, item.control).interval.value),
-        _signed(item.difference.value, "0-1"),
-        _signed_span(item, "0-1"),
+        number_text(scores.score(item.metric).interval.value),
+        number_text(scores.score(item.metric, item.control).interval.value),
+        number_text(item.difference.value, signed=True),
+        ends_text(item.difference, signed=True),
         "–" if item.ratio.value is None else f"{item.ratio.value:.2f}",
     )
 
@@ -264,7 +241,7 @@ def shown_card(example: ShownExample) -> Card:
     """The example with its picture as a data address and its findings marked."""
     image = None
     if example.image_png is not None:
-        image = f"data:image/png;base64,{b64encode(example.image_png).decode()}"
+        image = png_uri(example.image_png)
     if example.reference is None or example.prediction is None:
         return Card(example, image, None, None)
     reference, prediction = mark_findings(example.reference, example.prediction)

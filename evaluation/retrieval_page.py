@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from evaluation.interval_text import interval_text
 from evaluation.templating import render_page
 
 Row = Mapping[str, Any]
@@ -17,7 +18,7 @@ def render_retrieval(document: Row) -> str:
         page=document,
         groups=groups(document),
         observations=observations(document),
-        mean=span(document["zero_shot"].get("mean")),
+        mean=interval_text(document["zero_shot"].get("mean")),
         signatures=[row["signature"] for row in document["scores"]],
     )
 
@@ -40,7 +41,9 @@ def groups(document: Row) -> list[dict[str, Any]]:
             },
         )
         if row["chance"] is None:
-            group["ranks"][row["metric"]] = span(row["interval"])
+            group["ranks"][row["metric"]] = interval_text(
+                row["interval"], row["signature"]["scale"]
+            )
         else:
             group["recalls"].append(_recall(row))
     return list(found.values())
@@ -50,7 +53,7 @@ def _recall(row: Row) -> dict[str, Any]:
     value, chance, blind = row["interval"]["value"], row["chance"], row["blind"]
     return {
         "metric": row["metric"],
-        "text": span(row["interval"]),
+        "text": interval_text(row["interval"], row["signature"]["scale"]),
         "width": f"{100 * value:.1f}",
         "chance": f"{chance:.3f}",
         "chance_at": f"{100 * chance:.1f}",
@@ -67,7 +70,7 @@ def observations(document: Row) -> list[dict[str, Any]]:
     shown = [
         {
             "name": row["observation"],
-            "text": span(row["auroc"]),
+            "text": interval_text(row["auroc"]),
             "width": None
             if row["auroc"]["value"] is None
             else f"{100 * row['auroc']['value']:.1f}",
@@ -77,14 +80,3 @@ def observations(document: Row) -> list[dict[str, Any]]:
         for row in rows
     ]
     return sorted(shown, key=lambda row: row["width"] is None)
-
-
-def span(interval: Row | None) -> str:
-    """``0.41 [0.36, 0.46]``; a dash where there is no value."""
-    if interval is None or interval["value"] is None:
-        return "–"
-    digits = 3 if interval["value"] < 1 else 1
-    text = f"{interval['value']:.{digits}f}"
-    if interval["low"] is None or interval["high"] is None:
-        return text
-    return f"{text} [{interval['low']:.{digits}f}, {interval['high']:.{digits}f}]"

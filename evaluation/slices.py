@@ -16,9 +16,8 @@ from evaluation.measures import Measure
 from evaluation.paired import System
 from evaluation.statistics import (
     Bootstrap,
-    Floats,
     Interval,
-    interval_of,
+    difference_interval,
     make_bootstrap,
     score_interval,
 )
@@ -48,9 +47,7 @@ class SliceScore:
     @property
     def is_worse(self) -> bool:
         """Whether the gap's interval lies wholly on the bad side of zero."""
-        if not self.gap.excludes(0.0) or self.gap.value is None:
-            return False
-        return (self.gap.value < 0) == self.higher_is_better
+        return self.gap.better(self.higher_is_better) is False
 
 
 @dataclass(frozen=True)
@@ -121,17 +118,11 @@ def _slice(
     present = inside & (system.present(measure) > 0)
     return (
         score_interval(bootstrap, measure.statistic, own),
-        _gap(measure, bootstrap, own, rest),
+        difference_interval(bootstrap, measure.statistic, own, rest),
         measure.higher_is_better,
         int(present.sum()),
         len(set(subjects[present])),
     )
-
-
-def _gap(measure: Measure, bootstrap: Bootstrap, own: Floats, rest: Floats) -> Interval:
-    value = measure.statistic(own.sum(axis=0)) - measure.statistic(rest.sum(axis=0))
-    draws = bootstrap.draws(measure.statistic, own) - bootstrap.draws(measure.statistic, rest)
-    return interval_of(value, draws)
 
 
 def _worst(found: Sequence[SliceScore]) -> dict[str, SliceScore]:

@@ -35,6 +35,13 @@ class Interval:
             return False
         return self.low > point or self.high < point
 
+    def better(self, higher_is_better: bool) -> bool | None:
+        """Of a difference: whether all of it is on the better side of zero (False: the worse one);
+        None where chance may explain it or it is unknown."""
+        if self.low is None or self.high is None or self.low <= 0 <= self.high:
+            return None
+        return (self.low > 0) == higher_is_better
+
 
 @dataclass(frozen=True)
 class Bootstrap:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 
@@ -15,3 +17,8 @@ def render_page(template: str, **values: object) -> str:
         lstrip_blocks=True,
     )
     return environment.get_template(template).render(**values)
+
+
+def png_uri(data: bytes) -> str:
+    """A picture as an address that holds it, for a page that fetches nothing."""
+    return f"data:image/png;base64,{b64encode(data).decode()}"

@@ -56,6 +56,7 @@ Judges = Annotated[
 ]
 Out = Annotated[Path | None, typer.Option(help="Folder to write tables and picture to.")]
 Resamples = Annotated[int, typer.Option(min=10, help="Bootstrap resamples of subjects.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Equal seeds give equal intervals.")]
 ScoredRun = Annotated[
     str | None,
     typer.Argument(help="Fingerprint, folder under scores/, or models:/…; else the newest."),
@@ -146,7 +147,7 @@ def replicate(
     name: Annotated[str, typer.Argument(help="A source's name.")],
     folder: Annotated[Path, typer.Argument(help="An empty or new folder.")],
     studies: Annotated[int, typer.Option(min=1, help="How many studies.")] = 60,
-    seed: Annotated[int, typer.Option(help="Equal seeds give equal bytes.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal bytes.")] = 0,
     side_px: Annotated[int, typer.Option(min=64, help="Short side of the images in px.")] = 256,
 ) -> None:
     from flows import cli_look
@@ -206,7 +207,7 @@ def compare(
     run_a: Annotated[str, typer.Argument(help="Fingerprint, folder under scores/, or models:/…")],
     run_b: Annotated[str, typer.Argument(help="The other, named likewise.")],
     resamples: Resamples = 1000,
-    seed: Annotated[int, typer.Option(help="Equal seeds give equal intervals.")] = 3,
+    seed: Seed = 3,
     data_root: DataRoot = None,
     text: Annotated[bool, typer.Option("--text", help="Show report text too.")] = False,
     as_json: Json = False,
@@ -222,7 +223,7 @@ def slices(
     by: Annotated[list[str] | None, typer.Option(help="Dimension; repeatable [all].")] = None,
     metric: Annotated[list[str] | None, typer.Option(help="Repeatable [rule14-micro-F1].")] = None,
     resamples: Resamples = 1000,
-    seed: Annotated[int, typer.Option(help="Equal seeds give equal intervals.")] = 3,
+    seed: Seed = 3,
     data_root: DataRoot = None,
     as_json: Json = False,
 ) -> None:
@@ -258,7 +259,7 @@ def validate_metrics(
         str | None, typer.Option(help="Source whose card says where the texts may go [nowhere].")
     ] = None,
     resamples: Annotated[int, typer.Option(min=10, help="Bootstrap resamples of studies.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Equal seeds give equal intervals.")] = 3,
+    seed: Seed = 3,
     out: Out = None,
     data_root: DataRoot = None,
     as_json: Json = False,
@@ -276,7 +277,7 @@ def validate_metrics(
 def plant_errors(
     judge: Judges = None,
     per_cell: Annotated[int, typer.Option(min=1, help="Pairs of each kind and tier.")] = 100,
-    seed: Annotated[int, typer.Option(help="Equal seeds give equal texts.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal texts.")] = 0,
     out: Out = None,
     data_root: DataRoot = None,
     as_json: Json = False,
@@ -296,7 +297,7 @@ def score(
     ] = None,
     section: Annotated[str, typer.Option(help="Which section the texts are.")] = "findings",
     resamples: Annotated[int, typer.Option(min=10, help="Bootstrap resamples of subjects.")] = 500,
-    seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal intervals.")] = 3,
+    seed: Seed = 3,
     cache: Annotated[bool, typer.Option(help="Keep counts of pairs in the state folder.")] = True,
     data_root: DataRoot = None,
     as_json: Json = False,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from infra.errors import one_line
 from infra.settings.environment import load_environment
 from infra.store import Store
 from tasks.compare.scored import Scored, find_scored, newest_scored
@@ -80,7 +81,7 @@ def errors(name: str | None, data_root: str | None, *, with_text: bool, as_json:
     if with_text:
         ids = [group.examples[0] for group in found.groups[:_GROUPS]]
         texts = {
-            key: f"  reference   {' '.join(true.split())}\n  prediction  {' '.join(told.split())}"
+            key: f"  reference   {one_line(true)}\n  prediction  {one_line(told)}"
             for key, (true, told) in texts_of(scored, ids).items()
         }
     print(errors_text(scored.name, found, _GROUPS, texts))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from infra.launch import Event
     from infra.runs import ConvertRun
 
 CONVERT = typer.Typer(
@@ -121,18 +120,10 @@ def _path_or_name(given: str | None) -> str | None:
 
 def _convert(run: ConvertRun, *, as_json: bool) -> None:
     """Convert in a child process, since this one never imports torch; print what came out."""
-    from infra.launch import run_module
-    from infra.runs import write_run
-
-    facts: dict[str, object] = {}
-
-    def follow(event: Event) -> None:
-        if event["event"] == "done":
-            facts.update({name: value for name, value in event.items() if name != "event"})
+    from infra.parent import ignore_event, run_in_child
 
     with tempfile.TemporaryDirectory(prefix="cxrflow-convert-") as scratch:
-        write_run(run, Path(scratch) / "run.json")
-        run_module("models.convert", Path(scratch) / "run.json", follow)
+        facts = run_in_child("models.convert", run, Path(scratch), ignore_event)
     if as_json:
         print(json.dumps({"output": str(run.output), **facts}, indent=1))
         return

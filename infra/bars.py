@@ -20,6 +20,9 @@ FILE = Path(__file__).parent / "bars.toml"
 Method = Literal["lora", "whole"]
 LEAST = ("useful_tokens_per_second", "mfu")
 MOST = ("data_wait_share", "peak_memory_gib")
+FIGURES = ("useful_tokens_per_second", "examples_per_second", "images_per_second", "mfu",
+           "data_wait_share", "peak_memory_gib")  # fmt: skip
+"""The numbers of a trainer's ``throughput``; one that was not measured is null."""
 NO_BAR = "no bar for this device"
 
 

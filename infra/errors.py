@@ -20,13 +20,19 @@ EXIT_BAD_INPUT = 2
 EXIT_FAILURE = 1
 
 
+def one_line(text: str) -> str:
+    """A stranger's text for a terminal: no line ends, and no character that would steer it."""
+    line = " ".join(text.split())
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
+
+
 class CxrError(Exception):
-    """Base of all errors raised on purpose; its text is one line."""
+    """Base of all errors raised on purpose; its text is one line that steers no terminal."""
 
     exit_code = EXIT_FAILURE
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(one_line(message))
 
 
 class InputError(CxrError):

@@ -20,6 +20,7 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import nn
 
+from infra.child import write_json
 from models.named_state import (
     MOMENTS,
     gathered_moments,
@@ -27,7 +28,6 @@ from models.named_state import (
     load_training,
     optimizer_steps,
 )
-from models.process import write_json
 
 TRAINABLE = "trainable.safetensors"
 TRAINING = "training.json"

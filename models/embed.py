@@ -25,11 +25,11 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoConfig, LlavaForConditionalGeneration
 
+from infra.child import report, run_child, write_json
 from infra.runs import EmbedRun
 from models.collate import normalise, pad_left, prompt_ids
 from models.data import ExampleShards, Pixels, Sample
 from models.dual_encoder import CxrDualEncoder
-from models.process import report, run_child, write_json
 from models.tokenizers import Tokenizer, load_tokenizer
 from models.vlm import load_vlm
 from sources.embedded import FILM_SCHEMA, TEXT_SCHEMA

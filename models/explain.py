@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 
+from infra.child import report, run_child, write_json
 from infra.errors import InputError
 from infra.runs import Control, ExplainRun
 from infra.settings.sections import GenerateSettings
@@ -25,7 +26,6 @@ from models.collate import normalise
 from models.controls import Place, blank, shown_rows
 from models.data import ExampleShards, Pixels, Sample
 from models.occlusion import mean_films, occluded, occlusion_maps
-from models.process import report, run_child, write_json
 from models.writer import FindingsWriter
 from sources.heat_map import MAP_SCHEMA, map_rows
 

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from infra.child import STOPPED_BY_SIGTERM, StopAtSigterm, report, run_child, write_json
 from infra.errors import InputError
 from infra.log import LOGGER
 from infra.runs import Control, GenerateRun
@@ -23,7 +24,6 @@ from models.answer_parts import AnswerParts, Rank, run_key, share_of
 from models.controls import Place, blank, shown_rows
 from models.data import ExampleShards, Sample
 from models.generation_figures import figures_of_all, figures_of_rank
-from models.process import STOPPED_BY_SIGTERM, StopAtSigterm, report, run_child, write_json
 from models.writer import FindingsWriter, Written
 from sources.prediction import PREDICTION_SCHEMA
 

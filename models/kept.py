@@ -10,9 +10,9 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
+from infra.child import write_json
 from models.checkpoint import TRAINABLE
 from models.named_state import Tensors
-from models.process import write_json
 from models.ranks import of_first_rank, rank_and_ranks
 from models.sealed import seal, whole_folders
 

@@ -8,12 +8,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from infra.child import report, write_json
 from infra.errors import InputError
 from infra.runs import TrainRun
 from infra.weights import weights_folder
 from models.dual_encoder import DUAL_ENCODER_TYPE
 from models.portable import forget_places
-from models.process import report, write_json
 from models.tokenizers import load_tokenizer
 from models.weights import model_type
 

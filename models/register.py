@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from infra.child import report, run_child, write_json
 from infra.runs import RegisterRun
 from infra.tracking import Registered, Registration
 from infra.tracking import register as register_in_mlflow
 from infra.tracking_runs import RunBook
-from models.process import report, run_child, write_json
 from models.serving import SETTINGS_FILE, ServingSettings
 from models.weights import model_type
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from infra.bars import Method, Setting, hold, load_bars
+from infra.bars import FIGURES, Method, Setting, hold, load_bars
 from infra.log import LOGGER
 from infra.runs import TrainRun
 from models.flops import (
@@ -75,16 +75,6 @@ class Pace:
         """The numbers alone, rounded for an event."""
         numbers = {name: getattr(self, name) for name in FIGURES}
         return {name: float(f"{value:.5g}") for name, value in numbers.items() if value is not None}
-
-
-FIGURES = (
-    "useful_tokens_per_second",
-    "examples_per_second",
-    "images_per_second",
-    "mfu",
-    "data_wait_share",
-    "peak_memory_gib",
-)
 
 
 @dataclass

@@ -21,6 +21,7 @@ from transformers.trainer_callback import PrinterCallback
 from transformers.utils import is_torch_tf32_available
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
+from infra.child import STOPPED_BY_SIGTERM, report, run_child, write_json
 from infra.errors import InputError
 from infra.log import LOGGER
 from infra.runs import TrainRun
@@ -30,7 +31,6 @@ from models.kept import Kept
 from models.loading import BatchReader
 from models.named_state import load_weights
 from models.portable import forget_places
-from models.process import report, run_child, write_json
 from models.ranks import part_ranks
 from models.ready import take_ready
 from models.sealed import checkpoint_of_all_ranks
@@ -41,7 +41,6 @@ from models.trainer import StageCallback, StageTrainer
 from models.validate import Validation
 from models.vlm import parameters
 
-STOPPED_BY_SIGTERM = 128 + 15
 LOSS_COLUMNS = ("step", "loss", "learning_rate", "grad_norm")
 DEEPSPEED = Path(__file__).parent.parent / "infra" / "deepspeed"
 

@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Sampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from infra.child import report
 from infra.settings.stages import StageSettings
 from models.checkpoint import TRAINABLE, read_training, write_training
 from models.collate import with_films
@@ -26,7 +27,6 @@ from models.gradient_cache import cached_backward
 from models.kept import Kept, is_better, keep, kept_at, kept_on_all_ranks
 from models.loading import whole_batches
 from models.named_state import gathered_weights, give_scalars_an_axis, load_weights
-from models.process import report
 from models.ranks import on_any_rank, require_alike, seed_step
 from models.sealed import CHECKPOINT, remove_folders_but, seal
 from models.throughput import Meter, Pace

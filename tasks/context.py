@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from evaluation.chexprompt_prompt import JUDGE
 from evaluation.encoders import find_encoders
+from evaluation.meteor_program import find_meteor
 from infra.artifact import Artifact, read_artifact
 from infra.errors import ArtifactError, InputError
 from infra.fingerprint import stat_digest
@@ -116,6 +117,9 @@ def open_context(order: Order, *, make: bool = True) -> Context:
     retries = _retries(environment.state, settings)
     found, _ = find_encoders(settings.score.encoders, environment.weights_root)
     weights = {name: encoder.digest for name, encoder in found.items()}
+    meteor = find_meteor(settings.score.encoders, environment.weights_root)
+    if not isinstance(meteor, str):
+        weights["METEOR"] = meteor.digest
     graph = build_graph(settings, raw, replicas, retries, weights)
     return Context(order, settings, environment, open_store(environment, make=make), graph, roots)
 

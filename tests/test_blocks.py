@@ -28,6 +28,7 @@ from evaluation.encoded import Encoded, EncodedSystem
 from evaluation.labeler import label_reports
 from evaluation.measures import block_measures, clinical_measures, lexical_measures
 from evaluation.measures_neural import slots
+from evaluation.meteor import METEOR_PROFILES
 from evaluation.scores import Scores, nothing_scored, score_predictions
 from evaluation.signature import Signature
 from evaluation.statistics import Floats, mean_of
@@ -173,6 +174,8 @@ def whole(count: int = 12) -> tuple[Encoded, pa.Table]:
         slot.measure.family: value_and_one(np.linspace(0.1, 0.9, count)) for slot in slots()
     }
     families |= {"chexbert-negative": cells, "chexbert-positive": cells}
+    half = [4, 4, 0, 0, 2, 2, *[0] * 14, 1, 2, 2]  # two of four words match
+    families |= {f"meteor {name}": np.tile(half, (count, 1)) * 1.0 for name in METEOR_PROFILES}
     encoders = {one for slot in slots() for one in slot.encoders}
     about = {one: {"version": "1", "weights": "0a1b"} for one in encoders}
     system = EncodedSystem(list(reversed(ids)), {n: c[::-1] for n, c in families.items()})
@@ -226,7 +229,9 @@ def test_profiles_are_computed_only_where_they_are_asked_for(scores: Scores) -> 
     rows = [prediction_row(i, "none", TEXTS[(i + i % 2) % 4]) for i in range(16)]
     found = score_predictions(pa.Table.from_pylist(rows), None, SETTINGS, blocks=[PROFILES])
     (table,) = found.blocks
-    assert [row.metric for row in table.rows if row.interval is None] == ["METEOR"]
+    assert [row.metric for row in table.rows if row.interval is None] == [
+        *("METEOR[coco-ptb]", "METEOR[r2gen]", "METEOR[coco]")
+    ]
     assert {"BLEU-4[coco-ptb]", "BLEU-2[rexrank-bleu2]", "CIDEr-D[coco-split-cased]"} <= {
         row.metric for row in table.rows
     }

@@ -228,6 +228,8 @@ def test_a_run_is_sliced_by_the_facts_of_its_examples(
     weak = find_scored(store, environment, runs[0])
     found = slice_scored(weak, (), ("rule14-micro-F1",), 50, 0)
     assert "nothing to slice by" in slices_text(weak.name, found)
+    twice = slice_scored(weak, ("view", "view"), ("rule14-micro-F1",) * 2, 50, 0)
+    assert twice == slice_scored(weak, ("view",), ("rule14-micro-F1",), 50, 0)
     with pytest.raises(InputError, match="dimension 'colour'"):
         slice_scored(weak, ("colour",), ("rule14-micro-F1",), 50, 0)
     with pytest.raises(InputError, match="metric 'F2'"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +166,48 @@ def test_patches_that_do_not_fit_are_refused(
         with pytest.raises(InputError) as error:
             import_vision(run_of(tmp_path, state, **changes))
         assert str(error.value) == message
+
+
+def timm_tensors() -> Tensors:
+    return drawn(trunk_shapes(VISION), seed=6)
+
+
+DAMAGES = {
+    "no numbers": (
+        "norm.weight",
+        torch.full((VISION["width"],), torch.nan),
+        "no finite numbers",
+    ),
+    "no values": ("norm.weight", torch.empty(VISION["width"], device="meta"), "without values"),
+    "no axes": ("patch_embed.proj.weight", torch.ones(()), "a patch embedding () and"),
+    "flat positions": ("pos_embed", torch.ones(VISION["width"]), "positions of 3"),
+    "no patches": ("pos_embed", torch.ones(1, 1, VISION["width"]), "a square grid of patches"),
+    "no axes in a block": ("blocks.0.mlp.fc1.weight", torch.ones(()), "found shape ()"),
+    "no axes in a fused layer": ("blocks.0.attn.qkv.weight", torch.ones(()), "found 1 rows in"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_tower_is_one_line_and_leaves_nothing(tmp_path: Path, damage: str) -> None:
+    name, tensor, words = DAMAGES[damage]
+    with pytest.raises(InputError, match=re.escape(words)):
+        import_vision(run_of(tmp_path, {**timm_tensors(), name: tensor}))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_tower_without_blocks_is_refused(tmp_path: Path) -> None:
+    for tensors in (timm_tensors(), clip_tensors()):
+        bare = {n: value for n, value in tensors.items() if "blocks." not in n}
+        with pytest.raises(InputError, match="found 0 blocks"):
+            import_vision(run_of(tmp_path, bare))
+
+
+def test_a_tower_of_two_types_keeps_the_finer_ones_digits(tmp_path: Path) -> None:
+    tensors = timm_tensors()
+    tensors["cls_token"] = tensors["cls_token"].half()
+    run = run_of(tmp_path, tensors)
+    found = converted(run).state_dict()
+    assert torch.equal(found["layernorm.weight"], tensors["norm.weight"])
 
 
 def test_a_file_without_a_tower_is_refused(tmp_path: Path) -> None:

@@ -123,3 +123,8 @@ def test_an_error_reaches_the_caller_of_a_process_pool() -> None:
             pool.submit(refuse, "padchest").result()
         assert caught.value.exit_code == 2
         assert caught.value.advice.startswith("use a local server")
+
+
+def test_a_strangers_text_steers_no_terminal() -> None:
+    error = InputError("run '\x1b[31mred\x07\u202e\udcff'", "a\nline", "größer")
+    assert str(error) == (r"found run '\x1b[31mred\x07\u202e\udcff'; expected a line; größer")

@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 from models_world import trained_world
 
+from infra.child import STOPPED_BY_SIGTERM
 from infra.fingerprint import HOUSE
 from infra.launch import Event, run_module
 from infra.runs import GenerateRun, write_run
 from infra.settings.sections import GenerateSettings
 from models.answer_parts import AnswerParts, Rank, run_key
 from models.generate import generate
-from models.process import STOPPED_BY_SIGTERM
 from models.writer import FindingsWriter
 
 ROWS = 36

@@ -7,9 +7,9 @@ import signal
 
 import pytest
 
+from infra.child import StopAtSigterm
 from models.decoding import Work
 from models.generation_figures import figures_of_all, figures_of_rank
-from models.process import StopAtSigterm
 
 
 def test_a_ranks_figures_are_its_own_works() -> None:

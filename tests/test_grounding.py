@@ -13,12 +13,10 @@ from evaluation.grounding_choice import Choice, Grounded, Measured, candidates, 
 from evaluation.grounding_page import (
     GroundingPage,
     ShownSentence,
-    interval_text,
     render_grounding,
     score_rows,
 )
 from evaluation.overlay import draw_overlay, seen_film, wrapped
-from evaluation.statistics import Interval
 from sources.crop import Rectangle
 from sources.heat_map import MAP_SCHEMA, map_rows
 
@@ -265,10 +263,3 @@ def test_rows_of_the_page_are_the_chosen_method_or_the_others() -> None:
     assert all("occlusion ^1" in row.title for row in others)
     assert set(chosen[0].cells) == {"none", "shuffled", "uniform", "centre"}
     assert chosen[0].excludes["shuffled"]
-
-
-def test_intervals_as_text() -> None:
-    assert interval_text(Interval(0.5, 0.4, 0.6)) == "0.500 [0.400, 0.600]"
-    assert interval_text(Interval(0.5, 0.4, 0.6), signed=True) == "+0.500 [+0.400, +0.600]"
-    assert interval_text(Interval(0.5, None, None)) == "0.500"
-    assert interval_text(Interval(None, None, None)) == "–"

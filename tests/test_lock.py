@@ -8,6 +8,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+from make_lock import pins
+
 HOUSE = Path(__file__).resolve().parents[1]
 
 
@@ -39,3 +41,17 @@ def test_what_is_installed_lacks_nothing() -> None:
         check=False,
     )
     assert said.returncode == 0, said.stdout
+
+
+def test_the_lock_names_all_that_was_resolved_but_us_and_no_build() -> None:
+    found = [("torch", "2.13.0+cpu"), ("PyYAML", "6.0.3"), ("cxrflow", "0.1.0")]
+    report = {"install": [{"metadata": {"name": name, "version": at}} for name, at in found]}
+    assert pins(report) == ["PyYAML==6.0.3", "torch==2.13.0"]
+
+
+def test_every_file_that_the_makefile_runs_is_there() -> None:
+    text = (HOUSE / "Makefile").read_text(encoding="utf-8")
+    named = re.findall(r"(?:python|bash|PYTHON\)) (?:-m )?(tests[./]\S+)", text, re.IGNORECASE)
+    paths = [name if "/" in name else name.replace(".", "/") + ".py" for name in named]
+    assert len(paths) >= 7
+    assert [path for path in paths if not (HOUSE / path).is_file()] == []

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from evaluation.paired import known_metrics
 from infra.errors import SettingsError
 from infra.settings import load_settings
 from infra.settings.matrix import BASELINE, MatrixSettings, load_matrix, matrix_names
@@ -83,6 +84,12 @@ def test_what_is_set_for_all_comes_first() -> None:
         ('recipe = "llava_rad"', "found nothing at 'scale'"),
         ('recipe = "llava_rad"\nscale = "tiny"\nvariants = []', "'variants'"),
         ("x = 1", "'recipe'"),
+        (f"x = {'[' * 5000}", "expected TOML"),
+        (f"x = {'9' * 5000}", "expected TOML"),
+        (
+            'recipe = "a"\nscale = "b"\nvariants = [{name = "v", question = "?", x = 1}]',
+            "one of name",
+        ),
     ],
 )
 def test_a_file_that_is_no_matrix_is_one_line(tmp_path: Path, text: str, words: str) -> None:
@@ -120,6 +127,24 @@ def test_a_variant_that_says_nothing_or_too_much_is_refused(
 def test_variants_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match="names repeat: one"):
         matrix({**VARIANT, "share": 0.5}, {**VARIANT, "share": 0.25})
+
+
+def test_metrics_that_repeat_or_that_nobody_knows_are_refused_before_training(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(ValueError, match="metrics repeat: rule14-micro-F1, rule14-micro-F1"):
+        matrix({**VARIANT, "share": 0.5}, metrics=["rule14-micro-F1"] * 2)
+    order = Order(recipe="llava_rad", scale="tiny", data_root=str(tmp_path), replicas=True)
+    for name in ("rule14-micro-F2", "chexprompt[gpt-4]-errors"):
+        with pytest.raises(SettingsError, match=r"found metric '.*' in matrix small"):
+            plan_variants(matrix({**VARIANT, "share": 0.5}, metrics=[name]), order, make=False)
+
+
+def test_every_shipped_matrix_asks_for_metrics_that_its_scores_have(tmp_path: Path) -> None:
+    for name in matrix_names():
+        asked = load_matrix(name)
+        settings = load_settings(asked.recipe, asked.scale, asked.set)
+        assert set(asked.metrics) <= set(known_metrics(settings.score))
 
 
 @pytest.mark.parametrize(

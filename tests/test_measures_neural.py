@@ -12,12 +12,22 @@ from evaluation.measures_neural import (
     slots,
     still_unavailable,
 )
+from evaluation.meteor import METEOR_PROFILES, meteor_name
 
 ABOUT = {
     name: {"version": "1", "weights": f"{place:064x}", "tokenizer": f"tokens of {name}"}
     for place, name in enumerate(ENCODERS)
 }
-MISSING = {name: f"needs the files of {name}" for name in ENCODERS}
+METEORS = tuple(meteor_name(profile) for profile in METEOR_PROFILES)
+ABOUT |= {
+    name: {
+        "version": "1, Java 17",
+        "weights": f"{place:064x} {place + 9:064x}",
+        "tokenizer": "-norm",
+    }
+    for place, name in enumerate(METEORS)
+}
+MISSING = {name: f"needs the files of {name}" for name in (*ENCODERS, *METEORS)}
 
 
 def encoded(*names: str) -> Encoded:
@@ -27,13 +37,15 @@ def encoded(*names: str) -> Encoded:
     )
 
 
-@pytest.mark.parametrize("names", [(), (CHEXBERT,), (RADGRAPH, CHEXBERT), ENCODERS])
+@pytest.mark.parametrize("names", [(), (CHEXBERT,), (RADGRAPH, CHEXBERT), ENCODERS, METEORS])
 def test_each_metric_is_either_measured_or_unavailable(names: tuple[str, ...]) -> None:
     measured = {measure.name for measure in available_measures(encoded(*names))}
     absent = set(still_unavailable(encoded(*names)))
     assert measured | absent >= {slot.measure.name for slot in slots()}
     assert not measured & absent
-    assert {"GREEN", "METEOR"} <= absent
+    assert "GREEN" in absent
+    assert "METEOR" not in absent, "it is told by profile"
+    assert measured & set(METEORS) == set(METEORS) & set(names)
 
 
 def test_radcliq_waits_for_all_that_it_is_made_of() -> None:
@@ -57,6 +69,18 @@ def test_where_no_encoder_is_run_the_general_need_is_told() -> None:
     told = still_unavailable(Encoded())
     assert told["RadGraph-F1[xl,partial]"] == "needs RadGraph's weights"
     assert told["SembScore"].startswith("needs CheXbert's checkpoint")
+
+
+def test_meteor_is_signed_by_jar_table_and_java() -> None:
+    ready = {measure.name: measure for measure in available_measures(encoded(*METEORS))}
+    assert list(ready) == list(METEORS)
+    own = ready["METEOR[coco-ptb]"]
+    assert own.about["version"] == "1, Java 17"
+    assert own.about["weights"] == f"sha256:{0:064x} {9:064x}"
+    assert (own.about["level"], own.higher_is_better, own.is_detail) == ("corpus", True, False)
+    assert ready["METEOR[r2gen]"].is_detail
+    told = still_unavailable(Encoded())
+    assert told["METEOR[coco]"] == "needs Java and METEOR 1.5 with its table of paraphrases"
 
 
 def test_names_are_unique_and_families_too_but_for_labels() -> None:

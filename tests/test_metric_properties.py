@@ -182,4 +182,7 @@ def test_plain_cider_does_not_punish_length_or_clip() -> None:
 
 
 def test_every_profile_is_in_its_block() -> None:
-    assert ALL_BLOCKS["profiles"].metrics == (*(m.name for m in MEASURES), "METEOR")
+    assert ALL_BLOCKS["profiles"].metrics == (
+        *(m.name for m in MEASURES),
+        *(f"METEOR[{profile}]" for profile in ("coco-ptb", "r2gen", "coco")),
+    )

@@ -15,13 +15,13 @@ from contrast_world import batch as pairs
 from contrast_world import encoder
 from models_world import stage, train_run, trained_world
 
-from infra.bars import Bar
+from infra.bars import FIGURES, Bar
 from infra.log import LOGGER
 from infra.runs import TrainRun
 from models import throughput
 from models.data import ExampleShards
 from models.flops import networks_of
-from models.throughput import FIGURES, Meter, told
+from models.throughput import Meter, told
 from models.train import train
 
 PAIR_TOKENS = 8 * 17 + sum((4, 7, 10, 4, 7, 10, 4, 7))

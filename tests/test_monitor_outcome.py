@@ -236,9 +236,9 @@ def test_the_text_says_whether_the_model_reads_its_images(world: World) -> None:
     lines = outcome_text(world.context, [], 0.0).splitlines()
     found = [line for line in lines if " less that with " in line]
     assert found == [
-        "rule14-micro-F1 less that with another study's image: 0.100 [0.050, 0.150], 1.50 times: "
-        "beats it",
-        "chexprompt[x]-significant-errors less that with a blank image: -0.100 [-0.300, 0.100], "
+        "rule14-micro-F1 less that with another study's image: +0.100 [+0.050, +0.150], "
+        "1.50 times: beats it",
+        "chexprompt[x]-significant-errors less that with a blank image: -0.100 [-0.300, +0.100], "
         "0.90 times: DOES NOT BEAT IT",
         "chexprompt[y]-significant-errors less that with a blank image: -0.100: DOES NOT BEAT IT",
     ]

@@ -32,8 +32,9 @@ from infra.step import MANIFEST, Step
 from infra.store import Store
 from tasks.context import Order
 from tasks.ingest.task import RETRIES, read_studies
-from tasks.monitor.states import Progress, is_worth_retrying, report_state
+from tasks.monitor.states import Progress, report_state
 from tasks.monitor.step_report import StepReport
+from tasks.monitor.step_task import step_task
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 STEP = Step("images", "open_i", {"px": 1}, {}, 1, ("infra.errors",))
@@ -182,7 +183,7 @@ def test_drifted_code_is_a_warning(
 def test_only_what_may_pass_by_itself_is_tried_again(error: Exception, tries: int) -> None:
     made = 0
 
-    @task(retries=RETRIES, retry_condition_fn=is_worth_retrying, cache_policy=NO_CACHE)
+    @step_task("tried", tags=set(), timeout=None, retries=RETRIES)
     def work() -> None:
         nonlocal made
         made += 1
@@ -204,10 +205,18 @@ def test_progress_goes_forward_and_ends_at_100() -> None:
         for done, total in ((0, 4), (1, 4), (1, 4), (4, 4), (4, 4)):
             progress(done, total)
         Progress("nothing to do")(0, 0)
+        child = Progress("a child that tells")
+        for event in ({"event": "started"}, {"event": "progress", "step": 3, "steps": 4}):
+            child.follow(event)
 
     one()
+    expected = {
+        "a stage that is watched": 100.0,
+        "nothing to do": 100.0,
+        "a child that tells": 75.0,
+    }
     shown = {item["description"]: item["data"] for item in artifacts(type={"any_": ["progress"]})}
-    assert shown == {**shown, "a stage that is watched": 100.0, "nothing to do": 100.0}
+    assert shown == {**shown, **expected}
 
 
 def test_ingest_runs_and_then_is_cached(raw: Path, tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from neural_world import chexbert_state, write_all, write_chexbert
 from evaluation.encoded import Encoded
 from evaluation.encoders import ENCODERS
 from evaluation.lexical import rexrank_bleu2
-from evaluation.neural.__main__ import main
 from evaluation.neural.chexbert import load_chexbert
 from evaluation.neural.radgraph import load_radgraph
 from evaluation.neural.readings import run_encoders
@@ -204,8 +203,3 @@ def test_absent_weights_and_unknown_encoders_are_one_line(root: Path, tmp_path: 
         run_here(prepared(tmp_path, None, "RaTEScore"))
     with pytest.raises(InputError, match=r"encoder 'GREEN': no encoder of that name"):
         run_here(prepared(tmp_path, root, "GREEN"))
-
-
-def test_the_command_without_a_run_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) == 2
-    assert capsys.readouterr().err == "error: found 0 arguments; expected one run.json\n"

@@ -21,8 +21,9 @@ from scores_world import (
     predictions_table,
 )
 
+from evaluation.interval_text import ends_text, number_text
 from evaluation.report import ReportPage, ShownExample, choose_examples, render_report
-from evaluation.report_views import funnel_groups, mark_findings, number
+from evaluation.report_views import funnel_groups, mark_findings
 from evaluation.scores import Scores, score_predictions
 from sources.funnel import FunnelRow
 
@@ -184,8 +185,8 @@ def test_every_score_has_its_interval_and_signature(text: str, scores: Scores) -
         if score.control == "none" and not score.is_detail:
             assert str(score.signature) in plain
     interval = scores.score("rule14-micro-F1").interval
-    assert f"<b>{number(interval.value)}</b>" in text
-    assert f"{number(interval.low)} to {number(interval.high)}" in text
+    assert f"<b>{number_text(interval.value)}</b>" in text
+    assert f"<small>{ends_text(interval)}</small>" in text
 
 
 def test_verdicts_say_whether_the_model_reads_pixels(text: str, bare: ReportPage) -> None:
@@ -334,19 +335,6 @@ def test_few_examples_are_shown_once(count: int, expected: tuple[int, int]) -> N
     best, worst = choose_examples(table, 3)
     assert (len(best), len(worst)) == expected
     assert not set(best) & set(worst)
-
-
-@pytest.mark.parametrize(
-    ("value", "scale", "shown_as"),
-    [
-        (0.12345, "0-1", "0.123"),
-        (12.345, "0-100", "12.3"),
-        (-0.5, "0-1", "−0.500"),
-        (None, "0-1", "–"),
-    ],
-)
-def test_numbers_as_text(value: float | None, scale: str, shown_as: str) -> None:
-    assert number(value, scale) == shown_as
 
 
 def test_there_is_one_table_for_each_block(page: ReportPage, text: str) -> None:

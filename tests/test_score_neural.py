@@ -46,6 +46,8 @@ NAMES = (
     *("RadCliQ-v0", "RadCliQ-v1"),
     "RaTEScore",
 )
+METEORS = ("METEOR[coco-ptb]", "METEOR[r2gen]", "METEOR[coco]")
+"""Scored like the others, and run by another program (tests/test_meteor_counts.py)."""
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +92,10 @@ def rows(artifact: Artifact, control: str = "none") -> dict[str, dict[str, Any]]
 
 
 def test_every_neural_metric_has_the_name_that_tables_know() -> None:
-    assert {slot.measure.name for slot in slots()} == {*NAMES, "RadGraph-F1[v1,yu]"}
+    assert {slot.measure.name for slot in slots()} == {
+        *(*NAMES, "RadGraph-F1[v1,yu]"),
+        *METEORS,
+    }
 
 
 def test_without_weights_each_metric_says_what_it_needs(predicted: Path, tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_one_block_alone(say: Say, tmp_path: Path) -> None:
     said = say(write_csv(tmp_path / "pairs.csv", ROWS), "--block", "profiles", "--json")
     (block,) = json.loads(said.out)["blocks"]
     assert block["name"] == "profiles"
-    assert {"CIDEr[coco-ptb]", "METEOR"} <= {row["metric"] for row in block["rows"]}
+    assert {"CIDEr[coco-ptb]", "METEOR[coco-ptb]"} <= {row["metric"] for row in block["rows"]}
 
 
 Bad = Callable[[Path], Path]
@@ -147,6 +147,13 @@ def rows(name: str, *given: dict[str, Any]) -> Bad:
     return lambda folder: WRITERS[Path(name).suffix](folder / name, given)
 
 
+def write_bytes_as_text(path: Path) -> Path:
+    """A column that says it is text and holds bytes that are none."""
+    column = pa.array([b"\xff\xfe"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"reference": ["a"], "prediction": column}), path)
+    return path
+
+
 BAD: list[tuple[str, Bad, str]] = [
     ("absent", lambda folder: folder / "no.csv", "found nothing at"),
     ("folder", lambda folder: folder, "found nothing at"),
@@ -154,7 +161,20 @@ BAD: list[tuple[str, Bad, str]] = [
     ("no parquet", text("pairs.parquet", "PAR1 but not"), "which cannot be read (ArrowInvalid)"),
     ("no head", text("pairs.csv", ""), "which cannot be read (ArrowInvalid)"),
     ("not UTF-8", text("pairs.csv", b"reference,prediction\n\xff\xfe,b\n"), "cannot be read"),
-    ("ragged", text("pairs.csv", "reference,prediction\na,b,c\n"), "cannot be read (ArrowInvalid)"),
+    ("ragged", text("pairs.csv", "reference,prediction\na,b\na,b,c\n"), "3 cells in row 3 of"),
+    ("a quote that never ends", text("p.csv", 'reference,prediction\n"a,b\n'), "1 cells in row 2"),
+    ("an endless name", text("p.csv", "x" * 200_000 + ",reference\n1,a\n"), "cannot be read"),
+    (
+        "half a letter",
+        text("p.jsonl", '{"reference":"\\ud800","prediction":"b"}'),
+        "cannot be read",
+    ),
+    (
+        "an endless key",
+        text("p.jsonl", f'{{"reference":"a","study":{"9" * 50}}}'),
+        "cannot be read",
+    ),
+    ("no text", lambda folder: write_bytes_as_text(folder / "p.parquet"), "that are no text"),
     ("no column", text("pairs.csv", "reference,told\na,b\n"), "found no column 'prediction' in"),
     ("twice", text("p.csv", "reference,prediction,reference\na,b,c\n"), "'reference' twice in"),
     ("no row", text("pairs.csv", "reference,prediction\n"), "found no row in"),
@@ -206,6 +226,20 @@ def test_bad_input_is_one_line_and_ends_with_2(
     assert "expected" in said.err
 
 
+def test_reports_of_a_megabyte_are_read(tmp_path: Path) -> None:
+    rows = [{"subject": "p", "reference": "Edema. " * 300_000, "prediction": "None. " * 200_000}]
+    long = [*rows, *ROWS]
+    assert read_pairs(write_csv(tmp_path / "pairs.csv", long)).num_rows == len(long)
+
+
+def test_a_seed_that_no_generator_takes_is_refused(say: Say, tmp_path: Path) -> None:
+    place = write_csv(tmp_path / "pairs.csv", ROWS)
+    for seed in (-1, 2**32):
+        said = say(place, "--seed", seed)
+        assert said.code == 2
+        assert "'--seed'" in said.err
+
+
 def test_a_bad_file_is_not_quoted(tmp_path: Path) -> None:
     secret = "Mr Doe swallowed a ring"
     path = tmp_path / "pairs.csv"
@@ -213,7 +247,7 @@ def test_a_bad_file_is_not_quoted(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         read_pairs(path)
     assert "Doe" not in str(caught.value)
-    assert caught.value.__suppress_context__
+    assert caught.value.__context__ is None or caught.value.__suppress_context__
 
 
 def test_an_unknown_block_is_named(say: Say, tmp_path: Path) -> None:

@@ -92,6 +92,30 @@ def test_a_wrong_override_is_one_clear_line(override: str, message: str) -> None
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("stages.pretrain.seed=-1", "found -1 at 'stages.1.seed'"),
+        (f"score.seed={2**32}", "less than or equal to 4294967295"),
+        ("recipe=other", "found override key 'recipe'"),
+        ("scale=paper", "choose the scale by its own option"),
+        ('stages.finetune.name="../../x"', "found '../../x' at 'stages.3.name'"),
+        ("stages.finetune.sources=[]", "at 'stages.3.sources'"),
+        ('readings=["retrieval", "retrieval"]', "found readings repeat: retrieval, retrieval"),
+        ("models.language.heads=32", "width 96 over heads 32 is 3, odd"),
+        ("models.text_encoder.positions=64", "context_tokens 128 with 64 positions"),
+        (f"models.embedding={'[' * 5000}", "at 'models.embedding'"),
+        (f"models.embedding={'9' * 5000}", "at 'models.embedding'"),
+    ],
+)
+def test_a_value_that_would_fail_or_mislead_later_is_refused_at_once(
+    override: str, message: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings("llava_rad", "tiny", [override])
+    assert message in str(caught.value)
+
+
 def test_an_unknown_recipe_names_the_known_ones() -> None:
     with pytest.raises(SettingsError, match="expected one of llava_rad/paper, llava_rad/tiny"):
         load_settings("llava", "tiny")

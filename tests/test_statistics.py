@@ -163,3 +163,22 @@ def test_resamples_cost_less_than_drawing_rows_one_resample_at_a_time() -> None:
     for _ in range(500):
         micro_f1(counts[random.integers(0, 2461, 2461)].sum(axis=0)[None])
     assert ours < time.process_time() - start
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "more_is_better", "fewer_is_better"),
+    [
+        (0.1, 0.3, True, False),
+        (-0.3, -0.1, False, True),
+        (-0.1, 0.3, None, None),
+        (0.0, 0.3, None, None),
+        (-0.3, 0.0, None, None),
+        (None, None, None, None),
+    ],
+)
+def test_a_difference_is_better_when_all_of_its_interval_is(
+    low: float | None, high: float | None, more_is_better: object, fewer_is_better: object
+) -> None:
+    difference = Interval(0.2, low, high)
+    assert difference.better(higher_is_better=True) is more_is_better
+    assert difference.better(higher_is_better=False) is fewer_is_better

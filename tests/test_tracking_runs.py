@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra.artifact import Artifact
+from infra.pieces import Piece
 from infra.tracking_runs import (
     OWNER_TAG,
     PARENT_TAG,
@@ -21,7 +23,7 @@ from infra.tracking_runs import (
 )
 from tasks.context import Context, Order, open_context
 from tasks.monitor.plan import ASIDE
-from tasks.monitor.tracked import run_book, tracked_pipeline, tracked_stage
+from tasks.monitor.tracked import log_step, run_book, tracked_pipeline, tracked_stage
 from tasks.register.work import lineage_tags
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own tables
@@ -226,3 +228,21 @@ def test_pictures_are_uploaded_into_their_folder(book: RunBook, tmp_path: Path) 
     run.end("FINISHED")
     stored = book.client.list_artifacts(run.run_id, "overlays")
     assert [item.path for item in stored] == ["overlays/two.png"]
+
+
+def test_a_step_leaves_its_settings_numbers_and_pictures(
+    book: RunBook, context: Context, tmp_path: Path
+) -> None:
+    step = context.graph["grounding/llava_rad"]
+    piece = Piece("all", "", "", (), facts={"tracked": {"grounding/energy": 0.25}})
+    artifact = Artifact(context.store, step, (piece,), ("all",))
+    (tmp_path / "overlay-1.png").write_bytes(b"png")
+    with tracked_pipeline(context.order.pipeline_id):
+        log_step(context, artifact, "grounding", [tmp_path / "overlay-1.png"])
+    run = runs_of(book, context.order.pipeline_id)["grounding"]
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics == {"grounding/energy": 0.25}
+    assert run.data.params == {key: text[:500] for key, text in flatten(step.settings).items()}
+    assert run.data.tags["cxrflow.fingerprint"] == step.fingerprint
+    stored = book.client.list_artifacts(run.info.run_id, "overlays")
+    assert [item.path for item in stored] == ["overlays/overlay-1.png"]

@@ -10,9 +10,10 @@ import pytest
 from scipy.stats import kendalltau
 from validation_world import made_pairs, rated, write_csv, write_rexval
 
+from evaluation.interval_text import interval_text
 from evaluation.statistics import Floats
 from evaluation.validation.harness import Agreement, Validation, validate
-from evaluation.validation.page import as_markdown, as_picture, number
+from evaluation.validation.page import as_markdown, as_picture
 from evaluation.validation.pair_metrics import (
     PairMetric,
     outside_metrics,
@@ -116,7 +117,7 @@ def validated(made: Ratings) -> Validation:
         PairMetric("true-count", lost, False, "all"),
         PairMetric("noise", np.random.default_rng(4).random(len(lost)), True),
     ]
-    return validate("made", made, metrics, unavailable_metrics(True, False), 200, 3)
+    return validate("made", made, metrics, unavailable_metrics(True, False, "needs Java"), 200, 3)
 
 
 def test_the_truth_beats_every_rater(validated: Validation) -> None:
@@ -208,14 +209,16 @@ def test_without_texts_metrics_say_why(tmp_path: Path) -> None:
     path.write_text(HAND)
     ratings = read_ratings(path)
     assert text_metrics(ratings.pairs) == []
-    reasons = unavailable_metrics(False, True)
+    reasons = unavailable_metrics(False, True, "needs Java")
     assert (
         reasons["ROUGE-L"]
         == reasons["chexprompt"]
         == ("needs reference and prediction beside the ratings")
     )
     assert {"CheXbert-F1", "RadGraph-F1", "METEOR"} <= set(reasons)
-    assert unavailable_metrics(True, False)["chexprompt"] == "no judge was asked"
+    lacking = unavailable_metrics(True, False, "needs Java")
+    assert lacking["chexprompt"] == "no judge was asked"
+    assert lacking["METEOR"] == "needs Java"
     page = as_markdown(validate("hand", ratings, [], reasons, 20, 1))
     assert "- BLEU: unavailable: needs reference and prediction" in page
 
@@ -260,7 +263,7 @@ def test_the_document_and_the_page_say_the_same(validated: Validation) -> None:
     assert document["format"] == 1
     page = as_markdown(validated)
     best = agreement(validated, "true-count")
-    assert number(best.tau) in page and f"`{best.metric}`" in page
+    assert interval_text(best.tau) in page and f"`{best.metric}`" in page
     assert page.index("`true-count`") < page.index("`noise`")
     assert "480 rows read, 0 rejected" in page
     assert "unavailable: needs RadGraph's weights" in page

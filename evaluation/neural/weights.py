@@ -26,7 +26,6 @@ _HARMLESS = "position_ids"
 """A buffer of numbers in order that older versions of transformers saved and newer ones do not."""
 
 _ADVICE = "put the published file there, or name the right folder in [score.encoders]"
-_BLOCK_BYTES = 1 << 20
 
 
 def pick_device(device: str) -> torch.device:
@@ -36,11 +35,8 @@ def pick_device(device: str) -> torch.device:
 
 def sha256_of(path: Path) -> str:
     """The digest that ``sha256sum`` prints."""
-    digest = hashlib.sha256()
     with path.open("rb") as stream:
-        while block := stream.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def weights_digest(folder: Path) -> str:

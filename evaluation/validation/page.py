@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import StringIO
-from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from evaluation.figures import style, svg_text
+from evaluation.interval_text import difference_text, interval_text
 from evaluation.statistics import Interval
 from evaluation.validation.harness import Agreement, Ceiling, Validation
 from evaluation.validation.pair_metrics import Target
@@ -20,32 +20,7 @@ _TITLES: dict[Target, str] = {
 }
 _INK, _MUTED, _LINE, _BAND = "#1b2733", "#5b6b7a", "#d5dde4", "#e8f1ee"
 _JUDGE, _METRIC, _CONTROL, _RATERS = "#b4532a", "#2f5d8a", "#9aa7b3", "#2c7a63"
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "cxrflow",
-    "font.family": "sans-serif",
-    "font.size": 10.0,
-    "axes.edgecolor": _LINE,
-    "axes.labelcolor": _MUTED,
-    "text.color": _INK,
-    "xtick.color": _LINE,
-    "ytick.color": _LINE,
-    "xtick.labelcolor": _MUTED,
-    "ytick.labelcolor": _INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-}
-
-
-def number(interval: Interval) -> str:
-    """``0.412 (0.301 to 0.507)``; a dash where there is no value."""
-    if interval.value is None:
-        return "–"
-    text = f"{interval.value:.3f}"
-    if interval.low is not None and interval.high is not None:
-        text += f" ({interval.low:.3f} to {interval.high:.3f})"
-    return text.replace("-", "−")
+_STYLE = style(_INK, _MUTED, _LINE) | {"axes.spines.left": False}
 
 
 def as_markdown(found: Validation) -> str:
@@ -107,13 +82,14 @@ def _table(own: Sequence[Agreement], ceiling: Ceiling | None) -> list[str]:
     if ceiling is not None:
         rated = max(item.pairs for item in ceiling.raters)
         lines.append(
-            f"| **a rater, left out** | – | {rated:,} | – | {number(ceiling.tau)} | – | – "
-            f"| {number(ceiling.difference)} |"
+            f"| **a rater, left out** | – | {rated:,} | – | {interval_text(ceiling.tau)} | – | – "
+            f"| {interval_text(ceiling.difference)} |"
         )
     lines += [
         f"| `{item.metric}` | {'higher' if item.higher_is_better else 'lower'} | {item.pairs:,} "
-        f"| {number(item.tau)} | {number(item.left_in_tau)} | {number(item.over_ceiling)} "
-        f"| {number(item.difference)} {item.units} | {number(item.left_in_difference)} |"
+        f"| {interval_text(item.tau)} | {interval_text(item.left_in_tau)} "
+        f"| {difference_text(item.over_ceiling)} | {interval_text(item.difference)} {item.units} "
+        f"| {interval_text(item.left_in_difference)} |"
         for item in own
     ]
     if ceiling is not None:
@@ -147,9 +123,7 @@ def as_picture(found: Validation) -> str:
         panels = figure.subplots(1, max(len(shown), 1), squeeze=False).ravel()
         for panel, (target, items) in zip(panels, shown.items(), strict=False):
             _draw(panel, _TITLES[target], items, found.ceiling(target), rows)
-        text = StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    return text.getvalue()
+        return svg_text(figure)
 
 
 def _draw(

@@ -23,10 +23,14 @@ from evaluation.judges import mean_of_judges
 from evaluation.labeler import label_reports
 from evaluation.lexical import BLEU_PROFILE, bleu_counts, corpus_bleu
 from evaluation.measures import UNAVAILABLE
+from evaluation.meteor import METEOR_PROFILES, corpus_meteor
+from evaluation.meteor_counts import open_meteor
+from evaluation.meteor_program import MeteorProgram
 from evaluation.rouge import ROUGE_PROFILE, rouge_l
 from evaluation.statistics import Floats
 from evaluation.validation.ratings import Pair, Ratings
 
+Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]
 Target = Literal["significant", "all"]
 TARGETS: tuple[Target, ...] = ("significant", "all")
 """What is counted: significant errors, or those of both tiers."""
@@ -52,9 +56,7 @@ class PairMetric:
 
 def text_metrics(pairs: Sequence[Pair]) -> list[PairMetric]:
     """Lexical metrics, rule14 and the controls, for the pairs that have both texts."""
-    has = np.array([pair.reference is not None and pair.prediction is not None for pair in pairs])
-    references = [pair.reference or "" for pair, there in zip(pairs, has, strict=True) if there]
-    told = [pair.prediction or "" for pair, there in zip(pairs, has, strict=True) if there]
+    has, references, told = _with_texts(pairs)
     if not references:
         return []
     bleu = bleu_counts(references, told)
@@ -81,7 +83,35 @@ def text_metrics(pairs: Sequence[Pair]) -> list[PairMetric]:
     ]
 
 
-def _spread(values: Floats, has: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Floats:
+def meteor_metrics(pairs: Sequence[Pair], program: MeteorProgram) -> list[PairMetric]:
+    """METEOR of each pair that has both texts, under every profile.
+
+    Raises:
+        MeteorFailed, Unavailable: see ``meteor_counts.Meteor.counts``.
+    """
+    has, references, told = _with_texts(pairs)
+    if not references:
+        return []
+    with open_meteor(program) as meteor:
+        counts = {name: meteor.counts(references, told, name) for name in METEOR_PROFILES}
+    return [
+        PairMetric(f"METEOR[{name}, of one pair]", _spread(corpus_meteor(each), has), True)
+        for name, each in counts.items()
+    ]
+
+
+def _with_texts(pairs: Sequence[Pair]) -> tuple[Mask, list[str], list[str]]:
+    """Which pairs have both texts (P,), and those pairs' references and predictions."""
+    has = np.array([pair.reference is not None and pair.prediction is not None for pair in pairs])
+    chosen = [pair for pair, there in zip(pairs, has, strict=True) if there]
+    return (
+        has,
+        [pair.reference or "" for pair in chosen],
+        [pair.prediction or "" for pair in chosen],
+    )
+
+
+def _spread(values: Floats, has: Mask) -> Floats:
     full = np.full(len(has), np.nan)
     full[has] = values
     return full
@@ -139,11 +169,22 @@ def judged_ids(pairs: Sequence[Pair]) -> list[str]:
     return [f"{pair.study}/{pair.candidate}" for pair in pairs]
 
 
-def unavailable_metrics(has_texts: bool, has_judge: bool) -> dict[str, str]:
-    """Metrics that get no number here, and why."""
+def unavailable_metrics(
+    has_texts: bool, has_judge: bool, meteor: MeteorProgram | str
+) -> dict[str, str]:
+    """Metrics that get no number here, and why.
+
+    Args:
+        meteor: the program, or what it lacks.
+    """
     found = dict(UNAVAILABLE)
+    if isinstance(meteor, str):
+        found["METEOR"] = meteor
+    elif has_texts:
+        del found["METEOR"]
     if not has_texts:
-        found |= dict.fromkeys(("BLEU", "ROUGE-L", "rule14-F1", "chexprompt"), NO_TEXTS)
+        names = ("BLEU", "ROUGE-L", "METEOR", "rule14-F1", "chexprompt")
+        found |= dict.fromkeys(names, NO_TEXTS)
     elif not has_judge:
         found["chexprompt"] = "no judge was asked"
     return found

@@ -67,6 +67,8 @@ class Settings(Section):
             raise ValueError("no stage")
         if len(set(names)) != len(names):
             raise ValueError(f"stage names repeat: {', '.join(names)}")
+        if len(set(self.readings)) != len(self.readings):
+            raise ValueError(f"readings repeat: {', '.join(self.readings)}")
         for number, stage in enumerate(self.stages):
             later = set(stage.starts_from) - set(names[:number])
             if later:
@@ -179,11 +181,18 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
     key, equals, text = (part.strip() for part in override.partition("="))
     if not equals or not key:
         raise SettingsError(f"override '{override}'", "key.path=value", "quote it for the shell")
+    value = _toml_value(text)
+    if key in ("recipe", "scale") and value != tree[key]:
+        # they name artifacts: another name would only be a false one
+        raise SettingsError(
+            f"override key '{key}'",
+            "a setting of the recipe",
+            f"choose the {key} by its own option",
+        )
     *parents, leaf = key.split(".")
     node: Any = tree
     for part in parents:
         node = _child(node, part, key)
-    value = _toml_value(text)
     if isinstance(node, list):
         node = _child(node, leaf, key)
         raise SettingsError(f"override '{key}'", "a value inside a stage", f"try {key}.steps=…")
@@ -213,7 +222,7 @@ def _toml_value(text: str) -> Any:
         return None
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # also numbers and brackets without end
         return text
 
 

@@ -25,11 +25,10 @@ from pydantic import Field, ValidationError, model_validator
 
 from infra.errors import SettingsError
 from infra.settings import Settings, load_settings
-from infra.settings.sections import Route, Section, wanted
+from infra.settings.sections import NAME, Route, Section, Seed, wanted
 from infra.settings.stages import StageSettings
 
 BASELINE = "baseline"
-NAME = r"^[a-z0-9][a-z0-9_.-]*$"
 MATRICES = Path(__file__).parent.parent / "ablations"
 """Matrices that come with the package."""
 
@@ -79,7 +78,7 @@ class MatrixSettings(Section):
         default=("rule14-micro-F1", "rule14-macro-F1", "ROUGE-L[rouge-score-nostem]"), min_length=1
     )
     resamples: int = Field(default=1000, ge=10)
-    seed: int = 0
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _names_differ(self) -> MatrixSettings:
@@ -87,6 +86,8 @@ class MatrixSettings(Section):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"variant names repeat: {', '.join(twice)}")
+        if len(set(self.metrics)) < len(self.metrics):
+            raise ValueError(f"metrics repeat: {', '.join(self.metrics)}")
         return self
 
     def overrides(self) -> dict[str, tuple[str, ...]]:
@@ -124,10 +125,12 @@ def load_matrix(name: str) -> MatrixSettings:
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
         return MatrixSettings.model_validate({"name": path.stem, **tree})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path.name}: {error}", "TOML", "correct the matrix") from error
     except ValidationError as error:
         raise _one_line(error, path.name) from error
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}", "a readable file", "look at it") from error
+    except (ValueError, RecursionError) as error:  # also numbers and brackets without end
+        raise SettingsError(f"{path.name}: {error}", "TOML", "correct the matrix") from error
 
 
 def _one_line(error: ValidationError, file: str) -> SettingsError:
@@ -139,6 +142,9 @@ def _one_line(error: ValidationError, file: str) -> SettingsError:
         found, expected = "nothing", "a value"
     else:
         found, expected = repr(first["input"])[:80], wanted(first)
+        if first["type"] == "extra_forbidden":
+            table = VariantSettings if first["loc"][0] == "variants" else MatrixSettings
+            expected = f"one of {', '.join(table.model_fields)}"
     return SettingsError(f"{found} at '{place}' of {file}", expected, "see docs/ablations.md")
 
 

@@ -27,7 +27,11 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+NAME = r"^[a-z0-9][a-z0-9_.-]*$"
+"""What becomes part of a folder's name: a stage, a variant, a matrix."""
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+"""What numpy, which transformers seeds too, takes for a seed."""
 Route = Literal["keep", "structure", "translate", "synthesize"]
 Reading = Literal["retrieval", "grounding"]
 
@@ -81,7 +85,7 @@ class ReportSettings(Section):
 
     model: str
     temperature: float = Field(default=0.0, ge=0.0, le=2.0)
-    seed: int = 0
+    seed: Seed = 0
     max_output_tokens: int = Field(default=1024, ge=1)
     largest_failed_share: Share = 0.05
 
@@ -127,7 +131,7 @@ class GenerateSettings(Section):
     max_new_tokens: int = Field(default=256, ge=1)
     beams: int = Field(default=1, ge=1)
     prompt: Literal["turns", "no-indication"] = "turns"
-    seed: int = 0
+    seed: Seed = 0
 
 
 class EncoderSettings(Section):
@@ -150,13 +154,14 @@ class EncoderSettings(Section):
     )
     rate_entities: str = "Angelakeke/RaTE-NER-Deberta"
     rate_embeddings: str = "FremyCompany/BioLORD-2023-C"
+    meteor: str = "meteor-1.5"
 
 
 class ScoreSettings(Section):
     """How predictions are scored."""
 
     bootstrap_resamples: int = Field(default=500, ge=10)
-    seed: int = 3
+    seed: Seed = 3
     uncertain_as: Literal["negative", "positive"] = "negative"
     judges: tuple[str, ...]
     judged_studies: int | None = Field(default=None, ge=1, description="None judges all")
@@ -172,7 +177,7 @@ class RetrievalSettings(Section):
 
     batch_size: int = Field(default=32, ge=1)
     bootstrap_resamples: int = Field(default=500, ge=10)
-    seed: int = 3
+    seed: Seed = 3
 
 
 GroundedText = Literal["reference", "prediction", "phrase"]
@@ -211,7 +216,7 @@ class GroundSettings(Section):
     test_texts: int | None = Field(default=300, ge=1, description="per source and kind; None: all")
     validate_texts: int = Field(default=60, ge=1, description="on which the method is chosen")
     bootstrap_resamples: int = Field(default=500, ge=10)
-    seed: int = 3
+    seed: Seed = 3
     overlays: int = Field(default=12, ge=0, description="pictures on the page")
 
 
@@ -227,5 +232,5 @@ class ReplicaSettings(Section):
     studies: dict[str, int] = Field(default_factory=dict)
     default_studies: int = Field(default=60, ge=1)
     side_px: int = Field(default=256, ge=64)
-    seed: int = 0
+    seed: Seed = 0
     wording: Literal["free", "template"] = "free"

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from infra.settings.sections import Route, Section
+from infra.settings.sections import NAME, Route, Section, Seed
 
 StageKind = Literal["language", "pretrain", "align", "finetune"]
 Part = Literal["vision", "text_encoder", "projector", "language", "lora"]
@@ -87,6 +87,10 @@ class TextEncoderSettings(Section):
     @model_validator(mode="after")
     def _whole_heads(self) -> TextEncoderSettings:
         _require_whole_heads(self.width, self.heads)
+        if self.context_tokens > self.positions and not self.weights:
+            raise ValueError(
+                f"context_tokens {self.context_tokens} with {self.positions} positions"
+            )
         return self
 
 
@@ -113,6 +117,10 @@ class LanguageSettings(Section):
     @model_validator(mode="after")
     def _whole_heads(self) -> LanguageSettings:
         _require_whole_heads(self.width, self.heads)
+        if self.width // self.heads % 2:  # rotary positions turn pairs of numbers
+            raise ValueError(
+                f"width {self.width} over heads {self.heads} is {self.width // self.heads}, odd"
+            )
         if self.key_value_heads is not None and self.heads % self.key_value_heads:
             raise ValueError(
                 f"heads {self.heads} is no multiple of key_value_heads {self.key_value_heads}"
@@ -178,11 +186,11 @@ class StageSettings(Section):
     subjects (where follow-ups tell the same in other words).
     """
 
-    name: str
+    name: str = Field(pattern=NAME)
     kind: StageKind
     starts_from: tuple[str, ...] = ()
     trainable: tuple[Part, ...]
-    sources: tuple[str, ...] | None = None
+    sources: tuple[str, ...] | None = Field(default=None, min_length=1)
     text_versions: tuple[Route, ...] | None = Field(default=None, min_length=1)
     share: float = Field(default=1.0, gt=0.0, le=1.0)
     learning_rate: float = Field(gt=0)
@@ -205,7 +213,7 @@ class StageSettings(Section):
     prompt: Literal["image-only", "turns", "no-indication"] = "turns"
     save_steps: int = Field(default=500, ge=1)
     validate_steps: int | None = Field(default=None, ge=1)
-    seed: int = 0
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _consistent(self) -> StageSettings:

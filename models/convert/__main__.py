@@ -11,6 +11,7 @@ from pathlib import Path
 
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
+from infra.child import report, run_child, write_json
 from infra.errors import InputError, Unavailable
 from infra.log import LOGGER
 from infra.runs import ConvertRun
@@ -18,7 +19,6 @@ from infra.weights import weights_folder
 from models.convert.encoder import PUBLISHED_TEXT_TOWER
 from models.convert.release import PUBLISHED_LANGUAGE, export_release, import_release
 from models.convert.vision import import_vision
-from models.process import report, run_child, write_json
 
 
 def convert(run: ConvertRun) -> int:

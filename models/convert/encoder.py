@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from transformers import BertConfig, Dinov2Config
 
+from infra.child import write_json
 from infra.errors import InputError
 from models.convert.files import read_checkpoint, read_json
 from models.convert.layouts import open_clip_dual
-from models.convert.pairs import Pair, State, require_shapes, to_ours, to_theirs
+from models.convert.pairs import Pair, State, require_shapes, rows, to_ours, to_theirs
 from models.dual_encoder import CxrDualEncoder, CxrDualEncoderConfig
-from models.process import write_json
 
 HEAD_WIDTH = 64
 """Width of one attention head in ViT-S/B/L, CLIP's towers and BERT; no state dict tells it."""
@@ -54,6 +54,23 @@ def count_blocks(state: State, pattern: str) -> int:
     return len({found[1] for name in state if (found := re.match(pattern, name))})
 
 
+def require_tower(
+    kernel: torch.Tensor, positions: torch.Tensor, axes: int, blocks: int, where: str
+) -> None:
+    """A tower has blocks, a square convolution in front, and positions of so many axes.
+
+    Raises:
+        InputError: this one has not.
+    """
+    held, told = tuple(kernel.shape), tuple(positions.shape)
+    if len(held) != 4 or held[2] != held[3] or 0 in held or len(told) != axes or not blocks:
+        raise InputError(
+            f"{blocks} blocks, a patch embedding {held} and positions {told} in {where}",
+            f"blocks, a square patch embedding of 4 axes and positions of {axes}",
+            "check that the file is whole and of that kind",
+        )
+
+
 def dinov2_shapes(state: State, where: str) -> Dinov2Config:
     """The tower's configuration from a timm state dict's tensors.
 
@@ -68,23 +85,24 @@ def dinov2_shapes(state: State, where: str) -> Dinov2Config:
             "a Vision Transformer in timm's layout",
             "check that the file is whole and of that kind",
         ) from error
+    blocks = count_blocks(state, r"blocks\.(\d+)\.")
+    require_tower(kernel, positions, 3, blocks, where)
     width, patch, patches = kernel.shape[0], kernel.shape[-1], positions.shape[1] - 1
     side = isqrt(max(patches, 0))
-    if side * side != patches:
+    if side * side != patches or not patches:
         raise InputError(
             f"{patches + 1} position embeddings in {where}",
             "one for CLS and a square grid of patches",
             "use a tower for square images, without register tokens",
         )
+    first = state.get("blocks.0.mlp.fc1.weight")
     return Dinov2Config(
         hidden_size=width,
-        num_hidden_layers=count_blocks(state, r"blocks\.(\d+)\."),
+        num_hidden_layers=blocks,
         num_attention_heads=max(1, width // HEAD_WIDTH),
         image_size=side * patch,
         patch_size=patch,
-        mlp_ratio=state["blocks.0.mlp.fc1.weight"].shape[0] // width
-        if "blocks.0.mlp.fc1.weight" in state
-        else 4,
+        mlp_ratio=4 if first is None else max(1, rows(first) // width),
         use_mask_token=False,
     )
 

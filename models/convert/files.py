@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import struct
 import warnings
 import zipfile
 from pathlib import Path
@@ -16,6 +17,12 @@ from safetensors.torch import load_file
 from infra.errors import InputError
 from models.convert.pairs import State
 
+_DAMAGE = (
+    *(RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError),
+    *(AssertionError, OverflowError, MemoryError, struct.error, SafetensorError),
+)
+"""What the readers raise on bytes that are no checkpoint: torch's takes them for pickle's opcodes
+before it knows better."""
 NESTED = ("state_dict", "model", "module")
 """Keys under which training checkpoints keep the weights: open_clip and timm, DINOv2, DeepSpeed."""
 
@@ -41,7 +48,27 @@ def read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]
             f"weights, at the top or under {', '.join(NESTED)}",
             "name the file of the weights",
         )
+    _require_numbers(loaded, path)
     return without_prefix(loaded, "module."), rest
+
+
+def _require_numbers(state: State, path: Path) -> None:
+    """Weights that are no numbers would turn all that follows into none, without a word.
+
+    Raises:
+        InputError: a tensor holds none, or is sparse or empty of data.
+    """
+    for name, tensor in state.items():
+        if tensor.layout != torch.strided or tensor.is_meta:
+            raise InputError(
+                f"'{name}' of {path} without values", "a dense tensor", "save it whole"
+            )
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise InputError(
+                f"values of '{name}' in {path} that are no finite numbers",
+                "trained weights",
+                "get the file again, or an earlier checkpoint of its training",
+            )
 
 
 def without_prefix(state: State, prefix: str) -> dict[str, torch.Tensor]:
@@ -81,7 +108,7 @@ def _load(path: Path) -> dict[str, Any]:
             value = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         raise _no_checkpoint(path, _refused(error)) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, SafetensorError) as error:
+    except _DAMAGE as error:
         raise _no_checkpoint(path, "it cannot be read") from error
     if not isinstance(value, dict):
         raise _no_checkpoint(path, f"it holds a {type(value).__name__}")

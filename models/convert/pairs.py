@@ -52,15 +52,20 @@ def to_ours(pairs: Sequence[Pair], theirs: State, where: str) -> dict[str, torch
     ours: dict[str, torch.Tensor] = {}
     for pair in pairs:
         tensor = theirs[pair.theirs]
-        if tensor.dim() and len(tensor) % len(pair.ours):
+        if rows(tensor) % len(pair.ours):
             raise InputError(
-                f"{len(tensor)} rows in '{pair.theirs}' of {where}",
+                f"{rows(tensor)} rows in '{pair.theirs}' of {where}",
                 f"a multiple of {len(pair.ours)}",
                 "check that the file is whole and of that kind",
             )
         parts = tensor.chunk(len(pair.ours)) if len(pair.ours) > 1 else (tensor,)
         ours.update(zip(pair.ours, parts, strict=True))
     return ours
+
+
+def rows(tensor: torch.Tensor) -> int:
+    """Length of the first axis; 1 of a tensor without axes."""
+    return len(tensor) if tensor.dim() else 1
 
 
 def to_theirs(pairs: Sequence[Pair], ours: State) -> dict[str, torch.Tensor]:

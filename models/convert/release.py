@@ -22,6 +22,7 @@ from transformers import (
     PretrainedConfig,
 )
 
+from infra.child import write_json
 from infra.errors import InputError
 from infra.settings.stages import (
     LanguageSettings,
@@ -39,7 +40,6 @@ from models.convert.encoder import RECORD, export_encoder, import_encoder
 from models.convert.files import read_json
 from models.dual_encoder import DUAL_ENCODER_TYPE, CxrDualEncoder
 from models.portable import forget_places
-from models.process import write_json
 from models.processor import save_image_processor, save_vlm_processor
 from models.quantized import merge_adapter
 from models.tokenizers import Tokenizer, load_tokenizer, with_image_token

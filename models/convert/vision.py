@@ -6,16 +6,25 @@ without LayerScale, as BiomedCLIP's ViT-B/16, the scales are one), ``CLIPVisionM
 
 from __future__ import annotations
 
+from functools import reduce
+from math import isqrt
+
 import torch
 from transformers import CLIPVisionConfig, CLIPVisionModel, PreTrainedModel
 from transformers.models.dinov2 import Dinov2Model
 
 from infra.errors import InputError
 from infra.runs import ConvertRun
-from models.convert.encoder import HEAD_WIDTH, count_blocks, dinov2_shapes, fill_absent
+from models.convert.encoder import (
+    HEAD_WIDTH,
+    count_blocks,
+    dinov2_shapes,
+    fill_absent,
+    require_tower,
+)
 from models.convert.files import read_checkpoint
 from models.convert.layouts import clip_vit, timm_vit
-from models.convert.pairs import State, require_shapes, to_ours
+from models.convert.pairs import State, require_shapes, rows, to_ours
 from models.positions import resize_positions
 from models.processor import save_image_processor
 
@@ -82,16 +91,17 @@ def timm_tower(state: dict[str, torch.Tensor], run: ConvertRun) -> PreTrainedMod
 def clip_tower(state: dict[str, torch.Tensor], run: ConvertRun) -> PreTrainedModel:
     """CLIP's layout → ``CLIPVisionModel`` at the wanted image size."""
     where = run.source.name
-    width, patch = state["conv1.weight"].shape[0], state["conv1.weight"].shape[-1]
-    require_patch(patch, run, where)
     layers = count_blocks(state, r"transformer\.resblocks\.(\d+)\.")
     ours = to_ours(clip_vit(layers), state, where)
     name = "embeddings.position_embedding.weight"
-    side = run.image_px // patch if run.image_px else round((len(ours[name]) - 1) ** 0.5)
+    require_tower(state["conv1.weight"], ours[name], 2, layers, where)
+    width, patch = state["conv1.weight"].shape[0], state["conv1.weight"].shape[-1]
+    require_patch(patch, run, where)
+    side = run.image_px // patch if run.image_px else isqrt(max(len(ours[name]) - 1, 0))
     ours[name] = resize_positions(ours[name], side, special=1)
     config = CLIPVisionConfig(
         hidden_size=width,
-        intermediate_size=ours["encoder.layers.0.mlp.fc1.weight"].shape[0],
+        intermediate_size=rows(ours["encoder.layers.0.mlp.fc1.weight"]),
         num_hidden_layers=layers,
         num_attention_heads=run.heads or max(1, width // HEAD_WIDTH),
         image_size=side * patch,
@@ -102,11 +112,11 @@ def clip_tower(state: dict[str, torch.Tensor], run: ConvertRun) -> PreTrainedMod
 
 
 def filled(tower: PreTrainedModel, ours: dict[str, torch.Tensor], where: str) -> PreTrainedModel:
-    """The tower with those weights, in their type."""
+    """The tower with those weights, in a type that holds all of theirs."""
     fill_absent(tower, ours)
     require_shapes(ours, tower.state_dict(), where)
-    first = next(iter(ours.values()))
-    tower.to(first.dtype).load_state_dict(ours)
+    widest = reduce(torch.promote_types, (each.dtype for each in ours.values()))
+    tower.to(widest).load_state_dict(ours)
     return tower
 
 

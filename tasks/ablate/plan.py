@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from typing import Any, Final
 
 from infra.artifact import read_artifact
+from infra.errors import SettingsError
 from infra.settings.matrix import BASELINE, MatrixSettings
+from infra.settings.sections import ScoreSettings
 from infra.step import Step
 from tasks.context import Context, Order, open_context
 from tasks.graph import CODE, REVISIONS
@@ -61,11 +64,11 @@ def plan_variants(
     """Every variant's settings and graph; nothing is built.
 
     Raises:
-        InputError: a setting, source or path is wrong.
+        InputError: a setting, source, path or metric is wrong.
     """
     questions = {variant.name: variant.question for variant in matrix.variants}
     common = len(matrix.set)
-    return tuple(
+    found = tuple(
         PlannedVariant(
             name,
             questions.get(name, "The recipe as it stands."),
@@ -74,6 +77,23 @@ def plan_variants(
         )
         for name, own in variant_orders(matrix, order).items()
     )
+    _require_metrics(matrix, found[0].context.settings.score)
+    return found
+
+
+def _require_metrics(matrix: MatrixSettings, settings: ScoreSettings) -> None:
+    """A misspelt metric would be missing from the table after hours of training."""
+    from evaluation.paired import known_metrics  # a third of a second that other commands never pay
+
+    known = known_metrics(settings)
+    for name in matrix.metrics:
+        if name not in known:
+            like = get_close_matches(name, known, cutoff=0.0)
+            raise SettingsError(
+                f"metric '{name}' in matrix {matrix.name}",
+                f"a metric of its baseline, such as {', '.join(like)}",
+                "correct the matrix, or name the judge in score.judges",
+            )
 
 
 def comparison_step(matrix: MatrixSettings, variants: tuple[PlannedVariant, ...]) -> Step:

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from infra.artifact import Artifact
 from infra.settings.matrix import MatrixSettings
 from tasks.ablate.plan import PlannedVariant
 from tasks.ablate.work import compare
-from tasks.monitor.states import is_worth_retrying, report_state
+from tasks.monitor.states import report_state
 from tasks.monitor.step_report import StepReport
+from tasks.monitor.step_task import HOUR, step_task
 from tasks.monitor.tracked import run_book
 
-_HOUR_SECONDS = 3600.0
 
-
-@task(
-    name="compare variants",
-    tags={"evaluate"},
-    retries=1,
-    retry_condition_fn=is_worth_retrying,
-    timeout_seconds=_HOUR_SECONDS,
-    cache_policy=NO_CACHE,
-)
+@step_task("compare variants", tags={"evaluate"}, timeout=HOUR)
 def compare_variants(
     matrix: MatrixSettings, variants: tuple[PlannedVariant, ...], ablation_id: str
 ) -> StepReport:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from infra.artifact import Artifact, build_artifact, read_artifact
+from infra.log import LOGGER
 from infra.pieces import BuiltPiece, Count
 from infra.settings.matrix import MatrixSettings
 from tasks.ablate.plan import PlannedVariant, comparison_step
@@ -53,6 +54,8 @@ def _compare(
     baseline = variants[0]
     read = [_variant(item, baseline) for item in variants]
     found = compare_variants(matrix.name, read, matrix.metrics, matrix.resamples, matrix.seed)
+    for name in set(matrix.metrics) - set(found.metrics):
+        LOGGER.warning("%s: no %s in the table: the baseline was scored without", matrix.name, name)
     _write(found, matrix, variants, folder)
     scored = sum(row.apart is None for row in found.rows)
     apart = {"other test examples": len(found.rows) - scored} if scored < len(found.rows) else {}

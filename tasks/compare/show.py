@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from evaluation.interval_text import difference_text, interval_text, number_text, plain
+from infra.errors import one_line
 from tasks.compare.errors import ErrorTable
 
 if TYPE_CHECKING:
@@ -16,14 +18,8 @@ Texts = Mapping[str, tuple[str, str, str]]
 """By example id: reference, first prediction, second prediction."""
 
 
-def span(interval: Interval, sign: str = "") -> str:
-    """``0.412 [0.301, 0.507]``; a dash where there is no value."""
-    if interval.value is None:
-        return "-"
-    text = f"{interval.value:{sign}.3f}"
-    if interval.low is None or interval.high is None:
-        return text
-    return f"{text} [{interval.low:{sign}.3f}, {interval.high:{sign}.3f}]"
+def _gap(interval: Interval) -> str:
+    return plain(difference_text(interval))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -45,9 +41,9 @@ def comparison_text(names: tuple[str, str], found: Comparison, texts: Texts | No
     rows = [
         [
             item.metric,
-            "-" if item.own is None else f"{item.own:.3f}",
-            "-" if item.other is None else f"{item.other:.3f}",
-            span(item.difference, "+"),
+            plain(number_text(item.own)),
+            plain(number_text(item.other)),
+            _gap(item.difference),
             f"{item.p:.4f}",
             f"{p:.4f}",
             verdicts[item.better],
@@ -79,7 +75,7 @@ def _changes_text(title: str, changes: Sequence[Change], texts: Texts | None) ->
         if texts is not None:
             labels = ("reference", "A", "B")
             lines += [
-                f"    {label:9}  {' '.join(text.split())}"
+                f"    {label:9}  {one_line(text)}"
                 for label, text in zip(labels, texts[change.example_id], strict=True)
             ]
     return ["\n".join(lines)]
@@ -94,8 +90,8 @@ def slices_text(name: str, found: Slices) -> str:
                 f"{item.dimension}: {item.value}",
                 f"{item.examples:,}",
                 f"{item.subjects:,}",
-                span(item.score),
-                span(item.gap, "+"),
+                plain(interval_text(item.score)),
+                _gap(item.gap),
             ]
             for item in found.scores
             if item.metric == metric
@@ -107,7 +103,7 @@ def slices_text(name: str, found: Slices) -> str:
                 "and its interval excludes zero" if worst.is_worse else "which chance may explain"
             )
             parts.append(
-                f"worst slice: {worst.dimension} {worst.value}, {span(worst.gap, '+')} from the "
+                f"worst slice: {worst.dimension} {worst.value}, {_gap(worst.gap)} from the "
                 f"rest, {sure}; {found.looked_at} slices were looked at"
             )
     if not found.scores:

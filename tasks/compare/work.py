@@ -53,7 +53,7 @@ def slice_scored(
     _require_known("metric", metrics, system.measures)
     facts = example_facts(test_shards(scored), system.outputs.example_ids)
     chosen = {name: facts[name] for name in dimensions or DIMENSIONS}
-    return slice_scores(system, chosen, metrics, resamples, seed)
+    return slice_scores(system, chosen, tuple(dict.fromkeys(metrics)), resamples, seed)
 
 
 def _require_known(what: str, given: Iterable[str], known: Iterable[str]) -> None:

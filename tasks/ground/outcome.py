@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from evaluation.interval_text import difference_text, number_text, plain
+
 GROUNDING_FILE: Final = "grounding.json"
 PAGE_FILE: Final = "grounding.html"
 
@@ -33,15 +35,9 @@ def _line(document: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     what = f"{row['source']} {row['text']}, {row['group']} ({row['sentences']} sentences)"
     verdict = "above it" if (row["low"] or 0) > 0 else "NOT ABOVE IT"
     return (
-        f"{row['metric']:8} of {what}: {own['value']:.3f}, less another study's image "
-        f"{_interval(row)}: {verdict}"
+        f"{row['metric']:8} of {what}: {number_text(own['value'])}, less another study's image "
+        f"{plain(difference_text(row))}: {verdict}"
     )
 
 
 _PLACE = ("source", "text", "group", "method", "metric")
-
-
-def _interval(row: Mapping[str, Any]) -> str:
-    if row["low"] is None or row["high"] is None:
-        return f"{row['value']:+.3f}"
-    return f"{row['value']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"

@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from infra.artifact import Artifact, build_artifact
-from infra.launch import Event, run_module
+from infra.launch import Event
 from infra.log import LOGGER
+from infra.parent import run_in_child
 from infra.parquet import write_table
 from infra.pieces import BuiltPiece
-from infra.runs import ExplainRun, write_run
+from infra.runs import ExplainRun
 from sources.heat_map import SENTENCE_SCHEMA
 from sources.record import Split
 from tasks.context import Context
@@ -149,8 +150,7 @@ def _explained(
         seed=settings.seed,
         output=scratch / "maps",
     )
-    write_run(run, scratch / "run.json")
-    run_module("models.explain", scratch / "run.json", on_event, log_file=scratch / "stderr.log")
+    run_in_child("models.explain", run, scratch, on_event)
     return sorted((scratch / "maps").glob("maps-*.parquet"))
 
 

@@ -5,54 +5,37 @@ They run in threads, where Prefect cannot interrupt a task: the ingest flow has 
 
 from __future__ import annotations
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from tasks.context import Context
 from tasks.ingest.pool import SharedPool
 from tasks.ingest.replicas import build_replica
 from tasks.ingest.stored_images import ingest_images
 from tasks.ingest.studies import ingest_studies
-from tasks.monitor.states import Progress, is_worth_retrying, report_state
+from tasks.monitor.states import Progress, report_state
 from tasks.monitor.step_report import StepReport
+from tasks.monitor.step_task import step_task
 
 RETRIES = 2
 """Our choice: a network file system's hiccup passes within two tries; bad input is not retried."""
 
 
-@task(
-    name="write replica",
-    task_run_name="replica of {name}",
-    tags={"ingest"},
-    retries=RETRIES,
-    retry_condition_fn=is_worth_retrying,
-    cache_policy=NO_CACHE,
+@step_task(
+    "write replica", tags={"ingest"}, timeout=None, run_name="replica of {name}", retries=RETRIES
 )
 def write_replica(context: Context, name: str) -> StepReport:
     """A source's synthetic stand-in."""
     return report_state(build_replica(context, name, Progress(f"replica of {name}")))
 
 
-@task(
-    name="ingest studies",
-    task_run_name="studies of {name}",
-    tags={"ingest"},
-    retries=RETRIES,
-    retry_condition_fn=is_worth_retrying,
-    cache_policy=NO_CACHE,
+@step_task(
+    "ingest studies", tags={"ingest"}, timeout=None, run_name="studies of {name}", retries=RETRIES
 )
 def read_studies(context: Context, name: str) -> StepReport:
     """A source's tables and reports."""
     return report_state(ingest_studies(context, name, Progress(f"studies of {name}")))
 
 
-@task(
-    name="ingest images",
-    task_run_name="images of {name}",
-    tags={"ingest"},
-    retries=RETRIES,
-    retry_condition_fn=is_worth_retrying,
-    cache_policy=NO_CACHE,
+@step_task(
+    "ingest images", tags={"ingest"}, timeout=None, run_name="images of {name}", retries=RETRIES
 )
 def store_images(context: Context, name: str) -> StepReport:
     """A source's pixels."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
+from evaluation.interval_text import difference_text, interval_text, plain
 from evaluation.unavailable import by_reason
 from infra.artifact import Artifact, read_artifact
 from infra.settings.environment import without_password
@@ -18,6 +19,7 @@ from tasks.examples.funnel import examples_funnel, funnel_rows, funnel_text
 from tasks.ground.outcome import grounding_text
 from tasks.monitor.kept import kept_weights
 from tasks.monitor.pace import paces, paces_text
+from tasks.monitor.stage_files import stage_files
 from tasks.monitor.step_report import StepReport
 from tasks.readings import reading_document, reading_page
 from tasks.retrieve.outcome import retrieval_text
@@ -51,11 +53,9 @@ def funnel(context: Context) -> list[FunnelRow]:
 def losses(context: Context) -> dict[str, list[tuple[int, float]]]:
     """(step, loss) of every trained stage, as its trainer reported them."""
     curves: dict[str, list[tuple[int, float]]] = {}
-    for stage in context.settings.stages:
-        artifact = _built(context, f"stages/{stage.name}")
-        for path in artifact.files("losses.jsonl") if artifact else ():
-            lines = [json.loads(line) for line in path.read_text().splitlines()]
-            curves[stage.name] = [(line["step"], line["loss"]) for line in lines if "loss" in line]
+    for stage, path in stage_files(context, "losses.jsonl").items():
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        curves[stage] = [(line["step"], line["loss"]) for line in lines if "loss" in line]
     return curves
 
 
@@ -173,7 +173,7 @@ def _scores_text(document: dict[str, Any]) -> str:
     controls = list(document["systems"])
     for row in document["scores"]:
         if _HEADLINE.match(row["metric"]) and not row["is_detail"]:
-            table.setdefault(row["metric"], {})[row["control"]] = _interval(row)
+            table.setdefault(row["metric"], {})[row["control"]] = plain(interval_text(row))
     width = max((len(metric) for metric in table), default=0)
     header = "  ".join(["".ljust(width), *(f"{_title(name):>22}" for name in controls)])
     lines = [header]
@@ -200,7 +200,8 @@ def _judges_text(document: dict[str, Any]) -> list[str]:
     lines += [f"NOTE: {kin['warning']}" for kin in document["kin"]]
     lines += [
         f"{row['one']} and {row['other']} on {row['pairs']:,} pairs: errors differ by "
-        f"{_interval(row['mean_absolute_difference'])}, tau-b {_interval(row['tau'])}"
+        f"{plain(interval_text(row['mean_absolute_difference']))}, "
+        f"tau-b {plain(interval_text(row['tau']))}"
         for row in document["disagreements"]
         if row["control"] == "none"
     ]
@@ -217,7 +218,7 @@ def _differences_text(differences: Sequence[dict[str, Any]]) -> list[str]:
             times = "" if ratio is None else f", {ratio:.2f} times"
             lines.append(
                 f"{row['metric']} less that with {_article(row['control'])} image: "
-                f"{_interval(row)}{times}: {verdict}"
+                f"{plain(difference_text(row))}{times}: {verdict}"
             )
     return ["", *lines] if lines else []
 
@@ -228,15 +229,6 @@ def _article(control: str) -> str:
 
 def _title(control: str) -> str:
     return "model" if control == "none" else f"{control} image"
-
-
-def _interval(row: dict[str, Any]) -> str:
-    value, low, high = (row[name] for name in ("value", "low", "high"))
-    if value is None:
-        return "-"
-    if low is None or high is None:
-        return f"{value:.3f}"
-    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _built(context: Context, key: str) -> Artifact | None:

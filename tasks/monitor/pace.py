@@ -6,31 +6,20 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from infra.artifact import read_artifact
+from infra.bars import FIGURES
 from tasks.context import Context
+from tasks.monitor.stage_files import stage_files
 
 Pace = Mapping[str, Any]
-FIGURES = (
-    "useful_tokens_per_second",
-    "examples_per_second",
-    "images_per_second",
-    "mfu",
-    "data_wait_share",
-    "peak_memory_gib",
-)
-"""The numbers of a trainer's ``throughput``; one that was not measured is null."""
 
 
 def paces(context: Context) -> dict[str, Pace]:
     """What every trained stage's ``result.json`` tells of its pace, in the recipe's order."""
-    found: dict[str, Pace] = {}
-    for stage in context.settings.stages:
-        artifact = read_artifact(context.store, context.graph[f"stages/{stage.name}"])
-        for path in artifact.files("result.json") if artifact else ():
-            pace = json.loads(path.read_text()).get("throughput")
-            if pace is not None:
-                found[stage.name] = pace
-    return found
+    told = {
+        stage: json.loads(path.read_text()).get("throughput")
+        for stage, path in stage_files(context, "result.json").items()
+    }
+    return {stage: pace for stage, pace in told.items() if pace is not None}
 
 
 def pace_numbers(pace: Pace) -> dict[str, float]:

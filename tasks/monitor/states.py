@@ -19,6 +19,7 @@ from prefect.states import Completed
 
 from infra.artifact import Artifact
 from infra.errors import CxrError
+from infra.launch import Event
 from infra.log import LOGGER
 from tasks.monitor.step_report import StepReport
 
@@ -103,6 +104,11 @@ class Progress:
             self._id = created
         else:
             update_progress_artifact(self._id, float(percent))
+
+    def follow(self, event: Event) -> None:
+        """Show how far a child process tells that it is."""
+        if event["event"] == "progress":
+            self(int(event["step"]), int(event["steps"]))
 
 
 def is_worth_retrying(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:

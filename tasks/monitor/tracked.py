@@ -1,11 +1,13 @@
-"""Training stages in MLflow: a nested run that exists only if the stage really runs."""
+"""Stages and other steps in MLflow: a nested run that exists only if the step really ran."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from infra.artifact import Artifact
 from infra.launch import Event
 from infra.provenance import git_commit
 from infra.tracking_runs import NestedRun, RunBook
@@ -78,6 +80,18 @@ class StageLog:
             tags = {"cxrflow.fingerprint": self._context.graph[self._key].fingerprint}
             self.run = book.nested_run(parent, name, self._params, tags)
         return self.run
+
+
+def log_step(
+    context: Context, artifact: Artifact, title: str, overlays: Sequence[Path] = ()
+) -> None:
+    """A nested run with a finished step's settings and numbers, and pictures that may be shown."""
+    book, step = run_book(context), artifact.step
+    tags = {"cxrflow.fingerprint": step.fingerprint}
+    run = book.nested_run(pipeline_run(context, book), title, dict(step.settings), tags)
+    run.log_metrics(artifact.pieces[0].facts["tracked"])
+    run.log_pictures(overlays, "overlays")
+    run.end("FINISHED")
 
 
 @contextmanager

@@ -9,11 +9,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from infra.artifact import Artifact, build_artifact
-from infra.launch import Event, run_module
+from infra.launch import Event
 from infra.log import LOGGER
+from infra.parent import run_in_child
 from infra.parquet import write_table
 from infra.pieces import BuiltPiece, Count
-from infra.runs import GenerateRun, write_run
+from infra.runs import GenerateRun
 from sources.prediction import PREDICTION_SCHEMA
 from sources.record import Split
 from tasks.context import Context
@@ -61,21 +62,8 @@ def _predict(
         output=folder,
         scratch=scratch / "parts",
     )
-    write_run(run, scratch / "run.json")
-    facts: dict[str, object] = {}
-
-    def follow(event: Event) -> None:
-        if event["event"] == "done":
-            facts.update({name: value for name, value in event.items() if name != "event"})
-        on_event(event)
-
-    run_module(
-        "models.generate",
-        scratch / "run.json",
-        follow,
-        processes=context.environment.processes_per_node,
-        log_file=scratch / "stderr.log",
-    )
+    processes = context.environment.processes_per_node
+    facts = run_in_child("models.generate", run, scratch, on_event, processes=processes)
     expected = sum(pq.ParquetFile(path).metadata.num_rows for path in examples)
     expected *= len(run.controls)
     made = pq.ParquetFile(folder / PREDICTIONS_FILE).metadata.num_rows

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from evaluation.interval_text import difference_text, interval_text
 from tasks.quality.pairs import OTHER_STUDY
 from tasks.quality.work import FORMAT
 
@@ -75,16 +76,17 @@ def _task_lines(found: Mapping[str, Any]) -> Iterator[str]:
     gains = {row["metric"]: row for row in found["differences"]}
     for (metric, control), row in scores.items():
         if control == "none" and _SHOWN.match(metric) and not row["is_detail"]:
-            other = _cell(scores.get((metric, OTHER_STUDY)))
-            yield f"| `{metric}` | {_cell(row)} | {other} | {_cell(gains.get(metric))} |"
+            other = interval_text(scores.get((metric, OTHER_STUDY)))
+            gain = difference_text(gains.get(metric))
+            yield f"| `{metric}` | {interval_text(row)} | {other} | {gain} |"
     for row in found["disagreements"]:
         if row["control"] == "none":
             yield ""
             yield (
                 f"{row['one']} and {row['other']} on {row['pairs']:,} pairs: errors differ by "
-                f"{_cell(row['mean_absolute_difference'])} on average, "
-                f"{_cell(row['free_disagreement'])} of the pairs are free of significant errors to "
-                f"one alone, tau-b {_cell(row['tau'])}."
+                f"{interval_text(row['mean_absolute_difference'])} on average, "
+                f"{interval_text(row['free_disagreement'])} of the pairs are free of significant "
+                f"errors to one alone, tau-b {interval_text(row['tau'])}."
             )
 
 
@@ -93,16 +95,6 @@ def _failures(found: Mapping[str, Any]) -> Iterator[str]:
         if failures:
             why = ", ".join(f"{count:,} {reason}" for reason, count in sorted(failures.items()))
             yield f"{judge} gave no counts for {sum(failures.values()):,} of the texts: {why}."
-
-
-def _cell(row: Mapping[str, Any] | None) -> str:
-    """``0.412 (0.301 to 0.507)``; a dash where there is no value."""
-    if row is None or row["value"] is None:
-        return "–"
-    text = f"{row['value']:.3f}"
-    if row["low"] is not None and row["high"] is not None:
-        text += f" ({row['low']:.3f} to {row['high']:.3f})"
-    return text.replace("-", "−")
 
 
 def tracked(document: Mapping[str, Any]) -> dict[str, float]:

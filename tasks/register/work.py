@@ -8,10 +8,10 @@ from pathlib import Path
 
 from evaluation.unavailable import by_reason
 from infra.artifact import Artifact, build_artifact
-from infra.launch import Event, run_module
+from infra.parent import ignore_event, run_in_child
 from infra.pieces import BuiltPiece
 from infra.provenance import git_commit
-from infra.runs import RegisterRun, write_run
+from infra.runs import RegisterRun
 from tasks.context import Context
 from tasks.monitor.tracked import pipeline_run, run_book
 from tasks.readings import reading_numbers
@@ -59,8 +59,7 @@ def _register(context: Context, key: str, folder: Path) -> BuiltPiece:
         request=settings.examples.request,
         output=folder,
     )
-    write_run(run, scratch / "run.json")
-    run_module("models.register", scratch / "run.json", _ignore, log_file=scratch / "stderr.log")
+    run_in_child("models.register", run, scratch, ignore_event)
     facts = json.loads((folder / RECEIPT_FILE).read_text())
     return BuiltPiece((), facts)
 
@@ -81,7 +80,3 @@ def lineage_tags(context: Context) -> dict[str, str]:
         tags[f"cxrflow.{step.kind}.{step.name}"] = step.fingerprint
         waiting.extend(context.graph.inputs_of(step))
     return dict(sorted(tags.items()))
-
-
-def _ignore(event: Event) -> None:
-    del event

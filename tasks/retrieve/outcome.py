@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from evaluation.interval_text import interval_text, plain
+
 _SHOWN = ("R@5", "median rank")
 
 
@@ -17,14 +19,15 @@ def retrieval_text(document: Mapping[str, Any]) -> str:
     ]
     mean = document["zero_shot"].get("mean")
     if mean is not None and mean["value"] is not None:
-        lines.append(f"zero-shot AUROC, mean over observations: {_interval(mean)}")
+        lines.append(f"zero-shot AUROC, mean over observations: {plain(interval_text(mean))}")
     lines += [f"unavailable: {what}: {why}" for what, why in document["unavailable"].items()]
     return "\n".join(lines)
 
 
 def _line(row: Mapping[str, Any]) -> str:
     what = f"{row['encoder']}, {row['direction']}, {row['metric']}"
-    text = f"{what:44} {_interval(row['interval'])} of {row['candidates']:,}"
+    found = plain(interval_text(row["interval"], row["signature"]["scale"]))
+    text = f"{what:44} {found} of {row['candidates']:,}"
     if row["chance"] is None:
         return text
     times = row["interval"]["value"] / row["chance"]
@@ -37,9 +40,3 @@ def _verdict(row: Mapping[str, Any]) -> str:
     if not row["beats_chance"]:
         return "NOT ABOVE CHANCE"
     return "above both" if row["beats_blind"] else "above chance, NOT ABOVE A BLIND ORDER"
-
-
-def _interval(row: Mapping[str, Any]) -> str:
-    if row["low"] is None or row["high"] is None:
-        return f"{row['value']:.3f}"
-    return f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"

@@ -13,10 +13,11 @@ import pyarrow.parquet as pq
 from safetensors.numpy import load_file
 
 from infra.artifact import Artifact, build_artifact
-from infra.launch import Event, run_module
+from infra.launch import Event
 from infra.log import LOGGER
+from infra.parent import run_in_child
 from infra.pieces import BuiltPiece, Count
-from infra.runs import EmbedRun, write_run
+from infra.runs import EmbedRun
 from sources.example import one_line
 from sources.record import Split
 from tasks.context import Context
@@ -117,8 +118,7 @@ def _embed(context: Context, folder: Path, on_event: Callable[[Event], None]) ->
         batch_size=settings.retrieval.batch_size,
         output=folder,
     )
-    write_run(run, scratch / "run.json")
-    run_module("models.embed", scratch / "run.json", on_event, log_file=scratch / "stderr.log")
+    run_in_child("models.embed", run, scratch, on_event)
 
 
 def _pool(films: Sequence[Row], texts: Sequence[Row]) -> Pool:

@@ -1,4 +1,5 @@
-"""Run the encoders whose weights are here, in a child process; the others say what they need."""
+"""Run the encoders whose weights are here, and METEOR, in child processes; the others say what
+they need."""
 
 from __future__ import annotations
 
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from evaluation.encoders import find_encoders
-from infra.launch import Event, run_module
+from infra.launch import Event
+from infra.parent import ignore_event, run_in_child
 from infra.parquet import write_table
-from infra.runs import NeuralRun, write_run
+from infra.runs import NeuralRun
 from infra.settings.environment import Environment
 from infra.settings.sections import EncoderSettings
 
@@ -31,7 +33,8 @@ def encode(
     cache: MetricCache | None,
     on_event: Callable[[Event], None],
 ) -> Encoded:
-    """Counts of every encoder that can be run; its table is left in the output folder.
+    """Counts of every encoder that can be run, and METEOR's; the encoders' table is left in the
+    output folder.
 
     Args:
         predictions: the files, and their rows in the files' order.
@@ -39,8 +42,23 @@ def encode(
 
     Raises:
         InputError: an encoder's files are another model's.
-        ChildFailed: the child ended badly.
+        ChildFailed, MeteorFailed: a child ended badly.
+        Unavailable: METEOR is here, and its Java does not run.
     """
+    from evaluation.meteor_counts import read_meteor
+
+    own = _run_encoders(settings, environment, predictions, places, cache, on_event)
+    return own.joined(read_meteor(settings, environment.weights_root, predictions[1], cache))
+
+
+def _run_encoders(
+    settings: EncoderSettings,
+    environment: Environment,
+    predictions: tuple[Sequence[Path], pa.Table],
+    places: tuple[Path, Path],
+    cache: MetricCache | None,
+    on_event: Callable[[Event], None],
+) -> Encoded:
     from evaluation.encoded import Encoded
 
     found, missing = find_encoders(settings, environment.weights_root)
@@ -57,8 +75,7 @@ def encode(
         weights_root=environment.weights_root,
         output=output,
     )
-    write_run(run, scratch / "run.json")
-    run_module(MODULE, scratch / "run.json", on_event, log_file=scratch / "stderr.log")
+    run_in_child(MODULE, run, scratch, on_event)
     return read_encoded(output, table, missing, cache)
 
 
@@ -71,15 +88,11 @@ def encode_table(
     """The same for predictions that are no artifact; nothing is left behind.
 
     Raises:
-        InputError, ChildFailed: see ``encode``.
+        InputError, ChildFailed, MeteorFailed, Unavailable: see ``encode``.
     """
     with tempfile.TemporaryDirectory(prefix="cxrflow-score-") as place:
         folder = Path(place)  # its owner's alone: the texts are in it
         write_table(folder / "predictions.parquet", predictions)
         files = [folder / "predictions.parquet"]
         places = folder / "out", folder
-        return encode(settings, environment, (files, predictions), places, cache, _quietly)
-
-
-def _quietly(event: Event) -> None:
-    del event
+        return encode(settings, environment, (files, predictions), places, cache, ignore_event)

@@ -11,8 +11,9 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -34,6 +35,7 @@ KEYS = ("source", "study", "subject")
 _FORMS = "a .csv, .jsonl or .parquet file"
 LARGEST_BYTES = 2 << 30
 """Our choice: a file that is larger is no list of reports."""
+_LARGEST_BLOCK = 2**31 - 1  # pyarrow counts a block's bytes in 32 bits
 
 
 def read_pairs(path: Path) -> pa.Table:
@@ -70,7 +72,7 @@ def _read(path: Path) -> pa.Table:
         raise InputError(f"{path} of more than 2 GiB", "a list of reports", "cut it in parts")
     try:
         table: pa.Table = readers[path.suffix.lower()](path)
-    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+    except (pa.ArrowException, csv.Error, UnicodeError, OverflowError, OSError) as error:
         raise InputError(
             f"{path}, which cannot be read ({type(error).__name__})", _FORMS, "write it anew"
         ) from None
@@ -88,11 +90,32 @@ def _read_csv(path: Path) -> pa.Table:
     with path.open(encoding="utf-8-sig", newline="") as file:
         names = next(csv.reader([file.readline()]), [])
     kinds = dict.fromkeys(names, pa.string())
-    return pcsv.read_csv(
+    odd: list[pcsv.InvalidRow] = []
+    table = pcsv.read_csv(
         path,
-        parse_options=pcsv.ParseOptions(newlines_in_values=True),
+        # in one block: a row must fit its block, and a report may be longer than the usual one
+        read_options=pcsv.ReadOptions(
+            use_threads=False, block_size=min(path.stat().st_size + 1, _LARGEST_BLOCK)
+        ),
+        parse_options=pcsv.ParseOptions(
+            newlines_in_values=True, invalid_row_handler=partial(_note, odd)
+        ),
         convert_options=pcsv.ConvertOptions(column_types=kinds, strings_can_be_null=False),
     )
+    if odd:
+        raise InputError(
+            f"{odd[0].actual_columns} cells in row {odd[0].number} of {path}",
+            f"{odd[0].expected_columns} as in the header",
+            "quote texts that hold commas or quotes",
+        )
+    return table
+
+
+def _note(odd: list[pcsv.InvalidRow], row: pcsv.InvalidRow) -> Literal["skip"]:
+    """Keep the first row of too few or too many cells for the error to be raised."""
+    if not odd:
+        odd.append(row)
+    return "skip"
 
 
 def _read_jsonl(path: Path) -> pa.Table:
@@ -123,6 +146,10 @@ def _checked(path: Path, table: pa.Table) -> pa.Table:
         if not is_key and not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             raise InputError(f"column '{name}' of {path} as {kind}", "text", "write it as text")
     texts = table.cast(pa.schema([pa.field(name, pa.string()) for name in table.column_names]))
+    try:
+        texts.validate(full=True)  # Parquet's writers need not have looked
+    except pa.ArrowInvalid:
+        raise InputError(f"bytes in {path} that are no text", "UTF-8", "write it anew") from None
     bare = pc.equal(pc.utf8_trim_whitespace(pc.fill_null(texts["reference"], "")), "")
     empty = pc.index(bare, value=True).as_py()
     if empty >= 0:

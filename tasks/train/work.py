@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TypedDict
 
 from infra.artifact import Artifact, build_artifact
-from infra.launch import Event, Nodes, run_module
+from infra.launch import Event, Nodes
 from infra.log import LOGGER
+from infra.parent import run_in_child
 from infra.pieces import BuiltPiece
-from infra.runs import TrainRun, write_run
+from infra.runs import TrainRun
 from infra.settings.stages import StageSettings
 from sources.example import Task, request_turn
 from sources.record import Split
@@ -21,7 +22,6 @@ from tasks.monitor.pace import missed_bars
 
 PIECE = "model"
 CHECKPOINTS = "checkpoints"
-_NO_FACTS = ("event", "throughput")  # a pace differs from run to run; result.json has it
 OnEvent = Callable[[str, Event], None]
 
 
@@ -107,22 +107,15 @@ def _train(
         plain_request=plain_request(context, stage.prompt),
         workers=context.environment.loader_workers_per_rank,
     )
-    write_run(run, scratch / "run.json")
-    facts: dict[str, object] = {}
-
-    def follow(event: Event) -> None:
-        if event["event"] == "done":
-            facts.update({key: value for key, value in event.items() if key not in _NO_FACTS})
-            for line in missed_bars(name, event["throughput"]) if event["throughput"] else ():
-                LOGGER.warning("%s", line)
-        on_event(event)
-
-    run_module(
+    facts = run_in_child(
         "models.train",
-        scratch / "run.json",
-        follow,
+        run,
+        scratch,
+        on_event,
         **_launch(context, stage),
-        log_file=scratch / "stderr.log",
     )
+    pace = facts.pop("throughput", None)  # differs from run to run; result.json has it
+    for line in missed_bars(name, pace) if pace else ():
+        LOGGER.warning("%s", line)
     del key
     return BuiltPiece((), facts)

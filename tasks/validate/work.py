@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from evaluation.controls import MODEL
+from evaluation.meteor_program import find_meteor
 from evaluation.validation.harness import Validation, validate
 from evaluation.validation.page import as_markdown, as_picture
 from evaluation.validation.pair_metrics import (
@@ -19,6 +20,7 @@ from evaluation.validation.pair_metrics import (
     judge_kinds,
     judge_metrics,
     judged_ids,
+    meteor_metrics,
     outside_metrics,
     text_metrics,
     unavailable_metrics,
@@ -29,6 +31,7 @@ from infra.egress import Egress
 from infra.errors import InputError
 from infra.parquet import write_table
 from infra.settings.environment import Environment
+from infra.settings.sections import EncoderSettings
 from infra.store import explained_place, make_folder
 from sources.catalog import get_source
 from tasks.reports.connection import Teacher
@@ -63,12 +66,16 @@ def validate_metrics(asked: Asked, environment: Environment) -> tuple[Validation
         InputError: the ratings cannot be read, or a source is not known.
         EgressRefused: the texts may not go to the environment's endpoint.
         LanguageModelError: the endpoint failed; finished answers are kept.
+        MeteorFailed, Unavailable: METEOR is here and does not work.
     """
     rexval = asked.place.is_dir() and is_rexval(asked.place)
     ratings = read_rexval(asked.place) if rexval else read_ratings(asked.place)
     texts_of = asked.texts_of or (TEXTS_OF if rexval else None)
     judged = _judge(ratings, asked.judges, texts_of, environment)
     metrics = [*text_metrics(ratings.pairs), *outside_metrics(ratings)]
+    meteor = find_meteor(EncoderSettings(), environment.weights_root)
+    if not isinstance(meteor, str):
+        metrics += meteor_metrics(ratings.pairs, meteor)
     kinds, failures = {}, {}
     if judged is not None:
         failures = judge_failures(judged)
@@ -76,7 +83,7 @@ def validate_metrics(asked: Asked, environment: Environment) -> tuple[Validation
         kinds = judge_kinds(judged, ratings.pairs)
     has_texts = any(pair.reference and pair.prediction for pair in ratings.pairs)
     name = "ReXVal" if rexval else asked.place.name
-    missing = unavailable_metrics(has_texts, judged is not None)
+    missing = unavailable_metrics(has_texts, judged is not None, meteor)
     found = validate(name, ratings, metrics, missing, asked.resamples, asked.seed, kinds, failures)
     return found, judged
 

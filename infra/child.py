@@ -1,4 +1,7 @@
-"""What every child process of this package shares: arguments in, JSON lines and exit codes out."""
+"""What every child process of ``infra.launch`` shares: arguments in, JSON lines and exit codes out.
+
+``python -m models.…`` and ``python -m evaluation.neural`` end with ``sys.exit(run_child(…))``.
+"""
 
 from __future__ import annotations
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from infra.child import report, run_child, write_json
 from infra.errors import CxrError, InputError
+from infra.fingerprint import HOUSE
+from infra.launch import FAILED
 from infra.runs import GenerateRun, write_run
 from infra.settings.sections import GenerateSettings
-from models.process import report, run_child, write_json
 
 
 @pytest.fixture
@@ -61,6 +63,34 @@ def test_errors_on_purpose_are_one_line(
 
     assert run_child(GenerateRun, work) == code
     assert capsys.readouterr().err.endswith(line)
+
+
+def test_every_rank_tells_its_error_as_an_event(
+    run_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+
+    def work(run: GenerateRun) -> None:
+        raise CxrError("the loss is nan")
+
+    assert run_child(GenerateRun, work) == 1
+    event = json.loads(capsys.readouterr().out)
+    assert event == {"event": FAILED, "message": "the loss is nan", "exit_code": 1}
+
+
+def test_work_that_gives_no_code_ended_well(run_file: Path) -> None:
+    assert run_child(GenerateRun, lambda run: None) == 0
+
+
+def test_every_child_module_goes_through_the_same_runner() -> None:
+    found = [
+        path.relative_to(HOUSE).as_posix()
+        for folder in ("models", "evaluation")
+        for path in sorted((HOUSE / folder).rglob("*.py"))
+        if 'if __name__ == "__main__":' in (text := path.read_text())
+        and "    sys.exit(run_child(" not in text
+    ]
+    assert found == []
 
 
 def test_other_errors_keep_their_traceback(run_file: Path) -> None:

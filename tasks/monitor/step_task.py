@@ -1,0 +1,45 @@
+"""How a unit of work becomes a Prefect task; steps differ in name, tags and patience alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, ParamSpec, TypeVar
+
+from prefect import Task, task
+from prefect.cache_policies import NO_CACHE
+
+from tasks.monitor.states import is_worth_retrying
+
+ArgumentsT = ParamSpec("ArgumentsT")
+ResultT = TypeVar("ResultT")
+
+HOUR: Final = 3600.0
+DAY: Final = 24 * HOUR
+WEEK: Final = 7 * DAY
+"""Timeouts in seconds. Our choice: well above what a step takes, so that only a hung one ends."""
+
+
+def step_task(
+    name: str,
+    *,
+    tags: set[str],
+    timeout: float | None,
+    run_name: str | None = None,
+    retries: int = 1,
+) -> Callable[[Callable[ArgumentsT, ResultT]], Task[ArgumentsT, ResultT]]:
+    """A task that Prefect retries where that may help and never caches.
+
+    Args:
+        timeout: seconds; None in a thread, where Prefect cannot interrupt a task.
+        run_name: names each run, with the work's arguments in braces.
+        retries: our choice: one more try gets over a place that hiccups.
+    """
+    return task(
+        name=name,
+        task_run_name=run_name,
+        tags=tags,
+        retries=retries,
+        retry_condition_fn=is_worth_retrying,
+        timeout_seconds=timeout,
+        cache_policy=NO_CACHE,  # artifacts are the cache: Prefect's does not look at the files
+    )
