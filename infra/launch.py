@@ -9,6 +9,7 @@ closes it and the child ends too (``end_with_parent``).
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import re
 import shlex
@@ -19,6 +20,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +234,21 @@ def _wait_for_end_of_stdin() -> None:
     while os.read(0, 1):
         pass
     os._exit(128 + signal.SIGHUP)
+
+
+def end_with_starter() -> None:
+    """In a process of ``multiprocessing``: end at once when the one that started it is gone.
+
+    An orphan would wait for work for ever.
+    """
+    starter = multiprocessing.parent_process()
+    assert starter is not None
+
+    def watch() -> None:
+        wait([starter.sentinel])
+        os._exit(128 + signal.SIGHUP)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def stop_tree(child: subprocess.Popen[str]) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from infra.errors import ArtifactError
 from infra.fingerprint import file_digest, fingerprint
 from infra.log import LOGGER
 from infra.runs import GenerateRun
@@ -75,7 +76,7 @@ def share_of(rank: Rank, images: Sequence[str]) -> list[int]:
 
 def run_key(run: GenerateRun) -> str:
     """What the answers depend on: settings, controls, and the bytes of model and examples."""
-    told = run.model_dump(mode="json", include={"generate", "controls", "device"})
+    told = run.model_dump(mode="json", include={"generate", "controls", "plain_request", "device"})
     model = sorted(path for path in run.model.rglob("*") if path.is_file())
     return fingerprint(
         told
@@ -96,6 +97,8 @@ class AnswerParts:
         self.folder, self.rank, self.every = folder, rank, every
         self._waiting: dict[int, Sequence[int]] = {}
         folder.mkdir(parents=True, exist_ok=True)
+        # Of a launch that was killed: over several nodes all launches of a run have one name.
+        self._mark(rank.number).unlink(missing_ok=True)
 
     def read(self) -> dict[int, tuple[int, ...]]:
         """Generated ids by row, of all ranks and earlier runs; a damaged part is dropped."""
@@ -136,14 +139,32 @@ class AnswerParts:
         partial.write_text(json.dumps(figures))
         partial.replace(self._mark(self.rank.number))
 
-    def wait_for_all(self, stop: Callable[[], bool]) -> list[dict[str, float]]:
-        """The figures of all ranks, once each has finished; none if asked to stop before."""
+    def wait_for_all(self, rows: int, stop: Callable[[], bool]) -> list[dict[str, float]]:
+        """The figures of all ranks, once each has finished; none if asked to stop before.
+
+        A mark may be left from a launch before this one and its rank not have begun: so the rows
+        must be there too.
+
+        Args:
+            rows: of all ranks together.
+
+        Raises:
+            ArtifactError: an answer was damaged after its rank had read it or made it.
+        """
         marks = [self._mark(number) for number in range(self.rank.count)]
-        while not all(mark.exists() for mark in marks):
+        seen: dict[Path, frozenset[int]] = {}
+        while not (all(mark.exists() for mark in marks) and self._all_there(rows, seen)):
             if stop():
                 return []
             time.sleep(_LOOK_SECONDS)
         return [json.loads(mark.read_text()) for mark in marks]
+
+    def _all_there(self, rows: int, seen: dict[Path, frozenset[int]]) -> bool:
+        """Whether every row is answered; ``seen`` holds the rows of parts that were read before."""
+        for path in self.folder.glob("*.parquet"):
+            if path not in seen:
+                seen[path] = frozenset(_rows_of(path))
+        return len(frozenset().union(*seen.values())) >= rows
 
     def remove(self) -> None:
         """The run is complete: nothing of it is needed any more."""
@@ -153,3 +174,13 @@ class AnswerParts:
 
     def _mark(self, number: int) -> Path:
         return self.folder / f"{number}-done-{self.rank.launch}"
+
+
+def _rows_of(part: Path) -> list[int]:
+    try:
+        rows: list[int] = pq.read_table(part, page_checksum_verification=True)["row"].to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise ArtifactError(
+            f"kept answers {part.name} are damaged ({error}); start again: the others are kept"
+        ) from error
+    return rows

@@ -1,7 +1,7 @@
 """Examples → tensors. Shapes: B examples, P image side in px, T tokens.
 
 Pixels are repeated to three channels and normalised with CLIP's mean and deviation, as the released
-model does (not with ImageNet's).
+model does (not with ImageNet's). Collators leave that to the device (``with_films``).
 """
 
 from __future__ import annotations
@@ -29,10 +29,29 @@ CLIP_DEVIATION = (0.26862954, 0.26130258, 0.27577711)  # OpenAI CLIP
 
 def normalise(pixels: Sequence[Pixels]) -> torch.Tensor:
     """Grey uint8 images [P, P] → float32 [B, 3, P, P]."""
-    grey = torch.from_numpy(np.stack(pixels)).to(torch.float32).div_(255).unsqueeze(1)
-    mean = torch.tensor(CLIP_MEAN).view(1, 3, 1, 1)
-    deviation = torch.tensor(CLIP_DEVIATION).view(1, 3, 1, 1)
-    return (grey - mean) / deviation
+    return normalised(stacked(pixels))
+
+
+def stacked(pixels: Sequence[Pixels]) -> torch.Tensor:
+    """Grey uint8 images [P, P] → uint8 [B, P, P], as loaders ship them: a twelfth of the bytes."""
+    return torch.from_numpy(np.stack(pixels))
+
+
+def normalised(grey: torch.Tensor) -> torch.Tensor:
+    """uint8 [B, P, P] → float32 [B, 3, P, P] on the same device."""
+    scaled = grey.to(torch.float32).div_(255).unsqueeze(1)
+    mean = torch.tensor(CLIP_MEAN, device=grey.device).view(1, 3, 1, 1)
+    deviation = torch.tensor(CLIP_DEVIATION, device=grey.device).view(1, 3, 1, 1)
+    return (scaled - mean) / deviation
+
+
+def with_films(batch: Mapping[str, torch.Tensor]) -> Batch:
+    """The same batch with its pixels as a model takes them; without images, or where they are so
+    already, as it is."""
+    films = batch.get("pixel_values")
+    if films is None or films.dtype != torch.uint8:
+        return dict(batch)
+    return {**batch, "pixel_values": normalised(films)}
 
 
 def key_of(*names: str) -> int:
@@ -53,7 +72,7 @@ class PairCollator:
     negatives: Negatives = "other-studies"
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
-        """pixel_values [B, 3, P, P], input_ids and attention_mask [B, T], two keys [B]."""
+        """pixel_values uint8 [B, P, P], input_ids and attention_mask [B, T], two keys [B]."""
         texts = [sample.target for sample in samples]
         encoded = self.tokenizer(
             texts,
@@ -65,7 +84,7 @@ class PairCollator:
         )
         as_read = [key_of(*map(str, ids)) for ids in _unpadded(encoded)]
         return {
-            "pixel_values": normalise(_pixels(samples)),
+            "pixel_values": stacked(_pixels(samples)),
             "input_ids": encoded["input_ids"],
             "attention_mask": encoded["attention_mask"],
             "group_keys": torch.tensor([self._group_key(sample) for sample in samples]),
@@ -105,11 +124,11 @@ class ConversationCollator:
     packing: bool = True
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
-        """What ``lay_end_to_end`` or ``pad_right`` returns, and pixel_values [B, 3, P, P]."""
+        """What ``lay_end_to_end`` or ``pad_right`` returns, and pixel_values uint8 [B, P, P]."""
         examples = [self._encoded(sample) for sample in samples]
         batch = lay_end_to_end(examples) if self.packing else pad_right(examples, self._pad_id)
         if self.image_tokens:
-            batch["pixel_values"] = normalise(_pixels(samples))
+            batch["pixel_values"] = stacked(_pixels(samples))
         return batch
 
     @property

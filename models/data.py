@@ -23,7 +23,8 @@ from models.shards import Pixels as Pixels
 from sources.record import Turn
 
 WINDOW_BYTES = 256 * 2**20
-"""Decoded pixels held by one process, and so the size of the shuffling window (our choice)."""
+"""Decoded pixels that one data set holds in a process, and so the size of the shuffling window (our
+choice: within a window a row is read once, so more would serve no one)."""
 
 _SELECTED_BY = ("source", "text_version", "subject_id", "study_id")
 _COLUMNS = ("example_id", "source", "study_id", "subject_id", "split", "indication", "turns")
@@ -135,7 +136,7 @@ class ExampleShards(Dataset[Sample]):
         if self.plain_request is not None and sample.indication is not None:
             sample = replace(sample, turns=(Turn("user", self.plain_request), *sample.turns[1:]))
         self._decoded[index] = sample
-        if len(self._decoded) > 2 * self.window_rows:
+        if len(self._decoded) > self.window_rows:
             self._decoded.popitem(last=False)
         return sample
 

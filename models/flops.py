@@ -27,10 +27,16 @@ Reads = Literal["image", "patches", "text", "supervised", "pairs"]
 Lengths = dict[Reads, Sequence[int]]
 
 PEAK_TERAFLOPS = (
-    # device name, bfloat16 or float16, float32 as a stage runs it; dense, NVIDIA's data sheets
-    ("H100|H200|GH200", 989.0, 494.0),  # SXM; float32 in TF32
-    ("A100", 312.0, 156.0),
-    ("V100", 125.0, 15.7),  # float16; no TF32
+    # device name, bfloat16 or float16, float32 as a stage runs it; dense, as NVIDIA's data sheets
+    # give them (half of what they print "with sparsity"). The first row that fits counts.
+    (r"\bMIG\b", None, None),  # a slice: no sheet tells its share
+    (r"\bH[12]00 NVL\b", 835.0, 418.0),  # H100 and H200 data sheets, column NVL; float32 in TF32
+    (r"\bH100 PCIe\b", 756.0, 378.0),  # H100 data sheet, column PCIe
+    (r"\bH100 80GB HBM3\b", 989.0, 494.0),  # H100 data sheet, column SXM
+    (r"\bG?H200\b", 989.0, 494.0),  # H200 data sheet, column SXM; GH200 data sheet
+    (r"\bA100\b", 312.0, 156.0),  # A100 data sheet, the same for PCIe and SXM
+    (r"\bV100-SXM[23]\b", 125.0, 15.7),  # V100 data sheet, column NVLink; float16; no TF32
+    (r"\bV100-PCIE\b", 112.0, 14.0),  # V100 data sheet, column PCIe
 )
 
 
@@ -200,7 +206,8 @@ def peak_flops(device_name: str, *, float32: bool) -> float | None:
     """Operations per second that a device could do, None where the table does not know it."""
     for pattern, half, full in PEAK_TERAFLOPS:
         if re.search(pattern, device_name):
-            return (full if float32 else half) * 1e12
+            peak = full if float32 else half
+            return None if peak is None else peak * 1e12
     return None
 
 

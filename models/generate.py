@@ -64,7 +64,7 @@ def generate(run: GenerateRun) -> int:
         own = _write_share(writer, jobs, parts, stop)
         if not stop():
             parts.finish(own)
-        figures = parts.wait_for_all(stop) if rank.number == 0 else []
+        figures = parts.wait_for_all(len(jobs), stop) if rank.number == 0 else []
     if stop():
         return STOPPED_BY_SIGTERM
     if rank.number == 0:

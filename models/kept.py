@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from safetensors.torch import save_file
 from infra.child import write_json
 from models.checkpoint import TRAINABLE
 from models.named_state import Tensors
+from models.ranks import of_first_rank, rank_and_ranks
 from models.sealed import seal, whole_folders
 
 KEPT = "kept"
@@ -41,7 +43,7 @@ def is_better(loss: float | None, kept: Kept | None) -> bool:
 
 def keep(root: Path, step: int, loss: float | None, weights: Tensors) -> None:
     """Write weights as those to keep, then remove what was kept before; the first rank calls."""
-    folder = root / f"{KEPT}-{step}"
+    folder = kept_at(root, step, loss).folder
     folder.mkdir(parents=True, exist_ok=True)
     save_file(weights, folder / TRAINABLE)
     write_json(folder / _FACTS, {"step": step, "validate_loss": loss})
@@ -49,6 +51,21 @@ def keep(root: Path, step: int, loss: float | None, weights: Tensors) -> None:
     for other in root.glob(f"{KEPT}-*"):
         if other != folder:
             shutil.rmtree(other)
+
+
+def kept_at(root: Path, step: int, loss: float | None) -> Kept:
+    """What ``keep`` has written, without looking."""
+    return Kept(root / f"{KEPT}-{step}", step, loss)
+
+
+def kept_on_all_ranks(root: Path) -> Kept | None:
+    """What the first rank finds kept, the same on all; all ranks call."""
+    found = read_kept(root) if rank_and_ranks()[0] == 0 else None
+    own_step, own_loss = (-1, None) if found is None else (found.step, found.validate_loss)
+    step, loss = of_first_rank((own_step, math.nan if own_loss is None else own_loss))
+    if step < 0:
+        return None
+    return kept_at(root, int(step), None if math.isnan(loss) else loss)
 
 
 def read_kept(root: Path) -> Kept | None:

@@ -1,6 +1,8 @@
 """Hugging Face's own pre-processing, saved beside each model, so that users need none of our code.
 
-A test holds it equal to what training does (``shards.to_model_size``, ``collate.normalise``).
+A test holds it equal to what training does (``shards.to_model_size``, ``collate.normalise``), but
+for one pixel: where the long side exceeds the crop by 4 n + 3 px, Hugging Face's crop begins a
+pixel before torchvision's, with which the released model was trained and which training repeats.
 """
 
 from __future__ import annotations

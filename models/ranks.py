@@ -49,10 +49,17 @@ def largest_over_ranks(values: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(largest.tolist())
 
 
-def wait_for_ranks() -> None:
-    """All meet here."""
-    if distributed.is_initialized():
-        distributed.barrier()
+def of_first_rank(values: tuple[float, ...]) -> tuple[float, ...]:
+    """The first rank's values on all of them; all meet here.
+
+    What is decided together must not hang on what each reads from a disk that they share: one
+    that lags behind shows the ranks different folders, and they would wait for each other for ever.
+    """
+    if not distributed.is_initialized():
+        return values
+    told = torch.tensor(values, dtype=torch.float64, device=_rank_device())
+    distributed.broadcast(told, src=0)
+    return tuple(told.tolist())
 
 
 def part_ranks() -> None:

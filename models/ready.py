@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,14 @@ from models.weights import model_type
 def take_ready(run: TrainRun) -> None:
     """Copy the folder that ``stage.weights`` names, checked against the recipe's shapes.
 
+    One process does it, whoever started how many: ranks would tear each other's files.
+
     Raises:
         InputError: it holds another kind of model, another shape, or no tokenizer.
         Unavailable: it is not there.
     """
+    if os.environ.get("RANK", "0") != "0":
+        return
     folder = weights_folder(run.weights_root, run.stage.weights)
     _require_kind(run, folder)
     load_tokenizer(folder)
@@ -35,6 +40,7 @@ def take_ready(run: TrainRun) -> None:
         "kind": run.stage.kind,
         "steps": 0,
         "trained_parameters": 0,
+        "throughput": None,
     }
     write_json(run.output / "result.json", result)
     report("done", **result)

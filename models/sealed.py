@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from infra.fingerprint import file_digest
+from models.ranks import of_first_rank, rank_and_ranks
 
 WHOLE = "whole.json"
 CHECKPOINT = "checkpoint"
@@ -42,6 +43,14 @@ def whole_folders(root: Path, kind: str) -> dict[int, Path]:
 def last_whole_checkpoint(root: Path) -> Path | None:
     """The newest whole checkpoint, None where there is none."""
     return next(reversed(whole_folders(root, CHECKPOINT).values()), None)
+
+
+def checkpoint_of_all_ranks(root: Path) -> Path | None:
+    """The checkpoint that the first rank finds last, the same on all; all ranks call."""
+    found = last_whole_checkpoint(root) if rank_and_ranks()[0] == 0 else None
+    own = -1 if found is None else int(found.name.rpartition("-")[2])
+    (step,) = of_first_rank((own,))
+    return None if step < 0 else root / f"{CHECKPOINT}-{int(step)}"
 
 
 def remove_folders_but(root: Path, kind: str, kept: int) -> None:

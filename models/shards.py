@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from infra.parquet import ShardReader
+from sources.crop import margin
 
 Pixels: TypeAlias = NDArray[np.uint8]
 HELD_BYTES = 256 * 2**20
@@ -114,5 +115,5 @@ def to_model_size(image: Image.Image, side_px: int) -> Pixels:
 def centre_crop(grey: Pixels, side_px: int) -> Pixels:
     """The middle [P, P] of an image that is at least so large, as memory of its own."""
     height, width = grey.shape
-    top, left = (height - side_px) // 2, (width - side_px) // 2
+    top, left = margin(height, side_px), margin(width, side_px)
     return np.ascontiguousarray(grey[top : top + side_px, left : left + side_px])

@@ -18,19 +18,22 @@ import torch
 from transformers import TrainingArguments, set_seed
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from transformers.trainer_callback import PrinterCallback
+from transformers.utils import is_torch_tf32_available
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from infra.child import STOPPED_BY_SIGTERM, report, run_child, write_json
 from infra.errors import InputError
+from infra.log import LOGGER
 from infra.runs import TrainRun
 from infra.settings.stages import StageSettings
 from models.data import ExampleShards, Selection, TrainingOrder
 from models.kept import Kept
+from models.loading import BatchReader
 from models.named_state import load_weights
 from models.portable import forget_places
 from models.ranks import part_ranks
 from models.ready import take_ready
-from models.sealed import last_whole_checkpoint
+from models.sealed import checkpoint_of_all_ranks
 from models.stages import Prepared, prepare
 from models.temperature import TemperatureClip
 from models.throughput import Meter, told
@@ -49,23 +52,54 @@ def train(run: TrainRun) -> int:
     if run.stage.weights:
         take_ready(run)
         return 0
+    require_one_gpu_or_launcher(_on_gpu(run))
     prepared = _prepared(run)
+    training = stage_training(run, prepared)
+    trainer, callback = training.trainer, training.callback
+    trained = parameters(prepared.model, trainable_only=True)
+    examples = len(trainer.order.data)
+    _report_start(run, prepared, examples, trainer.args.max_steps)
+    callback.stop_at_sigterm()
+    checkpoint = checkpoint_of_all_ranks(run.resume)
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    if not callback.terminated and trainer.kept is None:
+        _keep_the_last(run, trainer)
+    if not callback.terminated and trainer.is_world_process_zero():
+        assert trainer.kept is not None, "the last step keeps its weights or better ones"
+        pace = told(callback.pace, run, training.meter)
+        done = Done(trainer.state.log_history, trainer.kept, trained, examples, pace)
+        _write_output(run, prepared, done)
+    part_ranks()
+    return STOPPED_BY_SIGTERM if callback.terminated else 0
+
+
+@dataclass(frozen=True)
+class Training:
+    """A stage whose next step can be taken."""
+
+    trainer: StageTrainer
+    callback: StageCallback
+    meter: Meter
+
+
+def stage_training(
+    run: TrainRun, prepared: Prepared, kind: type[StageTrainer] = StageTrainer
+) -> Training:
+    """The trainer of a stage, with its examples in their order and its settings."""
     side_px = run.models.vision.image_px if prepared.with_pixels else None
     chosen = selection_of(run.stage)
     examples = ExampleShards(run.train_examples, side_px, chosen, run.plain_request)
     steps = total_steps(run.stage, len(examples))
-    trained = parameters(prepared.model, trainable_only=True)
-    _report_start(run, prepared, examples, steps)
     validation = _validation(run, prepared, side_px)
     arguments = training_arguments(run, steps)
     meter = Meter.of(run, prepared.model, on_gpu=not arguments.use_cpu)
     callback = StageCallback(run.stage, meter, validates=validation is not None)
     contrastive = run.stage.kind == "pretrain"
-    trainer = StageTrainer(
+    trainer = kind(
         model=prepared.model,
         args=arguments,
-        data_collator=prepared.collate,
-        train_dataset=examples,
+        data_collator=BatchReader(examples, prepared.collate),
+        train_dataset=range(len(examples)),
         callbacks=[callback, TemperatureClip()] if contrastive else [callback],
         order=training_order(run.stage, examples, steps),
         watch=callback.watch,
@@ -75,16 +109,32 @@ def train(run: TrainRun) -> int:
         contrastive_piece=run.stage.device_batch_size if contrastive else None,
     )
     trainer.remove_callback(PrinterCallback)
-    callback.stop_at_sigterm()
-    checkpoint = last_whole_checkpoint(run.resume)
-    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    if not callback.terminated and trainer.is_world_process_zero():
-        assert trainer.kept is not None, "the last step keeps its weights or better ones"
-        pace = told(callback.pace, run, meter)
-        done = Done(trainer.state.log_history, trainer.kept, trained, len(examples), pace)
-        _write_output(run, prepared, done)
-    part_ranks()
-    return STOPPED_BY_SIGTERM if callback.terminated else 0
+    return Training(trainer, callback, meter)
+
+
+def _keep_the_last(run: TrainRun, trainer: StageTrainer) -> None:
+    """A stage resumed after its last step finds its kept weights damaged; all ranks call."""
+    LOGGER.warning(
+        "stage %s: no weights that it kept are whole; those of its last checkpoint are kept",
+        run.stage.name,
+    )
+    trainer.evaluate()
+
+
+def require_one_gpu_or_launcher(on_gpu: bool) -> None:
+    """Refuse several GPUs in one process: the trainer would spread each batch over all of them, and
+    so train on that many times the stage's batch.
+
+    Raises:
+        InputError: there are several and no launcher has started one process for each.
+    """
+    found = torch.cuda.device_count() if on_gpu else 0
+    if found > 1 and "WORLD_SIZE" not in os.environ:
+        raise InputError(
+            f"{found} GPUs and one training process",
+            "one process for each GPU",
+            f"set CXR_PROCESSES_PER_NODE={found}, or show one GPU with CUDA_VISIBLE_DEVICES=0",
+        )
 
 
 def _prepared(run: TrainRun) -> Prepared:
@@ -115,6 +165,10 @@ def total_steps(stage: StageSettings, rows: int) -> int:
     return max(1, -(-round(rows * stage.epochs) // stage.batch_size))
 
 
+def _on_gpu(run: TrainRun) -> bool:
+    return torch.cuda.is_available() and run.device != "cpu"
+
+
 def training_arguments(run: TrainRun, steps: int) -> TrainingArguments:
     """The stage's settings in Hugging Face's words; the global batch is spread over the devices.
 
@@ -122,7 +176,7 @@ def training_arguments(run: TrainRun, steps: int) -> TrainingArguments:
         InputError: the batch does not divide, or DeepSpeed runs without its launcher.
     """
     stage = run.stage
-    on_gpu = torch.cuda.is_available() and run.device != "cpu"
+    on_gpu = _on_gpu(run)
     per_device, accumulation = spread_batch(stage, int(os.environ.get("WORLD_SIZE", "1")))
     return TrainingArguments(
         output_dir=str(run.resume),
@@ -135,7 +189,7 @@ def training_arguments(run: TrainRun, steps: int) -> TrainingArguments:
         weight_decay=stage.weight_decay,
         optim="adamw_torch",
         bf16=stage.precision == "bfloat16",
-        tf32=True if on_gpu else None,
+        tf32=True if on_gpu and is_torch_tf32_available() else None,
         use_cpu=not on_gpu,
         activation_checkpointing=stage.gradient_checkpointing,
         activation_checkpointing_kwargs={"use_reentrant": False},
@@ -188,11 +242,11 @@ def _deepspeed(stage: StageSettings) -> str | None:
     return str(DEEPSPEED / f"zero{stage.deepspeed_zero}.json")
 
 
-def _report_start(run: TrainRun, prepared: Prepared, examples: ExampleShards, steps: int) -> None:
+def _report_start(run: TrainRun, prepared: Prepared, examples: int, steps: int) -> None:
     report(
         "start",
         stage=run.stage.name,
-        examples=len(examples),
+        examples=examples,
         steps=steps,
         parameters=parameters(prepared.model),
         trainable=parameters(prepared.model, trainable_only=True),

@@ -19,13 +19,15 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from infra.child import report
 from infra.settings.stages import StageSettings
 from models.checkpoint import TRAINABLE, read_training, write_training
+from models.collate import with_films
 from models.data import TrainingOrder
 from models.dealing import DealtOrder
 from models.divergence import LossWatch
 from models.gradient_cache import cached_backward
-from models.kept import Kept, is_better, keep, read_kept
+from models.kept import Kept, is_better, keep, kept_at, kept_on_all_ranks
+from models.loading import whole_batches
 from models.named_state import gathered_weights, give_scalars_an_axis, load_weights
-from models.ranks import on_any_rank, require_alike, seed_step, wait_for_ranks
+from models.ranks import on_any_rank, require_alike, seed_step
 from models.sealed import CHECKPOINT, remove_folders_but, seal
 from models.throughput import Meter, Pace
 from models.validate import Validation, validate_loss
@@ -63,7 +65,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]
         self.validation, self.apart = validation, apart
         self.contrastive_piece = contrastive_piece
         self.root = Path(str(self.args.output_dir))
-        self.kept: Kept | None = read_kept(self.root)
+        self.kept: Kept | None = kept_on_all_ranks(self.root)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         del train_dataset
@@ -75,7 +77,13 @@ class StageTrainer(Trainer):  # type: ignore[misc]
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
     ) -> Any:
         """A step's batches, the time that they are waited for measured."""
-        return super().get_batch_samples(self.meter.waiting(epoch_iterator), num_batches, device)
+        batches = self.meter.waiting(whole_batches(epoch_iterator))
+        return super().get_batch_samples(batches, num_batches, device)
+
+    def _prepare_inputs(self, inputs: Any) -> Any:
+        """A batch on the device, its films made what the model takes there."""
+        placed = super()._prepare_inputs(inputs)
+        return super()._prepare_inputs(with_films(placed))  # in the type that DeepSpeed trains in
 
     def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> Any:
         """One forward and backward pass."""
@@ -86,8 +94,12 @@ class StageTrainer(Trainer):  # type: ignore[misc]
             return super().training_step(model, inputs, num_items_in_batch)
         model.train()
         apart = model.no_sync if isinstance(model, DistributedDataParallel) else nullcontext
-        batch = self._prepare_inputs(inputs)
-        return cached_backward(model, batch, piece, self._backward_piece, apart)
+        batch = super()._prepare_inputs(inputs)  # films stay bytes until their piece is embedded
+
+        def embed(**pairs: torch.Tensor) -> Any:
+            return model(**self._prepare_inputs(pairs))
+
+        return cached_backward(embed, batch, piece, self._backward_piece, apart)
 
     def _backward_piece(self, loss: torch.Tensor, last: bool) -> None:
         """DeepSpeed steps within the backward pass that is said to be the last."""
@@ -101,7 +113,10 @@ class StageTrainer(Trainer):  # type: ignore[misc]
         return [name for name in decayed if axes.get(name, 0) > 1]  # some are declared, not there
 
     def evaluate(self, *_args: Any, **_kwargs: Any) -> dict[str, float]:
-        """Validate, and keep the weights if they are the best so far; all ranks agree."""
+        """Validate, and keep the weights if they are the best so far; all ranks agree.
+
+        Each remembers what is kept: the disk is read when a stage starts, by the first rank.
+        """
         loss, step = None, self.state.global_step
         if self.validation is not None:
             loss = validate_loss(self.model_wrapped, self.validation, self._prepare_inputs)
@@ -111,8 +126,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]
             weights = gathered_weights(self.model, here=self.args.should_save)
             if self.args.should_save:
                 keep(self.root, step, loss, weights)
-            wait_for_ranks()
-            self.kept = read_kept(self.root)
+            self.kept = kept_at(self.root, step, loss)
         if loss is not None and self.kept is not None:
             told = {"validate_loss": round(loss, 5), "best_step": self.kept.step}
             report("validated", stage=self.watch.stage, step=step, **told)

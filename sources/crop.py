@@ -69,8 +69,8 @@ class Crop:
         return cls(
             scale_x=resized_width / published[0],
             scale_y=resized_height / published[1],
-            left=(resized_width - side_px) // 2,
-            top=(resized_height - side_px) // 2,
+            left=margin(resized_width, side_px),
+            top=margin(resized_height, side_px),
             side_px=side_px,
         )
 
@@ -82,6 +82,14 @@ class Crop:
             (box.x_max * self.scale_x - self.left) / self.side_px,
             (box.y_max * self.scale_y - self.top) / self.side_px,
         )
+
+
+def margin(length_px: int, side_px: int) -> int:
+    """Pixels before a centre crop of ``side_px``: half of what is cut off, a half to the even one.
+
+    As torchvision's and open_clip's CenterCrop round, with which the released model was trained.
+    """
+    return round((length_px - side_px) / 2)
 
 
 def share_seen(placed: Rectangle) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from infra.errors import ArtifactError
 from infra.runs import GenerateRun
 from infra.settings.sections import GenerateSettings
 from models.answer_parts import AnswerParts, Rank, run_key, share_of
@@ -92,7 +93,7 @@ def test_the_first_rank_waits_for_all(tmp_path: Path) -> None:
     second.add(3, [1])
     second.finish({"tokens": 1.0})
     first.finish({"tokens": 2.0})
-    assert first.wait_for_all(lambda: False) == [{"tokens": 2.0}, {"tokens": 1.0}]
+    assert first.wait_for_all(1, lambda: False) == [{"tokens": 2.0}, {"tokens": 1.0}]
     assert first.read() == {3: (1,)}
 
 
@@ -101,7 +102,49 @@ def test_a_rank_of_an_earlier_start_is_not_waited_for(tmp_path: Path) -> None:
     first = parts(tmp_path, 0, 2)
     first.finish({})
     looks = iter([False, False, True])
-    assert first.wait_for_all(lambda: next(looks)) == []
+    assert first.wait_for_all(0, lambda: next(looks)) == []
+
+
+def test_marks_of_a_killed_launch_of_the_same_name_end_no_wait(tmp_path: Path) -> None:
+    """Over several nodes all launches of a run are called the same."""
+    for number in (1, 2, 3):  # the first rank of four was killed
+        before = parts(tmp_path, number, 4)
+        before.add(number, [number])
+        before.finish({"tokens": 9.0})
+    first = parts(tmp_path, 0, 2)
+    first.add(0, [5])
+    first.finish({"tokens": 1.0})
+    looks: list[int] = []
+
+    def others_go_on() -> bool:
+        looks.append(len(first.read()))
+        if len(looks) == 2:
+            second = parts(tmp_path, 1, 2)
+            second.add(4, [6])
+            second.finish({"tokens": 2.0})
+        return len(looks) > 9
+
+    assert first.wait_for_all(5, others_go_on) == [{"tokens": 1.0}, {"tokens": 2.0}]
+    assert looks == [4, 4]
+    assert sorted(first.read()) == [0, 1, 2, 3, 4]
+
+
+def test_a_rank_that_starts_takes_its_old_mark_away(tmp_path: Path) -> None:
+    parts(tmp_path, 1, 2).finish({})
+    parts(tmp_path, 0, 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["1-done-first"]
+    parts(tmp_path, 1, 2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_answer_that_is_damaged_while_the_first_rank_waits_ends_the_wait(tmp_path: Path) -> None:
+    first, second = parts(tmp_path, 0, 2), parts(tmp_path, 1, 2)
+    second.add(3, [1])
+    second.finish({})
+    first.finish({})
+    next(tmp_path.glob("*.parquet")).write_bytes(b"torn")
+    with pytest.raises(ArtifactError, match=r"kept answers 1-.*are damaged .*; start again"):
+        first.wait_for_all(1, lambda: False)
 
 
 def test_the_folder_goes_and_another_runs_stays(tmp_path: Path) -> None:
@@ -132,13 +175,14 @@ def test_the_key_covers_what_answers_depend_on(tmp_path: Path) -> None:
     others = [
         run_key(run_over(tmp_path, generate=GenerateSettings(beams=2))),
         run_key(run_over(tmp_path, controls=("none", "blank"))),
+        run_key(run_over(tmp_path, plain_request="Describe the film.")),
     ]
     (tmp_path / "test.parquet").write_bytes(b"sown")
     others.append(run_key(run_over(tmp_path)))
     (tmp_path / "test.parquet").write_bytes(b"rows")
     (model / "model.safetensors").write_bytes(b"weighty")
     others.append(run_key(run_over(tmp_path)))
-    assert len({key, *others}) == 5
+    assert len({key, *others}) == 6
 
 
 def test_figures_are_plain_json(tmp_path: Path) -> None:

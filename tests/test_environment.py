@@ -155,3 +155,16 @@ def test_limits_are_positive_numbers_or_unknown(monkeypatch: pytest.MonkeyPatch,
         monkeypatch.setenv(f"CXR_{name}", wrong)
         with pytest.raises(SettingsError, match=f"found a bad value in CXR_{name}; expected a"):
             load_environment()
+
+
+@pytest.mark.parametrize(
+    ("cores", "ranks", "expected"), [(1, 1, 0), (2, 1, 1), (16, 1, 4), (16, 8, 1), (96, 8, 4)]
+)
+def test_films_are_read_by_the_cores_that_train_nothing(
+    monkeypatch: pytest.MonkeyPatch, cores: int, ranks: int, expected: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))
+    found = load_environment(processes_per_node=ranks)
+    assert found.loader_workers_per_rank == expected
+    assert load_environment(loader_workers=0).loader_workers_per_rank == 0
+    assert load_environment(loader_workers=7).loader_workers_per_rank == 7

@@ -18,7 +18,7 @@ from evaluation.grounding_choice import Grounded, candidates, choose, measure
 from evaluation.grounding_match import sentence_spans
 from infra.errors import InputError
 from infra.runs import ExplainRun
-from models.collate import ConversationCollator
+from models.collate import ConversationCollator, with_films
 from models.data import ExampleShards
 from models.explain import Explainer, explain, part_name
 from models.tokenizers import load_tokenizer
@@ -176,7 +176,7 @@ def taught(target: Path) -> Path:
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     for step in range(STEPS):
         rows = [(8 * step + place) % len(data) for place in range(8)]
-        loss = model(**collate([data[row] for row in rows])).loss
+        loss = model(**with_films(collate([data[row] for row in rows]))).loss
         torch.autograd.backward(loss)
         optimizer.step()
         optimizer.zero_grad()

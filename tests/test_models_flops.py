@@ -132,4 +132,24 @@ def test_peaks_of_the_table() -> None:
     assert peak_flops("NVIDIA H100 80GB HBM3", float32=False) == 989e12
     assert peak_flops("NVIDIA A100-SXM4-80GB", float32=False) == 312e12
     assert peak_flops("Tesla V100-SXM2-16GB", float32=False) == 125e12
-    assert peak_flops("CPU", float32=True) is None
+    assert peak_flops("NVIDIA H100 PCIe", float32=False) == 756e12
+    assert peak_flops("NVIDIA H100 NVL", float32=True) == 418e12
+    assert peak_flops("NVIDIA H200 NVL", float32=False) == 835e12
+    assert peak_flops("NVIDIA GH200 480GB", float32=True) == 494e12
+    assert peak_flops("Tesla V100-PCIE-32GB", float32=True) == 14e12
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "CPU",
+        "NVIDIA RTX A1000 Laptop GPU",
+        "NVIDIA A10",
+        "NVIDIA H20",
+        "NVIDIA H100 80GB HBM3 MIG 1g.10gb",
+        "Tesla V100S-PCIE-32GB",
+    ],
+)
+def test_a_device_whose_peak_no_row_tells_has_none(name: str) -> None:
+    assert peak_flops(name, float32=False) is None
+    assert peak_flops(name, float32=True) is None

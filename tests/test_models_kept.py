@@ -20,7 +20,7 @@ from models.kept import is_better, keep, read_kept
 from models.sealed import WHOLE
 from models.stages import prepare
 from models.train import train
-from models.validate import Validation, validate_loss
+from models.validate import LARGEST_ROWS, Validation, chosen_rows, validate_loss
 
 # So high a rate that the loss on validate rises after the first steps.
 WILD = {"learning_rate": 1.0, "schedule": "constant", "steps": 6, "validate_steps": 1}
@@ -110,6 +110,36 @@ def test_a_stage_killed_after_its_last_step_only_writes(tmp_path: Path) -> None:
     shutil.rmtree(run.output)
     assert train(run) == 0
     assert result(run) == before
+
+
+def test_a_stage_whose_kept_weights_are_damaged_after_its_last_step_finishes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = train_run(tmp_path, stage("language", steps=2))
+    assert train(run) == 0
+    before = load_file(run.output / "model.safetensors")
+    kept = read_kept(run.resume)
+    assert kept is not None
+    data = bytearray(kept.weights.read_bytes())
+    data[-1] ^= 1
+    kept.weights.write_bytes(bytes(data))
+    shutil.rmtree(run.output)
+    with caplog.at_level("WARNING", logger="cxrflow"):
+        assert train(run) == 0
+    assert "no weights that it kept are whole" in caplog.text
+    assert result(run)["kept_step"] == 2
+    after = load_file(run.output / "model.safetensors")
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+@pytest.mark.parametrize("count", [3, LARGEST_ROWS, 5_000])
+def test_rows_to_validate_on_are_drawn_from_all_shards(count: int) -> None:
+    rows = chosen_rows(count)
+    assert rows == sorted(set(rows)) == chosen_rows(count)
+    assert len(rows) == min(count, LARGEST_ROWS)
+    assert 0 <= rows[0] <= rows[-1] < count
+    fifths = [sum(count * n // 5 <= row < count * (n + 1) // 5 for row in rows) for n in range(5)]
+    assert max(fifths) - min(fifths) <= max(1, 40)  # four standard deviations of a binomial
 
 
 def test_kept_weights_give_way_to_better_ones_alone(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AutoConfig, LlamaConfig, PreTrainedModel
 from transformers.models.llama import LlamaForCausalLM
 
+from models.collate import with_films
 from models.data import ExampleShards, Sample
 from models.packing import (
     PACKED,
@@ -44,7 +46,8 @@ def finetune(name: str, **changes: object) -> tuple[Prepared, list[Sample]]:
         if "lora_B" in parameter_name:  # zero at first, which would hide the gradient of A
             nn.init.normal_(each, std=0.1)
     prepared.model.train()
-    return prepared, list(ExampleShards(run.train_examples, MODELS.vision.image_px))
+    ready = replace(prepared, collate=lambda samples: with_films(prepared.collate(samples)))
+    return ready, list(ExampleShards(run.train_examples, MODELS.vision.image_px))
 
 
 def gradients(

@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+import torch
 from models_world import stage, train_run
 from ranks_world import losses, rank_of, result, run_of, same_on_all_ranks, train_on_ranks
 
+from infra.fingerprint import HOUSE
 from infra.launch import ChildFailed, run_module
-from models.sealed import WHOLE, last_whole_checkpoint
+from models.kept import keep
+from models.sealed import WHOLE, last_whole_checkpoint, seal
 from models.train import train
 
 
@@ -33,6 +38,42 @@ def test_two_ranks_repeat_the_losses_of_one_and_one_goes_on_from_two(tmp_path: P
     shutil.copytree(pair.resume / "checkpoint-3", left.resume / "checkpoint-3")
     assert train(left) == 0
     assert losses(left) == pytest.approx(losses(alone), rel=1e-4)
+
+
+def test_ranks_that_see_different_folders_take_the_first_ones_view(tmp_path: Path) -> None:
+    """A shared disk may lag: the second rank sees neither the checkpoint nor what is kept."""
+    for number in (0, 1):
+        (tmp_path / str(number)).mkdir()
+    keep(tmp_path / "0", 4, 1.25, {"w": torch.zeros(2)})
+    (tmp_path / "0" / "checkpoint-6").mkdir()
+    (tmp_path / "0" / "checkpoint-6" / "training.json").write_text("{}")
+    seal(tmp_path / "0" / "checkpoint-6")
+    child = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from torch import distributed\n"
+        "from models.kept import kept_on_all_ranks\n"
+        "from models.sealed import checkpoint_of_all_ranks\n"
+        "root, rank = Path(sys.argv[1]), int(sys.argv[2])\n"
+        "place = (root / 'meeting').as_uri()\n"
+        "distributed.init_process_group('gloo', place, rank=rank, world_size=2)\n"
+        "kept = kept_on_all_ranks(root / str(rank))\n"
+        "checkpoint = checkpoint_of_all_ranks(root / str(rank))\n"
+        "nothing = kept_on_all_ranks(root / 'none')\n"
+        "print(kept.step, kept.validate_loss, checkpoint.name, nothing)\n"
+    )
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "-c", child, str(tmp_path), str(number)],
+            cwd=HOUSE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in (0, 1)
+    ]
+    assert [each.communicate(timeout=240)[0] for each in ranks] == [
+        "4 1.25 checkpoint-6 None\n"
+    ] * 2
 
 
 @pytest.mark.slow

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from models_world import MODELS, stage, train_run, trained_world
+from models_world import MODELS, SIDE_PX, stage, train_run, trained_world, write_shards
 from parts_world import PARTS, swapped_world
 from pydantic import ValidationError
 from small_world import cxr_json, small_arguments
 from transformers import AutoModelForCausalLM
 
+from infra.artifact import build_artifact
 from infra.errors import InputError, SettingsError, Unavailable
+from infra.launch import Event
+from infra.pieces import BuiltPiece
 from infra.settings import load_settings
 from infra.settings.stages import without_superseded
 from models.dual_encoder import CxrDualEncoder, dual_encoder_config
@@ -26,7 +29,9 @@ from models.tokenizers import load_tokenizer
 from models.train import train
 from models.vlm import assemble, language_config, load_vlm
 from tasks.context import Order, open_context
+from tasks.monitor.pace import paces
 from tasks.preflight import require_models
+from tasks.train.work import train_stage
 
 
 def stage_names(*overrides: str) -> list[tuple[str, tuple[str, ...]]]:
@@ -91,6 +96,51 @@ def test_ready_model_becomes_the_stages_output(tmp_path: Path, name: str) -> Non
     assert (result["stage"], result["steps"], result["trained_parameters"]) == (name, 0, 0)
     one, two = (folder / "model.safetensors" for folder in (ready, run.output))
     assert one.read_bytes() == two.read_bytes()
+
+
+def test_one_process_of_several_takes_a_ready_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = train_run(tmp_path, stage("finetune", weights=str(trained_world() / "finetune")))
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert train(run) == 0
+    assert not run.output.exists()
+    monkeypatch.setenv("RANK", "0")
+    assert train(run) == 0
+    assert (run.output / "result.json").is_file()
+
+
+def write_examples(key: str, folder: Path) -> BuiltPiece:
+    write_shards(folder)
+    return BuiltPiece()
+
+
+def test_a_ready_model_becomes_an_artifact_as_a_run_makes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through the child process, and by one process on a place that has several."""
+    monkeypatch.setenv("CXR_PROCESSES_PER_NODE", "2")
+    finetune = trained_world() / "finetune"
+    sizes = (f"models.vision.image_px={SIDE_PX}", "models.vision.patch_px=7")
+    context = open_context(
+        Order(
+            overrides=(*sizes, f"stages.finetune.weights={finetune}"),
+            data_root=str(tmp_path / "data"),
+            replicas=True,
+        )
+    )
+    step = context.graph["examples/llava_rad"]
+    build_artifact(context.store, step, lambda: {"all": ""}, write_examples)
+    events: list[Event] = []
+    artifact = train_stage(context, "finetune", lambda name, event: events.append(event))
+    assert [event["event"] for event in events] == ["start", "done"]
+    (piece,) = artifact.pieces
+    assert (piece.facts["steps"], piece.facts["kind"]) == (0, "finetune")
+    assert "throughput" not in piece.facts
+    names = {file.name for file in piece.files}
+    assert names >= {"config.json", "model.safetensors", "result.json"}
+    assert paces(context) == {}
 
 
 def test_ready_model_of_another_kind_or_shape_is_named(tmp_path: Path) -> None:

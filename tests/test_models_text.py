@@ -14,7 +14,17 @@ from models_world import MODELS, SIDE_PX, picture
 
 from infra.errors import InputError
 from infra.log import LOGGER
-from models.collate import ConversationCollator, PairCollator, key_of, normalise, pad_left
+from models.collate import (
+    CLIP_DEVIATION,
+    CLIP_MEAN,
+    ConversationCollator,
+    PairCollator,
+    key_of,
+    normalise,
+    pad_left,
+    stacked,
+    with_films,
+)
 from models.data import Sample
 from models.processor import image_processor
 from models.prompts import SYSTEM, conversation_prompt, jumble, plain_prompt
@@ -25,6 +35,7 @@ from models.tokenizers import (
     train_language_tokenizer,
     train_text_tokenizer,
 )
+from sources.crop import Crop
 from sources.record import Turn
 
 TEXTS = [
@@ -196,7 +207,8 @@ def test_examples_are_laid_end_to_end_with_an_image_each() -> None:
     for name in ("input_ids", "position_ids", "logits_to_keep"):
         assert packed[name].tolist() == torch.cat([each[name] for each in alone], 1).tolist()
     assert packed["labels"].tolist() == torch.cat([each["labels"] for each in alone]).tolist()
-    assert packed["pixel_values"].shape == (2, 3, SIDE_PX, SIDE_PX)
+    assert packed["pixel_values"].shape == (2, SIDE_PX, SIDE_PX)
+    assert packed["pixel_values"].dtype == torch.uint8
     assert "attention_mask" not in packed
 
 
@@ -271,7 +283,7 @@ def test_left_padding_aligns_the_ends() -> None:
     assert mask.tolist() == [[0, 1, 1], [1, 1, 1]]
 
 
-@pytest.mark.parametrize("size", [(28, 28), (40, 28), (28, 41), (97, 61), (61, 97), (20, 31)])
+@pytest.mark.parametrize("size", [(28, 28), (40, 28), (28, 41), (97, 61), (61, 97), (20, 30)])
 def test_pixels_reach_the_model_as_hugging_faces_clip_processor_makes_them(
     size: tuple[int, int],
 ) -> None:
@@ -281,6 +293,30 @@ def test_pixels_reach_the_model_as_hugging_faces_clip_processor_makes_them(
     theirs = image_processor(SIDE_PX)(image, return_tensors="pt")["pixel_values"]
     assert ours.shape == (1, 3, SIDE_PX, SIDE_PX)
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("length", range(29, 42))
+def test_the_crop_begins_where_torchvisions_does(length: int) -> None:
+    """``int(round((length - side) / 2.0))``, as its CenterCrop writes it."""
+    columns = np.tile(np.arange(length, dtype=np.uint8), (SIDE_PX, 1))
+    for grey in (columns, columns.T):
+        found = to_model_size(PIL.Image.fromarray(np.ascontiguousarray(grey)), SIDE_PX)
+        assert found[0, 0] == int(round((length - SIDE_PX) / 2.0))  # noqa: RUF046
+    place = Crop.of((length, SIDE_PX), (length, SIDE_PX), SIDE_PX)
+    assert place.left == int(round((length - SIDE_PX) / 2.0))  # noqa: RUF046
+
+
+def test_a_batch_of_bytes_becomes_what_the_model_takes() -> None:
+    """Bit for bit what was made from the samples before, and only once."""
+    films = [np.full((SIDE_PX, SIDE_PX), grey, np.uint8) for grey in (0, 7, 255)]
+    batch = {"input_ids": torch.zeros(3, 2), "pixel_values": stacked(films)}
+    ready = with_films(batch)
+    scaled = torch.from_numpy(np.stack(films)).to(torch.float32).div(255)[:, None]
+    mean, deviation = (torch.tensor(each).view(1, 3, 1, 1) for each in (CLIP_MEAN, CLIP_DEVIATION))
+    assert torch.equal(ready["pixel_values"], (scaled - mean) / deviation)
+    assert torch.equal(ready["pixel_values"], normalise(films))
+    assert torch.equal(with_films(ready)["pixel_values"], ready["pixel_values"])
+    assert with_films({"input_ids": batch["input_ids"]}).keys() == {"input_ids"}
 
 
 def test_normalised_grey_uses_clips_statistics() -> None:

@@ -17,7 +17,14 @@ from infra.weights import weights_folder
 from models.data import ExampleShards
 from models.stages import prepare
 from models.tokenizers import load_tokenizer
-from models.train import spread_batch, total_steps, train, training_order
+from models.train import (
+    require_one_gpu_or_launcher,
+    spread_batch,
+    total_steps,
+    train,
+    training_arguments,
+    training_order,
+)
 from models.weights import input_of_type
 
 HOUSE = Path(__file__).parent.parent
@@ -116,6 +123,45 @@ def test_deepspeed_needs_its_launcher(tmp_path: Path) -> None:
         "found stage 'language' with deepspeed_zero 2 and no launcher; expected torchrun; "
         "start it with torchrun, or set deepspeed_zero to 0"
     )
+
+
+def with_gpus(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+
+
+def test_several_gpus_without_a_launcher_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_gpus(monkeypatch, 4)
+    with pytest.raises(InputError) as error:
+        train(train_run(tmp_path, stage("language"), device="auto"))
+    assert str(error.value) == (
+        "found 4 GPUs and one training process; expected one process for each GPU; set "
+        "CXR_PROCESSES_PER_NODE=4, or show one GPU with CUDA_VISIBLE_DEVICES=0"
+    )
+
+
+def test_one_gpu_or_a_launcher_is_let_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_gpus(monkeypatch, 1)
+    require_one_gpu_or_launcher(on_gpu=True)
+    with_gpus(monkeypatch, 4)
+    require_one_gpu_or_launcher(on_gpu=False)
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    require_one_gpu_or_launcher(on_gpu=True)
+
+
+@pytest.mark.parametrize("ampere", [True, False])
+def test_tf32_is_asked_for_where_the_gpu_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ampere: bool
+) -> None:
+    """On an older one transformers refuses to be asked."""
+    asked: dict[str, object] = {}
+    monkeypatch.setattr("models.train.TrainingArguments", lambda **given: asked.update(given))
+    monkeypatch.setattr("models.train.is_torch_tf32_available", lambda: ampere)
+    with_gpus(monkeypatch, 1)
+    training_arguments(train_run(tmp_path, stage("language"), device="auto"), 1)
+    assert asked["tf32"] is (True if ampere else None)
 
 
 @pytest.mark.parametrize(

@@ -24,12 +24,17 @@ _TOO_CLOSE = 0.85
 """Similarity (difflib ratio) that counts as a slip of the pen: CXR_DATAROOT for CXR_DATA_ROOT is
 0.96, CXR_PUBLIC_DATA for it 0.64. Our choice."""
 
+MOST_LOADERS = 4
+"""Per training rank (our choice: a core decodes a film of 518 px in 1.3 ms, so four give some 3,000
+a second)."""
+
 
 class Environment(BaseSettings):
     """Where this process works.
 
     ``llm_base_url`` None means the embedded offline server; ``mlflow_uri`` None means SQLite and
-    files under the data root's state folder. ``workers`` counts processes for ingestion;
+    files under the data root's state folder. ``workers`` counts processes for ingestion,
+    ``loader_workers`` those that read films beside each training rank, None as many as suit;
     ``weights_root`` is the folder with one folder for each published model that a recipe names.
     ``rendezvous`` is the ``host:port`` of one node, where the others find it.
     ``llm_deadline_hours`` is when a run's answers are wanted, None at once; with a day or more,
@@ -45,6 +50,7 @@ class Environment(BaseSettings):
     data_root: str = Field(default="data", min_length=1)
     state_dir: Path | None = None
     workers: int = Field(default_factory=lambda: max(1, len(os.sched_getaffinity(0))), ge=1)
+    loader_workers: int | None = Field(default=None, ge=0)
     processes_per_node: int = Field(default=1, ge=1, description="training ranks; one per GPU")
     nodes: int = Field(default=1, ge=1, description="machines that train together")
     rendezvous: str | None = None
@@ -61,6 +67,14 @@ class Environment(BaseSettings):
     llm_budget_usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     llm_requests_per_minute: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     llm_tokens_per_minute: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+
+    @property
+    def loader_workers_per_rank(self) -> int:
+        """As set, or a rank's share of the cores but one, which trains; MOST_LOADERS at most."""
+        if self.loader_workers is not None:
+            return self.loader_workers
+        share = len(os.sched_getaffinity(0)) // self.processes_per_node
+        return max(0, min(MOST_LOADERS, share - 1))
 
     @property
     def state(self) -> Path:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import atexit
 import multiprocessing
-import os
-import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait
 from typing import ParamSpec, TypeVar
+
+from infra.launch import end_with_starter
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,19 +43,7 @@ def _pool(workers: int) -> ProcessPoolExecutor:
     if pool is None:
         context = multiprocessing.get_context("spawn")
         pool = _POOLS[workers] = ProcessPoolExecutor(
-            workers, mp_context=context, initializer=_end_with_parent
+            workers, mp_context=context, initializer=end_with_starter
         )
         atexit.register(pool.shutdown, wait=False, cancel_futures=True)
     return pool
-
-
-def _end_with_parent() -> None:
-    """In a worker: end at once when the parent is gone; an orphan would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        wait([parent.sentinel])
-        os._exit(128 + signal.SIGHUP)
-
-    threading.Thread(target=watch, daemon=True).start()

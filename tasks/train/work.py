@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TypedDict
 
 from infra.artifact import Artifact, build_artifact
 from infra.launch import Event, Nodes
@@ -13,6 +14,7 @@ from infra.log import LOGGER
 from infra.parent import run_in_child
 from infra.pieces import BuiltPiece
 from infra.runs import TrainRun
+from infra.settings.stages import StageSettings
 from sources.example import Task, request_turn
 from sources.record import Split
 from tasks.context import Context
@@ -69,6 +71,24 @@ def plain_request(context: Context, prompt: str) -> str | None:
     return request_turn(Task(examples.section), None, examples.request).text
 
 
+class _Launch(TypedDict, total=False):
+    processes: int
+    nodes: Nodes
+    launched: bool
+
+
+def _launch(context: Context, stage: StageSettings) -> _Launch:
+    """How many ranks a stage has; a ready model is copied by one process."""
+    if stage.weights:
+        return {}
+    place = context.environment
+    return {
+        "processes": place.processes_per_node,
+        "nodes": Nodes(place.nodes, place.rendezvous),
+        "launched": stage.deepspeed_zero > 0,
+    }
+
+
 def _train(
     context: Context, name: str, on_event: Callable[[Event], None], key: str, folder: Path
 ) -> BuiltPiece:
@@ -85,9 +105,7 @@ def _train(
             _run(context, name, folder),
             scratch,
             follow,
-            processes=context.environment.processes_per_node,
-            nodes=Nodes(context.environment.nodes, context.environment.rendezvous),
-            launched=context.settings.stage(name).deepspeed_zero > 0,
+            **_launch(context, context.settings.stage(name)),
         )
     finally:
         attempts.tell()
@@ -114,4 +132,5 @@ def _run(context: Context, name: str, folder: Path) -> TrainRun:
         resume=_scratch(context, name) / CHECKPOINTS,
         weights_root=context.environment.weights_root,
         plain_request=plain_request(context, stage.prompt),
+        workers=context.environment.loader_workers_per_rank,
     )

@@ -163,7 +163,7 @@ def ask_generate(
         bos_token_id=BEGIN,
         eos_token_id=END,
         pad_token_id=PAD,
-        suppress_tokens=[model.config.image_token_index],
+        suppress_tokens=[model.config.image_token_index, *rule.never],
     )
     with torch.inference_mode():
         pixels = normalise([request.image for request in requests])

@@ -15,7 +15,7 @@ import torch
 from transformers import LlavaForConditionalGeneration
 
 from infra.settings.stages import LoraSettings, ModelSettings
-from models.collate import ConversationCollator
+from models.collate import ConversationCollator, with_films
 from models.data import Sample
 from models.packing import Batch, attend_within_examples
 from models.tokenizers import Tokenizer, train_language_tokenizer
@@ -131,7 +131,7 @@ class Side:
 
     def batch(self, samples: Sequence[Sample]) -> Batch:
         """A batch in this side's layout."""
-        batch = self._collate(samples)
+        batch = with_films(self._collate(samples))
         return batch if self.way.supervised else with_logits_everywhere(batch)
 
     def step(self, batch: Batch) -> float:

@@ -1,33 +1,47 @@
 """Speed of whole models on one GPU, with random weights: training steps, generation, contrastive.
 
-The same functions run on a CPU at toy sizes (``tests/test_gpu_measures.py``), so that they are
-whole when a GPU is there. Shapes: B examples, T tokens of a row.
+Training is the stage's own: its trainer, its types, its loop, films read from a shard. Only weights
+are drawn in place, and nothing is written. The same functions run on a CPU at toy sizes
+(``tests/test_gpu_measures.py``), so that they are whole when a GPU is there.
 """
 
 from __future__ import annotations
 
+import io
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import cycle, islice
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
+import PIL.Image
+import PIL.ImageFilter
+import pyarrow.parquet as pq
 import torch
 from transformers import LlavaForConditionalGeneration
+from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
-from infra.settings.stages import LoraSettings, ModelSettings
-from models.collate import ConversationCollator, normalise
+from infra.runs import TrainRun
+from infra.settings.environment import Environment
+from infra.settings.stages import LoraSettings, StageSettings
+from models.collate import PairCollator
 from models.data import Sample
 from models.decoding import Decoder, Request
 from models.dual_encoder import CxrDualEncoder, dual_encoder_config
-from models.flops import device_name, networks_of, peak_flops
-from models.objectives import contrastive_loss
-from models.packing import Batch, attend_within_examples
+from models.packing import attend_within_examples
 from models.projector import projector_of
-from models.stages import trainable_in_float32
-from models.throughput import Meter, Pace
+from models.stages import Prepared, trainable_in_float32
+from models.throughput import Pace
+from models.tokenizers import train_text_tokenizer
+from models.train import stage_training
+from models.trainer import StageTrainer
 from models.vlm import parameters, with_lora
 from models.weights import cast_parameters
+from sources.example import Example, ExampleImage, Task, examples_to_table
+from sources.record import Origin, Split, View
 from tests.bench.generation_world import (
+    END,
     GREEDY,
     Shape,
     Traffic,
@@ -38,17 +52,21 @@ from tests.bench.generation_world import (
 from tests.bench.training_sides import World
 
 LORA = LoraSettings(rank=64, alpha=128, dropout=0.05)  # the paper's
-WARM_UP = 2
-"""Steps that are not counted: kernels are chosen and memory is claimed in them."""
+TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+NEVER_ENDING = replace(GREEDY, never=(END,))
+"""Every answer as long as its request says: random weights may choose the end at any step."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A measured training: its pace, and the losses of all steps."""
+    """A measured training: its pace, the losses of all steps, parameters and their types."""
 
     pace: Pace
     losses: tuple[float, ...]
+    parameters: int
     trained_parameters: int
+    trained_types: frozenset[torch.dtype]
+    frozen_types: frozenset[torch.dtype]
 
 
 def device() -> torch.device:
@@ -56,9 +74,38 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def build_vlm(world: World, dtype: torch.dtype) -> LlavaForConditionalGeneration:
-    """The VLM of the world's shapes with random weights, made on its device in that type."""
-    torch.set_default_dtype(dtype)
+class Steps(StageTrainer):
+    """Takes the stage's steps and writes nothing: a checkpoint of 7B in float32 is 81 GB."""
+
+    def evaluate(self, *_args: Any, **_kwargs: Any) -> dict[str, float]:
+        self.control.should_evaluate = False
+        return {}
+
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        del model, trial
+        self.control.should_save = False
+
+
+def lora_steps(world: World, stage: StageSettings) -> Trained:
+    """Finetune steps: LoRA and projector in float32, the rest frozen, packed rows."""
+    vlm = build_vlm(world, stage)
+    model = with_lora(vlm, LORA, with_projector=True)
+    vlm.model.vision_tower.requires_grad_(False)
+    return _train_vlm(world, model, vlm, stage)
+
+
+def full_steps(world: World, stage: StageSettings) -> Trained:
+    """Steps that train language model and projector whole, their weights and Adam in float32."""
+    vlm = build_vlm(world, stage)
+    vlm.requires_grad_(False)
+    for part in (vlm.model.language_model, vlm.lm_head, projector_of(vlm)):
+        part.requires_grad_(True)
+    return _train_vlm(world, vlm, vlm, stage)
+
+
+def build_vlm(world: World, stage: StageSettings) -> LlavaForConditionalGeneration:
+    """The VLM of the world's shapes with random weights, made on its device in the frozen type."""
+    torch.set_default_dtype(TYPES[stage.precision])
     try:
         with device():
             return world.fresh()
@@ -66,129 +113,91 @@ def build_vlm(world: World, dtype: torch.dtype) -> LlavaForConditionalGeneration
         torch.set_default_dtype(torch.float32)
 
 
-def lora_steps(world: World, batch_size: int, steps: int, dtype: torch.dtype) -> Trained:
-    """Finetune steps: LoRA and projector in float32, the rest frozen, packed rows."""
-    vlm = build_vlm(world, dtype)
-    model = with_lora(vlm, LORA, with_projector=True)
-    vlm.model.vision_tower.requires_grad_(False)
-    trainable_in_float32(model)
-    return _train(world, model, vlm, batch_size, steps, dtype)
-
-
-def full_steps(world: World, batch_size: int, steps: int, dtype: torch.dtype) -> Trained:
-    """Steps that train language model and projector whole, all in one type."""
-    vlm = build_vlm(world, dtype)
-    vlm.requires_grad_(True)
-    vlm.model.vision_tower.requires_grad_(False)
-    projector_of(vlm).requires_grad_(True)
-    return _train(world, vlm, vlm, batch_size, steps, dtype)
-
-
-def _train(
+def _train_vlm(
     world: World,
     model: torch.nn.Module,
     vlm: LlavaForConditionalGeneration,
-    batch_size: int,
-    steps: int,
-    dtype: torch.dtype,
+    stage: StageSettings,
 ) -> Trained:
+    trainable_in_float32(model)
     attend_within_examples(vlm)
-    vlm.activation_checkpointing_enable({"use_reentrant": False})
-    vlm.enable_input_require_grads()
-    model.train()
-    vlm.config.use_cache = False
-    learned = [each for each in model.parameters() if each.requires_grad]
-    optimizer = torch.optim.AdamW(learned, 1e-5, weight_decay=0.0, fused=device().type == "cuda")
-    meter, losses = _meter(world.shapes, model, dtype, contrastive=False), []
-    collate = world.collator(packing=True)
-    for batch in meter.waiting(_batches(world.samples, batch_size, steps, collate, dtype)):
-        with torch.autocast(device().type, torch.bfloat16, enabled=dtype == torch.bfloat16):
-            loss = model(**batch).loss
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(loss.item())  # waits for all of the step's work
-        _end_step(meter, len(losses))
-    pace = meter.so_far()
-    assert pace is not None, "no step was measured"
-    return Trained(pace, tuple(losses), parameters(model, trainable_only=True))
+    return _train(world, Prepared(model, world.collator(packing=True), _write_nothing), stage)
 
 
-def contrastive_steps(
-    shapes: ModelSettings, batch_size: int, steps: int, dtype: torch.dtype
-) -> Trained:
-    """Contrastive steps of random films and texts on one device; the loss in float32."""
+def contrastive_steps(world: World, stage: StageSettings) -> Trained:
+    """Pretraining steps, cut on the device where the stage says so."""
+    shapes = world.shapes
+    tokenizer = train_text_tokenizer((each.target for each in world.samples), shapes.text_encoder)
     with device():
         model = CxrDualEncoder(dual_encoder_config(shapes, shapes.text_encoder.vocabulary))
-    model.train()
-    optimizer = torch.optim.AdamW(model.parameters(), 1e-4, fused=device().type == "cuda")
-    meter, losses = _meter(shapes, model, dtype, contrastive=True), []
-    for batch in meter.waiting(_pairs(shapes, batch_size, steps)):
-        with torch.autocast(device().type, torch.bfloat16, enabled=dtype == torch.bfloat16):
-            images = model.embed_images(batch["pixel_values"])
-            texts = model.embed_texts(batch["input_ids"], batch["attention_mask"])
-        keys = torch.arange(batch_size, device=device())
-        scale = model.logit_scale.exp()
-        loss = contrastive_loss(images.float(), texts.float(), scale, keys, keys)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(loss.item())
-        _end_step(meter, len(losses))
-    pace = meter.so_far()
+    collate = PairCollator(tokenizer, shapes.text_encoder.context_tokens)
+    return _train(world, Prepared(model, collate, _write_nothing), stage)
+
+
+def _train(world: World, prepared: Prepared, stage: StageSettings) -> Trained:
+    set_verbosity_error()
+    disable_progress_bar()
+    with tempfile.TemporaryDirectory() as place:
+        run = TrainRun(
+            stage=stage,
+            models=world.shapes,
+            train_examples=(write_shard(world.samples, Path(place)),),
+            output=Path(place) / "model",
+            resume=Path(place) / "resume",
+            workers=Environment().loader_workers_per_rank,
+        )
+        training = stage_training(run, prepared, Steps)
+        training.trainer.train()
+    pace = training.callback.pace
     assert pace is not None, "no step was measured"
-    return Trained(pace, tuple(losses), parameters(model, trainable_only=True))
-
-
-def _meter(
-    shapes: ModelSettings, model: torch.nn.Module, dtype: torch.dtype, *, contrastive: bool
-) -> Meter:
-    name = device_name(device().type == "cuda")
-    if device().type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-    return Meter(
-        networks_of(model),
-        shapes.image_tokens,
-        contrastive,
-        parameters(model),
-        name,
-        peak_flops(name, float32=dtype == torch.float32),
+    losses = (entry["loss"] for entry in training.trainer.state.log_history if "loss" in entry)
+    types = {
+        learns: frozenset(
+            each.dtype for each in prepared.model.parameters() if each.requires_grad is learns
+        )
+        for learns in (True, False)
+    }
+    return Trained(
+        pace,
+        tuple(losses),
+        training.meter.parameters,
+        parameters(prepared.model, trainable_only=True),
+        types[True],
+        types[False],
     )
 
 
-def _end_step(meter: Meter, done: int) -> None:
-    """Count the step; what came before the warm-up's end is thrown away."""
-    meter.end_step()
-    if done == WARM_UP:
-        meter.first, meter.later = type(meter.first)(), type(meter.later)()
+def _write_nothing(folder: Path) -> None:
+    raise AssertionError(f"a measured stage has no output, not even {folder}")
 
 
-def _batches(
-    samples: Sequence[Sample],
-    batch_size: int,
-    steps: int,
-    collate: ConversationCollator,
-    dtype: torch.dtype,
-) -> Iterator[Batch]:
-    """Batches on the device, made before they are asked for: data is not what is measured."""
-    rows = cycle(samples)
-    made = [collate(list(islice(rows, batch_size))) for _ in range(steps)]
-    for batch in made:
-        yield {
-            name: each.to(device(), dtype if each.is_floating_point() else None)
-            for name, each in batch.items()
-        }
+def write_shard(samples: Sequence[Sample], folder: Path) -> Path:
+    """The samples as the examples step stores them: JPEGs, about as large as a film's."""
+    path = folder / "train.parquet"
+    pq.write_table(examples_to_table([_example(each) for each in samples]), path, row_group_size=16)
+    return path
 
 
-def _pairs(shapes: ModelSettings, batch_size: int, steps: int) -> Iterator[Batch]:
-    generator = torch.Generator().manual_seed(0)
-    side, tokens = shapes.vision.image_px, shapes.text_encoder.context_tokens
-    for _ in range(steps):
-        grey = torch.randint(0, 256, (batch_size, side, side), generator=generator)
-        pixels = normalise([film.numpy().astype("uint8") for film in grey])
-        ids = torch.randint(5, 200, (batch_size, tokens), generator=generator)
-        batch = {"pixel_values": pixels, "input_ids": ids, "attention_mask": torch.ones_like(ids)}
-        yield {name: each.to(device()) for name, each in batch.items()}
+def _example(sample: Sample) -> Example:
+    assert sample.pixels is not None
+    film = PIL.Image.fromarray(sample.pixels).filter(PIL.ImageFilter.GaussianBlur(2))
+    with io.BytesIO() as sink:
+        film.save(sink, "JPEG", quality=95)
+        image = ExampleImage(sample.study_id, View.PA, sink.getvalue(), film.width, film.height)
+    return Example(
+        example_id=sample.example_id,
+        task=Task.FINDINGS,
+        source=sample.source,
+        study_id=sample.study_id,
+        subject_id=sample.subject_id,
+        split=Split.TRAIN,
+        text_version="keep",
+        origin=Origin.RADIOLOGIST,
+        images=(image,),
+        indication=sample.indication,
+        turns=sample.turns,
+        target=sample.target,
+    )
 
 
 @dataclass(frozen=True)
@@ -204,12 +213,12 @@ class Generated:
 
 
 def generation(shape: Shape, traffic: Traffic, batch_size: int, dtype: torch.dtype) -> Generated:
-    """Greedy generation in batches of that size, each answer as long as its request says."""
+    """Greedy generation in batches of that size; every answer is as long as its request says."""
     model = build_model(shape)
     cast_parameters(model, dtype)
     model.to(device())
     requests = draw_requests(shape, traffic)
-    decoder = Decoder(model, GREEDY, batch_size)
+    decoder = Decoder(model, NEVER_ENDING, batch_size)
     ours, own_seconds = timed(lambda: _decoded(decoder, requests))
     theirs, their_seconds = timed(lambda: _generated(model, requests, batch_size))
     tokens = sum(map(len, ours))
@@ -228,7 +237,7 @@ def _generated(
 ) -> list[tuple[int, ...]]:
     found: list[tuple[int, ...]] = []
     for start in range(0, len(requests), batch_size):
-        found += ask_generate(model, requests[start : start + batch_size])
+        found += ask_generate(model, requests[start : start + batch_size], NEVER_ENDING)
     return found
 
 

@@ -12,30 +12,51 @@ import torch
 
 from infra.bars import Setting, hold, load_bars
 from infra.settings import load_settings
-from infra.settings.stages import ModelSettings
+from infra.settings.stages import StageSettings
 from tests.bench.environments import say
 from tests.bench.generation_world import Shape, Traffic
 from tests.bench.training_sides import World
-from tests.gpu.measures import Trained, contrastive_steps, full_steps, generation, lora_steps
+from tests.gpu.measures import (
+    LORA,
+    Trained,
+    contrastive_steps,
+    full_steps,
+    generation,
+    lora_steps,
+)
 
 pytestmark = pytest.mark.gpu
 SHAPES = load_settings("llava_rad", "paper").models
 """ViT-B/14 at 518 px and Vicuna's shapes; weights are random."""
 
 
+def stage(kind: str, **changes: object) -> StageSettings:
+    """The paper's way for that kind; few steps."""
+    fixed = {"name": kind, "kind": kind, "learning_rate": 1e-4, "precision": "bfloat16"}
+    return StageSettings.model_validate({**fixed, **changes})
+
+
 def test_a_lora_step_of_7b_at_518_px() -> None:
-    found = lora_steps(World(64, SHAPES), 16, 12, torch.bfloat16)
-    require_bar(found, "finetune", "lora", SHAPES)
+    parts = {"trainable": ["projector", "lora"], "lora": LORA, "gradient_checkpointing": True}
+    found = lora_steps(World(64, SHAPES), stage("finetune", batch_size=16, steps=12, **parts))
+    require_bar(found, "finetune", "lora")
 
 
 def test_a_step_that_trains_all_7b() -> None:
-    found = full_steps(World(32, SHAPES), 8, 10, torch.bfloat16)
-    require_bar(found, "finetune", "whole", SHAPES)
+    parts = {"trainable": ["projector", "language"], "gradient_checkpointing": True}
+    found = full_steps(World(32, SHAPES), stage("finetune", batch_size=8, steps=10, **parts))
+    require_bar(found, "finetune", "whole")
 
 
-def test_contrastive_images_a_second() -> None:
-    found = contrastive_steps(SHAPES, 64, 12, torch.bfloat16)
-    tell("contrastive", found)
+@pytest.mark.parametrize("piece", [None, 64])
+def test_contrastive_images_a_second(piece: int | None) -> None:
+    """Whole, and cut on the device, which embeds every film twice."""
+    parts = {"trainable": ["vision", "text_encoder"], "device_batch_size": piece}
+    size = 64 if piece is None else 256
+    found = contrastive_steps(
+        World(512, SHAPES), stage("pretrain", batch_size=size, steps=12, **parts)
+    )
+    tell(f"contrastive, {size} pairs in pieces of {piece or size}", found)
     assert found.pace.images_per_second > 0
 
 
@@ -53,13 +74,12 @@ def tell(name: str, found: Trained) -> None:
     say(f"{name}: {asdict(found.pace)}, losses {found.losses[0]:.4f} to {found.losses[-1]:.4f}")
 
 
-def require_bar(found: Trained, kind: str, method: str, shapes: ModelSettings) -> None:
+def require_bar(found: Trained, kind: str, method: str) -> None:
     """Print the figures; fail where a stored bar for this device is missed."""
     tell(f"{kind} {method}", found)
     figures = {**found.pace.figures(), "mfu": found.pace.mfu}
-    total = 6_900_000_000  # Vicuna 7B, ViT-B and the projector, to the nearest hundred million
-    setting = Setting(found.pace.device, kind, method, total)  # type: ignore[arg-type]
+    setting = Setting(found.pace.device, kind, method, found.parameters)  # type: ignore[arg-type]
     verdict = hold(figures, setting, load_bars())
     say(f"bar: {verdict}")
-    assert shapes.image_tokens == 1369
+    assert SHAPES.image_tokens == 1369
     assert not verdict.missed
