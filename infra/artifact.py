@@ -41,7 +41,7 @@ from infra.record_file import read_record, sealed
 from infra.step import MANIFEST, Step, sibling_manifests, why_absent
 from infra.store import Store, explained_place
 
-VOLATILE = ("created_at", "seconds", "host", "git_commit", "code")
+VOLATILE = ("created_at", "seconds", "measured", "host", "git_commit", "code")
 """The manifest's fields that may differ between two runs that built the same thing."""
 
 
@@ -275,7 +275,7 @@ def _publish(
     if not files:
         raise ArtifactError(f"{step.folder}: piece {key} wrote no file")
     place = f"{step.folder}/{key}-{content_digest(files)}"
-    piece = Piece(key, input_digest, place, files, outcome.counts, outcome.facts)
+    piece = Piece(key, input_digest, place, files, outcome.counts, outcome.facts, outcome.measured)
     if store.is_local and not is_sound(store, piece):
         store.remove(place)  # what a crash or a bad disk left there must not win
     # Elsewhere another host may be uploading just that; names follow from the content, so each
@@ -323,9 +323,10 @@ def _write_manifest(
         "inputs": step.inputs,
         "revision": step.revision,
         "counts": [asdict(c) for c in add_counts([c for piece in pieces for c in piece.counts])],
-        "pieces": [asdict(piece) for piece in pieces],
+        "pieces": [asdict(replace(piece, measured={})) for piece in pieces],
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
+        "measured": {piece.key: piece.measured for piece in pieces if piece.measured},
         "host": platform.node(),
         "git_commit": git_commit(),
         "code": {"modules": step.code, "digests": code_digests(*step.code)},
@@ -339,11 +340,12 @@ def _write_manifest(
 
 
 def _from_manifest(store: Store, step: Step, manifest: Mapping[str, Any]) -> Artifact:
-    recorded = manifest["code"]["digests"]
+    recorded, measured = manifest["code"]["digests"], manifest.get("measured", {})
+    pieces = [item | {"measured": measured.get(item["key"], {})} for item in manifest["pieces"]]
     return Artifact(
         store,
         step,
-        tuple(piece_from_json(item) for item in manifest["pieces"]),
+        tuple(piece_from_json(item) for item in pieces),
         drift=drifted_modules(recorded, code_digests(*step.code)),
         created_at=manifest["created_at"],
         seconds=manifest["seconds"],

@@ -57,7 +57,10 @@ class PieceFile:
 
 @dataclass(frozen=True)
 class Piece:
-    """One piece: its folder is relative to the data root and may lie in a sibling artifact."""
+    """One piece: its folder is relative to the data root and may lie in a sibling artifact.
+
+    ``measured`` is what differs between two runs that built the same thing: a trainer's pace, say.
+    """
 
     key: str
     input_digest: str
@@ -65,17 +68,20 @@ class Piece:
     files: tuple[PieceFile, ...]
     counts: tuple[Count, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    measured: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class BuiltPiece:
     """What a piece's builder reports: counts that add up, and small JSON facts.
 
-    ``earlier_seconds`` is what attempts before this one took, which it went on from.
+    ``measured`` holds JSON values that differ from run to run; ``earlier_seconds`` is what attempts
+    before this one took, which it went on from.
     """
 
     counts: tuple[Count, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    measured: Mapping[str, Any] = field(default_factory=dict)
     earlier_seconds: float = 0.0
 
 
@@ -124,4 +130,5 @@ def piece_from_json(item: Mapping[str, Any]) -> Piece:
         tuple(PieceFile(**file) for file in item["files"]),
         tuple(Count(**count) for count in item["counts"]),
         item["facts"],
+        item.get("measured", {}),
     )

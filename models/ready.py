@@ -40,7 +40,6 @@ def take_ready(run: TrainRun) -> None:
         "kind": run.stage.kind,
         "steps": 0,
         "trained_parameters": 0,
-        "throughput": None,
     }
     write_json(run.output / "result.json", result)
     report("done", **result)

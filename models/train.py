@@ -299,10 +299,9 @@ def _write_output(run: TrainRun, prepared: Prepared, done: Done) -> None:
         "validate_loss": kept.validate_loss,
         "validate_losses": [[each["step"], each["validate_loss"]] for each in validated],
         "trained_parameters": done.trained,
-        "throughput": done.pace,
     }
     write_json(run.output / "result.json", result)
-    report("done", **result)
+    report("done", **result, throughput=done.pace)
 
 
 def _whole_again(run: TrainRun, prepared: Prepared) -> Prepared:

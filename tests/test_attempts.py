@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.artifact import build_artifact, read_artifact
+from infra.artifact import VOLATILE, build_artifact, read_artifact
 from infra.pieces import BuiltPiece
 from infra.step import MANIFEST, Step
 from infra.store import Store
@@ -81,7 +81,7 @@ def test_an_artifacts_seconds_hold_those_of_earlier_attempts(tmp_path: Path) -> 
 
     def build(key: str, folder: Path) -> BuiltPiece:
         (folder / "model").write_text(key)
-        return BuiltPiece(earlier_seconds=900.0)
+        return BuiltPiece(measured={"pace": 9.5}, earlier_seconds=900.0)
 
     built = build_artifact(store, step, lambda: {"one": "", "two": ""}, build)
     assert built.seconds >= 1800.0
@@ -90,6 +90,9 @@ def test_an_artifacts_seconds_hold_those_of_earlier_attempts(tmp_path: Path) -> 
     assert again.seconds == built.seconds
     manifest = json.loads((tmp_path / "data" / step.folder / MANIFEST).read_text())
     assert all("seconds" not in key for piece in manifest["pieces"] for key in piece)
+    assert [piece.measured for piece in again.pieces] == [{"pace": 9.5}] * 2
+    same = {name: value for name, value in manifest.items() if name not in VOLATILE}
+    assert "9.5" not in json.dumps(same)
 
 
 def test_a_run_that_never_began_leaves_its_time_where_the_folder_was_not(

@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from models_world import stage, train_run, trained_world
 
 from infra.bars import FIGURES, Bar
 from infra.log import LOGGER
-from infra.runs import TrainRun
 from models import throughput
 from models.data import ExampleShards
 from models.flops import networks_of
@@ -67,7 +67,9 @@ def test_the_first_step_and_what_lies_between_steps_are_left_out() -> None:
     assert pace.data_wait_share == pytest.approx((1 + 3) / (1 + 3 + 2 * 4))
     assert pace.useful_tokens_per_second == pytest.approx(2 * PAIR_TOKENS / 12)
     assert pace.images_per_second == pace.examples_per_second == pytest.approx(2 * 8 / 12)
-    assert measured.of_all_ranks() == pace
+    alone = measured.of_all_ranks()  # this process may have grown since
+    assert alone is not None
+    assert alone == replace(pace, peak_memory_gib=alone.peak_memory_gib)
 
 
 def test_a_single_step_is_better_than_nothing() -> None:
@@ -113,21 +115,20 @@ def test_mfu_of_an_unknown_device_is_unavailable() -> None:
     assert "mfu" not in pace.figures()
 
 
-def result_of(run: TrainRun) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((run.output / "result.json").read_text())["throughput"]
-    return found
+def events_of(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    lines = capsys.readouterr().out.splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{")]
 
 
-def test_a_stage_tells_its_pace_in_events_and_result(
+def test_a_stage_tells_its_pace_in_events_and_not_in_its_payload(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = stage("finetune", steps=3)
     run = train_run(tmp_path, settings, inputs={"align": trained_world() / "align"})
     assert train(run) == 0
-    lines = capsys.readouterr().out.splitlines()
-    events = [json.loads(line) for line in lines if line.startswith("{")]
-    found = result_of(run)
-    assert events[-1]["throughput"] == found
+    events = events_of(capsys)
+    found = events[-1]["throughput"]
+    assert "throughput" not in json.loads((run.output / "result.json").read_text())
     last = [event for event in events if event["event"] == "progress"][-1]
     assert {*FIGURES} - {"mfu"} <= last.keys()
     assert found["useful_tokens_per_second"] > 16 * found["images_per_second"] > 0
@@ -137,9 +138,11 @@ def test_a_stage_tells_its_pace_in_events_and_result(
     assert found["bar"] == {"held": {}, "missed": [], "verdict": "no bar for this device"}
 
 
-def test_waiting_for_slow_data_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    quick = train_run(tmp_path / "quick", stage("pretrain", steps=4))
-    assert train(quick) == 0
+def test_waiting_for_slow_data_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(train_run(tmp_path / "quick", stage("pretrain", steps=4))) == 0
+    quick = events_of(capsys)[-1]["throughput"]
     reading = ExampleShards.__getitem__
 
     def slow_reading(shards: ExampleShards, index: int) -> Any:
@@ -147,10 +150,9 @@ def test_waiting_for_slow_data_is_seen(tmp_path: Path, monkeypatch: pytest.Monke
         return reading(shards, index)
 
     monkeypatch.setattr(ExampleShards, "__getitem__", slow_reading)
-    run = train_run(tmp_path / "slow", stage("pretrain", steps=4))
-    assert train(run) == 0
-    assert result_of(run)["data_wait_share"] > 0.5
-    assert result_of(run)["data_wait_share"] > result_of(quick)["data_wait_share"]
+    assert train(train_run(tmp_path / "slow", stage("pretrain", steps=4))) == 0
+    slow = events_of(capsys)[-1]["throughput"]
+    assert slow["data_wait_share"] > max(0.5, quick["data_wait_share"])
 
 
 def test_a_missed_bar_is_warned_of_and_told(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -43,16 +42,16 @@ UNKNOWN: dict[str, Any] = {
 }
 
 
-def world(tmp_path: Path, results: dict[str, dict[str, Any]]) -> Context:
-    """A recipe whose stages have left these results."""
+def world(tmp_path: Path, measured: dict[str, dict[str, Any]]) -> Context:
+    """A recipe whose stages were measured so."""
     write_raw("chexpert", tmp_path / "raw", 4)
     routes = ('sources.routes={chexpert=["synthesize"]}',)
     context = look(tmp_path / "data", {"chexpert": tmp_path / "raw"}, *routes)
-    for stage, result in results.items():
+    for stage, one in measured.items():
 
-        def write(key: str, folder: Path, result: dict[str, Any] = result) -> BuiltPiece:
-            (folder / "result.json").write_text(json.dumps(result))
-            return BuiltPiece(())
+        def write(key: str, folder: Path, one: dict[str, Any] = one) -> BuiltPiece:
+            (folder / "result.json").write_text("{}")
+            return BuiltPiece(measured=one)
 
         build_artifact(
             context.store, context.graph[f"stages/{stage}"], lambda: {"model": ""}, write
@@ -61,8 +60,8 @@ def world(tmp_path: Path, results: dict[str, dict[str, Any]]) -> Context:
 
 
 def test_outcome_tells_each_stages_pace_in_order(tmp_path: Path) -> None:
-    results = {"align": {"throughput": PACE}, "language": {"throughput": UNKNOWN}}
-    context = world(tmp_path, results)
+    measured = {"align": {"throughput": PACE}, "language": {"throughput": UNKNOWN}}
+    context = world(tmp_path, measured)
     assert list(paces(context)) == ["language", "align"]
     assert outcome_json(context)["throughput"] == {"language": UNKNOWN, "align": PACE}
     lines = outcome_text(context, [], 1.0).splitlines()
@@ -78,7 +77,7 @@ def test_outcome_tells_each_stages_pace_in_order(tmp_path: Path) -> None:
 
 
 def test_stages_that_told_no_pace_are_left_out(tmp_path: Path) -> None:
-    context = world(tmp_path, {"align": {"loss": 1.0}, "language": {"throughput": None}})
+    context = world(tmp_path, {"align": {}, "language": {"other": 1.0}})
     assert paces(context) == {}
     assert paces_text(paces(context)) == ""
     assert "pace of" not in outcome_text(context, [], 1.0)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from infra.artifact import read_artifact
 from infra.bars import FIGURES
 from tasks.context import Context
-from tasks.monitor.stage_files import stage_files
 
 Pace = Mapping[str, Any]
 
 
 def paces(context: Context) -> dict[str, Pace]:
-    """What every trained stage's ``result.json`` tells of its pace, in the recipe's order."""
-    told = {
-        stage: json.loads(path.read_text()).get("throughput")
-        for stage, path in stage_files(context, "result.json").items()
-    }
-    return {stage: pace for stage, pace in told.items() if pace is not None}
+    """What every trained stage's manifest tells of its pace, in the recipe's order."""
+    found: dict[str, Pace] = {}
+    for stage in context.settings.stages:
+        artifact = read_artifact(context.store, context.graph[f"stages/{stage.name}"])
+        for piece in artifact.pieces if artifact else ():
+            if "throughput" in piece.measured:
+                found[stage.name] = piece.measured["throughput"]
+    return found
 
 
 def pace_numbers(pace: Pace) -> dict[str, float]:

@@ -109,11 +109,12 @@ def _train(
         )
     finally:
         attempts.tell()
-    pace = facts.pop("throughput", None)  # differs from run to run; result.json has it
+    pace = facts.pop("throughput", None)
     for line in missed_bars(name, pace) if pace else ():
         LOGGER.warning("%s", line)
     del key
-    return BuiltPiece((), facts, attempts.earlier)
+    measured = {"throughput": pace} if pace else {}
+    return BuiltPiece((), facts, measured, attempts.earlier)
 
 
 def _run(context: Context, name: str, folder: Path) -> TrainRun:
