@@ -6,7 +6,7 @@ A model that beats both has read its findings from pixels and not from the promp
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,7 +51,7 @@ def shown_rows(control: Control, places: Sequence[Place], seed: int) -> list[int
     """For each row the row whose image it is shown; None means the blank image.
 
     Raises:
-        InputError: the shuffled control has too few subjects to exchange (``can_exchange``).
+        InputError: there is one subject alone, so nothing to exchange (``can_exchange``).
     """
     if control == "none":
         return list(range(len(places)))
@@ -61,17 +61,21 @@ def shown_rows(control: Control, places: Sequence[Place], seed: int) -> list[int
 
 
 def can_exchange(places: Sequence[Place]) -> bool:
-    """Whether every row can be shown another subject's image, each image once: nobody owns more
-    than half of them."""
-    return not places or _can_rotate(range(len(places)), places)
+    """Whether every row can be shown another subject's image: there are two subjects, or no row."""
+    return len({place.owner for place in places}) != 1
 
 
 def _derangement(places: Sequence[Place], seed: int) -> list[int]:
-    """A permutation that shows every row an image of another subject.
+    """For every row the row of another subject; each image once, where nobody owns more than half.
 
     Rows are exchanged within source and view; groups that cannot be (one subject, or one subject
-    owning more than half) are pooled, and if the pool cannot be either, all rows are.
+    owning more than half) are pooled, and if the pool cannot be either, all rows are. If one
+    subject owns more than half of these too, the others' images are shown more than once.
     """
+    if not can_exchange(places):
+        raise InputError(
+            "1 subject for the shuffled control", "two at least", "evaluate on more subjects"
+        )
     groups: dict[tuple[str, str], list[int]] = {}
     for row, place in enumerate(places):
         groups.setdefault((place.source, place.view), []).append(row)
@@ -85,11 +89,7 @@ def _derangement(places: Sequence[Place], seed: int) -> list[int]:
     if left and not _can_rotate(left, places):
         left = list(range(len(places)))
         if not _can_rotate(left, places):
-            raise InputError(
-                f"{len({place.owner for place in places})} subjects for the shuffled control",
-                "several, none owning more than half of the images",
-                "evaluate on more subjects",
-            )
+            return _borrow(places, seed)
     _rotate(left, places, seed, shown)
     return shown
 
@@ -104,10 +104,27 @@ def _rotate(rows: Sequence[int], places: Sequence[Place], seed: int, shown: list
     if not rows:
         return
 
-    def rank(row: int) -> tuple[int, tuple[str, str, str], int]:
-        return key_of(str(seed), *places[row].owner), places[row].owner, row
-
-    order = sorted(rows, key=rank)
+    order = _drawn(rows, places, seed)
     shift = max(Counter(places[row].owner for row in rows).values())
     for position, row in enumerate(order):
         shown[row] = order[(position + shift) % len(order)]
+
+
+def _borrow(places: Sequence[Place], seed: int) -> list[int]:
+    """Between the subject who owns most rows and all others, in turn."""
+    most = Counter(place.owner for place in places).most_common(1)[0][0]
+    order = _drawn(range(len(places)), places, seed)
+    theirs = [row for row in order if places[row].owner == most]
+    others = [row for row in order if places[row].owner != most]
+    shown = [-1] * len(places)
+    for some, shown_to_them in ((theirs, others), (others, theirs)):
+        for position, row in enumerate(some):
+            shown[row] = shown_to_them[position % len(shown_to_them)]
+    return shown
+
+
+def _drawn(rows: Iterable[int], places: Sequence[Place], seed: int) -> list[int]:
+    """The rows of each subject together, subjects by a seeded hash."""
+    return sorted(
+        rows, key=lambda row: (key_of(str(seed), *places[row].owner), places[row].owner, row)
+    )
