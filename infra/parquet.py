@@ -230,7 +230,7 @@ class ShardReader:
         """
         views: list[memoryview] = []
         for chunk in self.table(group, [column]).column(0).chunks:
-            views.extend(_views(chunk))
+            views.extend(views_of(chunk))
         return views
 
 
@@ -270,7 +270,7 @@ def _explained(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _views(chunk: pa.Array) -> list[memoryview]:
+def views_of(chunk: pa.Array) -> list[memoryview]:
     """Views of a binary array's values: offsets and bytes are its second and third buffer."""
     wide = pa.types.is_large_binary(chunk.type) or pa.types.is_large_string(chunk.type)
     _, offset_buffer, data = chunk.buffers()

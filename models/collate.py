@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal
 
-import numpy as np
 import torch
+from torch.utils.data import default_collate
 
 from infra.log import LOGGER
 from infra.settings.stages import Negatives
@@ -33,8 +33,13 @@ def normalise(pixels: Sequence[Pixels]) -> torch.Tensor:
 
 
 def stacked(pixels: Sequence[Pixels]) -> torch.Tensor:
-    """Grey uint8 images [P, P] → uint8 [B, P, P], as loaders ship them: a twelfth of the bytes."""
-    return torch.from_numpy(np.stack(pixels))
+    """Grey uint8 images [P, P] → uint8 [B, P, P], as loaders ship them: a twelfth of the bytes.
+
+    In a loader's worker PyTorch's own collation stacks straight into shared memory, which spares
+    a copy of the batch.
+    """
+    batch: torch.Tensor = default_collate([torch.from_numpy(film) for film in pixels])
+    return batch
 
 
 def normalised(grey: torch.Tensor) -> torch.Tensor:

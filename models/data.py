@@ -5,7 +5,6 @@ Shapes: P model image side in px; an image is uint8 [P, P], grey.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -23,8 +22,8 @@ from models.shards import Pixels as Pixels
 from sources.record import Turn
 
 WINDOW_BYTES = 256 * 2**20
-"""Decoded pixels that one data set holds in a process, and so the size of the shuffling window (our
-choice: within a window a row is read once, so more would serve no one)."""
+"""Decoded pixels of a shuffling window (our choice). A data set that is no larger is kept decoded
+from epoch to epoch; of a larger one no film is asked for again before others have pushed it out."""
 
 _SELECTED_BY = ("source", "text_version", "subject_id", "study_id")
 _COLUMNS = ("example_id", "source", "study_id", "subject_id", "split", "indication", "turns")
@@ -88,7 +87,7 @@ class _Group:
 
 
 class ExampleShards(Dataset[Sample]):
-    """Examples of Parquet shards as a map-style data set; those used last are kept decoded.
+    """Examples of Parquet shards as a map-style data set, kept decoded if all fit into a window.
 
     Args:
         files: shards of EXAMPLE_SCHEMA; their order and their rows' order give the indices.
@@ -111,7 +110,7 @@ class ExampleShards(Dataset[Sample]):
         self.groups = [group for file in files for group in _groups(file, selection)]
         self.starts = np.cumsum([0, *(len(group.rows) for group in self.groups)])
         self._reader = GroupReader([*_COLUMNS, "target"])
-        self._decoded: OrderedDict[int, Sample] = OrderedDict()
+        self._decoded: dict[int, Sample] = {}
         self._lengths: dict[int, list[int]] = {}
         if not len(self):
             raise InputError(
@@ -125,7 +124,6 @@ class ExampleShards(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         if index in self._decoded:
-            self._decoded.move_to_end(index)
             return self._decoded[index]
         number = int(np.searchsorted(self.starts, index, side="right")) - 1
         group = self.groups[number]
@@ -135,9 +133,8 @@ class ExampleShards(Dataset[Sample]):
         sample = _sample(held, index - int(self.starts[number]), self.side_px)
         if self.plain_request is not None and sample.indication is not None:
             sample = replace(sample, turns=(Turn("user", self.plain_request), *sample.turns[1:]))
-        self._decoded[index] = sample
-        if len(self._decoded) > self.window_rows:
-            self._decoded.popitem(last=False)
+        if len(self) <= self.window_rows:
+            self._decoded[index] = sample
         return sample
 
     def __iter__(self) -> Iterator[Sample]:

@@ -19,7 +19,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
-from infra.parquet import ShardReader
+from infra.parquet import ShardReader, views_of
 from sources.crop import margin
 
 Pixels: TypeAlias = NDArray[np.uint8]
@@ -35,11 +35,11 @@ class Group:
     """One row group: the chosen rows' short columns, and views of their first images."""
 
     rows: tuple[dict[str, Any], ...]
-    pictures: tuple[pa.Buffer, ...]
+    pictures: tuple[memoryview, ...]
 
     @property
     def stored_bytes(self) -> int:
-        return sum(picture.size for picture in self.pictures)
+        return sum(picture.nbytes for picture in self.pictures)
 
 
 class GroupReader:
@@ -76,18 +76,18 @@ class GroupReader:
         elements = images.flatten()
         views = elements.field("view").take(pa.array(first)).to_pylist()
         short = table.drop_columns(["images"]).take(list(rows)).to_pylist()
-        stored = elements.field("pixels") if pictures else None
+        stored = views_of(elements.field("pixels")) if pictures else []
         return Group(
             tuple({**row, "view": view} for row, view in zip(short, views, strict=True)),
             # views that keep the row group's memory alive, no copies
-            tuple(stored[int(place)].as_buffer() for place in first) if stored is not None else (),
+            tuple(stored[place] for place in first) if pictures else (),
         )
 
 
-def decode(picture: pa.Buffer, side_px: int) -> Pixels:
+def decode(picture: memoryview, side_px: int) -> Pixels:
     """A stored grey JPEG or PNG as the model's crop, uint8 [side, side]."""
-    if picture.size > 2 and picture[:2].to_pybytes() == _JPEG:
-        grey = simplejpeg.decode_jpeg(memoryview(picture).cast("B"), colorspace="GRAY")[:, :, 0]
+    if picture[:2] == _JPEG:
+        grey = simplejpeg.decode_jpeg(picture, colorspace="GRAY")[:, :, 0]
         if min(grey.shape) == side_px:
             return centre_crop(grey, side_px)
         return to_model_size(Image.fromarray(grey), side_px)

@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 import torch
 from torch.utils.data import DataLoader
 
+from models.collate import stacked
 from models.data import ExampleShards, Sample, TrainingOrder
 from sources.example import Example, ExampleImage, Task, examples_to_table, request_turn
 from sources.record import Origin, Split, View
@@ -108,7 +109,7 @@ def write_theirs(folder: Path, pictures: Sequence[bytes], count: int) -> Path:
 
 def stack_ours(samples: Sequence[Sample]) -> tuple[list[str], torch.Tensor]:
     pixels = [sample.pixels for sample in samples if sample.pixels is not None]
-    return [sample.example_id for sample in samples], torch.from_numpy(np.stack(pixels))
+    return [sample.example_id for sample in samples], stacked(pixels)
 
 
 def stack_theirs(rows: Sequence[dict[str, Any]]) -> tuple[list[str], torch.Tensor]:
