@@ -195,6 +195,10 @@ class ShardReader:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the file go; what was read from it stays."""
         self._file.close()
 
     @property

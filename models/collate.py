@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal
 
+import numpy as np
 import torch
 from torch.utils.data import default_collate
 
@@ -38,7 +39,8 @@ def stacked(pixels: Sequence[Pixels]) -> torch.Tensor:
     In a loader's worker PyTorch's own collation stacks straight into shared memory, which spares
     a copy of the batch.
     """
-    batch: torch.Tensor = default_collate([torch.from_numpy(film) for film in pixels])
+    films = [torch.from_numpy(np.require(film, requirements="W")) for film in pixels]
+    batch: torch.Tensor = default_collate(films)
     return batch
 
 

@@ -26,6 +26,8 @@ Pixels: TypeAlias = NDArray[np.uint8]
 HELD_BYTES = 256 * 2**20
 """Stored bytes of row groups that one process holds (our choice: 2,500 films of 518 px, well above
 the row groups of one shuffling window)."""
+OPEN_FILES = 8
+"""Our choice: a shuffling window of films of 518 px spans two or three shards."""
 _IMAGE = "images.list.element"  # the path of an image inside Parquet's columns
 _JPEG = b"\xff\xd8"
 
@@ -47,6 +49,7 @@ class GroupReader:
 
     def __init__(self, columns: Sequence[str]) -> None:
         self.columns = tuple(columns)
+        self._open: OrderedDict[Path, ShardReader] = OrderedDict()
         self._held: OrderedDict[tuple[Path, int], Group] = OrderedDict()
         self._bytes = 0
 
@@ -67,10 +70,18 @@ class GroupReader:
             self._bytes -= self._held.popitem(last=False)[1].stored_bytes
         return found
 
+    def _shard(self, file: Path) -> ShardReader:
+        """The file, opened once for row groups that follow each other."""
+        if file not in self._open:
+            self._open[file] = ShardReader(file)
+            while len(self._open) > OPEN_FILES:
+                self._open.popitem(last=False)[1].close()
+        return self._open[file]
+
     def _read(self, file: Path, index: int, rows: Sequence[int], pictures: bool) -> Group:
-        with ShardReader(file) as shard:
-            parts = ("view", "pixels") if pictures else ("view",)
-            table = shard.table(index, [*self.columns, *(f"{_IMAGE}.{part}" for part in parts)])
+        parts = ("view", "pixels") if pictures else ("view",)
+        columns = [*self.columns, *(f"{_IMAGE}.{part}" for part in parts)]
+        table = self._shard(file).table(index, columns)
         images = table["images"].combine_chunks()
         first = (images.offsets.to_numpy() - images.offsets[0].as_py())[list(rows)]
         elements = images.flatten()
