@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from multiprocessing.util import Finalize
 
 from torch.utils.data import get_worker_info
 
@@ -17,6 +18,8 @@ from infra.errors import CxrError
 from infra.launch import end_with_starter
 from models.data import ExampleShards, Sample
 from models.packing import Batch
+
+_AFTER_ITS_QUEUE = -100  # multiprocessing ends a queue's thread at -5, the last of its own
 
 
 @dataclass(frozen=True)
@@ -52,13 +55,16 @@ class BatchReader:
 
 @cache
 def _be_a_worker() -> None:
-    """Once in each: end with the trainer, and not before it.
+    """Once in each: end with the trainer, and not before it, and take nothing of it along.
 
     SIGTERM is sent to the trainer's whole group, and the trainer still wants a batch for the step
-    that it is in, after which it makes a checkpoint: so a worker is a group of its own.
+    that it is in, after which it makes a checkpoint: so a worker is a group of its own. What
+    libraries left in the trainer to be done when its threads end is not the worker's to do: Prefect
+    would wait there for a service whose thread was not forked, and fail.
     """
     os.setpgid(0, 0)
     end_with_starter()
+    Finalize(None, os._exit, args=(0,), exitpriority=_AFTER_ITS_QUEUE)
 
 
 def whole_batches(batches: Iterator[Batch | Failed]) -> Iterator[Batch]:
