@@ -104,6 +104,8 @@ def test_a_wrong_override_is_one_clear_line(override: str, message: str) -> None
         ('readings=["retrieval", "retrieval"]', "found readings repeat: retrieval, retrieval"),
         ("models.language.heads=32", "width 96 over heads 32 is 3, odd"),
         ("models.text_encoder.positions=64", "context_tokens 128 with 64 positions"),
+        ("models.language.positions=270", "16 image tokens make 271 positions"),
+        ("stages.finetune.lora.rank=97", "lora rank 97 with language width 96"),
         (f"models.embedding={'[' * 5000}", "at 'models.embedding'"),
         (f"models.embedding={'9' * 5000}", "at 'models.embedding'"),
     ],

@@ -77,6 +77,12 @@ class Settings(Section):
                     "earlier stage"
                 )
             self._require_models(stage)
+            language = self.models.language
+            if stage.lora and stage.lora.rank > language.width and not language.weights:
+                raise ValueError(
+                    f"stage {stage.name}: lora rank {stage.lora.rank} with language width "
+                    f"{language.width}: no low rank"
+                )
         return self
 
     def _require_models(self, stage: StageSettings) -> None:
