@@ -116,25 +116,24 @@ def build_graph(
     _require_sources(settings, names)
     for name in names:
         _add_source(builder, name, raw.get(name), name in replicas)
-    recipe = settings.recipe
     needs = [f"{kind}/{name}" for name in names for kind in ("studies", "images", "reports")]
-    builder.add("examples", recipe, _dump(settings.examples), needs)
+    for name, examples in settings.sets.items():
+        builder.add("examples", name, _dump(examples), needs)
     for stage in settings.stages:
         _add_stage(builder, stage)
-    final = f"stages/{settings.stages[-1].name}"
-    generated = _dump(settings.generate) | {"controls": list(settings.score.controls)}
-    builder.add("predictions", recipe, generated, [final, f"examples/{recipe}"])
     scored = _dump(settings.score) | {"reports": _dump(settings.reports)}
     asked = {"teacher_studies": scored.pop("teacher_studies"), **scored}
     del asked["encoders"]  # how good a teacher's texts are is told without them
     encoders = {f"weights of {name}": digest for name, digest in (weights or {}).items()}
-    builder.add("scores", recipe, scored, [f"predictions/{recipe}"], encoders)
+    for name in settings.abilities:
+        _add_predictions(builder, name)
+        builder.add("scores", name, scored, [f"predictions/{name}"], encoders)
+    first = next(iter(settings.abilities))
     if "retrieval" in settings.readings:
-        _add_retrieval(builder, final)
+        _add_retrieval(builder, first)
     if "grounding" in settings.readings:
-        _add_grounding(builder, names, final)
-    readings = [f"{kind}/{recipe}" for kind in ("scores", *settings.readings)]
-    builder.add("models", recipe, _dump(settings.registry), [final, *readings])
+        _add_grounding(builder, names, first)
+    _add_models(builder)
     for name in names:
         builder.add("teachers", name, asked, [f"studies/{name}"])
     return Graph(builder.steps)
@@ -183,24 +182,45 @@ def _add_stage(builder: _Builder, stage: StageSettings) -> None:
     }.get(stage.kind, tuple(shapes))
     chosen = {"stage": _dump(stage), "models": {name: shapes[name] for name in touched}}
     needs = [f"stages/{name}" for name in stage.starts_from]
-    builder.add("stages", stage.name, chosen, [f"examples/{builder.settings.recipe}", *needs])
+    sets = [f"examples/{name}" for name in builder.settings.sets_of(stage)]
+    builder.add("stages", stage.name, chosen, [*sets, *needs])
 
 
-def _add_retrieval(builder: _Builder, final: str) -> None:
+def _add_predictions(builder: _Builder, name: str) -> None:
+    ability = builder.settings.abilities[name]
+    generated = _dump(ability.generate) | {"controls": list(builder.settings.score.controls)}
+    needs = [f"stages/{ability.stage}", f"examples/{ability.examples}"]
+    builder.add("predictions", name, generated, needs)
+
+
+def _add_retrieval(builder: _Builder, name: str) -> None:
     """Embeddings of test films and texts: the dual encoder's, if one was trained, and the VLM's."""
-    settings = builder.settings
+    settings, ability = builder.settings, builder.settings.abilities[name]
     encoders = [f"stages/{stage.name}" for stage in settings.stages if stage.kind == "pretrain"]
-    needs = [*encoders[-1:], final, f"examples/{settings.recipe}"]
-    builder.add("retrieval", settings.recipe, _dump(settings.retrieval), needs)
+    needs = [*encoders[-1:], f"stages/{ability.stage}", f"examples/{ability.examples}"]
+    builder.add("retrieval", name, _dump(settings.retrieval), needs)
 
 
-def _add_grounding(builder: _Builder, names: list[str], final: str) -> None:
+def _add_grounding(builder: _Builder, sources: list[str], name: str) -> None:
     """Maps of texts over images with boxes: a publisher's, or those a replica was drawn from."""
-    recipe = builder.settings.recipe
-    boxed = [f"{kind}/{name}" for name in names for kind in ("studies", "images")]
-    needs = [final, f"examples/{recipe}", f"predictions/{recipe}", *boxed]
-    chosen = _dump(builder.settings.ground) | {"views": list(builder.settings.examples.views)}
-    builder.add("grounding", recipe, chosen, needs)
+    settings, ability = builder.settings, builder.settings.abilities[name]
+    boxed = [f"{kind}/{source}" for source in sources for kind in ("studies", "images")]
+    read = [f"stages/{ability.stage}", f"examples/{ability.examples}", f"predictions/{name}"]
+    chosen = _dump(settings.ground) | {"views": list(settings.sets[ability.examples].views)}
+    builder.add("grounding", name, chosen, [*read, *boxed])
+
+
+def _add_models(builder: _Builder) -> None:
+    """One registered model for each stage that abilities name, under the first of them."""
+    abilities = builder.settings.abilities
+    for name, ability in abilities.items():
+        same = [other for other, one in abilities.items() if one.stage == ability.stage]
+        if name != same[0]:
+            continue
+        read = [f"{kind}/{name}" for kind in builder.settings.readings]
+        known = [each for each in read if each in builder.steps]
+        needs = [f"stages/{ability.stage}", *(f"scores/{other}" for other in same), *known]
+        builder.add("models", name, {"model_name": ability.model_name}, needs)
 
 
 def _dump(section: Any) -> dict[str, Any]:

@@ -72,6 +72,6 @@ def _asked(context: Context, step: Step) -> Iterator[tuple[str, str]]:
             (model, step.name) for model in (settings.reports.model, *settings.score.judges)
         )
     if step.kind == "scores":
-        for name in settings.examples.test_sources:
+        for name in settings.sets[settings.abilities[step.name].examples].test_sources:
             if name in context.source_names:
                 yield from ((judge, name) for judge in settings.score.judges)

@@ -13,10 +13,9 @@ from tasks.context import Context
 
 def reading(context: Context, kind: Reading) -> Artifact | None:
     """The artifact, None before it is made or where the recipe does not ask for it."""
-    key = f"{kind}/{context.settings.recipe}"
     if kind not in context.settings.readings:
         return None
-    return read_artifact(context.store, context.graph[key])
+    return read_artifact(context.store, context.step(kind))
 
 
 def reading_document(context: Context, kind: Reading) -> dict[str, Any] | None:
@@ -42,6 +41,6 @@ def reading_numbers(context: Context) -> dict[str, float]:
     """
     numbers: dict[str, float] = {}
     for kind in context.settings.readings:
-        artifact = context.artifact(f"{kind}/{context.settings.recipe}")
+        artifact = context.artifact(f"{kind}/{context.ability}")
         numbers |= artifact.pieces[0].facts["tracked"]
     return numbers

@@ -144,7 +144,7 @@ def test_a_recipe_may_test_on_one_source_and_validate_on_another() -> None:
 
 def test_views_and_section_follow_the_recipe() -> None:
     settings = ExampleSettings(
-        views=("LATERAL",), section="impression", test_sources=(), validate_sources=()
+        views=("LATERAL",), task="impression", test_sources=(), validate_sources=()
     )
     assert judge(GOOD | {"view": "LATERAL"}, settings)[0] is None
     assert judge(GOOD, settings) == ("view-not-wanted", "view PA; expected LATERAL")

@@ -8,20 +8,20 @@ fingerprinted or logged.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError, field_validator, model_validator
 
 from infra.errors import SettingsError
+from infra.settings.abilities import SHARED, AbilitySettings, merge, named, spread
 from infra.settings.sections import (
     ExampleSettings,
-    GenerateSettings,
     GroundSettings,
     ImageSettings,
+    Name,
     Reading,
-    RegistrySettings,
     ReplicaSettings,
     ReportSettings,
     RetrievalSettings,
@@ -36,7 +36,7 @@ PRESETS = Path(__file__).parent.parent / "presets"
 
 
 class Settings(Section):
-    """A whole recipe at one scale; ``readings`` are taken of the last stage's model beside its
+    """A whole recipe at one scale; ``readings`` are taken of its first ability's model beside its
     scores."""
 
     recipe: str
@@ -44,27 +44,26 @@ class Settings(Section):
     sources: SourceSettings
     images: ImageSettings
     reports: ReportSettings
-    examples: ExampleSettings
+    sets: dict[Name, ExampleSettings]
     models: ModelSettings
     stages: tuple[StageSettings, ...]
-    generate: GenerateSettings
+    abilities: dict[Name, AbilitySettings]
     score: ScoreSettings
     readings: tuple[Reading, ...] = ("retrieval", "grounding")
     retrieval: RetrievalSettings = RetrievalSettings()
     ground: GroundSettings = GroundSettings()
-    registry: RegistrySettings
     replicas: ReplicaSettings = ReplicaSettings()
 
     @field_validator("stages")
     @classmethod
     def _only_stages_that_run(cls, stages: tuple[StageSettings, ...]) -> tuple[StageSettings, ...]:
+        if not stages:
+            raise ValueError("no stage")
         return without_superseded(stages)
 
     @model_validator(mode="after")
     def _stages_can_run(self) -> Settings:
         names = [stage.name for stage in self.stages]
-        if not names:
-            raise ValueError("no stage")
         if len(set(names)) != len(names):
             raise ValueError(f"stage names repeat: {', '.join(names)}")
         if len(set(self.readings)) != len(self.readings):
@@ -83,7 +82,34 @@ class Settings(Section):
                     f"stage {stage.name}: lora rank {stage.lora.rank} with language width "
                     f"{language.width}: no low rank"
                 )
+        self._require_sets_and_abilities()
         return self
+
+    def _require_sets_and_abilities(self) -> None:
+        """Each name stands for something, and each set is read by something."""
+        if not self.sets or not self.abilities:
+            raise ValueError("no set of examples, or no ability")
+        wanted: dict[str, tuple[str, ...]]
+        wanted = {f"ability {name}": (one.examples,) for name, one in self.abilities.items()}
+        wanted |= {f"stage {stage.name}": self.sets_of(stage) for stage in self.stages}
+        for reader, names in wanted.items():
+            for name in names:
+                if name not in self.sets:
+                    raise ValueError(f"{reader} reads the set {name}, and there is none")
+        unread = set(self.sets) - {name for names in wanted.values() for name in names}
+        if unread:
+            raise ValueError(f"no stage or ability reads the set {', '.join(sorted(unread))}")
+        models: dict[str, str] = {}
+        for one in self.abilities.values():
+            self.stage(one.stage)
+            if models.setdefault(one.stage, one.model_name) != one.model_name:
+                raise ValueError(f"stage {one.stage} is registered under two names")
+        if len(set(models.values())) < len(models):
+            raise ValueError("two stages are registered under one name")
+
+    def sets_of(self, stage: StageSettings) -> tuple[str, ...]:
+        """The sets of examples that a stage is trained on."""
+        return stage.examples or tuple(self.sets)[:1]
 
     def _require_models(self, stage: StageSettings) -> None:
         """A stage that reads a model must start from a stage that makes one of its kind."""
@@ -134,12 +160,16 @@ def load_settings(recipe: str, scale: str, overrides: Sequence[str] = ()) -> Set
         raise SettingsError(
             f"recipe '{recipe}' at scale '{scale}'", f"one of {known}", "see 'cxr config --help'"
         )
-    tree = _read_preset(path)
+    tree = named(_read_preset(path))
     for override in overrides:
         _apply_override(tree, override)
+    for key in SHARED:
+        if not isinstance(tree.get(key, {}), dict):
+            place = f"{str(tree[key])[:80]} at '{key}' of {path.name}"
+            raise SettingsError(place, "a table", "see 'cxr config'")
     tree["stages"] = without_skipped(tree.get("stages", []))
     try:
-        return Settings.model_validate(tree)
+        return Settings.model_validate(spread(tree))
     except ValidationError as error:
         raise _one_line(error, path.name) from error
 
@@ -147,7 +177,7 @@ def load_settings(recipe: str, scale: str, overrides: Sequence[str] = ()) -> Set
 def _read_preset(path: Path) -> dict[str, Any]:
     tree = tomllib.loads(path.read_text())
     parent = tree.pop("extends", None)
-    return tree if parent is None else _merge(_read_preset(PRESETS / f"{parent}.toml"), tree)
+    return tree if parent is None else merge(_read_preset(PRESETS / f"{parent}.toml"), tree)
 
 
 def without_skipped(stages: list[Any]) -> list[Any]:
@@ -167,16 +197,6 @@ def without_skipped(stages: list[Any]) -> list[Any]:
         rest = {key: value for key, value in stage.items() if key != "skip" or skip is not False}
         kept.append({**rest, "starts_from": list(dict.fromkeys(starts))})
     return kept
-
-
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Deep merge of tables; a value, list or array of tables in ``over`` replaces the base's."""
-    merged = dict(base)
-    for key, value in over.items():
-        below = merged.get(key)
-        both_tables = isinstance(below, Mapping) and isinstance(value, Mapping)
-        merged[key] = _merge(below, value) if both_tables else value  # type: ignore[arg-type]
-    return merged
 
 
 def _apply_override(tree: dict[str, Any], override: str) -> None:
@@ -236,7 +256,7 @@ def _keys_at(place: Sequence[int | str]) -> list[str]:
     """Keys of the table at a place of a recipe."""
     model: type[BaseModel] = Settings
     for part in place:
-        if isinstance(part, str):
+        if isinstance(part, str) and part in model.model_fields:  # else a name that the recipe gave
             kinds = [model.model_fields[part].annotation]
             while not any(isinstance(kind, type) and issubclass(kind, BaseModel) for kind in kinds):
                 kinds = [inner for kind in kinds for inner in get_args(kind)]

@@ -29,6 +29,7 @@ class Section(BaseModel):
 
 NAME = r"^[a-z0-9][a-z0-9_.-]*$"
 """What becomes part of a folder's name: a stage, a variant, a matrix."""
+Name = Annotated[str, Field(pattern=NAME)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 """What numpy, which transformers seeds too, takes for a seed."""
@@ -113,7 +114,7 @@ class ExampleSettings(Section):
     views: tuple[Literal["PA", "AP", "LATERAL", "UNKNOWN"], ...] = Field(
         default=("PA", "AP"), min_length=1
     )
-    section: Literal["findings", "impression"] = "findings"
+    task: Literal["findings", "impression"] = "findings"
     test_sources: tuple[str, ...]
     validate_sources: tuple[str, ...]
     request: RequestSettings = RequestSettings()
@@ -218,12 +219,6 @@ class GroundSettings(Section):
     bootstrap_resamples: int = Field(default=500, ge=10)
     seed: Seed = 3
     overlays: int = Field(default=12, ge=0, description="pictures on the page")
-
-
-class RegistrySettings(Section):
-    """Where the model is registered; MLflow and its filters allow only such names."""
-
-    model_name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
 
 
 class ReplicaSettings(Section):

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from infra.settings.sections import NAME, Route, Section, Seed
+from infra.settings.sections import NAME, Name, Route, Section, Seed
 
 StageKind = Literal["language", "pretrain", "align", "finetune"]
 Part = Literal["vision", "text_encoder", "projector", "language", "lora"]
@@ -177,7 +177,8 @@ class LoraSettings(Section):
 class StageSettings(Section):
     """One training stage.
 
-    ``starts_from`` names the stages whose models it reads. ``trainable`` names parts. ``sources``
+    ``starts_from`` names the stages whose models it reads. ``trainable`` names parts. ``examples``
+    names the sets that it is trained on; none are the recipe's first. ``sources``
     and ``text_versions`` keep only examples of those sources and routes; None keeps all. ``share``
     is the part of their subjects that is trained on, always the same ones and all of a smaller
     share's. ``steps`` overrides ``epochs`` where it is set. ``batch_size`` is global: per device
@@ -202,6 +203,7 @@ class StageSettings(Section):
     kind: StageKind
     starts_from: tuple[str, ...] = ()
     trainable: tuple[Part, ...]
+    examples: tuple[Name, ...] = ()
     sources: tuple[str, ...] | None = Field(default=None, min_length=1)
     text_versions: tuple[Route, ...] | None = Field(default=None, min_length=1)
     share: float = Field(default=1.0, gt=0.0, le=1.0)

@@ -122,7 +122,7 @@ def _order(matrix: MatrixSettings, order: Order, overrides: tuple[str, ...]) -> 
 
 
 def _predictions(context: Context) -> str:
-    return context.graph[f"predictions/{context.settings.recipe}"].fingerprint
+    return context.step("predictions").fingerprint
 
 
 def comparison_step(
@@ -130,9 +130,7 @@ def comparison_step(
 ) -> Step:
     """What the table is made from: the scores of every variant that has some."""
     compared = scored(plan, failed)
-    scores = {
-        item.name: item.context.graph[f"scores/{matrix.recipe}"].fingerprint for item in compared
-    }
+    scores = {item.name: item.context.step("scores").fingerprint for item in compared}
     asked = {
         "metrics": list(matrix.metrics),
         "resamples": matrix.resamples,

@@ -93,9 +93,9 @@ def _variant(item: PlannedVariant, baseline: PlannedVariant) -> Variant:
     from evaluation.ablation import Variant
     from evaluation.paired import read_system
 
-    context, recipe = item.context, item.context.settings.recipe
-    predictions = _table(context.artifact(f"predictions/{recipe}"), PREDICTIONS_FILE)
-    scores = context.artifact(f"scores/{recipe}")
+    context = item.context
+    predictions = _table(context.artifact(f"predictions/{context.ability}"), PREDICTIONS_FILE)
+    scores = context.artifact(f"scores/{context.ability}")
     judged, counts = _table(scores, JUDGED_FILE), _table(scores, COUNTS_FILE)
     system = read_system(predictions, counts, judged, context.settings.score)
     stages = [context.artifact(f"stages/{stage.name}") for stage in context.settings.stages]

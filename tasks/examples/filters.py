@@ -96,7 +96,7 @@ def rule_parameters(settings: ExampleSettings) -> dict[str, Any]:
     """The values of the rules' ``$`` parameters."""
     return {
         "views": list(settings.views),
-        "section": settings.section,
+        "section": settings.task,
         "test_sources": list(settings.test_sources),
         "validate_sources": list(settings.validate_sources),
     }

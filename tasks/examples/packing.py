@@ -51,7 +51,7 @@ def pack_piece(plan: ExamplePlan, key: str, folder: Path) -> BuiltPiece:
     rows = plan.piece(key).to_pylist()
     kept = [row for row in rows if row["reason"] is None]
     rejected = [row for row in rows if row["reason"] is not None]
-    texts = _read_texts(kept, plan.settings.section)
+    texts = _read_texts(kept, plan.settings.task)
     facts = _read_facts(kept)
     shards: dict[str, int] = {}
     with _open_pixels(kept) as pixels:
@@ -141,7 +141,7 @@ def _shard(
     settings: ExampleSettings,
 ) -> pa.Table:
     """EXAMPLE_SCHEMA, one row for each given row, in their order."""
-    task = Task(settings.section)
+    task = Task(settings.task)
     columns: dict[str, list[Any]] = {name: [] for name in EXAMPLE_SCHEMA.names if name != "images"}
     for row in rows:
         try:

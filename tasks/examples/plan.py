@@ -119,7 +119,7 @@ def plan_examples(inputs: ExampleInputs, settings: ExampleSettings, pieces: int)
         _check_ids(connection)
         connection.register("piece", _pieces(connection, pieces))
         connection.register("image_twins", image_twins(connection))
-        query = _plan_query(settings.section)
+        query = _plan_query(settings.task)
         rows = connection.sql(query, params=rule_parameters(settings)).to_arrow_table()
     digests = {str(file.path): file.digest for file in inputs.images}
     return ExamplePlan(rows.combine_chunks(), settings, digests)

@@ -1,4 +1,4 @@
-"""Pack one recipe's examples from the studies, images and reports of all its sources."""
+"""Pack one set of examples from the studies, images and reports of all its sources."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _FILES = {
 }
 
 
-def write_examples(context: Context, on_piece: OnPiece = ignore_progress) -> Artifact:
-    """Shards by piece and split; what does not become an example is rejected with a reason."""
-    recipe = _Recipe(context)
+def write_examples(context: Context, name: str, on_piece: OnPiece = ignore_progress) -> Artifact:
+    """A set's shards by piece and split; what becomes no example is rejected with a reason."""
+    recipe = _Recipe(context, name)
     with ThreadPoolExecutor(context.environment.workers, "pack") as threads:
         return build_artifact(
             context.store,
-            context.graph[f"examples/{context.settings.recipe}"],
+            context.graph[f"examples/{name}"],
             lambda: recipe.plan.piece_digests(),
             recipe.pack,
             executor=threads,
@@ -36,14 +36,14 @@ def write_examples(context: Context, on_piece: OnPiece = ignore_progress) -> Art
 class _Recipe:
     """Plans at most once, and only when there is something to pack."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self, context: Context, name: str) -> None:
+        self._context, self._name = context, name
 
     @cached_property
     def plan(self) -> ExamplePlan:
         inputs = ExampleInputs(**{kind: self._files(kind) for kind in _FILES})
         settings = self._context.settings
-        return plan_examples(inputs, settings.examples, settings.sources.pieces)
+        return plan_examples(inputs, settings.sets[self._name], settings.sources.pieces)
 
     def pack(self, key: str, folder: Path) -> BuiltPiece:
         return pack_piece(self.plan, key, folder)

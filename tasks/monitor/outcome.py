@@ -10,9 +10,10 @@ from typing import Any
 
 from evaluation.interval_text import difference_text, interval_text, plain
 from evaluation.unavailable import by_reason
-from infra.artifact import Artifact, read_artifact
+from infra.artifact import read_artifact
 from infra.settings.environment import without_password
 from infra.settings.sections import Reading
+from infra.step import Step
 from sources.funnel import FunnelRow
 from tasks.context import Context
 from tasks.examples.funnel import examples_funnel, funnel_rows, funnel_text
@@ -44,9 +45,10 @@ def funnel(context: Context) -> list[FunnelRow]:
             artifact = read_artifact(context.store, step)
             if artifact is not None:
                 rows += funnel_rows(step.name, kind, artifact.counts)
-    examples = _built(context, f"examples/{context.settings.recipe}")
-    if examples is not None:
-        rows += examples_funnel(examples.pieces)
+    for step in context.graph.of_kind("examples"):
+        artifact = read_artifact(context.store, step)
+        if artifact is not None:
+            rows += examples_funnel(artifact.pieces)
     return rows
 
 
@@ -60,8 +62,8 @@ def losses(context: Context) -> dict[str, list[tuple[int, float]]]:
 
 
 def scores(context: Context) -> dict[str, Any] | None:
-    """The scores document, None before evaluation."""
-    artifact = _built(context, f"scores/{context.settings.recipe}")
+    """The ability's scores document, None before evaluation."""
+    artifact = read_artifact(context.store, context.step("scores"))
     if artifact is None:
         return None
     document: dict[str, Any] = json.loads(artifact.files("scores.json")[0].read_text())
@@ -85,7 +87,7 @@ def outcome_json(context: Context) -> dict[str, Any]:
         "losses": losses(context),
         "throughput": paces(context),
         "kept": kept_weights(context),
-        "scores": scores(context),
+        "scores": {name: scores(context.doing(name)) for name in context.settings.abilities},
         **{kind: reading_document(context, kind) for kind in context.settings.readings},
         "places": places(context),
     }
@@ -94,23 +96,33 @@ def outcome_json(context: Context) -> dict[str, Any]:
 def places(context: Context) -> dict[str, str]:
     """Where a person looks next: the page, the model, the registry."""
     found = {"data root": context.store.root}
-    page = _built(context, f"scores/{context.settings.recipe}")
-    if page is not None:
-        found["report page"] = str(page.files("report.html")[0])
+    for step in context.graph.of_kind("scores"):
+        page = read_artifact(context.store, step)
+        if page is not None:
+            found[_called(context, "report page", step)] = str(page.files("report.html")[0])
     for kind in context.settings.readings:
         place = reading_page(context, kind)
         if place is not None:
             found[f"{kind} page"] = str(place)
-    model = _built(context, f"stages/{context.settings.stages[-1].name}")
-    if model is not None:
-        found["model folder"] = str(model.local_folder("model"))
-    receipt = _built(context, f"models/{context.settings.recipe}")
-    if receipt is not None:
-        facts = json.loads(receipt.files("registered.json")[0].read_text())
-        found["registered model"] = f"models:/{facts['name']}/{facts['version']}"
+    for step in context.graph.of_kind("models"):
+        stage = context.settings.abilities[step.name].stage
+        model = read_artifact(context.store, context.graph[f"stages/{stage}"])
+        if model is not None:
+            found[_called(context, "model folder", step)] = str(model.local_folder("model"))
+        receipt = read_artifact(context.store, step)
+        if receipt is not None:
+            facts = json.loads(receipt.files("registered.json")[0].read_text())
+            name = _called(context, "registered model", step)
+            found[name] = f"models:/{facts['name']}/{facts['version']}"
+    if any(name.startswith("registered model") for name in found):
         uri = without_password(context.environment.tracking_uri)
         found["MLflow"] = f"mlflow ui --backend-store-uri {uri}"
     return found
+
+
+def _called(context: Context, what: str, step: Step) -> str:
+    """A place's name: where the recipe has several abilities, with the one that it belongs to."""
+    return what if len(context.settings.abilities) == 1 else f"{what} of {step.name}"
 
 
 def outcome_text(context: Context, reports: Sequence[StepReport], seconds: float) -> str:
@@ -121,9 +133,11 @@ def outcome_text(context: Context, reports: Sequence[StepReport], seconds: float
         "\n".join(f"kept of {name:9} {what}" for name, what in kept_weights(context).items())
     )
     parts.append(paces_text(paces(context)))
-    found = scores(context)
-    if found is not None:
-        parts.append(_scores_text(found))
+    for name in context.settings.abilities:
+        found = scores(context.doing(name))
+        if found is not None:
+            title = f"{name}\n" if len(context.settings.abilities) > 1 else ""
+            parts.append(title + _scores_text(found))
     for kind in context.settings.readings:
         document = reading_document(context, kind)
         if document is not None:
@@ -229,7 +243,3 @@ def _article(control: str) -> str:
 
 def _title(control: str) -> str:
     return "model" if control == "none" else f"{control} image"
-
-
-def _built(context: Context, key: str) -> Artifact | None:
-    return read_artifact(context.store, context.graph[key])

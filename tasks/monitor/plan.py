@@ -113,7 +113,7 @@ def _estimate(context: Context, step: Step) -> Estimate | str | None:
         studies = read_artifact(context.store, context.graph[needed])
         return needed if studies is None else estimate_teacher(context, studies)
     if step.kind == "scores" and settings.score.judges:
-        needed = f"examples/{settings.recipe}"
+        needed = f"examples/{settings.abilities[step.name].examples}"
         examples = read_artifact(context.store, context.graph[needed])
         return needed if examples is None else estimate_judging(context, examples)
     return None

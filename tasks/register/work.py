@@ -26,7 +26,7 @@ LONGEST_TAG = 4000
 
 def register(context: Context) -> Artifact:
     """The recipe's model as a new version with the alias ``candidate``."""
-    step = context.graph[f"models/{context.settings.recipe}"]
+    step = context.step("models")
     return build_artifact(
         context.store, step, lambda: {RECEIPT_PIECE: ""}, partial(_register, context)
     )
@@ -35,13 +35,13 @@ def register(context: Context) -> Artifact:
 def _register(context: Context, key: str, folder: Path) -> BuiltPiece:
     del key
     settings = context.settings
-    step = context.graph[f"models/{settings.recipe}"]
+    step = context.step("models")
     scratch = context.store.state / "register" / step.fingerprint
     book, scored = run_book(context), scores_of(context)
     metrics = scored | reading_numbers(context)
     run = RegisterRun(
-        model=context.artifact(f"stages/{settings.stages[-1].name}").local_folder(PIECE),
-        model_name=settings.registry.model_name,
+        model=context.artifact(f"stages/{context.asked.stage}").local_folder(PIECE),
+        model_name=context.asked.model_name,
         tracking_uri=book.uri,
         experiment=book.experiment,
         parent_run_id=pipeline_run(context, book),
@@ -52,11 +52,11 @@ def _register(context: Context, key: str, folder: Path) -> BuiltPiece:
             "cxrflow.unavailable": unavailable_tag(context),
         },
         metrics=metrics,
-        max_new_tokens=settings.generate.max_new_tokens,
-        beams=settings.generate.beams,
-        section=settings.examples.section,
-        with_indication=settings.generate.prompt == "turns",
-        request=settings.examples.request,
+        max_new_tokens=context.asked.generate.max_new_tokens,
+        beams=context.asked.generate.beams,
+        section=context.examples.task,
+        with_indication=context.asked.generate.prompt == "turns",
+        request=context.examples.request,
         output=folder,
     )
     run_in_child("models.register", run, scratch, ignore_event)
@@ -72,7 +72,7 @@ def unavailable_tag(context: Context) -> str:
 
 def lineage_tags(context: Context) -> dict[str, str]:
     """The git commit and every fingerprint behind the model."""
-    model = context.graph[f"models/{context.settings.recipe}"]
+    model = context.step("models")
     tags = {"cxrflow.git_commit": git_commit(), "cxrflow.scale": context.settings.scale}
     waiting = [model]
     while waiting:

@@ -31,14 +31,13 @@ SHOWN = 4
 
 def make_page(context: Context, scores: Scores, slices: Slices | None) -> ReportPage:
     """Everything on the page of this run."""
-    predictions = f"predictions/{context.settings.recipe}"
     best, worst = choose_examples(scores.examples, SHOWN)
     shown = _shown(context, scores, [*best, *worst])
     replicas = frozenset(step.name for step in context.graph.of_kind("replicas"))
     return ReportPage(
         recipe=context.settings.recipe,
         scale=context.settings.scale,
-        made_on=f"predictions {context.graph[predictions].fingerprint}",
+        made_on=f"predictions {context.step('predictions').fingerprint}",
         fingerprints=_fingerprints(context),
         funnel=funnel(context),
         losses=losses(context),
@@ -84,7 +83,7 @@ def _shown(context: Context, scores: Scores, wanted: Iterable[str]) -> dict[str,
 
 
 def _prediction_files(context: Context) -> list[str]:
-    artifact = context.artifact(f"predictions/{context.settings.recipe}")
+    artifact = context.artifact(f"predictions/{context.ability}")
     return [str(path) for path in artifact.files(PREDICTIONS_FILE)]
 
 

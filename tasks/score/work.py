@@ -44,21 +44,21 @@ PAGE_FILE = "report.html"
 def score(context: Context, teacher: Teacher, on_progress: Callable[[int, int], None]) -> Artifact:
     """Scores with intervals, the judged pairs, one row per example, the counts that scores are
     computed from, and ``report.html``."""
-    step = context.graph[f"scores/{context.settings.recipe}"]
+    step = context.step("scores")
     build = partial(_score, context, teacher, on_progress)
     return build_artifact(context.store, step, lambda: {PIECE: ""}, build)
 
 
 def scores_of(context: Context) -> dict[str, float]:
     """The model's scores by ``control/metric``, as numbers for a registry."""
-    artifact = context.artifact(f"scores/{context.settings.recipe}")
+    artifact = context.artifact(f"scores/{context.ability}")
     tracked: dict[str, float] = artifact.pieces[0].facts["tracked"]
     return tracked
 
 
 def unavailable_of(context: Context) -> dict[str, str]:
     """By name of each metric without a number, why."""
-    artifact = context.artifact(f"scores/{context.settings.recipe}")
+    artifact = context.artifact(f"scores/{context.ability}")
     unavailable: dict[str, str] = artifact.pieces[0].facts["unavailable"]
     return unavailable
 
@@ -76,19 +76,19 @@ def _score(
 
     del key
     settings = context.settings.score
-    predicted = context.artifact(f"predictions/{context.settings.recipe}")
+    predicted = context.artifact(f"predictions/{context.ability}")
     predictions = pa.concat_tables(
         [pq.read_table(path) for path in predicted.files(PREDICTIONS_FILE)]
     )
     if predictions.num_rows:
         judged = _judge(context, teacher, predictions, on_progress)
-        section = context.settings.examples.section
+        section = context.examples.task
         teachers = teachers_of(context)
         cache = MetricCache.in_state(context.environment.state)
         encoded = _encode(context, predicted.files(PREDICTIONS_FILE), predictions, folder, cache)
         scores = score_predictions(
             predictions, judged, settings, section, teachers, encoded=encoded, cache=cache,
-            max_new_tokens=context.settings.generate.max_new_tokens,
+            max_new_tokens=context.asked.generate.max_new_tokens,
         )  # fmt: skip
     else:
         judged = JUDGED_SCHEMA.empty_table()
@@ -108,7 +108,7 @@ def _encode(
     cache: MetricCache,
 ) -> Encoded:
     """What encoders count; their table stays in the artifact's folder."""
-    step = context.graph[f"scores/{context.settings.recipe}"]
+    step = context.step("scores")
     scratch = context.store.state / "scores" / step.fingerprint
     return encode(
         context.settings.score.encoders,

@@ -1,0 +1,78 @@
+"""What a recipe's models are asked to do: ``[sets.*]`` of examples and ``[abilities.*]``.
+
+A preset writes what its sets share under ``[examples]``, and what its abilities share under
+``[generate]`` and ``[registry]``; a recipe that has one of each need not name it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from infra.settings.sections import NAME, GenerateSettings, Section
+
+MODEL_NAME = r"^[A-Za-z0-9_.-]+$"
+"""What MLflow and its filters allow."""
+
+
+SHARED = ("examples", "generate", "registry")
+"""Tables of a preset that ``spread`` takes apart."""
+
+
+class AbilitySettings(Section):
+    """One thing that a stage's model can do, how it is asked, and where the model is registered.
+
+    ``examples`` names the set whose test split it is scored on. Abilities of one stage are one
+    registered model.
+    """
+
+    stage: str = Field(pattern=NAME)
+    examples: str = Field(pattern=NAME)
+    generate: GenerateSettings
+    model_name: str = Field(pattern=MODEL_NAME)
+
+
+def named(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """A preset whose only set and only ability, if it names none, bear the recipe's name."""
+    own: dict[str, Any] = {tree["recipe"]: {}}
+    return {"sets": own, "abilities": dict(own), **tree}
+
+
+def spread(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables without those that are shared: each set and ability has its own values over them.
+
+    Sets and abilities that are no tables are left as they are, for the recipe's model to refuse.
+    """
+    rest = {key: value for key, value in tree.items() if key not in SHARED}
+    sets, abilities = tree.get("sets"), tree.get("abilities")
+    if isinstance(sets, Mapping):
+        common = tree.get("examples", {})
+        rest["sets"] = {name: merge(common, own) for name, own in sets.items()}
+    if isinstance(abilities, Mapping):
+        common = {"generate": tree.get("generate", {}), **_defaults(tree)}
+        rest["abilities"] = {name: merge(common, own) for name, own in abilities.items()}
+    return rest
+
+
+def _defaults(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """The last stage, the first set, the recipe's name in the registry."""
+    found: dict[str, Any] = {}
+    stages, sets = tree.get("stages"), tree.get("sets")
+    found |= tree.get("registry", {})
+    if isinstance(stages, list) and stages and isinstance(stages[-1], Mapping):
+        found["stage"] = stages[-1].get("name")
+    if isinstance(sets, Mapping) and sets:
+        found["examples"] = next(iter(sets))
+    return found
+
+
+def merge(base: Any, over: Any) -> Any:
+    """Deep merge of tables; a value, list or array of tables in ``over`` replaces the base's."""
+    if not (isinstance(base, Mapping) and isinstance(over, Mapping)):
+        return over
+    merged = dict(base)
+    for key, value in over.items():
+        merged[key] = merge(merged[key], value) if key in merged else value
+    return merged
