@@ -29,23 +29,26 @@ CLIP_DEVIATION = (0.26862954, 0.26130258, 0.27577711)  # OpenAI CLIP
 
 
 def normalise(pixels: Sequence[Pixels]) -> torch.Tensor:
-    """Grey uint8 images [P, P] → float32 [B, 3, P, P]."""
+    """Grey uint8 pictures [m, P, P] of each example → float32 [M, 3, P, P]."""
     return normalised(stacked(pixels))
 
 
 def stacked(pixels: Sequence[Pixels]) -> torch.Tensor:
-    """Grey uint8 images [P, P] → uint8 [B, P, P], as loaders ship them: a twelfth of the bytes.
+    """Grey uint8 pictures [m, P, P] of each example → uint8 [M, P, P], as loaders ship them: a
+    twelfth of the bytes.
 
     In a loader's worker PyTorch's own collation stacks straight into shared memory, which spares
     a copy of the batch.
     """
-    films = [torch.from_numpy(np.require(film, requirements="W")) for film in pixels]
+    films = [
+        torch.from_numpy(np.require(film, requirements="W")) for each in pixels for film in each
+    ]
     batch: torch.Tensor = default_collate(films)
     return batch
 
 
 def normalised(grey: torch.Tensor) -> torch.Tensor:
-    """uint8 [B, P, P] → float32 [B, 3, P, P] on the same device."""
+    """uint8 [M, P, P] → float32 [M, 3, P, P] on the same device."""
     scaled = grey.to(torch.float32).div_(255).unsqueeze(1)
     mean = torch.tensor(CLIP_MEAN, device=grey.device).view(1, 3, 1, 1)
     deviation = torch.tensor(CLIP_DEVIATION, device=grey.device).view(1, 3, 1, 1)
@@ -79,7 +82,8 @@ class PairCollator:
     negatives: Negatives = "other-studies"
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
-        """pixel_values uint8 [B, P, P], input_ids and attention_mask [B, T], two keys [B]."""
+        """pixel_values uint8 [B, P, P] of the first pictures, input_ids and attention_mask [B, T],
+        two keys [B]."""
         texts = [sample.target for sample in samples]
         encoded = self.tokenizer(
             texts,
@@ -91,7 +95,7 @@ class PairCollator:
         )
         as_read = [key_of(*map(str, ids)) for ids in _unpadded(encoded)]
         return {
-            "pixel_values": stacked(_pixels(samples)),
+            "pixel_values": stacked([pixels[:1] for pixels in _pixels(samples)]),
             "input_ids": encoded["input_ids"],
             "attention_mask": encoded["attention_mask"],
             "group_keys": torch.tensor([self._group_key(sample) for sample in samples]),
@@ -131,7 +135,7 @@ class ConversationCollator:
     packing: bool = True
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
-        """What ``lay_end_to_end`` or ``pad_right`` returns, and pixel_values uint8 [B, P, P]."""
+        """What ``lay_end_to_end`` or ``pad_right`` returns, and pixel_values uint8 [M, P, P]."""
         examples = [self._encoded(sample) for sample in samples]
         batch = lay_end_to_end(examples) if self.packing else pad_right(examples, self._pad_id)
         if self.image_tokens:
@@ -149,7 +153,8 @@ class ConversationCollator:
         prompt = prompt_ids(sample, self.tokenizer, kind, self.image_tokens)
         end = PLAIN_END if kind == "image-only" else self.tokenizer.eos_token
         answer = self.tokenizer(f"{sample.target}{end}", add_special_tokens=False)["input_ids"]
-        room = self.context_tokens - (len(prompt) - max(0, self.image_tokens - 1))
+        pictures = 0 if sample.pixels is None else len(sample.pixels)
+        room = self.context_tokens - (len(prompt) - pictures * max(0, self.image_tokens - 1))
         if len(answer) > room:
             LOGGER.warning(
                 "example %s: answer cut from %d to %d tokens",
@@ -163,7 +168,7 @@ class ConversationCollator:
 def prompt_ids(
     sample: Sample, tokenizer: Tokenizer, prompt: PromptKind, image_tokens: int
 ) -> list[int]:
-    """Token ids of the prompt, its one image token expanded to ``image_tokens`` places.
+    """Token ids of the prompt, ``image_tokens`` places for each of the sample's pictures.
 
     What stands before and behind the image is cut into tokens apart, as LLaVA does: a SentencePiece
     tokenizer then begins the second part with a word's mark, which published models have seen
@@ -180,7 +185,8 @@ def prompt_ids(
     first: list[int] = tokenizer(before)["input_ids"]
     image_id: int = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
     second: list[int] = tokenizer(behind, add_special_tokens=False)["input_ids"]
-    return [*first, *[image_id] * image_tokens, *second]
+    assert sample.pixels is not None, "examples were read as text only"
+    return [*first, *[image_id] * image_tokens * len(sample.pixels), *second]
 
 
 def pad_left(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:

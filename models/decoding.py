@@ -33,10 +33,10 @@ OpeningKey: TypeAlias = tuple[tuple[int, ...], bytes]
 
 @dataclass(frozen=True)
 class Request:
-    """One prompt: token ids with the image's places, its grey image [P, P], most new tokens."""
+    """One prompt: token ids with its pictures' places, the pictures [m, P, P], most new tokens."""
 
     prompt: tuple[int, ...]
-    image: Pixels
+    pixels: Pixels
     most: int
 
 
@@ -130,20 +130,21 @@ class Decoder:
     def _cut(self, number: int, request: Request) -> _Asked:
         image = int(self.model.config.image_token_index)
         places = [place for place, token in enumerate(request.prompt) if token == image]
-        expected = int(self.model.config.image_seq_length)
-        assert len(places) == expected, f"{len(places)} places for an image of {expected}"
+        expected = len(request.pixels) * int(self.model.config.image_seq_length)
+        assert len(places) == expected, f"{len(places)} places for pictures of {expected}"
         end = places[-1] + 1
         assert end < len(request.prompt), "a prompt must ask something after its image"
-        digest = blake2b(request.image.tobytes(), digest_size=16).digest()
+        digest = blake2b(request.pixels.tobytes(), digest_size=16).digest()
         return _Asked(number, (request.prompt[:end], digest), request.prompt[end:], request)
 
     def features(self, images: Sequence[Pixels]) -> list[torch.Tensor]:
-        """Projected image features, [image tokens, W] each."""
+        """Projected features of each request's pictures [m, P, P], end to end: [m x tokens, W]."""
         pixels = normalise(images).to(self.model.device, self.model.dtype)
         found: list[torch.Tensor] = self.model.model.get_image_features(
             pixel_values=pixels
         ).pooler_output
-        return found
+        pictures = iter(found)
+        return [torch.cat([next(pictures) for _ in range(len(each))]) for each in images]
 
 
 class _Batch:
@@ -212,13 +213,13 @@ class _Batch:
         self.cache.opening_length[place] = len(ids)
 
     def _features(self, asked: _Asked) -> torch.Tensor:
-        """The request's image features [image tokens, W]; the next images' are made beside."""
+        """The request's image features [m x tokens, W]; the next images' are made beside."""
         if asked.key not in self.features:
-            images = {asked.key: asked.request.image}
+            images = {asked.key: asked.request.pixels}
             for each in self.waiting:
                 if len(images) == _IMAGES_AT_ONCE.get(self.device.type, 1):
                     break
-                images.setdefault(each.key, each.request.image)
+                images.setdefault(each.key, each.request.pixels)
             made = self.decoder.features(list(images.values()))
             self.features = dict(zip(images, made, strict=True))
         return self.features.pop(asked.key)

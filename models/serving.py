@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from PIL import Image
-
 from infra.errors import InputError
 from infra.settings.sections import GenerateSettings, ImageSettings, RequestSettings
 from models.data import Sample
-from models.shards import to_model_size
 from models.writer import FindingsWriter, Written
 from sources.example import Task, request_turn
 from sources.pixels import PixelError, prepare
@@ -88,7 +84,6 @@ class FindingsService:
             raise InputError(
                 f"image {number}: {error.reason}", "a DICOM, PNG or JPEG chest film", "check it"
             ) from error
-        picture = Image.open(io.BytesIO(stored.pixels))
         asked = question.indication if self.settings.with_indication else None
         return Sample(
             example_id=str(number),
@@ -97,7 +92,7 @@ class FindingsService:
             subject_id=None,
             split="test",
             view="UNKNOWN",
-            pixels=to_model_size(picture, self.writer.side_px),
+            pixels=self.writer.canvas.pictures([memoryview(stored.pixels)]),
             indication=question.indication,
             turns=(request_turn(Task(self.settings.section), asked, self.settings.request),),
             target="",

@@ -20,6 +20,7 @@ from transformers.models.bert import BertModel
 
 from infra.runs import TrainRun
 from infra.weights import weights_folder
+from models.canvas import write_canvas
 from models.collate import ConversationCollator, PairCollator, PromptKind
 from models.data import Sample
 from models.dual_encoder import DUAL_ENCODER_TYPE, CxrDualEncoder, dual_encoder_config
@@ -117,9 +118,10 @@ def _prepare_pretrain(run: TrainRun, read_texts: ReadTexts) -> Prepared:
         model.text_model.requires_grad_(False)
 
     def save(folder: Path) -> None:
+        write_canvas(model.config, vision)
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        save_image_processor(vision.image_px, folder)
+        save_image_processor(vision.image_px, folder, vision.fit)
 
     collate = PairCollator(tokenizer, text.context_tokens, run.stage.negatives)
     return Prepared(model, collate, save)
@@ -252,5 +254,6 @@ def _save_vlm(run: TrainRun, vlm: PreTrainedModel, tokenizer: Tokenizer, folder:
     """
     vlm.generation_config.suppress_tokens = [vlm.config.image_token_id]
     cast_parameters(vlm, frozen_type(run))
+    write_canvas(vlm.config, run.models.vision)
     vlm.save_pretrained(folder)
     save_vlm_processor(run.models, tokenizer, folder)

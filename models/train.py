@@ -26,6 +26,7 @@ from infra.errors import InputError
 from infra.log import LOGGER
 from infra.runs import TrainRun
 from infra.settings.stages import StageSettings
+from models.canvas import Canvas
 from models.data import ExampleShards, Selection, TrainingOrder
 from models.kept import Kept
 from models.loading import BatchReader
@@ -86,11 +87,11 @@ def stage_training(
     run: TrainRun, prepared: Prepared, kind: type[StageTrainer] = StageTrainer
 ) -> Training:
     """The trainer of a stage, with its examples in their order and its settings."""
-    side_px = run.models.vision.image_px if prepared.with_pixels else None
+    canvas = Canvas.of(run.models.vision) if prepared.with_pixels else None
     chosen = selection_of(run.stage)
-    examples = ExampleShards(run.train_examples, side_px, chosen, run.plain_request)
+    examples = ExampleShards(run.train_examples, canvas, chosen, run.plain_request)
     steps = total_steps(run.stage, len(examples))
-    validation = _validation(run, prepared, side_px)
+    validation = _validation(run, prepared, canvas)
     arguments = training_arguments(run, steps)
     meter = Meter.of(run, prepared.model, on_gpu=not arguments.use_cpu)
     callback = StageCallback(run.stage, meter, validates=validation is not None)
@@ -253,10 +254,10 @@ def _report_start(run: TrainRun, prepared: Prepared, examples: int, steps: int) 
     )
 
 
-def _validation(run: TrainRun, prepared: Prepared, side_px: int | None) -> Validation | None:
+def _validation(run: TrainRun, prepared: Prepared, canvas: Canvas | None) -> Validation | None:
     if not run.validate_examples:
         return None
-    examples = ExampleShards(run.validate_examples, side_px, plain_request=run.plain_request)
+    examples = ExampleShards(run.validate_examples, canvas, plain_request=run.plain_request)
     devices = int(os.environ.get("WORLD_SIZE", "1"))
     per_device, passes = spread_batch(run.stage, devices)
     whole = run.stage.kind == "pretrain"  # every pair of a batch is another's negative

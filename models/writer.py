@@ -16,6 +16,7 @@ from transformers import LlavaForConditionalGeneration
 
 from infra.runs import Device
 from infra.settings.sections import GenerateSettings
+from models.canvas import Canvas, canvas_of
 from models.collate import prompt_ids
 from models.data import Pixels, Sample
 from models.decoding import Decoder, Request
@@ -61,19 +62,20 @@ class FindingsWriter:
         return cls(model, load_tokenizer(folder), settings)
 
     @property
-    def side_px(self) -> int:
-        """Image side the vision tower takes."""
-        return int(self.model.config.vision_config.image_size)
+    def canvas(self) -> Canvas:
+        """How the model is shown films."""
+        return canvas_of(self.model.config)
 
     def prompt(self, sample: Sample) -> list[int]:
-        """Token ids of the conversation up to the answer, as finetuning saw them."""
+        """Token ids of the conversation up to the answer, as finetuning saw them, with places for
+        the pictures that the sample has."""
         patches = int(self.model.config.image_seq_length)
         return prompt_ids(sample, self.tokenizer, "turns", patches)
 
     def write(
         self, prompts: Sequence[Sequence[int]], pixels: Sequence[Pixels | None]
     ) -> list[Written]:
-        """Findings for prompts and their grey images [P, P], ``batch_size`` of them at a time."""
+        """Texts for prompts and their pictures [m, P, P], ``batch_size`` of them at a time."""
         requests = [self.request(*each) for each in zip(prompts, pixels, strict=True)]
         answers = [answer for some in self.decoder().run(requests) for answer in some]
         found = {answer.number: self.written(answer.ids) for answer in answers}
@@ -85,7 +87,7 @@ class FindingsWriter:
         return Decoder(self.model, rule, self.settings.batch_size)
 
     def request(self, prompt: Sequence[int], pixels: Pixels | None) -> Request:
-        """One prompt and its grey image [P, P]."""
+        """One prompt and its pictures [m, P, P]."""
         assert pixels is not None, "every prompt needs an image"
         return Request(tuple(prompt), pixels, self.settings.max_new_tokens)
 

@@ -81,7 +81,7 @@ def test_the_requests_are_worth_asking() -> None:
     ended = [ids[-1] == END for ids in answers]
     assert 0 < sum(ended) < len(ended)
     assert len(set(answers)) > 8
-    assert len({request.image.tobytes() for request in requests()}) == 6
+    assert len({request.pixels.tobytes() for request in requests()}) == 6
     assert len({len(request.prompt) for request in requests()}) > 3
 
 
@@ -187,7 +187,7 @@ def test_the_images_token_is_never_written(beams: int, reading: str) -> None:
     image, asked, rule = SHAPE.vocabulary - 1, requests()[:8], SearchRule(END, beams)
     free = tempted().generate(
         input_ids=torch.tensor([asked[0].prompt]),
-        pixel_values=normalise([asked[0].image]),
+        pixel_values=normalise([asked[0].pixels]),
         max_new_tokens=20,
         do_sample=False,
         pad_token_id=0,
@@ -231,7 +231,7 @@ def test_teacher_forced_ids_are_the_argmax_at_every_step() -> None:
     for request, ids in zip(requests(), ask_ours(model(), requests(), 5), strict=True):
         whole = torch.tensor([[*request.prompt, *ids]])
         with torch.no_grad():
-            logits = model()(input_ids=whole, pixel_values=normalise([request.image])).logits
+            logits = model()(input_ids=whole, pixel_values=normalise([request.pixels])).logits
         chosen = logits[0, len(request.prompt) - 1 : -1].argmax(-1)
         assert chosen.tolist() == list(ids)
 
@@ -243,7 +243,7 @@ def test_half_precision_runs_in_its_type() -> None:
     close = told = 0
     for request, ids in zip(requests(), ask_ours(half, requests(), 4), strict=True):
         whole = torch.tensor([[*request.prompt, *ids]])
-        pixels = normalise([request.image]).to(torch.bfloat16)
+        pixels = normalise([request.pixels]).to(torch.bfloat16)
         with torch.no_grad():
             logits = half(input_ids=whole, pixel_values=pixels).logits[0].float()
         logits = logits[len(request.prompt) - 1 : -1]
@@ -268,7 +268,7 @@ def test_a_prompt_without_a_question_is_a_defect() -> None:
 
 def test_a_prompt_with_too_few_places_is_a_defect() -> None:
     request = requests()[0]
-    with pytest.raises(AssertionError, match="15 places for an image of 16"):
+    with pytest.raises(AssertionError, match="15 places for pictures of 16"):
         list(Decoder(model(), GREEDY, 1).run([replace(request, prompt=request.prompt[6:])]))
 
 

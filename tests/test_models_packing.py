@@ -14,6 +14,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AutoConfig, LlamaConfig, PreTrainedModel
 from transformers.models.llama import LlamaForCausalLM
 
+from models.canvas import Canvas
 from models.collate import with_films
 from models.data import ExampleShards, Sample
 from models.packing import (
@@ -47,7 +48,7 @@ def finetune(name: str, **changes: object) -> tuple[Prepared, list[Sample]]:
             nn.init.normal_(each, std=0.1)
     prepared.model.train()
     ready = replace(prepared, collate=lambda samples: with_films(prepared.collate(samples)))
-    return ready, list(ExampleShards(run.train_examples, MODELS.vision.image_px))
+    return ready, list(ExampleShards(run.train_examples, Canvas(MODELS.vision.image_px)))
 
 
 def gradients(

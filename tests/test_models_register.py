@@ -154,7 +154,7 @@ def test_served_image_goes_the_way_of_training() -> None:
     served = service()
     sample = served._sample(0, Question(picture("left", 5, 64, 48), "Cough."))
     assert sample.pixels is not None
-    assert sample.pixels.shape == (28, 28)
+    assert sample.pixels.shape == (1, 28, 28)
     assert sample.turns[0].text == "Report the findings of this chest X-ray. Indication: Cough."
 
 

@@ -15,6 +15,8 @@ from infra.settings.sections import NAME, Name, Route, Section, Seed
 StageKind = Literal["language", "pretrain", "align", "finetune"]
 Part = Literal["vision", "text_encoder", "projector", "language", "lora"]
 
+Fit = Literal["crop", "pad", "stretch"]
+ImageLayout = Literal["first", "stitch", "stitch-equal-height", "grid", "separate"]
 Negatives = Literal["other-studies", "other-subjects"]
 
 PARTS_OF_KIND: dict[StageKind, frozenset[Part]] = {
@@ -39,7 +41,9 @@ class VisionSettings(Section):
     DINOv2 and CLIP have (SigLIP has none) is dropped from them. ``pooling`` is what the dual
     encoder's image embedding is projected from: the ``tower``'s own one vector, or all ``patches``
     end to end, so that a small tower need not learn to carry each place's findings into CLS. Its
-    head has patches x width x embedding weights: for few patches.
+    head has patches x width x embedding weights: for few patches. ``fit`` says how a film becomes
+    square, and ``layout`` what is shown of several films (``models.canvas``), with ``gutter_px`` of
+    the stored films between those stitched.
     """
 
     architecture: Literal["dinov2", "clip", "siglip"] = "dinov2"
@@ -51,6 +55,9 @@ class VisionSettings(Section):
     heads: int = Field(ge=1)
     feature_layer: int = Field(default=-2, le=-1)
     pooling: Literal["tower", "patches"] = "tower"
+    fit: Fit = "crop"
+    layout: ImageLayout = "first"
+    gutter_px: int = Field(default=10, ge=0, le=1000)
 
     @property
     def patches(self) -> int:
