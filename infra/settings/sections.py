@@ -109,12 +109,21 @@ class RequestSettings(Section):
 
 
 class ExampleSettings(Section):
-    """Which studies become examples, how a model is asked, and how shards are cut."""
+    """Which studies become examples, how a model is asked, and how shards are cut.
+
+    ``images`` makes an example of each image, or one of each study with up to ``most_images`` of
+    its films. ``choose`` says which where there are more: the ``first`` ones in the study's order,
+    the first of every view before a second of any (``one-per-view``), or the first that are no near
+    copy of one before (``distinct``).
+    """
 
     views: tuple[Literal["PA", "AP", "LATERAL", "UNKNOWN"], ...] = Field(
         default=("PA", "AP"), min_length=1
     )
     task: Literal["findings", "impression"] = "findings"
+    images: Literal["each", "study"] = "each"
+    most_images: int = Field(default=4, ge=1, le=16)
+    choose: Literal["first", "one-per-view", "distinct"] = "first"
     test_sources: tuple[str, ...]
     validate_sources: tuple[str, ...]
     request: RequestSettings = RequestSettings()

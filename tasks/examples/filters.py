@@ -51,7 +51,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "no-image",
         "A study kept as text only (its images are absent or were rejected when ingested).",
-        "image_id IS NULL",
+        "view IS NULL",
         "'no stored image; expected one or more'",
     ),
     Rule(

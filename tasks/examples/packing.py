@@ -62,13 +62,27 @@ def pack_piece(plan: ExamplePlan, key: str, folder: Path) -> BuiltPiece:
                 path = folder / f"{split}-{number:03d}.parquet"
                 write_table(path, table, row_group_rows=plan.settings.row_group_rows)
             shards[str(split)] = len(parts)
-    write_table(folder / "rejected.parquet", _rejected_table(rejected))
-    reasons = dict(sorted(Counter(row["reason"] for row in rejected).items()))
-    return BuiltPiece((Count("rows", len(rows), len(kept), reasons),), {"shards": shards})
+    write_table(folder / "rejected.parquet", _rejected_table(rejected, kept))
+    return BuiltPiece((_counted_rows(rows), *_counted_films(plan, kept)), {"shards": shards})
+
+
+def _counted_rows(rows: Sequence[Row]) -> Count:
+    reasons = Counter(row["reason"] for row in rows if row["reason"] is not None)
+    return Count("rows", len(rows), len(rows) - reasons.total(), dict(sorted(reasons.items())))
+
+
+def _counted_films(plan: ExamplePlan, kept: Sequence[Row]) -> tuple[Count, ...]:
+    """Images of the studies that are examples: shown, or left out with a reason."""
+    if plan.settings.images == "each":
+        return ()
+    reasons = Counter(left["reason"] for row in kept for left in row["left_out"])
+    shown = sum(len(row["films"]) for row in kept)
+    return (Count("films", shown + reasons.total(), shown, dict(sorted(reasons.items()))),)
 
 
 def example_id(row: Row) -> str:
-    """``source/study/image/version``; a dash stands for an image or version that is not there.
+    """``source/study/image/version``; a dash stands for an image or version that is not there, and
+    for the image where the whole study is one example.
 
     What would part them otherwise, or break a line, is written as in a URL: ``a%2Fb`` for ``a/b``.
     """
@@ -175,18 +189,15 @@ def _shard(
 @contextmanager
 def _open_pixels(rows: Sequence[Row]) -> Iterator[Mapping[str, ShardReader]]:
     with ExitStack() as stack:
-        yield {
-            path: stack.enter_context(ShardReader(Path(path)))
-            for path in _by_file(rows, "image_file")
-        }
+        yield {path: stack.enter_context(ShardReader(Path(path))) for path in _by_image_file(rows)}
 
 
 def _read_images(rows: list[Row], files: Mapping[str, ShardReader]) -> pa.Array:
-    """One list of one stored image per row; a row group is read once, whatever the order."""
+    """One list of stored images per row; a row group is read once, whatever the order."""
     tables: list[pa.Table] = []
     place: dict[tuple[str, int], int] = {}
-    for path, group in sorted(_by_file(rows, "image_file").items()):
-        wanted = np.unique([row["image_row"] for row in group])
+    for path, places in sorted(_by_image_file(rows).items()):
+        wanted = np.unique(places)
         ends = np.cumsum(files[path].group_rows)
         for number in np.unique(np.searchsorted(ends, wanted, "right")):
             first = ends[number - 1] if number else 0
@@ -194,29 +205,46 @@ def _read_images(rows: list[Row], files: Mapping[str, ShardReader]) -> pa.Array:
             place |= {(path, int(row)): len(place) + step for step, row in enumerate(inside)}
             table = files[path].table(int(number), _IMAGE_COLUMNS)
             tables.append(table.take(inside - first))
-    order = [place[row["image_file"], row["image_row"]] for row in rows]
+    films = [film for row in rows for film in row["films"]]
+    order = [place[film["file"], film["row"]] for film in films]
     images = pa.concat_tables(tables).select(_IMAGE_COLUMNS).take(order).combine_chunks()
-    if images["image_id"].to_pylist() != [row["image_id"] for row in rows]:
+    if images["image_id"].to_pylist() != [film["image_id"] for film in films]:
         raise ArtifactError(
             f"images of study {rows[0]['study_id']} and others are no longer where they were "
             "planned; run again"
         )
     columns = [images[field.name].combine_chunks().cast(field.type) for field in EXAMPLE_IMAGE_TYPE]
     structs = pa.StructArray.from_arrays(columns, fields=list(EXAMPLE_IMAGE_TYPE))
-    return pa.ListArray.from_arrays(np.arange(len(rows) + 1, dtype=np.int32), structs)
+    ends = np.cumsum([0, *(len(row["films"]) for row in rows)], dtype=np.int32)
+    return pa.ListArray.from_arrays(ends, structs)
 
 
-def _rejected_table(rows: Sequence[Row]) -> pa.Table:
-    return rejected_to_table(
-        [
-            Rejected(
-                row["source"],
-                Level.EXAMPLE,
-                example_id(row),
-                row["study_id"],
-                row["reason"],
-                row["detail"],
-            )
-            for row in rows
-        ]
-    )
+def _by_image_file(rows: Sequence[Row]) -> dict[str, list[int]]:
+    """Rows of each file of images that are asked for."""
+    groups: dict[str, list[int]] = {}
+    for row in rows:
+        for film in row["films"]:
+            groups.setdefault(film["file"], []).append(film["row"])
+    return groups
+
+
+def _rejected_table(rows: Sequence[Row], kept: Sequence[Row]) -> pa.Table:
+    """Rows that are no examples, and images that the examples leave out, once each."""
+    left = {
+        (row["study_id"], item["image_id"]): Rejected(
+            row["source"],
+            Level.IMAGE,
+            item["image_id"],
+            row["study_id"],
+            item["reason"],
+            f"{len(row['films'])} of {len(row['films']) + len(row['left_out'])} images are shown",
+        )
+        for row in kept
+        for item in row["left_out"]
+    }
+    return rejected_to_table([*left.values(), *(_rejected_example(row) for row in rows)])
+
+
+def _rejected_example(row: Row) -> Rejected:
+    place = row["source"], Level.EXAMPLE, example_id(row), row["study_id"]
+    return Rejected(*place, row["reason"], row["detail"])

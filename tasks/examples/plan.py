@@ -25,6 +25,7 @@ from infra.fingerprint import canonical_json
 from infra.settings.sections import ExampleSettings
 from sources.piece import piece_key, piece_number
 from sources.tables import VISIBLE
+from tasks.examples.films import film_parameters, films_query
 from tasks.examples.filters import RULES, first_match, rule_parameters
 from tasks.examples.leakage import LEAKAGE_RULES, SUBJECT_TWINS, image_twins
 
@@ -54,8 +55,10 @@ class ExamplePlan:
     """What will be packed: one row per candidate, sorted by piece, study, image and version.
 
     Columns of ``rows``: ``key`` (the piece), ``source, study_id, image_id, version, split``,
-    ``reason`` and ``detail`` (null where kept), ``study_file, image_file, report_file`` (paths),
-    ``image_row`` (in its file) and ``row_digest`` (of the texts and facts that are packed).
+    ``reason`` and ``detail`` (null where kept), ``study_file, report_file`` (paths), ``films``
+    (image id, file and row in it), ``left_out`` (images of the study that are not shown, and why)
+    and ``row_digest`` (of the texts and facts that are packed). ``image_id`` is null where a study
+    is one example.
     """
 
     rows: pa.Table
@@ -89,8 +92,11 @@ class ExamplePlan:
         for row in self.piece(key).to_pylist():
             values = [row[name] for name in _SHOWN]
             if row["reason"] is None:
-                pixels = self.pixel_digests[row["image_file"]]
-                values += [row["row_digest"], pixels, row["image_row"]]
+                films = [
+                    (film["image_id"], self.pixel_digests[film["file"]], film["row"])
+                    for film in row["films"]
+                ]
+                values += [row["row_digest"], films, row["left_out"]]
             digest.update(canonical_json(values).encode() + b"\n")
         return digest.hexdigest()
 
@@ -119,8 +125,9 @@ def plan_examples(inputs: ExampleInputs, settings: ExampleSettings, pieces: int)
         _check_ids(connection)
         connection.register("piece", _pieces(connection, pieces))
         connection.register("image_twins", image_twins(connection))
-        query = _plan_query(settings.task)
-        rows = connection.sql(query, params=rule_parameters(settings)).to_arrow_table()
+        query = _plan_query(settings)
+        values = rule_parameters(settings) | film_parameters(settings)
+        rows = connection.sql(query, params=values).to_arrow_table()
     digests = {str(file.path): file.digest for file in inputs.images}
     return ExamplePlan(rows.combine_chunks(), settings, digests)
 
@@ -139,6 +146,7 @@ _COLUMNS: Final = {
         "subject_sex": "VARCHAR",
         "manufacturer": "VARCHAR",
         "site": "VARCHAR",
+        "images": "STRUCT(image_id VARCHAR)[]",
     },
     "image": {
         **dict.fromkeys(("source", "study_id", "image_id", "view"), "VARCHAR"),
@@ -213,8 +221,8 @@ def _pieces(connection: duckdb.DuckDBPyConnection, pieces: int) -> pa.Table:
 _TEXT: Final = pa.string()
 
 
-def _plan_query(section: str) -> str:
-    rules = (*RULES, *LEAKAGE_RULES)
+def _plan_query(settings: ExampleSettings) -> str:
+    rules, section = (*RULES, *LEAKAGE_RULES), settings.task
     return f"""
         WITH subject_twins AS ({SUBJECT_TWINS}),
         text AS (
@@ -224,15 +232,15 @@ def _plan_query(section: str) -> str:
                    sha256(to_json([origin, indication, {section}])) AS text_digest
             FROM report
         ),
+        shown AS ({films_query(settings)}),
         candidate AS (
-            SELECT study.*, key, image_id, view, text.* EXCLUDE (source, study_id),
-                   study.file AS study_file, image.file AS image_file, image.file_row AS image_row,
+            SELECT study.* EXCLUDE (images), key, image_id, view, films, left_out,
+                   text.* EXCLUDE (source, study_id), study.file AS study_file,
                    subject_twin, image_twin
             FROM study JOIN piece USING (source, study_id)
-            LEFT JOIN image USING (source, study_id)
+            LEFT JOIN shown USING (source, study_id)
             LEFT JOIN text USING (source, study_id)
             LEFT JOIN subject_twins USING (source, study_id)
-            LEFT JOIN image_twins USING (source, study_id, image_id)
         ),
         judged AS (
             SELECT *, {first_match(rules, "reason")} AS reason,
@@ -240,7 +248,7 @@ def _plan_query(section: str) -> str:
             FROM candidate
         )
         SELECT key, source, study_id, image_id, version, split, reason, detail,
-               study_file, image_file, report_file, image_row,
+               study_file, report_file, films, left_out,
                CASE WHEN reason IS NULL THEN sha256(to_json([text_digest, subject_id,
                     subject_age::VARCHAR, subject_sex, manufacturer, site])) END AS row_digest
         FROM judged
