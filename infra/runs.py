@@ -31,6 +31,8 @@ class TrainRun(Section):
 
     Args:
         train_examples, validate_examples: Parquet shards of EXAMPLE_SCHEMA, in their order.
+        set_files: how many of ``train_examples`` each of the stage's sets has, in their order; a
+            stage of one set need not tell.
         inputs: output folders of the stages named in ``stage.starts_from``.
         output: the model's folder; ``result.json`` is written there last.
         resume: checkpoints of this stage alone; kept across kills, read back on the next start.
@@ -42,6 +44,7 @@ class TrainRun(Section):
     stage: StageSettings
     models: ModelSettings
     train_examples: tuple[Path, ...]
+    set_files: dict[str, int] = Field(default_factory=dict)
     validate_examples: tuple[Path, ...] = ()
     inputs: dict[str, Path] = Field(default_factory=dict)
     output: Path

@@ -109,7 +109,9 @@ class ExampleShards(Dataset[Sample]):
         plain_request: str | None = None,
     ) -> None:
         self.canvas, self.plain_request = canvas, plain_request
-        self.groups = [group for file in files for group in _groups(file, selection)]
+        found = [_groups(file, selection) for file in files]
+        self.groups = [group for groups in found for group in groups]
+        self.file_of_group = [number for number, groups in enumerate(found) for _ in groups]
         self.starts = np.cumsum([0, *(len(group.rows) for group in self.groups)])
         self._reader = GroupReader([*_COLUMNS, "target"])
         self._decoded: dict[int, Sample] = {}
@@ -182,6 +184,7 @@ class TrainingOrder(Sampler[int]):
         start: how many indices to pass over, read or not: a stage goes on at any row.
         like_length: rows of a batch whose texts are about equally long; 0 mixes lengths. What
             fills no batch in a window waits too.
+        groups: of these row groups alone; None are all.
     """
 
     def __init__(
@@ -192,9 +195,11 @@ class TrainingOrder(Sampler[int]):
         one_source: int = 0,
         like_length: int = 0,
         start: int = 0,
+        groups: range | None = None,
     ) -> None:
         assert not (one_source and like_length), "batches are of one source or of like length"
         self.data, self.rows, self.seed, self.start = data, rows, seed, start
+        self.groups = range(len(data.groups)) if groups is None else groups
         self.one_source, self.like_length = one_source, like_length
         size = one_source or like_length
         if size and not any(True for _ in self._epoch(0)):
@@ -223,7 +228,7 @@ class TrainingOrder(Sampler[int]):
     def _epoch(self, epoch: int) -> Iterator[int]:
         rng = np.random.default_rng([self.seed, epoch])
         window: list[int] = []
-        for group in rng.permutation(len(self.data.groups)):
+        for group in self.groups.start + rng.permutation(len(self.groups)):
             window.extend(range(self.data.starts[group], self.data.starts[group + 1]))
             if len(window) >= self.data.window_rows:
                 yield from self._shuffled(window, rng)

@@ -30,6 +30,7 @@ from models.canvas import Canvas
 from models.data import ExampleShards, Selection, TrainingOrder
 from models.kept import Kept
 from models.loading import BatchReader
+from models.mixture import MixedOrder, parts_of
 from models.named_state import load_weights
 from models.portable import forget_places
 from models.ranks import part_ranks
@@ -102,7 +103,7 @@ def stage_training(
         data_collator=BatchReader(examples, prepared.collate),
         train_dataset=range(len(examples)),
         callbacks=[callback, TemperatureClip()] if contrastive else [callback],
-        order=training_order(run.stage, examples, steps),
+        order=training_order(run, examples, steps),
         watch=callback.watch,
         meter=meter,
         validation=validation,
@@ -150,9 +151,14 @@ def selection_of(stage: StageSettings) -> Selection:
     return Selection(stage.sources, stage.text_versions, stage.share)
 
 
-def training_order(stage: StageSettings, examples: ExampleShards, steps: int) -> TrainingOrder:
+def training_order(
+    run: TrainRun, examples: ExampleShards, steps: int
+) -> TrainingOrder | MixedOrder:
     """The order of the stage's examples over all its steps."""
-    size = stage.batch_size
+    stage, size = run.stage, run.stage.batch_size
+    if len(run.set_files) > 1:
+        parts = parts_of(examples, run.set_files)
+        return MixedOrder(examples, parts, stage.examples, steps * size, stage.seed)
     one_source = size if stage.batches == "one-source" else 0
     like_length = size if stage.batches == "like-length" else 0
     return TrainingOrder(examples, steps * size, stage.seed, one_source, like_length)

@@ -21,6 +21,7 @@ from infra.settings.stages import StageSettings
 from models.checkpoint import TRAINABLE, read_training, write_training
 from models.collate import with_films
 from models.data import TrainingOrder
+from models.mixture import MixedOrder
 from models.dealing import DealtOrder
 from models.divergence import LossWatch
 from models.gradient_cache import cached_backward
@@ -52,7 +53,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]
     def __init__(
         self,
         *args: Any,
-        order: TrainingOrder,
+        order: TrainingOrder | MixedOrder,
         watch: LossWatch,
         meter: Meter,
         validation: Validation | None = None,

@@ -15,7 +15,7 @@ TWO = (
     "abilities.sum.stage=align",
     "abilities.sum.model_name=sum",
     "abilities.sum.generate.beams=2",
-    'stages.align.examples=["words"]',
+    "stages.align.examples={words=1}",
 )
 """A second set and a second ability beside LLaVA-Rad's own."""
 
@@ -70,7 +70,7 @@ def test_abilities_of_one_stage_are_one_model_with_both_scores() -> None:
     [
         (("sets.words.task=impression",), "no stage or ability reads the set words"),
         (("abilities.sum.examples=words",), "ability sum reads the set words, and there is none"),
-        (('stages.align.examples=["words"]',), "stage align reads the set words"),
+        (("stages.align.examples={words=1}",), "stage align reads the set words"),
         (("abilities.sum.stage=align",), "two stages are registered under one name"),
         (("abilities.sum.model_name=other",), "stage finetune is registered under two names"),
         (("abilities.sum.stage=nowhere",), "stage 'nowhere'"),

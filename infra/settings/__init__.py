@@ -109,7 +109,7 @@ class Settings(Section):
 
     def sets_of(self, stage: StageSettings) -> tuple[str, ...]:
         """The sets of examples that a stage is trained on."""
-        return stage.examples or tuple(self.sets)[:1]
+        return tuple(stage.examples or tuple(self.sets)[:1])
 
     def _require_models(self, stage: StageSettings) -> None:
         """A stage that reads a model must start from a stage that makes one of its kind."""

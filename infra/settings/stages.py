@@ -6,7 +6,7 @@ text. The same code runs at every scale.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -185,7 +185,8 @@ class StageSettings(Section):
     """One training stage.
 
     ``starts_from`` names the stages whose models it reads. ``trainable`` names parts. ``examples``
-    names the sets that it is trained on; none are the recipe's first. ``sources``
+    names the sets that it is trained on, each with its share of the rows; none are the recipe's
+    first. ``sources``
     and ``text_versions`` keep only examples of those sources and routes; None keeps all. ``share``
     is the part of their subjects that is trained on, always the same ones and all of a smaller
     share's. ``steps`` overrides ``epochs`` where it is set. ``batch_size`` is global: per device
@@ -210,7 +211,7 @@ class StageSettings(Section):
     kind: StageKind
     starts_from: tuple[str, ...] = ()
     trainable: tuple[Part, ...]
-    examples: tuple[Name, ...] = ()
+    examples: dict[Name, Annotated[float, Field(gt=0.0)]] = Field(default_factory=dict)
     sources: tuple[str, ...] | None = Field(default=None, min_length=1)
     text_versions: tuple[Route, ...] | None = Field(default=None, min_length=1)
     share: float = Field(default=1.0, gt=0.0, le=1.0)
@@ -252,6 +253,8 @@ class StageSettings(Section):
                 f"deepspeed_zero {self.deepspeed_zero} with precision bfloat16 rounds a pretrain "
                 "stage's temperature in steps of 3 %; set deepspeed_zero 0, or precision float32"
             )
+        if len(self.examples) > 1 and self.batches != "mixed":
+            raise ValueError(f"batches {self.batches} of several sets: they are mixed by share")
         if self.steps is None and self.epochs is None:
             raise ValueError("steps or epochs is needed")
         return self

@@ -124,10 +124,12 @@ def _run(context: Context, name: str, folder: Path) -> TrainRun:
     settings = context.settings
     stage = settings.stage(name)
     sets = settings.sets_of(stage)
+    by_set = {each: example_files(context, Split.TRAIN, (each,)) for each in sets}
     return TrainRun(
         stage=stage,
         models=settings.models,
-        train_examples=example_files(context, Split.TRAIN, sets),
+        train_examples=tuple(path for paths in by_set.values() for path in paths),
+        set_files={name: len(paths) for name, paths in by_set.items()},
         validate_examples=example_files(context, Split.VALIDATE, sets),
         inputs={
             needed: context.artifact(f"stages/{needed}").local_folder(PIECE)
