@@ -237,7 +237,10 @@ def _conversations(
     if run.stage.packing:
         attend_within_examples(model)
     context = run.models.language.context_tokens
-    return ConversationCollator(tokenizer, prompts, image_tokens, context, run.stage.packing)
+    stage = run.stage
+    return ConversationCollator(
+        tokenizer, prompts, image_tokens, context, stage.packing, stage.learn
+    )
 
 
 def trainable_in_float32(model: torch.nn.Module) -> None:

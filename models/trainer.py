@@ -21,12 +21,12 @@ from infra.settings.stages import StageSettings
 from models.checkpoint import TRAINABLE, read_training, write_training
 from models.collate import with_films
 from models.data import TrainingOrder
-from models.mixture import MixedOrder
 from models.dealing import DealtOrder
 from models.divergence import LossWatch
 from models.gradient_cache import cached_backward
 from models.kept import Kept, is_better, keep, kept_at, kept_on_all_ranks
 from models.loading import whole_batches
+from models.mixture import MixedOrder
 from models.named_state import gathered_weights, give_scalars_an_axis, load_weights
 from models.ranks import on_any_rank, require_alike, seed_step
 from models.sealed import CHECKPOINT, remove_folders_but, seal

@@ -93,6 +93,15 @@ def test_both_layouts_supervise_each_answer_from_the_token_before_it() -> None:
         assert kept.tolist() == [6, 7, 8, 9, 10, 11, 1]
 
 
+def test_what_else_is_learned_stands_in_its_place() -> None:
+    """An earlier answer of a conversation, at places 1 and 3 of the prompt."""
+    examples = [Encoded([1, 5, 6, 8], [7, 2], (1, 3)), Encoded([1, 8], [9])]
+    for batch in (lay_end_to_end(examples), pad_right(examples, pad_id=0)):
+        assert batch["labels"].tolist() == [5, 8, 7, 2, 9]
+        kept = batch["input_ids"][batch["logits_to_keep"]]
+        assert kept.tolist() == [1, 6, 8, 7, 8]
+
+
 def test_padded_rows_are_as_long_as_the_longest() -> None:
     batch = pad_right(EXAMPLES, pad_id=0)
     assert batch["input_ids"].tolist() == [

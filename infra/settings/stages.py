@@ -6,7 +6,7 @@ text. The same code runs at every scale.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -17,6 +17,8 @@ Part = Literal["vision", "text_encoder", "projector", "language", "lora"]
 
 Fit = Literal["crop", "pad", "stretch"]
 ImageLayout = Literal["first", "stitch", "stitch-equal-height", "grid", "separate"]
+Learned = Literal["last-answer", "answers", "everything"]
+LoraLayer = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 Negatives = Literal["other-studies", "other-subjects"]
 
 PARTS_OF_KIND: dict[StageKind, frozenset[Part]] = {
@@ -26,6 +28,9 @@ PARTS_OF_KIND: dict[StageKind, frozenset[Part]] = {
     "finetune": frozenset({"vision", "projector", "language", "lora"}),
 }
 """Which parts a stage of each kind may train."""
+
+LORA_LAYERS: tuple[LoraLayer, ...] = get_args(LoraLayer)
+"""Every linear layer of a block, as in LLaVA's training code."""
 
 
 def _require_whole_heads(width: int, heads: int) -> None:
@@ -174,11 +179,12 @@ class ModelSettings(Section):
 
 
 class LoraSettings(Section):
-    """LoRA on every linear layer of the language model but the head."""
+    """LoRA on linear layers of the language model's blocks: all of them, unless they are named."""
 
     rank: int = Field(ge=1)
     alpha: int = Field(ge=1)
     dropout: float = Field(default=0.05, ge=0.0, lt=1.0)
+    layers: tuple[LoraLayer, ...] = Field(default=LORA_LAYERS, min_length=1)
 
 
 class StageSettings(Section):
@@ -200,6 +206,8 @@ class StageSettings(Section):
     ``weights`` names a ready model in place of one that the stage would make: nothing is trained,
     nothing is started from, and the folder is taken as it is. ``quantize`` holds the frozen
     language model in 4 bits (NF4) while LoRA is trained beside it.
+    ``learn`` says what of a conversation is learned: the assistant's last answer, all its answers,
+    or what the user says too.
     After every ``validate_steps`` and after the last step the loss on validate is taken, and the
     weights where it is lowest are kept; None takes it after the last step alone.
     ``negatives`` of a contrastive stage: a pair is held against pairs of other studies (two films
@@ -233,6 +241,7 @@ class StageSettings(Section):
     gradient_checkpointing: bool = False
     deepspeed_zero: Literal[0, 2, 3] = 0
     prompt: Literal["image-only", "turns", "no-indication"] = "turns"
+    learn: Learned = "last-answer"
     save_steps: int = Field(default=500, ge=1)
     validate_steps: int | None = Field(default=None, ge=1)
     seed: Seed = 0

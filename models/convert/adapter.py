@@ -12,12 +12,12 @@ from safetensors.torch import load_file, save_file
 from transformers import LlavaForConditionalGeneration
 
 from infra.errors import InputError
-from infra.settings.stages import LoraSettings
+from infra.settings.stages import LORA_LAYERS, LoraSettings
 from models.convert.files import read_checkpoint
 from models.convert.layouts import lora, projector
 from models.convert.pairs import State, require_shapes, to_ours, to_theirs
 from models.projector import projector_of
-from models.vlm import LORA_LAYERS, load_vlm, lora_config
+from models.vlm import load_vlm, lora_config
 
 ADAPTER_FILE = "adapter_model.safetensors"
 PROJECTOR_NAME = re.compile(r"^(?P<prefix>(?:base_model\.)?(?:model\.)*)mm_projector\.")
