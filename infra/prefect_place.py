@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from infra.store import make_folder
+
 _QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
@@ -32,7 +34,11 @@ demo takes 19 to 29 s, and 16 to 20 s with these (measured). Our choice: more th
 
 
 def settle_prefect(state: Path) -> None:
-    """Set defaults that the user's environment does not set."""
+    """Set defaults that the user's environment does not set.
+
+    Raises:
+        InputError: the state folder cannot be written.
+    """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     own_profile = Path.home() / ".prefect" / "profiles.toml"
@@ -40,7 +46,7 @@ def settle_prefect(state: Path) -> None:
     if configured or own_profile.is_file():
         return
     home = state / "prefect"
-    home.mkdir(parents=True, exist_ok=True)
+    make_folder(home)
     os.environ["PREFECT_HOME"] = str(home)
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", _STARTUP_SECONDS)
     for name, value in _FEW_WRITES.items():
