@@ -27,6 +27,7 @@ SCRATCH = ".scratch"
 _PLACE_ERRORS = {
     errno.ENOSPC: ("no space left", "room for what is written"),
     errno.EDQUOT: ("the disk quota is used up", "room for what is written"),
+    errno.EFBIG: ("a limit on the size of a file", "room for what is written"),
     errno.EROFS: ("a read-only file system", "a folder that can be written"),
     errno.EACCES: ("no permission", "a place that this user may use"),
     errno.EPERM: ("no permission", "a place that this user may use"),
@@ -37,7 +38,15 @@ _PLACE_ERRORS = {
     errno.ENAMETOOLONG: ("too long a name", "a name that the file system accepts"),
     errno.ENOENT: ("nothing that can be written", "a place where folders can be made"),
 }
-ON_USE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+ON_USE = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+)
 """What may befall a place that was fine at first."""
 IN_THE_WAY = (errno.EISDIR, errno.ENOTDIR)
 """A folder where a file belongs, or a file where a folder does."""

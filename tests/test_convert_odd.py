@@ -151,9 +151,7 @@ def test_a_language_model_with_just_room_for_the_image_is_taken(
     settle("config.json", max_position_embeddings=47)(small)
     assert import_release(release, tmp_path / "out", small)["image_tokens"] == 16
     settle("config.json", max_position_embeddings=40)(small)
-    with pytest.raises(
-        InputError, match=r"found a model whose shapes no recipe has \(context_tokens: "
-    ):
+    with pytest.raises(InputError, match=r"shapes no recipe has \(context_tokens: "):
         import_release(release, tmp_path / "none", small)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from test_compare import BAD, GOOD, build, scored_run
+from test_compare import build, scored_run
+from test_paired import BAD, GOOD
 
 from infra.artifact import Artifact, build_artifact, checked_files, find_artifacts
 from infra.errors import ArtifactError, InputError
@@ -23,7 +26,7 @@ from tasks.compare.scored import newest_scored
 from tasks.compare.scored import test_shards as shards_of
 from tasks.compare.work import compare_scored, list_errors, slice_scored
 from tests.models_world import example
-from tests.small_world import cxr
+from tests.small_world import HOUSE, cxr, cxr_environment
 
 
 @pytest.fixture
@@ -168,6 +171,35 @@ def test_a_state_folder_that_prefect_cannot_use_is_one_line(
     (tmp_path / "prefect").write_text("in the way")
     with pytest.raises(InputError, match=r"found a file in the way at .*/prefect; expected"):
         settle_prefect(tmp_path)
+
+
+SETTLE = """
+import resource, sys
+from pathlib import Path
+from infra.errors import InputError
+from infra.prefect_place import settle_prefect
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, 65_536))
+try:
+    settle_prefect(Path(sys.argv[1]))
+except InputError as error:
+    print(error)
+"""
+
+
+def test_a_state_folder_without_room_is_met_before_prefect_starts(tmp_path: Path) -> None:
+    """Prefect alone takes two minutes to say so, in a thousand lines."""
+    environment = cxr_environment(HOME=str(tmp_path))
+    told = subprocess.run(
+        [sys.executable, "-c", SETTLE, str(tmp_path / "state")],
+        capture_output=True, text=True, cwd=HOUSE, env=environment, check=True,
+    )  # fmt: skip
+    home = tmp_path / "state" / "prefect"
+    assert told.stdout == (
+        f"found a limit on the size of a file at {home}; expected room for what is written; mend "
+        "that and run again: finished pieces are kept\n"
+    )
+    assert not list(home.iterdir())
 
 
 def test_the_command_ends_with_one_line_and_no_table(store: Store) -> None:
