@@ -15,7 +15,7 @@ from release_world import RANK, write_language, write_release
 from safetensors.torch import load_file, save_file
 
 from infra.errors import InputError
-from infra.runs import ConvertRun
+from infra.runs import ConvertRun, write_run
 from infra.store import AT_FIRST, explained_place
 from models.convert.__main__ import convert, publish
 from models.convert.release import export_release, import_release
@@ -283,6 +283,13 @@ def test_a_place_that_cannot_be_written_is_one_line(
     with pytest.raises(InputError, match=words):
         convert(order(tmp_path / "release", tmp_path / name, language))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+def test_a_name_that_is_no_text_is_one_line(tmp_path: Path, language: Path) -> None:
+    run = order(tmp_path / "release", tmp_path / "out\udcff", language)
+    with pytest.raises(InputError, match="found a path whose bytes are not UTF-8; expected"):
+        write_run(run, tmp_path / "run.json")
+    assert not list(tmp_path.iterdir())
 
 
 def test_first_faults_are_those_of_a_place_from_the_start() -> None:
