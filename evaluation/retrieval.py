@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -32,9 +33,11 @@ Ranks = NDArray[np.int64]
 Policy = Literal["instance", "equal text", "distinct texts"]
 Direction = Literal["image to text", "text to image"]
 
-VERSION: Final = "2"
+VERSION: Final = "3"
 DEPTHS: Final = (1, 5, 10)
 """The K of R@K, as in the released model's utility (LLaVA-Rad reference, section 7)."""
+PRECISION_DEPTHS: Final = (5, 10)
+"""The K of P@K, which is told where a query may have many relevant candidates; P@1 is R@1."""
 DIRECTIONS: Final[tuple[Direction, ...]] = ("image to text", "text to image")
 POLICIES: Final[tuple[Policy, ...]] = ("instance", "equal text", "distinct texts")
 
@@ -72,6 +75,24 @@ def blind_recall(relevant: Bools, depth: int) -> float:
     for _ in range(min(depth, relevant.shape[1])):
         served |= relevant[:, (relevant & ~served[:, None]).sum(axis=0).argmax()]
     return float(served.mean())
+
+
+def precisions(similarity: Floats, relevant: Bools, depth: int) -> Floats:
+    """(Q,) the share of relevant ones among each query's first ``depth``, ties against them."""
+    order = np.lexsort((relevant, -similarity), axis=1)[:, :depth]
+    found: Floats = np.take_along_axis(relevant, order, axis=1).sum(axis=1) / depth
+    return found
+
+
+def chance_precision(relevant: Bools) -> float:
+    """P@K of a random order, the same for every K: the mean share of relevant candidates."""
+    return float(relevant.mean())
+
+
+def blind_precision(relevant: Bools, depth: int) -> float:
+    """P@depth of the candidates that are relevant to most queries, shown to every query."""
+    most = np.sort(relevant.mean(axis=0))[::-1][:depth]
+    return float(most.sum() / depth)
 
 
 @dataclass(frozen=True)
@@ -166,8 +187,8 @@ class Encoded:
 def score_retrieval(
     encoded: Encoded, pool: Pool, resamples: int, seed: int
 ) -> list[RetrievalScore]:
-    """R@1, R@5, R@10, median and mean rank and MRR, both ways and under every policy; signatures
-    name the pool's section."""
+    """R@1, R@5, R@10, median and mean rank and MRR, both ways and under every policy, and P@5 and
+    P@10 under *equal text*; signatures name the pool's section."""
     similarity = encoded.images @ encoded.texts.T
     return [
         score
@@ -191,8 +212,7 @@ def _scores(
     scores = scores if direction == "image to text" else scores.T
     relevant = pool.relevant(direction, policy)
     bootstrap = make_bootstrap(pool.subjects(direction, policy), resamples, seed)
-    perfect = ranks(pool.perfect(direction, policy), relevant)
-    reached = _Reached(ranks(scores, relevant), perfect, relevant, bootstrap)
+    reached = _Reached(scores, pool.perfect(direction, policy), relevant, bootstrap)
     return [
         RetrievalScore(
             name,
@@ -208,7 +228,7 @@ def _scores(
             scores.shape[1],
             _signature(metric, direction, policy, pool, bootstrap, scores.shape),
         )
-        for metric, interval, (chance, blind, ceiling), higher in reached.numbers()
+        for metric, interval, (chance, blind, ceiling), higher in reached.numbers(policy)
     ]
 
 
@@ -219,28 +239,40 @@ _NOTHING: Final = (None, None, None)
 
 @dataclass(frozen=True)
 class _Reached:
-    """The places that one direction's queries reached, and those a perfect encoder's reach."""
+    """What one direction's queries reach, and what a perfect encoder's do; all (Q, C)."""
 
-    places: Ranks
-    perfect: Ranks
+    similarity: Floats
+    perfect: Floats
     relevant: Bools
     bootstrap: Bootstrap
 
-    def numbers(self) -> list[tuple[str, Interval, _Beside, bool]]:
+    @cached_property
+    def places(self) -> Ranks:
+        return ranks(self.similarity, self.relevant)
+
+    def numbers(self, policy: Policy) -> list[tuple[str, Interval, _Beside, bool]]:
         """Metric, interval, what stands beside it, and whether more is better."""
-        recalls = [
+        found = [
             (f"R@{depth}", self._mean(self.places <= depth), self._beside(depth), True)
             for depth in DEPTHS
         ]
+        if policy == "equal text":
+            found += [self._precision(depth) for depth in PRECISION_DEPTHS]
         return [
-            *recalls,
+            *found,
             ("MRR", self._mean(1.0 / self.places), _NOTHING, True),
             ("mean rank", self._mean(self.places), _NOTHING, False),
             ("median rank", self._median(), _NOTHING, False),
         ]
 
+    def _precision(self, depth: int) -> tuple[str, Interval, _Beside, bool]:
+        own = self._mean(precisions(self.similarity, self.relevant, depth))
+        chance, blind = chance_precision(self.relevant), blind_precision(self.relevant, depth)
+        ceiling = float(precisions(self.perfect, self.relevant, depth).mean())
+        return f"P@{depth}", own, (chance, blind, ceiling), True
+
     def _beside(self, depth: int) -> _Beside:
-        ceiling = float((self.perfect <= depth).mean())
+        ceiling = float((ranks(self.perfect, self.relevant) <= depth).mean())
         return chance_recall(self.relevant, depth), blind_recall(self.relevant, depth), ceiling
 
     def _mean(self, values: Any) -> Interval:
@@ -267,7 +299,7 @@ def _signature(
         metric=metric,
         implementation="cxrflow retrieval",
         version=VERSION,
-        scale="0-1" if metric.startswith(("R@", "MRR")) else "rank",
+        scale="0-1" if metric.startswith(("R@", "P@", "MRR")) else "rank",
         level=f"mean over queries, {direction}, relevant: {policy}, ties against, pool {shape[1]}",
         section=pool.section,
         studies=len(set(pool.text_studies)),

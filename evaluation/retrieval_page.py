@@ -64,6 +64,7 @@ def _recall(row: Row) -> dict[str, Any]:
         "blind_at": f"{100 * blind:.1f}",
         "ceiling": f"{row['ceiling']:.3f}",
         "above": bool(row["beats_chance"] and row["beats_blind"]),
+        "below": row["interval"]["high"] is not None and row["interval"]["high"] < chance,
     }
 
 

@@ -178,6 +178,7 @@ def ablate(
     matrix: Annotated[
         str | None, typer.Argument(help="A TOML file, or a matrix of 'cxr ablate --list'.")
     ] = None,
+    scale: Annotated[str | None, typer.Option(help="Another scale than the matrix's own.")] = None,
     sets: Sets = None,
     source: Sources = None,
     data_root: DataRoot = None,
@@ -193,6 +194,8 @@ def ablate(
         cli_ablate.list_matrices(as_json=as_json)
         return
     chosen = load_matrix(matrix)
+    if scale is not None:
+        chosen = chosen.model_copy(update={"scale": scale})
     order = _order(chosen.recipe, chosen.scale, sets, source, data_root, replicas)
     if dry_run:
         cli_ablate.plan_ablation(chosen, order, as_json=as_json)

@@ -176,7 +176,8 @@ class TrainingOrder(Sampler[int]):
         one_source: rows of a batch that all come from one source; 0 mixes sources. What fills no
             batch of its own source (all of a small one) is mixed into batches together; less than
             one such batch per window waits for the next epoch, whose shuffle leaves out others.
-        start: how many indices to pass over, read or not: a stage goes on at any row.
+        start: how many indices to pass over: a reader goes on at any row. (A resumed stage goes on
+            at its step: there the trainer's own loader passes over rows, unread.)
         like_length: rows of a batch whose texts are about equally long; 0 mixes lengths. What
             fills no batch in a window waits too.
     """

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from infra.parquet import ShardReader, views_of
-from sources.crop import margin
+from sources.crop import margin, of_short_side
 
 Pixels: TypeAlias = NDArray[np.uint8]
 HELD_BYTES = 256 * 2**20
@@ -113,12 +113,7 @@ def to_model_size(image: Image.Image, side_px: int) -> Pixels:
     grey = image.convert("L")
     width, height = grey.size
     if min(width, height) != side_px:
-        scale = side_px / min(width, height)
-        size = (
-            (side_px, max(side_px, int(height * scale)))
-            if width <= height
-            else (max(side_px, int(width * scale)), side_px)
-        )
+        size = of_short_side(width, height, side_px)
         grey = grey.resize(size, Image.Resampling.BICUBIC)
     return centre_crop(np.asarray(grey), side_px)
 

@@ -39,6 +39,16 @@ class Rectangle:
         )
 
 
+def of_short_side(width: int, height: int, short_px: int) -> tuple[int, int]:
+    """(width, height) in px with that short side; the long one is cut to whole px, never rounded.
+
+    So do torchvision and open_clip, with which the released model was trained.
+    """
+    if width <= height:
+        return short_px, short_px * height // width
+    return short_px * width // height, short_px
+
+
 @dataclass(frozen=True)
 class Crop:
     """From published px to the model's px: ``x * scale_x - left``, ``y * scale_y - top``.
@@ -58,14 +68,7 @@ class Crop:
 
         Only the stored size decides how the model's size is rounded.
         """
-        width, height = stored
-        resized_width, resized_height = width, height
-        if min(width, height) != side_px:
-            scale = side_px / min(width, height)
-            if width <= height:
-                resized_width, resized_height = side_px, max(side_px, int(height * scale))
-            else:
-                resized_width, resized_height = max(side_px, int(width * scale)), side_px
+        resized_width, resized_height = of_short_side(*stored, side_px)
         return cls(
             scale_x=resized_width / published[0],
             scale_y=resized_height / published[1],

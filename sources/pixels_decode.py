@@ -12,6 +12,7 @@ import simplejpeg
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 from infra.settings.sections import ImageSettings
+from sources.crop import of_short_side
 from sources.pixels_grey import (
     Grey,
     GreyImage,
@@ -19,7 +20,6 @@ from sources.pixels_grey import (
     Samples,
     check_shape,
     is_flat,
-    stored_size,
     stretch,
     to_grey,
 )
@@ -65,7 +65,7 @@ def read_jpeg(data: bytes, settings: ImageSettings) -> GreyImage:
     except _SIMPLEJPEG_DAMAGE as error:
         raise PixelError("undecodable", "JPEG header is damaged") from error
     check_shape(width, height, settings)
-    size = stored_size(width, height, settings)
+    size = of_short_side(width, height, settings.short_side_px)
     decoded = _cmyk_to_grey(data) if colours == "CMYK" else decode_jpeg(data, size)
     placement = jpeg_placement(decoded, width, height)
     grey = np.asarray(resample(decoded, size, settings, placement), dtype=np.uint8)
@@ -155,7 +155,7 @@ def read_png(data: bytes, settings: ImageSettings) -> GreyImage:
     samples = _decode_png(data)
     if samples.shape != (height, width):
         raise PixelError("undecodable", "PNG header is damaged")
-    sized = resample(samples, stored_size(width, height, settings), settings)
+    sized = resample(samples, of_short_side(width, height, settings.short_side_px), settings)
     if sized.dtype == np.uint8:
         return GreyImage(np.asarray(sized, dtype=np.uint8), width, height)
     if is_flat(sized):

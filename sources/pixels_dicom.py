@@ -19,13 +19,13 @@ from pydicom.multival import MultiValue
 from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from infra.settings.sections import ImageSettings
+from sources.crop import of_short_side
 from sources.pixels_dicom_frame import DICOM_DAMAGE, FrameHeader, decode_frame
 from sources.pixels_grey import (
     GreyImage,
     PixelError,
     check_shape,
     is_flat,
-    stored_size,
     to_grey,
 )
 from sources.pixels_resample import resample
@@ -88,7 +88,7 @@ def read_dicom(data: bytes, settings: ImageSettings) -> GreyImage:
         try:
             header, display = _read_header(data)
             check_shape(header.columns, header.rows, settings)
-            size = stored_size(header.columns, header.rows, settings)
+            size = of_short_side(header.columns, header.rows, settings.short_side_px)
             frame, placement = decode_frame(data, header, size)
             windowed_first = display.must_precede_resizing(float(frame.min()), float(frame.max()))
             if windowed_first:

@@ -76,14 +76,6 @@ def check_shape(width: int, height: int, settings: ImageSettings) -> None:
         )
 
 
-def stored_size(width: int, height: int, settings: ImageSettings) -> tuple[int, int]:
-    """(width, height) in px with the recipe's short side and the picture's aspect ratio."""
-    short = settings.short_side_px
-    if width <= height:
-        return short, max(short, round(height * short / width))
-    return max(short, round(width * short / height)), short
-
-
 def to_grey(unit: npt.NDArray[np.float32]) -> Grey:
     """Values 0..1 as grey levels 0..255, rounded and clipped; [height, width]."""
     return np.asarray(np.clip(unit * 255.0 + 0.5, 0.0, 255.0).astype(np.uint8))

@@ -18,6 +18,7 @@ from tests.gpu.measures import (
     full_steps,
     generation,
     lora_steps,
+    verdict_of,
 )
 
 SHAPES = ModelSettings.model_validate(
@@ -68,6 +69,8 @@ def test_lora_and_whole_training_start_from_one_loss(precision: str) -> None:
     parts = {"gradient_checkpointing": True}
     adapters = {"trainable": ["projector", "lora"], "lora": LORA}
     lora = lora_steps(world, stage("finetune", precision, **parts, **adapters))
+    told = verdict_of(lora, "finetune", "lora", SHAPES.vision.image_px)
+    assert (told.verdict, told.missed) == ("no bar for this device", ())
     whole = full_steps(
         world, stage("finetune", precision, **parts, trainable=["projector", "language"])
     )

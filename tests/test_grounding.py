@@ -270,7 +270,7 @@ def test_the_page_explains_the_choice_its_boxes_and_its_ticks() -> None:
     assert "on both films that of the study on the left" in shown
     assert "✓" in shown
     assert (
-        "<small>on 4 sentences of 2 subjects</small>" in shown
+        "<small>energy, 4 sentences, 2 subjects</small>" in shown
     )  # four focal sentences of two persons
     plain = page(grounding=scored(measure(SENTENCES, tables(0.7, 0.25), (1.0,)), PLAIN))
     assert "unsharpened" not in render_grounding(plain)

@@ -7,11 +7,14 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from pixel_samples import eight_bit, film
 
 from infra.settings.sections import ImageSettings
-from sources.pixels_grey import is_flat, stored_size, stretch, to_grey
+from sources.crop import of_short_side
+from sources.pixels_grey import is_flat, stretch, to_grey
 from sources.pixels_resample import Placement, resample
 
 
@@ -88,10 +91,26 @@ def test_a_shift_moves_the_picture(method: Literal["area", "bicubic"]) -> None:
 
 @pytest.mark.parametrize(
     ("width", "height", "size"),
-    [(2544, 3056, (518, 622)), (3056, 2544, (622, 518)), (1024, 1024, (518, 518))],
+    [
+        (2544, 3056, (518, 622)),
+        (3056, 2544, (622, 518)),
+        (1024, 1024, (518, 518)),
+        (1978, 2500, (518, 654)),  # 654.7: torchvision cuts
+        (1514, 2271, (518, 777)),  # 776.99... where the ratio is taken first
+    ],
 )
-def test_stored_size(width: int, height: int, size: tuple[int, int]) -> None:
-    assert stored_size(width, height, recipe("area", 518)) == size
+def test_the_long_side_is_cut_to_whole_pixels(
+    width: int, height: int, size: tuple[int, int]
+) -> None:
+    assert of_short_side(width, height, 518) == size
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 1000))
+def test_sizes_are_torchvisions(width: int, height: int, short: int) -> None:
+    """``int(size * long / short)``, as its Resize and Hugging Face's processor compute it."""
+    long = int(short * max(width, height) / min(width, height))
+    expected = (short, long) if width <= height else (long, short)
+    assert of_short_side(width, height, short) == expected
 
 
 def test_stretch_and_rounding() -> None:

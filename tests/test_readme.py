@@ -92,7 +92,7 @@ def test_every_cxr_command_is_one(shown: Shown) -> None:
 
 def check_values(given: dict[str, Any]) -> None:
     """Sources, recipes and settings in a parsed command exist."""
-    pair = (given.get("recipe", "llava_rad"), given.get("scale", "tiny"))
+    pair = (given.get("recipe", "llava_rad"), given.get("scale") or "tiny")
     assert pair in preset_names()
     for option in given.get("source") or ():
         assert option.partition("=")[0] in catalog(), option

@@ -14,9 +14,12 @@ from evaluation.retrieval import (
     Encoded,
     Pool,
     RetrievalScore,
+    blind_precision,
     blind_recall,
     centred,
+    chance_precision,
     chance_recall,
+    precisions,
     ranks,
     score_retrieval,
     score_rows,
@@ -183,7 +186,7 @@ def test_a_perfect_encoders_recall_is_told_beside_chance() -> None:
         assert (own["R@1"].ceiling, own["R@5"].ceiling) == (0.6, 1.0)
         assert own["R@1"].interval.value == own["R@1"].ceiling  # reached, and not passed
         assert own["median rank"].ceiling is None
-    others = [s.ceiling for s in scores if s.policy != "instance" and s.chance is not None]
+    others = [s.ceiling for s in scores if s.policy != "instance" and s.metric.startswith("R@")]
     assert set(others) == {1.0}
     rows = score_rows(scores)
     assert rows[0]["ceiling"] == 0.6
@@ -272,7 +275,7 @@ def test_every_number_is_tracked_with_a_signature() -> None:
     rows = unit(np.random.default_rng(8).normal(size=(10, 4)))
     scores = score_retrieval(Encoded("dual encoder", rows, rows), pool(10), 10, 0)
     assert tracked(scores)["retrieval/dual encoder/image to text/instance/R@5"] == 1.0
-    assert len(tracked(scores)) == len(scores) == 36
+    assert len(tracked(scores)) == len(scores) == 40
     assert "pool 10" in scores[0].signature.level
 
 
@@ -311,3 +314,44 @@ def test_the_page_has_every_encoder_both_ways_and_fetches_nothing() -> None:
     assert "&lt;tiny&gt;" in page
     assert not re.search(r"(?:src|href)=\"(?!#)", page)
     assert "Not a medical device" in page
+
+
+# Precision.
+
+
+def test_precision_is_the_share_of_relevant_ones_and_ties_go_against_it() -> None:
+    similarity = np.array([[0.9, 0.8, 0.8, 0.1], [0.5, 0.5, 0.5, 0.5]])
+    relevant = np.array([[True, True, False, True], [True, True, False, False]])
+    assert precisions(similarity, relevant, 2).tolist() == [0.5, 0.0]
+    assert precisions(similarity, relevant, 3).tolist() == [2 / 3, 1 / 3]
+
+
+def test_precision_of_random_scores_is_its_chance() -> None:
+    """0.2 for five classes of equal size, whatever the depth."""
+    rng = np.random.default_rng(0)
+    relevant = np.arange(200)[:, None] % 5 == np.arange(1000)[None] % 5
+    assert chance_precision(relevant) == pytest.approx(0.2)
+    similarity = rng.normal(size=relevant.shape)
+    for depth in (5, 10, 50):
+        found = precisions(similarity, relevant, depth).mean()
+        assert found == pytest.approx(0.2, abs=4 * (0.16 / (200 * depth)) ** 0.5)
+
+
+def test_a_blind_order_of_the_common_candidates_beats_chance_precision() -> None:
+    relevant = np.zeros((10, 8), dtype=bool)
+    relevant[:8, :4] = relevant[8:, 4] = True
+    assert blind_precision(relevant, 4) == pytest.approx(0.8)
+    assert blind_precision(relevant, 4) > chance_precision(relevant)
+    everywhere = np.tile(np.r_[np.ones(4), np.zeros(4)], (10, 1))
+    assert precisions(everywhere, relevant, 4).mean() == pytest.approx(0.8)
+
+
+def test_precision_is_told_where_texts_may_be_equal() -> None:
+    rng = np.random.default_rng(1)
+    rows = unit(rng.normal(size=(60, 8)))
+    texts = [f"text {number // 10}" for number in range(60)]
+    scores = score_retrieval(Encoded("x", rows, rows), pool(60, texts), 20, 0)
+    told = {(one.policy, one.metric) for one in scores if one.metric.startswith("P@")}
+    assert told == {("equal text", "P@5"), ("equal text", "P@10")}
+    ten = next(one for one in scores if one.metric == "P@10")
+    assert (ten.chance, ten.ceiling) == (pytest.approx(1 / 6), 1.0)

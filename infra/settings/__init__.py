@@ -77,13 +77,29 @@ class Settings(Section):
                     "earlier stage"
                 )
             self._require_models(stage)
-            language = self.models.language
-            if stage.lora and stage.lora.rank > language.width and not language.weights:
-                raise ValueError(
-                    f"stage {stage.name}: lora rank {stage.lora.rank} with language width "
-                    f"{language.width}: no low rank"
-                )
+            self._require_low_rank(stage)
+        self._require_positions()
         return self
+
+    def _require_low_rank(self, stage: StageSettings) -> None:
+        language = self.models.language
+        if stage.lora and stage.lora.rank > language.width and not language.weights:
+            raise ValueError(
+                f"stage {stage.name}: lora rank {stage.lora.rank} with language width "
+                f"{language.width}: no low rank"
+            )
+
+    def _require_positions(self) -> None:
+        """Room for the longest text and its image, where the recipe itself makes the model."""
+        language, image_tokens = self.models.language, self.models.image_tokens
+        # the placeholder in the text makes room for the first of them
+        longest = language.context_tokens - 1 + image_tokens
+        reads_images = any(stage.kind in ("align", "finetune") for stage in self.stages)
+        if reads_images and longest > language.positions and not language.weights:
+            raise ValueError(
+                f"language.context_tokens {language.context_tokens} with {image_tokens} image "
+                f"tokens make {longest} positions, and language.positions is {language.positions}"
+            )
 
     def _require_models(self, stage: StageSettings) -> None:
         """A stage that reads a model must start from a stage that makes one of its kind."""

@@ -153,18 +153,6 @@ class ModelSettings(Section):
         """Tokens that one image takes in the language model's sequence."""
         return self.resampler.queries if self.projector == "resampler" else self.vision.patches
 
-    @model_validator(mode="after")
-    def _room_for_the_image(self) -> ModelSettings:
-        language = self.language
-        # the placeholder in the text makes room for the first of them
-        longest = language.context_tokens - 1 + self.image_tokens
-        if longest > language.positions and not language.weights:
-            raise ValueError(
-                f"language.context_tokens {language.context_tokens} with {self.image_tokens} image "
-                f"tokens make {longest} positions, and language.positions is {language.positions}"
-            )
-        return self
-
 
 class LoraSettings(Section):
     """LoRA on every linear layer of the language model but the head."""

@@ -37,6 +37,8 @@ def _line(row: Mapping[str, Any]) -> str:
 
 def _verdict(row: Mapping[str, Any]) -> str:
     """Beside a random order and beside the best one that is the same for every query."""
+    if row["interval"]["high"] is not None and row["interval"]["high"] < row["chance"]:
+        return "BELOW CHANCE"
     if not row["beats_chance"]:
         return "NOT ABOVE CHANCE"
     return "above both" if row["beats_blind"] else "above chance, NOT ABOVE A BLIND ORDER"

@@ -191,6 +191,8 @@ def main() -> None:
         command = f"`python -m tests.bench.loading --rounds {given.rounds}`"
         head = ["## Loading films", "", f"{where_measured()} {command}", ""]
         put_section("loading", "\n".join([*head, *lines]))
+    if any("MISSED" in line for line in lines):
+        raise SystemExit("the bar was missed")
 
 
 if __name__ == "__main__":

@@ -22,9 +22,10 @@ import torch
 from transformers import LlavaForConditionalGeneration
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
+from infra.bars import Method, Precision, Setting, Verdict, hold, load_bars
 from infra.runs import TrainRun
 from infra.settings.environment import Environment
-from infra.settings.stages import LoraSettings, StageSettings
+from infra.settings.stages import LoraSettings, StageKind, StageSettings
 from models.collate import PairCollator
 from models.data import Sample
 from models.decoding import Decoder, Request
@@ -72,6 +73,19 @@ class Trained:
 def device() -> torch.device:
     """The GPU if there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def verdict_of(
+    found: Trained,
+    kind: StageKind,
+    method: Method,
+    image_px: int,
+) -> Verdict:
+    """The figures held against the stored bars of this device."""
+    precision: Precision = "bfloat16" if torch.bfloat16 in found.frozen_types else "float32"
+    setting = Setting(found.pace.device, kind, method, found.parameters, image_px, precision)
+    figures = {**found.pace.figures(), "mfu": found.pace.mfu}
+    return hold(figures, setting, load_bars())
 
 
 class Steps(StageTrainer):

@@ -10,9 +10,9 @@ from dataclasses import asdict
 import pytest
 import torch
 
-from infra.bars import Setting, hold, load_bars
+from infra.bars import Method
 from infra.settings import load_settings
-from infra.settings.stages import StageSettings
+from infra.settings.stages import StageKind, StageSettings
 from tests.bench.environments import say
 from tests.bench.generation_world import Shape, Traffic
 from tests.bench.training_sides import World
@@ -23,6 +23,7 @@ from tests.gpu.measures import (
     full_steps,
     generation,
     lora_steps,
+    verdict_of,
 )
 
 pytestmark = pytest.mark.gpu
@@ -74,12 +75,10 @@ def tell(name: str, found: Trained) -> None:
     say(f"{name}: {asdict(found.pace)}, losses {found.losses[0]:.4f} to {found.losses[-1]:.4f}")
 
 
-def require_bar(found: Trained, kind: str, method: str) -> None:
+def require_bar(found: Trained, kind: StageKind, method: Method) -> None:
     """Print the figures; fail where a stored bar for this device is missed."""
     tell(f"{kind} {method}", found)
-    figures = {**found.pace.figures(), "mfu": found.pace.mfu}
-    setting = Setting(found.pace.device, kind, method, found.parameters)  # type: ignore[arg-type]
-    verdict = hold(figures, setting, load_bars())
+    verdict = verdict_of(found, kind, method, SHAPES.vision.image_px)
     say(f"bar: {verdict}")
     assert SHAPES.image_tokens == 1369
     assert not verdict.missed
