@@ -31,6 +31,7 @@ from models.quantized import load_vlm_nf4, merge_adapter
 from models.tokenizers import (
     Tokenizer,
     load_tokenizer,
+    save_tokenizer,
     train_language_tokenizer,
     train_text_tokenizer,
     with_image_token,
@@ -94,7 +95,7 @@ def _prepare_language(run: TrainRun, read_texts: ReadTexts) -> Prepared:
 
     def save(folder: Path) -> None:
         model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        save_tokenizer(tokenizer, folder)
 
     return Prepared(model, collate, save, with_pixels=False)
 
@@ -119,7 +120,7 @@ def _prepare_pretrain(run: TrainRun, read_texts: ReadTexts) -> Prepared:
 
     def save(folder: Path) -> None:
         model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        save_tokenizer(tokenizer, folder)
         save_image_processor(vision.image_px, folder)
 
     collate = PairCollator(tokenizer, text.context_tokens, run.stage.negatives)

@@ -127,3 +127,15 @@ def with_image_token(tokenizer: Tokenizer) -> Tokenizer:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.unk_token
     return tokenizer
+
+
+def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+    """Write the tokenizer as it is, without how the last texts were padded and cut.
+
+    A fast tokenizer remembers that, and writes it: which process read the last batch would show
+    in the file.
+    """
+    if isinstance(tokenizer, PreTrainedTokenizerFast):
+        tokenizer.backend_tokenizer.no_padding()
+        tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.save_pretrained(folder)
