@@ -11,7 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
+
+from infra.errors import InputError
 
 Floats = NDArray[np.float64]
 Statistic = Callable[[Floats], Floats]
@@ -64,12 +67,29 @@ class Bootstrap:
 
 
 def make_bootstrap(subjects: Sequence[str], resamples: int, seed: int) -> Bootstrap:
-    """Draw as many subjects as there are, ``resamples`` times; ``subjects`` names each study's."""
+    """Draw as many subjects as there are, ``resamples`` times; ``subjects`` names each study's.
+
+    Raises:
+        InputError: so many resamples do not fit the memory that is free.
+    """
     names, of_study = np.unique(np.asarray(subjects, dtype=str), return_inverse=True)
     count = len(names)
+    _require_room(resamples, count, len(of_study))
     random = np.random.default_rng(seed)
     drawn = random.multinomial(count, np.full(count, 1.0 / count), size=resamples)
     return Bootstrap(drawn.astype(np.float64)[:, of_study], count, seed)
+
+
+def _require_room(resamples: int, subjects: int, studies: int) -> None:
+    """Counts of subjects, the same as numbers, and those of studies are held at once."""
+    free = psutil.virtual_memory().available
+    fit = free // (8 * (2 * subjects + studies)) if studies else resamples
+    if resamples > fit:
+        raise InputError(
+            f"{resamples:,} bootstrap resamples of {studies:,} studies",
+            f"at most {fit:,}, which fit the {free / 2**30:.1f} GiB of free memory",
+            "ask for fewer resamples",
+        )
 
 
 def score_interval(bootstrap: Bootstrap, statistic: Statistic, counts: Floats) -> Interval:

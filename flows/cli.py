@@ -55,7 +55,7 @@ Judges = Annotated[
     list[str] | None, typer.Option("--judge", help="Model that counts errors; repeatable.")
 ]
 Out = Annotated[Path | None, typer.Option(help="Folder to write tables and picture to.")]
-Resamples = Annotated[int, typer.Option(min=10, help="Bootstrap resamples of subjects.")]
+Resamples = Annotated[int, typer.Option(min=10, max=10**6, help="Bootstrap resamples of subjects.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Equal seeds give equal intervals.")]
 ScoredRun = Annotated[
     str | None,
@@ -261,7 +261,9 @@ def validate_metrics(
     texts_of: Annotated[
         str | None, typer.Option(help="Source whose card says where the texts may go [nowhere].")
     ] = None,
-    resamples: Annotated[int, typer.Option(min=10, help="Bootstrap resamples of studies.")] = 1000,
+    resamples: Annotated[
+        int, typer.Option(min=10, max=10**6, help="Bootstrap resamples of studies.")
+    ] = 1000,
     seed: Seed = 3,
     out: Out = None,
     data_root: DataRoot = None,
@@ -299,7 +301,7 @@ def score(
         typer.Option(help="llava_rad, rrg24, offline or profiles; repeatable [the first three]."),
     ] = None,
     section: Annotated[str, typer.Option(help="Which section the texts are.")] = "findings",
-    resamples: Annotated[int, typer.Option(min=10, help="Bootstrap resamples of subjects.")] = 500,
+    resamples: Resamples = 500,
     seed: Seed = 3,
     cache: Annotated[bool, typer.Option(help="Keep counts of pairs in the state folder.")] = True,
     data_root: DataRoot = None,

@@ -122,18 +122,53 @@ def read_artifact(store: Store, step: Step) -> Artifact | None:
 def find_artifacts(store: Store, kind: str, beginning: str) -> list[Artifact]:
     """Artifacts of a kind whose fingerprint, or whose folder's name, begins so; newest first.
 
-    They are read as their manifests tell them: no recipe says how they are made.
+    They are read as their manifests tell them: no recipe says how they are made. One that is not
+    finished is none.
+
+    Raises:
+        ArtifactError: a manifest is damaged; without it another artifact would pass for the newest.
     """
     found = []
     for folder in store.list_folder(kind):
         name, _, fingerprint = folder.rpartition("-")
         manifest = None
         if folder.startswith(beginning) or fingerprint.startswith(beginning):
-            manifest = read_record(store, f"{kind}/{folder}/{MANIFEST}")
+            place = f"{kind}/{folder}/{MANIFEST}"
+            manifest = read_record(store, place)
+            if manifest is None and store.exists(place):
+                raise ArtifactError(
+                    f"found a damaged manifest at {store.root}/{place}; expected it as it was "
+                    "written; run again what made it: its pieces are kept"
+                )
         if manifest is not None:
             told = (manifest["settings"], manifest["inputs"], manifest["revision"])
             found.append(_from_manifest(store, Step(kind, name, *told, code=()), manifest))
     return sorted(found, key=lambda artifact: artifact.created_at, reverse=True)
+
+
+def checked_files(artifact: Artifact, name: str) -> list[Path]:
+    """``artifact.files(name)`` for a reader that builds nothing: held to the manifest first.
+
+    Raises:
+        ArtifactError: one is absent, or its bytes are others.
+    """
+    for piece in artifact.pieces:
+        require_sound(artifact.store, piece, name)
+    return artifact.files(name)
+
+
+def require_sound(store: Store, piece: Piece, name: str) -> None:
+    """Check one file of a piece, if the piece has it.
+
+    Raises:
+        ArtifactError: it is absent, or its bytes are others than the piece's record tells.
+    """
+    held = tuple(file for file in piece.files if file.name == name)
+    if not is_sound(store, replace(piece, files=held)):
+        raise ArtifactError(
+            f"found {store.root}/{piece.folder}/{name} damaged or absent; expected the bytes that "
+            "its manifest tells; run again what made it: that piece alone is rebuilt"
+        )
 
 
 def damaged_pieces(artifact: Artifact) -> list[str]:

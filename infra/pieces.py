@@ -108,7 +108,7 @@ def is_sound(store: Store, piece: Piece) -> bool:
         try:
             if not _is_file_sound(store, f"{piece.folder}/{file.name}", file):
                 return False
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return False
     return True
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from infra.store import explained_place, make_folder
+
 _QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
@@ -30,9 +32,16 @@ _FEW_WRITES = {
 then refuses a request or two in each run, and the client waits 2 s before it asks again: a cached
 demo takes 19 to 29 s, and 16 to 20 s with these (measured). Our choice: more than a demo has."""
 
+_ROOM_BYTES = 1 << 20
+"""Our choice: a cached demo alone makes its database grow by so much."""
+
 
 def settle_prefect(state: Path) -> None:
-    """Set defaults that the user's environment does not set."""
+    """Set defaults that the user's environment does not set.
+
+    Raises:
+        InputError: the state folder cannot be written, or is full.
+    """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     own_profile = Path.home() / ".prefect" / "profiles.toml"
@@ -40,8 +49,19 @@ def settle_prefect(state: Path) -> None:
     if configured or own_profile.is_file():
         return
     home = state / "prefect"
-    home.mkdir(parents=True, exist_ok=True)
+    make_folder(home)
+    _require_room(home)
     os.environ["PREFECT_HOME"] = str(home)
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", _STARTUP_SECONDS)
     for name, value in _FEW_WRITES.items():
         os.environ.setdefault(name, value)
+
+
+def _require_room(home: Path) -> None:
+    """On a full or read-only disk Prefect tries for two minutes and ends in pages of tracebacks."""
+    place = home / f".room-{os.getpid()}"
+    with explained_place(str(home)):
+        try:
+            place.write_bytes(bytes(_ROOM_BYTES))
+        finally:
+            place.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from pydantic import Field, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from infra.errors import InputError
 from infra.settings.sections import (
@@ -216,9 +217,19 @@ class ConvertRun(Section):
 
 
 def write_run(run: Section, path: Path) -> None:
-    """Write ``run`` as the JSON file a child reads."""
+    """Write ``run`` as the JSON file a child reads.
+
+    Raises:
+        InputError: a path in it is no text, which JSON cannot hold.
+    """
+    try:
+        told = run.model_dump_json(indent=1)
+    except PydanticSerializationError as error:
+        raise InputError(
+            "a path whose bytes are not UTF-8", "folders named in UTF-8", "rename it"
+        ) from error
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(run.model_dump_json(indent=1) + "\n")
+    path.write_text(told + "\n")
 
 
 def read_run(kind: type[RunT], path: Path) -> RunT:

@@ -27,17 +27,30 @@ SCRATCH = ".scratch"
 _PLACE_ERRORS = {
     errno.ENOSPC: ("no space left", "room for what is written"),
     errno.EDQUOT: ("the disk quota is used up", "room for what is written"),
+    errno.EFBIG: ("a limit on the size of a file", "room for what is written"),
     errno.EROFS: ("a read-only file system", "a folder that can be written"),
     errno.EACCES: ("no permission", "a place that this user may use"),
     errno.EPERM: ("no permission", "a place that this user may use"),
     errno.ENOTDIR: ("a file in the way", "a folder"),
     errno.EEXIST: ("a file in the way", "a folder"),
+    errno.EISDIR: ("a folder in the way", "a file"),
+    errno.EIO: ("an input/output error", "a disk that can be read and written"),
     errno.ENAMETOOLONG: ("too long a name", "a name that the file system accepts"),
     errno.ENOENT: ("nothing that can be written", "a place where folders can be made"),
 }
-_ON_USE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+ON_USE = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+)
 """What may befall a place that was fine at first."""
-_AT_FIRST = (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ENOENT)
+IN_THE_WAY = (errno.EISDIR, errno.ENOTDIR)
+"""A folder where a file belongs, or a file where a folder does."""
+AT_FIRST = (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ENOENT)
 """What is wrong with a place from the start."""
 
 
@@ -67,7 +80,7 @@ class Store:
                 make_folder(Path(self._base))
             make_folder(state)
         elif self.is_local:
-            with explained_place(self._base, _AT_FIRST), suppress(FileNotFoundError):
+            with explained_place(self._base, AT_FIRST), suppress(FileNotFoundError):
                 os.scandir(self._base).close()
 
     def path(self, relative: str) -> str:
@@ -174,18 +187,22 @@ class Store:
                     raise
 
     def remove(self, relative: str) -> None:
-        """Delete a folder under the root; on a local root it vanishes in one step."""
+        """Delete a folder, or a file in its place; on a local root it vanishes in one step."""
         if not self.is_local:
             with suppress(FileNotFoundError):
                 self.fs.rm(self.path(relative), recursive=True)
             return
         doomed = self._scratch_root() / f"{_owner()}-{uuid.uuid4().hex}"
-        doomed.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            Path(self.path(relative)).replace(doomed)
-        except FileNotFoundError:
-            return
-        shutil.rmtree(doomed)
+        with explained_place(self.root):
+            doomed.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                Path(self.path(relative)).replace(doomed)
+            except FileNotFoundError:
+                return
+            if doomed.is_dir() and not doomed.is_symlink():
+                shutil.rmtree(doomed)
+            else:
+                doomed.unlink()
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -246,12 +263,12 @@ def make_folder(path: Path) -> None:
     Raises:
         InputError: something is in the way, or the place cannot be written.
     """
-    with explained_place(str(path), (*_ON_USE, *_AT_FIRST)):
+    with explained_place(str(path), (*ON_USE, *AT_FIRST)):
         path.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager
-def explained_place(where: str, faults: Collection[int] = _ON_USE) -> Iterator[None]:
+def explained_place(where: str, faults: Collection[int] = ON_USE) -> Iterator[None]:
     """Turn a full, read-only or forbidden disk into one clear line.
 
     Args:

@@ -33,6 +33,7 @@ from models.data import ExampleShards, Pixels, Sample
 from models.dual_encoder import CxrDualEncoder
 from models.tokenizers import Tokenizer, load_tokenizer
 from models.vlm import load_vlm
+from models.whole import load_whole
 from sources.embedded import FILM_SCHEMA, TEXT_SCHEMA
 
 EMBEDDINGS = "embeddings.safetensors"
@@ -126,7 +127,8 @@ def _each_once(
 def _with_dual_encoder(run: EmbedRun, told: _Texts) -> Tensors:
     assert run.dual_encoder is not None
     device = _device(run)
-    model = CxrDualEncoder.from_pretrained(run.dual_encoder).eval().to(device)
+    loaded: CxrDualEncoder = load_whole(CxrDualEncoder, run.dual_encoder)
+    model = loaded.eval().to(device)
     tokenizer = load_tokenizer(run.dual_encoder)
 
     def films(batch: Sequence[Sample]) -> torch.Tensor:

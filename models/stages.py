@@ -32,6 +32,7 @@ from models.quantized import load_vlm_nf4, merge_adapter
 from models.tokenizers import (
     Tokenizer,
     load_tokenizer,
+    save_tokenizer,
     train_language_tokenizer,
     train_text_tokenizer,
     with_image_token,
@@ -45,6 +46,7 @@ from models.weights import (
     input_of_type,
     language_folder,
 )
+from models.whole import load_whole
 
 ReadTexts = Callable[[], Iterable[Sample]]
 
@@ -94,7 +96,7 @@ def _prepare_language(run: TrainRun, read_texts: ReadTexts) -> Prepared:
 
     def save(folder: Path) -> None:
         model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        save_tokenizer(tokenizer, folder)
 
     return Prepared(model, collate, save, with_pixels=False)
 
@@ -108,7 +110,7 @@ def _prepare_pretrain(run: TrainRun, read_texts: ReadTexts) -> Prepared:
     tower = weights_folder(run.weights_root, vision.weights) if vision.weights else None
     model = CxrDualEncoder(dual_encoder_config(run.models, len(tokenizer), tower))
     if text.weights:
-        published = BertModel.from_pretrained(weights_folder(run.weights_root, text.weights))
+        published = load_whole(BertModel, weights_folder(run.weights_root, text.weights))
         model.text_model.load_state_dict(published.state_dict())
     if tower is not None:
         load_published_tower(model.vision_model, vision, tower)
@@ -120,7 +122,7 @@ def _prepare_pretrain(run: TrainRun, read_texts: ReadTexts) -> Prepared:
     def save(folder: Path) -> None:
         write_canvas(model.config, vision)
         model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        save_tokenizer(tokenizer, folder)
         save_image_processor(vision.image_px, folder, vision.fit)
 
     collate = PairCollator(tokenizer, text.context_tokens, run.stage.negatives)
@@ -138,7 +140,7 @@ def _vlm_of_parts(run: TrainRun) -> tuple[LlavaForConditionalGeneration, Tokeniz
     """A VLM with a fresh projector between the stage's vision tower and language model."""
     folder = language_folder(run)
     tokenizer = with_image_token(load_tokenizer(folder))
-    language = AutoModelForCausalLM.from_pretrained(folder, dtype=frozen_type(run))
+    language = load_whole(AutoModelForCausalLM, folder, dtype=frozen_type(run))
     return assemble(run.models, _vision_tower(run), language, tokenizer), tokenizer
 
 
@@ -146,7 +148,7 @@ def _vision_tower(run: TrainRun) -> PreTrainedModel:
     """The tower of the dual encoder that the stage starts from; without one the tower as
     pretraining would have found it: with published weights, or with random ones."""
     if has_input_of_type(run, DUAL_ENCODER_TYPE):
-        dual = CxrDualEncoder.from_pretrained(input_of_type(run, DUAL_ENCODER_TYPE))
+        dual: CxrDualEncoder = load_whole(CxrDualEncoder, input_of_type(run, DUAL_ENCODER_TYPE))
         return dual.vision_model
     vision = run.models.vision
     folder = weights_folder(run.weights_root, vision.weights) if vision.weights else None

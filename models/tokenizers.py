@@ -20,6 +20,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from infra.errors import InputError
 from infra.settings.stages import LanguageSettings, TextEncoderSettings
+from models.whole import ADVICE, UNREADABLE
 
 Tokenizer: TypeAlias = PreTrainedTokenizerBase
 
@@ -83,7 +84,14 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         )
     if not (folder / "tokenizer.json").is_file():
         _require_sentencepiece_model(folder / "tokenizer.model")
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except UNREADABLE as error:
+        raise InputError(
+            f"a tokenizer in {folder} that cannot be read ({type(error).__name__})",
+            "a tokenizer as transformers saves it",
+            ADVICE,
+        ) from error
 
 
 def _require_sentencepiece_model(file: Path) -> None:
@@ -119,3 +127,15 @@ def with_image_token(tokenizer: Tokenizer) -> Tokenizer:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.unk_token
     return tokenizer
+
+
+def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+    """Write the tokenizer as it is, without how the last texts were padded and cut.
+
+    A fast tokenizer remembers that, and writes it: which process read the last batch would show
+    in the file.
+    """
+    if isinstance(tokenizer, PreTrainedTokenizerFast):
+        tokenizer.backend_tokenizer.no_padding()
+        tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.save_pretrained(folder)

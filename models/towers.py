@@ -27,6 +27,7 @@ from transformers.models.dinov2 import Dinov2Model
 from infra.errors import InputError
 from infra.settings.stages import VisionSettings
 from models.positions import resize_positions
+from models.whole import load_whole
 
 Architecture = Literal["dinov2", "clip", "siglip"]
 FEED_FORWARD = 4  # hidden width of a block's MLP over its width: ViT, CLIP and SigLIP base alike
@@ -141,7 +142,7 @@ def load_published_tower(tower: PreTrainedModel, vision: VisionSettings, folder:
     DINOv2's mask token, of its own pretraining, is left out; positions are resized.
     """
     kind = TOWERS[vision.architecture]
-    state = kind.model.from_pretrained(folder, dtype=torch.float32).state_dict()
+    state = load_whole(kind.model, folder, dtype=torch.float32).state_dict()
     state.pop("embeddings.mask_token", None)
     table = state[kind.positions]
     side = vision.image_px // vision.patch_px

@@ -30,6 +30,7 @@ from models.projector import VLM_OF_PROJECTOR, draw_projector, vlm_class
 from models.tokenizers import IMAGE_TOKEN, Tokenizer
 from models.towers import feature_strategy, initial_spread, tower_config
 from models.weights import cast_parameters, model_type
+from models.whole import UNREADABLE, load_whole, unreadable
 
 if TYPE_CHECKING:
     from peft import LoraConfig, PeftModel
@@ -135,7 +136,7 @@ def read_vlm_config(folder: Path) -> LlavaConfig:
     """The configuration of a saved VLM.
 
     Raises:
-        InputError: the folder holds none.
+        InputError: the folder holds none, or one that no VLM has.
     """
     if not (folder / "config.json").is_file():
         raise InputError(f"no config.json in {folder}", "a VLM's folder", "run the finetune stage")
@@ -144,17 +145,20 @@ def read_vlm_config(folder: Path) -> LlavaConfig:
         raise InputError(
             f"a model of type '{found}' in {folder}", "llava", "run the finetune stage"
         )
-    return LlavaConfig.from_pretrained(folder)
+    try:
+        return LlavaConfig.from_pretrained(folder)
+    except UNREADABLE as error:
+        raise unreadable(folder / "config.json", error) from error
 
 
 def load_vlm(folder: Path) -> LlavaForConditionalGeneration:
     """A saved VLM, on the CPU, in the type it was saved in.
 
     Raises:
-        InputError: the folder holds none.
+        InputError: the folder holds none, or one that is not whole.
     """
     kind = vlm_class(read_vlm_config(folder))
-    vlm: LlavaForConditionalGeneration = kind.from_pretrained(folder, dtype="auto")
+    vlm: LlavaForConditionalGeneration = load_whole(kind, folder, dtype="auto")
     return vlm
 
 

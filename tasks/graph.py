@@ -21,7 +21,7 @@ REVISIONS: Final = {
     "images": 2,
     "reports": 3,
     "examples": 3,
-    "stages": 4,
+    "stages": 5,
     "predictions": 3,
     "scores": 8,
     "retrieval": 5,

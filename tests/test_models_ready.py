@@ -153,12 +153,12 @@ def test_ready_model_of_another_kind_or_shape_is_named(tmp_path: Path) -> None:
         "stage 'finetune' makes it; set stages.finetune.weights to another folder"
     )
     shapes = MODELS.model_dump()
-    shapes["vision"]["image_px"] = 56
+    shapes["vision"]["image_px"] = 35
     run = train_run(
         tmp_path, stage("finetune", weights=str(root / "finetune")), inputs={}, models=shapes
     )
     with pytest.raises(
-        InputError, match=r"found image side in px 28 in .*; expected the recipe's 56"
+        InputError, match=r"found image side in px 28 in .*; expected the recipe's 35"
     ):
         train(run)
     resampled = swapped_world(PARTS[5]) / "finetune"

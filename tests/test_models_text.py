@@ -33,6 +33,7 @@ from models.shards import NO_VIEW, to_model_size
 from models.tokenizers import (
     Tokenizer,
     load_tokenizer,
+    save_tokenizer,
     train_language_tokenizer,
     train_text_tokenizer,
 )
@@ -134,6 +135,17 @@ def test_equal_texts_train_equal_tokenizers(tmp_path: Path) -> None:
     for kind in ("", "text-"):
         one, other = (tmp_path / f"{kind}{name}" / "tokenizer.json" for name in ("a", "b"))
         assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_saved_tokenizer_tells_nothing_of_the_last_texts(tmp_path: Path) -> None:
+    """Whether this process or a loader's worker padded and cut the last batch."""
+    for name in ("fresh", "used"):
+        tokenizer = train_text_tokenizer(TEXTS, MODELS.text_encoder)
+        if name == "used":
+            tokenizer(TEXTS, padding=True, truncation=True, max_length=5)
+        save_tokenizer(tokenizer, tmp_path / name)
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        assert (tmp_path / "used" / file).read_bytes() == (tmp_path / "fresh" / file).read_bytes()
 
 
 def test_text_tokenizer_lowers_case_and_frames_the_text() -> None:

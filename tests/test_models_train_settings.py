@@ -205,5 +205,5 @@ def test_child_reports_bad_input_on_one_line(tmp_path: Path) -> None:
     assert child.returncode == 2
     assert child.stderr.splitlines()[-1] == (
         "error: found no example of brax in 2 shards; expected at least one; "
-        "check the stage's sources and the examples' funnel"
+        "check the stage's sources, text_versions and share, and the examples' funnel"
     )

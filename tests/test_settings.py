@@ -98,6 +98,8 @@ def test_a_wrong_override_is_one_clear_line(override: str, message: str) -> None
     [
         ("stages.pretrain.seed=-1", "found -1 at 'stages.1.seed'"),
         (f"score.seed={2**32}", "less than or equal to 4294967295"),
+        ("score.bootstrap_resamples=1000001", "less than or equal to 1000000"),
+        ("retrieval.bootstrap_resamples=9", "greater than or equal to 10"),
         ("recipe=other", "found override key 'recipe'"),
         ("scale=paper", "choose the scale by its own option"),
         ('stages.finetune.name="../../x"', "found '../../x' at 'stages.3.name'"),

@@ -25,7 +25,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from infra.errors import SettingsError
 from infra.settings import Settings, load_settings
-from infra.settings.sections import NAME, Route, Section, Seed, wanted
+from infra.settings.sections import NAME, Resamples, Route, Section, Seed, wanted
 from infra.settings.stages import StageSettings
 
 BASELINE = "baseline"
@@ -77,7 +77,7 @@ class MatrixSettings(Section):
     metrics: tuple[str, ...] = Field(
         default=("rule14-micro-F1", "rule14-macro-F1", "ROUGE-L[rouge-score-nostem]"), min_length=1
     )
-    resamples: int = Field(default=1000, ge=10)
+    resamples: Resamples = 1000
     seed: Seed = 0
 
     @model_validator(mode="after")

@@ -33,6 +33,9 @@ Name = Annotated[str, Field(pattern=NAME)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 """What numpy, which transformers seeds too, takes for a seed."""
+Resamples = Annotated[int, Field(ge=10, le=1_000_000)]
+"""Bootstrap resamples. The bound is our choice: an interval's last shown digit needs fewer, and a
+slip of the pen would be met after all training only."""
 Route = Literal["keep", "structure", "translate", "synthesize"]
 Reading = Literal["retrieval", "grounding"]
 
@@ -170,7 +173,7 @@ class EncoderSettings(Section):
 class ScoreSettings(Section):
     """How predictions are scored."""
 
-    bootstrap_resamples: int = Field(default=500, ge=10)
+    bootstrap_resamples: Resamples = 500
     seed: Seed = 3
     uncertain_as: Literal["negative", "positive"] = "negative"
     judges: tuple[str, ...]
@@ -186,7 +189,7 @@ class RetrievalSettings(Section):
     """How retrieval and zero-shot classification are measured (docs/retrieval.md)."""
 
     batch_size: int = Field(default=32, ge=1)
-    bootstrap_resamples: int = Field(default=500, ge=10)
+    bootstrap_resamples: Resamples = 500
     seed: Seed = 3
 
 
@@ -225,7 +228,7 @@ class GroundSettings(Section):
     batch_size: int = Field(default=8, ge=1)
     test_texts: int | None = Field(default=300, ge=1, description="per source and kind; None: all")
     validate_texts: int = Field(default=60, ge=1, description="on which the method is chosen")
-    bootstrap_resamples: int = Field(default=500, ge=10)
+    bootstrap_resamples: Resamples = 500
     seed: Seed = 3
     overlays: int = Field(default=12, ge=0, description="pictures on the page")
 

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from pydantic import ValidationError
+from safetensors.torch import save_file
 from transformers import LlavaForConditionalGeneration
 
 from infra.errors import InputError
+from infra.settings.sections import wanted
 from infra.settings.stages import LORA_LAYERS, LoraSettings
-from models.convert.files import read_checkpoint
+from models.convert.files import read_checkpoint, read_json
 from models.convert.layouts import lora, projector
 from models.convert.pairs import State, require_shapes, to_ours, to_theirs
 from models.projector import projector_of
 from models.vlm import load_vlm, lora_config
+from models.whole import ADVICE, load_tensors
 
 ADAPTER_FILE = "adapter_model.safetensors"
 PROJECTOR_NAME = re.compile(r"^(?P<prefix>(?:base_model\.)?(?:model\.)*)mm_projector\.")
 PUBLISHED_PREFIX = "base_model.model.model."  # of the release's non_lora_trainables.bin
+_ODD_LAYERS = ("rank_pattern", "alpha_pattern", "layers_to_transform", "modules_to_save")
+"""Of peft's configuration: what would make some layers another LoRA than the others."""
 _OURS = "base_model.model.model.multi_modal_projector."
 
 
@@ -32,25 +36,42 @@ def lora_settings(told: dict[str, Any], where: str) -> LoraSettings:
         InputError: it is no LoRA on the seven linear layers, or of a kind that is not known here.
     """
     targets = told.get("target_modules")
-    targets = sorted(targets) if isinstance(targets, list) else targets
-    wanted = [
+    targets = sorted(targets, key=str) if isinstance(targets, list) else targets
+    told_and_known = [
         ("peft_type", told.get("peft_type"), "LORA"),
         ("bias", told.get("bias", "none"), "none"),
         ("target_modules", targets, sorted(LORA_LAYERS)),
         ("fan_in_fan_out", told.get("fan_in_fan_out", False), False),
         ("use_rslora", told.get("use_rslora", False), False),
         ("use_dora", told.get("use_dora", False), False),
+        *((key, told.get(key) or None, None) for key in _ODD_LAYERS),
     ]
-    for key, held, expected in wanted:
+    for key, held, expected in told_and_known:
         if held != expected:
             raise InputError(f"{key} {held!r} in {where}", f"{expected!r}", "use the release's own")
+    return lora_numbers(told, where)
+
+
+def lora_numbers(told: dict[str, Any], where: str) -> LoraSettings:
+    """Rank, alpha and dropout alone.
+
+    Raises:
+        InputError: one is absent, or no LoRA has it.
+    """
     numbers = [told.get(key) for key in ("r", "lora_alpha", "lora_dropout")]
     if not all(isinstance(number, int | float) for number in numbers):
         raise InputError(
             f"no r, lora_alpha, lora_dropout in {where}", "three numbers", "use the release's own"
         )
     rank, alpha, dropout = numbers
-    return LoraSettings.model_validate({"rank": rank, "alpha": alpha, "dropout": dropout})
+    try:
+        return LoraSettings.model_validate({"rank": rank, "alpha": alpha, "dropout": dropout})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = {"rank": "r", "alpha": "lora_alpha", "dropout": "lora_dropout"}[str(first["loc"][0])]
+        raise InputError(
+            f"{name} {first['input']!r} in {where}", wanted(first), "use the release's own"
+        ) from error
 
 
 def projector_prefix(state: State, where: str) -> str:
@@ -97,6 +118,9 @@ def import_adapter(
 
 def adapter_shapes(vlm: LlavaForConditionalGeneration, rank: int) -> dict[str, torch.Tensor]:
     """Empty tensors of an adapter's shapes by our names: A [rank, in], B [out, rank]."""
+    width = vlm.config.text_config.hidden_size
+    if rank > width:
+        raise InputError(f"LoRA of rank {rank}", f"at most {width}, its layers' width", ADVICE)
     shapes = {}
     for name, layer in vlm.model.language_model.named_modules():
         if name.rpartition(".")[2] in LORA_LAYERS:
@@ -120,7 +144,9 @@ def export_adapter(vlm_folder: Path, output: Path, prefix: str, blocks: int) -> 
         raise InputError(
             f"no {ADAPTER_FILE} in {adapter}", "a VLM trained with LoRA", "name such a stage"
         )
-    state = load_file(adapter / ADAPTER_FILE)
+    state = load_tensors(adapter / ADAPTER_FILE)
+    trained_as = read_json(adapter / "adapter_config.json")
+    settings = lora_numbers(trained_as, f"{adapter}/adapter_config.json")
     trained = {name: value for name, value in state.items() if name.startswith(_OURS)}
     pairs = lora(blocks)
     low_rank = {name: value for name, value in state.items() if name not in trained}
@@ -132,15 +158,11 @@ def export_adapter(vlm_folder: Path, output: Path, prefix: str, blocks: int) -> 
             "LoRA on seven layers of each block",
             "name a stage of this project",
         )
-    if not trained:
-        trained = _own_projector(vlm_folder)
+    vlm = load_vlm(vlm_folder)
+    require_shapes(low_rank, adapter_shapes(vlm, settings.rank), str(adapter))
+    own = {f"{_OURS}{name}": value for name, value in projector_of(vlm).state_dict().items()}
+    require_shapes(trained, own, str(adapter))
+    trained = trained or own
     torch.save(to_theirs(pairs, low_rank), output / "adapter_model.bin")
     torch.save(to_theirs(projector(prefix), trained), output / "non_lora_trainables.bin")
-    told: dict[str, Any] = json.loads((adapter / "adapter_config.json").read_text())
-    return told
-
-
-def _own_projector(folder: Path) -> dict[str, torch.Tensor]:
-    return {
-        f"{_OURS}{n}": value for n, value in projector_of(load_vlm(folder)).state_dict().items()
-    }
+    return trained_as

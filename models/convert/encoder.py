@@ -17,6 +17,7 @@ from models.convert.files import read_checkpoint, read_json
 from models.convert.layouts import open_clip_dual
 from models.convert.pairs import Pair, State, require_shapes, rows, to_ours, to_theirs
 from models.dual_encoder import CxrDualEncoder, CxrDualEncoderConfig
+from models.whole import load_whole
 
 HEAD_WIDTH = 64
 """Width of one attention head in ViT-S/B/L, CLIP's towers and BERT; no state dict tells it."""
@@ -197,7 +198,7 @@ def require_open_clip(told: dict[str, Any], shapes: EncoderShapes, where: str) -
     Raises:
         InputError: they differ, or the text is pooled or projected in another way.
     """
-    vision, text = told.get("vision_cfg", {}), told.get("text_cfg", {})
+    vision, text = (_table(told, key, where) for key in ("vision_cfg", "text_cfg"))
     wanted = [
         ("embed_dim", told.get("embed_dim"), shapes.embedding),
         ("vision_cfg.image_size", vision.get("image_size"), shapes.vision.image_size),
@@ -212,13 +213,20 @@ def require_open_clip(told: dict[str, Any], shapes: EncoderShapes, where: str) -
             )
 
 
+def _table(told: dict[str, Any], key: str, where: str) -> dict[str, Any]:
+    value = told.get(key, {})
+    if not isinstance(value, dict):
+        raise InputError(f"{key} {value!r} in {where}", "an object", "use its publisher's JSON")
+    return value
+
+
 def export_encoder(folder: Path, checkpoint: Path, config: Path) -> None:
     """Write a dual encoder's folder as open_clip's training checkpoint (weights alone) and JSON.
 
     Raises:
         InputError: the folder holds no dual encoder with a DINOv2 tower that is pooled by CLS.
     """
-    model = CxrDualEncoder.from_pretrained(folder, dtype="auto")
+    model: CxrDualEncoder = load_whole(CxrDualEncoder, folder, dtype="auto")
     if model.config.vision_config.model_type != "dinov2":
         raise InputError(
             f"a {model.config.vision_config.model_type} tower in {folder}",
@@ -231,8 +239,7 @@ def export_encoder(folder: Path, checkpoint: Path, config: Path) -> None:
             "a head over CLS, which the release's layout has",
             "train with models.vision.pooling=tower",
         )
-    recorded = (folder / RECORD).is_file()
-    record = read_json(folder / RECORD) if recorded else default_record(model)
+    record = _record(folder, model)
     pairs = open_clip_dual(
         model.config.vision_config.num_hidden_layers,
         model.config.text_config.num_hidden_layers,
@@ -245,6 +252,35 @@ def export_encoder(folder: Path, checkpoint: Path, config: Path) -> None:
     state = {f"module.{name}": value.contiguous() for name, value in theirs.items()}
     torch.save({**record["checkpoint"], "state_dict": state}, checkpoint)
     write_json(config, record["open_clip"])
+
+
+_FLAGS, _TABLES = ("layer_scale", "pooler", "position_ids"), ("checkpoint", "open_clip")
+
+
+def _record(folder: Path, model: CxrDualEncoder) -> dict[str, Any]:
+    """What the import kept for the way back, or the words for a model that was trained here.
+
+    Raises:
+        InputError: it is no such record, or denies a part that is there.
+    """
+    if not (folder / RECORD).is_file():
+        return default_record(model)
+    record = read_json(folder / RECORD)
+    for key, kind in (*((key, bool) for key in _FLAGS), *((key, dict) for key in _TABLES)):
+        if not isinstance(record.get(key), kind):
+            raise InputError(
+                f"{key} {record.get(key)!r} in {folder / RECORD}",
+                f"a {kind.__name__}, as an import writes it",
+                "import the release again",
+            )
+    scaled = any(bool((p != 1).any()) for n, p in model.named_parameters() if ".layer_scale" in n)
+    if scaled and not record["layer_scale"]:
+        raise InputError(
+            f"layer_scale false in {folder / RECORD}",
+            "true, as its tower has LayerScale",
+            "import the release again",
+        )
+    return record
 
 
 def default_record(model: CxrDualEncoder) -> dict[str, Any]:

@@ -23,6 +23,8 @@ _DAMAGE = (
 )
 """What the readers raise on bytes that are no checkpoint: torch's takes them for pickle's opcodes
 before it knows better."""
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+"""Types that weights are computed in; those of 8 bits mean nothing without their scales."""
 NESTED = ("state_dict", "model", "module")
 """Keys under which training checkpoints keep the weights: open_clip and timm, DINOv2, DeepSpeed."""
 
@@ -56,12 +58,18 @@ def _require_numbers(state: State, path: Path) -> None:
     """Weights that are no numbers would turn all that follows into none, without a word.
 
     Raises:
-        InputError: a tensor holds none, or is sparse or empty of data.
+        InputError: a tensor holds none, is sparse or empty of data, or of a type for storage.
     """
     for name, tensor in state.items():
         if tensor.layout != torch.strided or tensor.is_meta:
             raise InputError(
                 f"'{name}' of {path} without values", "a dense tensor", "save it whole"
+            )
+        if tensor.is_complex() or (tensor.is_floating_point() and tensor.dtype not in _FLOATS):
+            raise InputError(
+                f"'{name}' of {path} as {str(tensor.dtype).removeprefix('torch.')}",
+                "float32, float16 or bfloat16",
+                "save its weights in one of these",
             )
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise InputError(
@@ -86,7 +94,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"no readable JSON in {path}", "a JSON object", "check that the folder is whole"
         ) from error

@@ -79,7 +79,7 @@ def to_theirs(pairs: Sequence[Pair], ours: State) -> dict[str, torch.Tensor]:
 
 
 def require_shapes(given: State, wanted: State, where: str) -> None:
-    """Every tensor has the shape of the one of that name.
+    """Every tensor has the shape of the one of that name, and holds weights as that does.
 
     Raises:
         InputError: one has not.
@@ -90,3 +90,6 @@ def require_shapes(given: State, wanted: State, where: str) -> None:
             raise InputError(
                 f"shape {held} of '{name}' in {where}", f"{told}", "use parts of one model"
             )
+        if wanted[name].is_floating_point() and not tensor.is_floating_point():
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise InputError(f"'{name}' in {where} as {kind}", "weights", "get the file again")

@@ -15,6 +15,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from transformers import (
     AutoModelForCausalLM,
     LlavaConfig,
@@ -35,6 +36,7 @@ from models.convert.adapter import (
     PUBLISHED_PREFIX,
     export_adapter,
     import_adapter,
+    lora_numbers,
     lora_settings,
 )
 from models.convert.encoder import RECORD, export_encoder, import_encoder
@@ -46,11 +48,13 @@ from models.quantized import merge_adapter
 from models.tokenizers import Tokenizer, load_tokenizer, with_image_token
 from models.vlm import assemble, read_vlm_config
 from models.weights import model_type
+from models.whole import load_whole
 
 ENCODER_CONFIG = "biomedclipcxr_518.json"
 ENCODER_CHECKPOINT = "biomedclipcxr_518_checkpoint.pt"
 FEATURE_LAYER = -2  # [code] of the release: the last block but one, its final norm not applied
 PUBLISHED_LANGUAGE = "lmsys/vicuna-7b-v1.5"
+_CONTEXT_TOKENS = 2048  # [code] of the release: model_max_length; fewer where positions are
 
 
 def import_release(
@@ -115,7 +119,7 @@ def base_vlm(
             f"llama, as {PUBLISHED_LANGUAGE} is",
             "name the release's base language model",
         )
-    model = AutoModelForCausalLM.from_pretrained(language, dtype="auto")
+    model = load_whole(AutoModelForCausalLM, language, dtype="auto")
     require_config(told, dual, model.config)
     models = shapes_as_settings(dual, model.config)
     vlm = assemble(models, dual.vision_model, model, tokenizer)
@@ -148,8 +152,27 @@ def require_config(told: dict[str, Any], dual: CxrDualEncoder, language: Pretrai
 
 
 def shapes_as_settings(dual: CxrDualEncoder, language: PretrainedConfig) -> ModelSettings:
-    """The same shapes in a recipe's words."""
+    """The same shapes in a recipe's words.
+
+    Raises:
+        InputError: no recipe has such shapes: too few positions for an image, say.
+    """
+    try:
+        return _as_settings(dual, language)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "its whole"
+        raise InputError(
+            f"a model whose shapes no recipe has ({place}: {first['msg']})",
+            "the shapes of the release and its base language model",
+            "use the release's own files and its base language model",
+        ) from error
+
+
+def _as_settings(dual: CxrDualEncoder, language: PretrainedConfig) -> ModelSettings:
     vision, text = dual.config.vision_config, dual.config.text_config
+    patches = (vision.image_size // vision.patch_size) ** 2
+    positions = language.max_position_embeddings
     return ModelSettings(
         vision=VisionSettings(
             image_px=vision.image_size,
@@ -173,7 +196,9 @@ def shapes_as_settings(dual: CxrDualEncoder, language: PretrainedConfig) -> Mode
             heads=language.num_attention_heads,
             key_value_heads=language.num_key_value_heads,
             vocabulary=language.vocab_size,
-            positions=language.max_position_embeddings,
+            # the placeholder in the text makes room for the image's first token
+            context_tokens=min(_CONTEXT_TOKENS, positions - patches + 1),
+            positions=positions,
         ),
         embedding=dual.config.projection_dim,
     )
@@ -206,6 +231,13 @@ def export_release(vlm_folder: Path, dual_folder: Path, output: Path) -> dict[st
     blocks = config.text_config.num_hidden_layers
     trained = export_adapter(vlm_folder, output, prefix, blocks)
     told = record.get("adapter_config") or published_adapter_config(trained)
+    kept = lora_settings(told if isinstance(told, dict) else {}, str(vlm_folder / RECORD))
+    if kept != lora_numbers(trained, str(vlm_folder / "adapter")):
+        raise InputError(
+            f"rank {kept.rank} and alpha {kept.alpha} in {vlm_folder / RECORD}",
+            "those of the adapter beside it",
+            "import the release again",
+        )
     write_json(output / "adapter_config.json", told)
     write_json(output / "config.json", record.get("config") or published_config(config))
     return {"lora_rank": told["r"], "files": sorted(path.name for path in output.iterdir())}

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from infra.artifact import Artifact, find_artifacts
+from infra.artifact import Artifact, checked_files, find_artifacts
 from infra.errors import InputError
 from infra.settings.environment import Environment
 from infra.settings.sections import ScoreSettings
@@ -134,7 +134,13 @@ def _predictions_of(store: Store, scores: Artifact) -> Artifact:
 
 
 def _table(artifact: Artifact, name: str) -> pa.Table:
-    files = artifact.files(name)
+    """All rows of that table.
+
+    Raises:
+        InputError: a version that had no such table made the artifact.
+        ArtifactError: the table is damaged; no number may come of it.
+    """
+    files = checked_files(artifact, name)
     if not files:
         raise InputError(
             f"{artifact.folder} without {name}", "a run that this version scored", "score it again"
@@ -147,13 +153,14 @@ def test_shards(scored: Scored) -> list[str]:
 
     Raises:
         InputError: they are no longer there.
+        ArtifactError: one is damaged.
     """
     found = [
-        str(artifact.store.local(f"{piece.folder}/{file.name}", file.digest))
+        str(path)
         for artifact in scored.examples()
-        for piece in artifact.pieces
-        for file in piece.files
-        if file.name.startswith(f"{Split.TEST}-")
+        for name in sorted({file.name for piece in artifact.pieces for file in piece.files})
+        if name.startswith(f"{Split.TEST}-")
+        for path in checked_files(artifact, name)
     ]
     if not found:
         raise InputError(

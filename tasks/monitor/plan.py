@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from infra.artifact import damaged_pieces, read_artifact
+from infra.artifact import Artifact, damaged_pieces, read_artifact
 from infra.step import Step, why_absent
 from tasks.context import Context
 from tasks.reports.estimate import (
@@ -106,17 +106,23 @@ def _estimate(context: Context, step: Step) -> Estimate | str | None:
         if all(route == "keep" for route in settings.sources.routes[step.name]):
             return None
         needed = f"studies/{step.name}"
-        studies = read_artifact(context.store, context.graph[needed])
+        studies = _whole(context, needed)
         return needed if studies is None else estimate_reports(context, step.name, studies)
     if step.kind == "teachers":
         needed = f"studies/{step.name}"
-        studies = read_artifact(context.store, context.graph[needed])
+        studies = _whole(context, needed)
         return needed if studies is None else estimate_teacher(context, studies)
     if step.kind == "scores" and settings.score.judges:
         needed = f"examples/{settings.abilities[step.name].examples}"
-        examples = read_artifact(context.store, context.graph[needed])
+        examples = _whole(context, needed)
         return needed if examples is None else estimate_judging(context, examples)
     return None
+
+
+def _whole(context: Context, key: str) -> Artifact | None:
+    """The artifact; None where it is absent, or damaged and will be another when it is read."""
+    artifact = read_artifact(context.store, context.graph[key])
+    return None if artifact is None or damaged_pieces(artifact) else artifact
 
 
 def _asked_text(row: PlanRow) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from infra.artifact import Artifact, read_artifact
+from infra.artifact import Artifact, read_artifact, require_sound
 from infra.errors import InputError
 from infra.step import Step
 from sources.piece import piece_key, piece_number
@@ -28,6 +28,7 @@ def trace_study(
 
     Raises:
         InputError: no artifact of this run holds the study.
+        ArtifactError: a table that may hold it is damaged.
     """
     found: dict[str, list[dict[str, Any]]] = {}
     for step in context.graph.steps.values():
@@ -55,6 +56,7 @@ def _rows_in(
             continue
         for file in piece.files:
             if file.name.endswith(".parquet"):
+                require_sound(artifact.store, piece, file.name)
                 path = artifact.store.local(f"{piece.folder}/{file.name}", file.digest)
                 rows = _select(path, study_id, with_text)
                 if rows:
