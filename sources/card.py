@@ -21,11 +21,15 @@ class Access(StrEnum):
 
 @dataclass(frozen=True)
 class Expected:
-    """Counts the publisher states; None where unknown. A replica or a subset may have fewer."""
+    """Counts the publisher states; None where unknown. A replica or a subset may have fewer.
+
+    ``parts`` counts what else is stated, by name: members of a collection, questions.
+    """
 
     subjects: int | None = None
     studies: int | None = None
     images: int | None = None
+    parts: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,9 @@ CARD = Card(
     language="en",
     has_reports=False,
     official_split=True,
-    expected=Expected(studies=107, images=107),
+    expected=Expected(
+        studies=107, images=107, parts=(("train questions", 620), ("test questions", 174))
+    ),
     redistributable=True,
 )
 """Counts: of the records about the chest, in the published file."""
