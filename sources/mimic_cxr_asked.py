@@ -81,7 +81,9 @@ _LISTED: Final = """
                     THEN 'id-conflict'
                 ELSE known.reason END AS verdict
         FROM asked LEFT JOIN known USING (image_id))
-    SELECT * EXCLUDE (given, verdict, fault), verdict AS reason,
+    SELECT * EXCLUDE (given, verdict, fault)
+            REPLACE (CASE WHEN verdict IS NULL THEN subject_id END AS subject_id),
+        verdict AS reason,
         CASE verdict WHEN 'image-unknown' THEN 'in no image table of the MIMIC-CXR tree'
             WHEN 'id-conflict' THEN 'MIMIC-CXR has another study or subject for this image'
             ELSE given END AS detail,

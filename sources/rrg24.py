@@ -140,7 +140,9 @@ def _shard_films(root: Path) -> pa.Table:
             {
                 "row": pa.array(range(rows.num_rows), pa.int64()),
                 "images": pc.coalesce(counts, 0),
-                "paths": names if names is not None else pa.nulls(rows.num_rows, _NAMES),
+                "paths": names.cast(_NAMES)
+                if names is not None
+                else pa.nulls(rows.num_rows, _NAMES),
                 **{name: rows[name] for name in ("source", "findings", "impression")},
             }
         )
@@ -162,8 +164,8 @@ _OF_SHARD: Final = r"""
     WITH each AS (
         SELECT *, unnest(range(greatest(images, 1))) AS place,
             {part} || '/' || ({first} + "row") AS study_id FROM rows)
-    SELECT {number}::BIGINT * 1000000000 + "row" AS study, study_id, {split} AS split, source AS member,
-        findings, impression, place,
+    SELECT {number}::BIGINT * 1000000000 + "row" AS study, study_id, {split} AS split,
+        source AS member, findings, impression, place,
         nullif(trim(paths[place + 1]), '') AS path,
         {place} || '!images/' || "row" || '/' || place AS uri,
         coalesce(nullif(regexp_extract(path, 'files/p\d\d/p(\d+)/s\d+/', 1), ''),

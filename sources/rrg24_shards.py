@@ -91,7 +91,9 @@ def read_shard(shard: Shard) -> pa.Table:
         with pq.ParquetFile(shard.path) as file:
             columns, missing = _leaves(file)
             if not missing:
-                return file.read(columns=columns, use_threads=False)
+                table = file.read(columns=columns, use_threads=False)
+                table.validate(full=True)
+                return table
     except DAMAGED as error:
         raise SourceError(
             f"no readable Parquet file at {shard.path} ({type(error).__name__})",
@@ -99,8 +101,8 @@ def read_shard(shard: Shard) -> pa.Table:
             DOWNLOAD_AGAIN,
         ) from None
     raise SourceError(
-        f"no column '{missing[0]}' in {shard.path}",
-        "the columns source, findings, images, impression, images_path",
+        f"no column '{missing[0]}' of its type in {shard.path}",
+        "source, findings and impression as text, images as lists of pictures",
         "check that this is the publisher's file",
     )
 
@@ -109,7 +111,8 @@ def _leaves(file: pq.ParquetFile) -> tuple[list[str], list[str]]:
     """The leaves to read, and the columns that are not there; ``images_path`` may be absent."""
     pictures = leaf_path(file, "images", "path") or leaf_path(file, "images", "bytes")
     paths = leaf_path(file, "images_path", "element") or leaf_path(file, "images_path", "item")
-    missing = [name for name in _TEXTS if name not in file.schema_arrow.names]
+    kinds = {field.name: field.type for field in file.schema_arrow}
+    missing = [n for n in _TEXTS if kinds.get(n) not in (pa.string(), pa.large_string())]
     if pictures is None:
         return [], [*missing, "images"]
     return [*_TEXTS, pictures, *([paths] if paths else [])], missing
