@@ -22,9 +22,10 @@ split is each question's own, and such a study counts as test.
 
 ``group`` ties the records of one ``qid_linked_id`` (a question and its paraphrases) and those that
 ask the same of one image, case, spaces and punctuation aside. In the published file no
-``qid_linked_id`` has records on both sides, but one question of train asks what one of test asks.
+``qid_linked_id`` has records on both sides, but 422 of train, with its paraphrase 423, asks what
+447 of test asks.
 
-Answers and questions keep their text: yes and no in several cases, stray spaces, two answers that
+Answers and questions keep their text: yes and no in two cases, two stray spaces, two answers that
 are numbers there. ``question_type`` keeps its text too (``PRES, ATTRIB``, the misspelt ``ATRIB``).
 No view is published: all are UNKNOWN.
 """
