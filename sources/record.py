@@ -63,21 +63,10 @@ class SectionedBy(StrEnum):
 
 
 OBSERVATIONS: tuple[str, ...] = (
-    "Enlarged Cardiomediastinum",
-    "Cardiomegaly",
-    "Lung Opacity",
-    "Lung Lesion",
-    "Edema",
-    "Consolidation",
-    "Pneumonia",
-    "Atelectasis",
-    "Pneumothorax",
-    "Pleural Effusion",
-    "Pleural Other",
-    "Fracture",
-    "Support Devices",
-    "No Finding",
-)
+    "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema",
+    "Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion",
+    "Pleural Other", "Fracture", "Support Devices", "No Finding",
+)  # fmt: skip
 """The 14 observations in the order of CheXbert's output heads (evaluation_metrics 1.6)."""
 
 SECTIONS: tuple[str, ...] = ("indication", "technique", "comparison", "findings", "impression")
@@ -172,16 +161,14 @@ class Dialogue:
 
     Args:
         dialogue_id: unique inside its source.
-        image_ids: the study's own image first; after it may come one of an earlier study of the
-            same subject, which the question compares it with.
+        image_ids: the study's own image, then perhaps one of an earlier study of the same subject.
         question_type: what is asked, in the publisher's words (``PRES``, ``abnormality``).
         question_form: how it is asked, in the publisher's words (``para``, ``verify``).
-        answer_type: closed or open; the publisher's, or as the source's docstring derives it.
+        answer_type: the publisher's, or as the source's docstring derives it.
         answers: the answer's parts where it is a set; one part, the turn's text, elsewhere.
-        split: the publisher's split of this question; None: that of the study. One image may have
-            questions in two splits: then the study has the more protected one.
-        group: what ties questions together that say the same in other words; they must not stand
-            on both sides of a split. None: this question is tied to none.
+        split: the publisher's, of this question; None: the study's. A study with questions in two
+            splits has the more protected one.
+        group: ties questions that say the same in other words, for the leakage guard.
     """
 
     dialogue_id: str
@@ -233,25 +220,17 @@ LABEL_TYPE = _struct(observation=_TEXT, value=_TEXT)
 SOURCE_LABEL_TYPE = _struct(
     name=_TEXT, value=_TEXT, location=_TEXT, votes=pa.int16(), readers=pa.int16()
 )
+_CORNERS = ("x_min", "y_min", "x_max", "y_max")
 BOX_TYPE = _struct(
-    image_id=_TEXT,
-    name=_TEXT,
-    x_min=pa.float64(),
-    y_min=pa.float64(),
-    x_max=pa.float64(),
-    y_max=pa.float64(),
-    reader=_TEXT,
+    image_id=_TEXT, name=_TEXT, **dict.fromkeys(_CORNERS, pa.float64()), reader=_TEXT
 )
 DIALOGUE_TYPE = _struct(
     dialogue_id=_TEXT,
     image_ids=pa.list_(_TEXT),
     turns=pa.list_(_struct(role=_TEXT, text=_TEXT)),
-    question_type=_TEXT,
-    question_form=_TEXT,
-    answer_type=_TEXT,
+    **dict.fromkeys(("question_type", "question_form", "answer_type"), _TEXT),
     answers=pa.list_(_TEXT),
-    split=_TEXT,
-    group=_TEXT,
+    **dict.fromkeys(("split", "group"), _TEXT),
 )
 
 STUDY_SCHEMA = pa.schema(
