@@ -17,7 +17,7 @@ from infra.settings.sections import ExampleSettings
 from sources.catalog import catalog, get_source
 from sources.perceptual_hash import COPY_DISTANCE, HASH_BYTES
 from tasks.examples import leakage
-from tasks.examples.leakage import DIALOGUE_TWINS, Hashes, nearest_copies
+from tasks.examples.leakage import DIALOGUE_TWINS, HELD_OUT_FILM_RULE, Hashes, nearest_copies
 from tasks.examples.plan import plan_examples
 
 
@@ -164,6 +164,21 @@ def test_a_question_tied_to_a_held_out_one_leaves_training() -> None:
         "vqa_rad 1": "tied to question 2 in test",
         "vqa_rad 3": "tied to question 2 in test",
     }
+
+
+def test_questions_about_a_held_out_film_can_be_told() -> None:
+    rule = HELD_OUT_FILM_RULE
+    cases = [
+        ("train", "train", None),
+        ("train", "validate", "its film is shown by a question in validate"),
+        ("train", "test", "its film is shown by a question in test"),
+        ("validate", "test", "its film is shown by a question in test"),
+        ("test", "test", None),
+    ]
+    for split, study_split, told in cases:
+        sql = f"SELECT CASE WHEN {rule.rejects} THEN {rule.detail} END FROM (SELECT ? AS split, "
+        found = duckdb.execute(f"{sql} ? AS study_split)", [split, study_split]).fetchone()
+        assert found == (told,)
 
 
 def test_a_question_of_the_real_chest_subset_and_its_paraphrase_are_tied_to_the_test(

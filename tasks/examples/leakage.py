@@ -50,6 +50,18 @@ DIALOGUE_RULE: Final = Rule(
 )
 """For sets of questions; ``DIALOGUE_TWINS`` gives the column."""
 
+HELD_OUT_FILM_RULE: Final = Rule(
+    "film-of-held-out-question",
+    "VQA-RAD splits by question, so that 73 of its chest images are on both sides; a model that has "
+    "seen a test image in training is scored too well.",
+    "list_position(['train', 'validate', 'test'], split) "
+    "< list_position(['train', 'validate', 'test'], study_split)",
+    "'its film is shown by a question in ' || study_split",
+)
+"""For sets of questions that want no film on both sides; the publisher's protocol does without.
+
+``split`` is the question's own, ``study_split`` that of its study."""
+
 
 def persons_of(column: str) -> str:
     """SQL: the source whose persons a source's subject ids name; most often itself."""
