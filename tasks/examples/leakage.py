@@ -52,8 +52,8 @@ DIALOGUE_RULE: Final = Rule(
 
 HELD_OUT_FILM_RULE: Final = Rule(
     "film-of-held-out-question",
-    "VQA-RAD splits by question, so that 73 of its chest images are on both sides; a model that saw "
-    "a test image in training is scored too well.",
+    "VQA-RAD splits by question, so that 73 of its chest images are on both sides; a model that "
+    "saw a test image in training is scored too well.",
     "list_position(['train', 'validate', 'test'], split) "
     "< list_position(['train', 'validate', 'test'], study_split)",
     "'its film is shown by a question in ' || study_split",
