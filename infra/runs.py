@@ -85,7 +85,8 @@ class EmbedRun(Section):
         vlm: a folder that a finetune stage wrote, or None.
         examples: shards of EXAMPLE_SCHEMA; a study's target is embedded once.
         prompts: further texts for the dual encoder.
-        text_tokens: the dual encoder's texts are cut there, as they were in training.
+        text_tokens: the dual encoder's texts are cut there, as they were in training; None where
+            there is no dual encoder.
         output: folder that gets ``embeddings.safetensors``, ``films.parquet``, ``texts.parquet``
             and, last, ``result.json``.
     """
@@ -94,7 +95,7 @@ class EmbedRun(Section):
     vlm: Path | None = None
     examples: tuple[Path, ...]
     prompts: tuple[str, ...] = ()
-    text_tokens: int = Field(default=256, ge=8)
+    text_tokens: int | None = Field(default=256, ge=8)
     batch_size: int = Field(default=32, ge=1)
     output: Path
     device: Device = "auto"

@@ -21,11 +21,15 @@ class Access(StrEnum):
 
 @dataclass(frozen=True)
 class Expected:
-    """Counts the publisher states; None where unknown. A replica or a subset may have fewer."""
+    """Counts the publisher states; None where unknown. A replica or a subset may have fewer.
+
+    ``parts`` counts what else is stated, by name: members of a collection, questions.
+    """
 
     subjects: int | None = None
     studies: int | None = None
     images: int | None = None
+    parts: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Card:
         has_reports: whether radiologists' text comes with it.
         official_split: whether the publisher splits it; otherwise subjects are hashed.
         redistributable: whether pictures and text may leave the data root (open licences only).
+        subjects_of: the source whose subject ids this one's are, where it is built on that source's
+            persons; the leakage guard then takes equal ids for one person.
     """
 
     name: str
@@ -55,6 +61,7 @@ class Card:
     official_split: bool
     expected: Expected
     redistributable: bool = False
+    subjects_of: str | None = None
 
     def require_files(self, root: Path) -> None:
         """Raise SourceError, naming the first missing file, unless all required files exist."""

@@ -17,7 +17,7 @@ from infra.step import Step
 
 REVISIONS: Final = {
     "replicas": 1,
-    "studies": 2,
+    "studies": 3,
     "images": 2,
     "reports": 3,
     "examples": 3,

@@ -36,10 +36,9 @@ def require_models(context: Context, goal: str) -> None:
 
 def _require_weights(context: Context, stage_name: str) -> None:
     models, stage = context.settings.models, context.settings.stage(stage_name)
-    needed = {
-        "pretrain": (models.text_encoder.weights, models.vision.weights),
-        "align": (models.language.weights,),
-    }.get(stage.kind, ())
+    needed: tuple[str, ...] = ()
+    if stage.kind == "pretrain":
+        needed = (models.text_tower.weights, models.vision.weights)
     kinds = {context.settings.stage(name).kind for name in stage.starts_from}
     if stage.kind in ("align", "finetune") and not kinds & {"align", "finetune"}:
         needed = (models.language.weights, "" if "pretrain" in kinds else models.vision.weights)

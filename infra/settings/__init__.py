@@ -77,6 +77,10 @@ class Settings(Section):
                 )
             self._require_models(stage)
             self._require_low_rank(stage)
+            if stage.kind == "pretrain" and self.models.text_encoder is None:
+                raise ValueError(
+                    f"stage {stage.name} is of kind pretrain, and models has no text_encoder"
+                )
         self._require_positions()
         self._require_sets_and_abilities()
         return self

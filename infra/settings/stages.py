@@ -151,14 +151,21 @@ class ResamplerSettings(Section):
 
 
 class ModelSettings(Section):
-    """Shapes of the networks; ``resampler`` is read where ``projector`` names it."""
+    """Shapes of the networks; ``resampler`` is read where ``projector`` names it, and a recipe
+    without a ``pretrain`` stage needs no ``text_encoder``."""
 
     vision: VisionSettings
-    text_encoder: TextEncoderSettings
+    text_encoder: TextEncoderSettings | None = None
     language: LanguageSettings
     embedding: int = Field(default=512, ge=8)
     projector: Literal["mlp2x_gelu", "linear", "resampler"] = "mlp2x_gelu"
     resampler: ResamplerSettings = ResamplerSettings()
+
+    @property
+    def text_tower(self) -> TextEncoderSettings:
+        """The dual encoder's, where there is one."""
+        assert self.text_encoder is not None, "a recipe with a dual encoder has a text encoder"
+        return self.text_encoder
 
     @property
     def image_tokens(self) -> int:

@@ -115,7 +115,7 @@ def _embed(context: Context, folder: Path, on_event: Callable[[Event], None]) ->
         vlm=folders[context.asked.stage],
         examples=_test_files(context),
         prompts=tuple(prompts()) if encoders else (),
-        text_tokens=settings.models.text_encoder.context_tokens,
+        text_tokens=settings.models.text_tower.context_tokens if encoders else None,
         batch_size=settings.retrieval.batch_size,
         output=folder,
     )

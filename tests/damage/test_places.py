@@ -43,8 +43,8 @@ SETTINGS = {
     "'nope'; see 'cxr config'",
 }
 KNOWN = (
-    "one of brax, candid_ptx, chexpert, manifest, mimic_cxr, nih_cxr14, object_cxr, openi, "
-    "padchest, vindr_cxr; see 'cxr sources'"
+    "one of brax, candid_ptx, chexpert, manifest, medical_diff_vqa, mimic_cxr, mimic_cxr_vqa, "
+    "nih_cxr14, object_cxr, openi, padchest, rrg24, vindr_cxr, vqa_rad; see 'cxr sources'"
 )
 ROOT_OF = "the root of CheXpert v1.0 and CheXpert Plus; set CXR_SOURCE_CHEXPERT or --source "
 OPTIONS = {
