@@ -102,7 +102,7 @@ def _prepare_language(run: TrainRun, read_texts: ReadTexts) -> Prepared:
 
 
 def _prepare_pretrain(run: TrainRun, read_texts: ReadTexts) -> Prepared:
-    text, vision = run.models.text_encoder, run.models.vision
+    text, vision = run.models.text_tower, run.models.vision
     if text.weights:
         tokenizer = load_tokenizer(weights_folder(run.weights_root, text.weights))
     else:
