@@ -122,7 +122,7 @@ def test_a_value_that_would_fail_or_mislead_later_is_refused_at_once(
 
 
 def test_an_unknown_recipe_names_the_known_ones() -> None:
-    with pytest.raises(SettingsError, match="expected one of llava_rad/paper, llava_rad/tiny"):
+    with pytest.raises(SettingsError, match="llava_rad/paper, llava_rad/tiny"):
         load_settings("llava", "tiny")
 
 
