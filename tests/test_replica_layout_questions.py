@@ -191,3 +191,31 @@ def test_the_wording_may_be_free(tmp_path: Path) -> None:
         row["question"] for row in records(world, "train") if row["content_type"] == "abnormality"
     }
     assert len(texts) > 1
+
+
+def test_ap_films_are_marked_in_a_corner_so_that_the_view_can_be_told(vqa: World) -> None:
+    marked: dict[str, list[bool]] = {"PA": [], "AP": []}
+    for study in vqa.studies.values():
+        for image in study.images:
+            path = vqa.root / image.uri
+            film = (
+                picture_of(path.read_bytes()) if path.suffix == ".jpg" and path.exists() else None
+            )
+            if film is not None:
+                side = film.width // 7
+                corner = film.values[film.height - side + 2 :, film.width - side + 2 :]
+                is_both = (corner < 64).mean() > 0.3 and (corner > 200).mean() > 0.08
+                marked[str(image.view)].append(bool(is_both))
+    assert all(marked["AP"]) and not any(marked["PA"])
+
+
+def test_the_replica_of_mimic_cxr_itself_is_unmarked(vqa: World, tmp_path: Path) -> None:
+    plain = make_world("mimic_cxr", tmp_path, SPEC)
+    differing = Counter[str]()
+    for study in vqa.studies.values():
+        for image in study.images:
+            ours = vqa.root / image.uri
+            if ours.suffix == ".jpg" and ours.exists():
+                theirs = plain.root / image.uri.removeprefix("mimic-cxr-jpg/")
+                differing[f"{image.view} {ours.read_bytes() != theirs.read_bytes()}"] += 1
+    assert set(differing) == {"PA False", "AP True"}

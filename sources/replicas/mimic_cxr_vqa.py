@@ -63,8 +63,8 @@ def write(root: Path, spec: ReplicaSpec) -> None:
 
 
 def write_tree(root: Path, spec: ReplicaSpec) -> None:
-    """The MIMIC-CXR replica in its folder, with its truth file in the root."""
-    mimic_cxr.write(root / TREE, spec)
+    """The MIMIC-CXR replica in its folder, AP films marked, with its truth file in the root."""
+    mimic_cxr.write(root / TREE, spec, portable_marks=True)
     (root / TREE / TRUTH_FILE).rename(root / TRUTH_FILE)
 
 
