@@ -50,7 +50,7 @@ FLAGS = {
     "compare": "run_a run_b --data-root --json --resamples=1000 --seed=3 --text",
     "slices": "[run] --by* --data-root --json --metric* --resamples=1000 --seed=3",
     "errors": "[run] --data-root --json --text",
-    "ablate": "[matrix] --data-root --dry-run --json --list --replicas --set* --source*",
+    "ablate": "[matrix] --data-root --dry-run --json --list --replicas --scale --set* --source*",
     "trace": "study_id --data-root --json --recipe=llava_rad --replicas --scale=tiny --set* "
     "--source* --text",
     "llm status": "--data-root --json",
