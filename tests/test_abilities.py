@@ -36,6 +36,13 @@ def test_a_recipe_with_one_of_each_names_them_like_itself() -> None:
     assert (ability.generate.beams, ability.model_name) == (3, "llava_rad")
 
 
+def test_a_set_and_an_ability_of_one_name_are_two_tables() -> None:
+    given = ["sets.llava_rad.shard_rows=7", "abilities.llava_rad.generate.beams=3"]
+    settings = load_settings("llava_rad", "tiny", given)
+    assert settings.sets["llava_rad"].shard_rows == 7
+    assert settings.abilities["llava_rad"].generate.beams == 3
+
+
 def test_what_is_shared_reaches_every_set_and_ability_and_own_values_win() -> None:
     settings = load_settings("llava_rad", "tiny", [*TWO, "examples.row_group_rows=9"])
     assert [one.row_group_rows for one in settings.sets.values()] == [9, 9]

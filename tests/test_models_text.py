@@ -14,7 +14,6 @@ from models_world import MODELS, SIDE_PX, picture
 
 from infra.errors import InputError
 from infra.log import LOGGER
-from infra.settings.stages import Learned
 from models.collate import (
     CLIP_DEVIATION,
     CLIP_MEAN,
@@ -29,7 +28,7 @@ from models.collate import (
 from models.data import Sample
 from models.processor import image_processor
 from models.prompts import SYSTEM, conversation_prompt, jumble, plain_prompt
-from models.shards import NO_VIEW, to_model_size
+from models.shards import to_model_size
 from models.tokenizers import (
     Tokenizer,
     load_tokenizer,
@@ -199,67 +198,6 @@ def test_image_only_batches_hold_no_request_and_end_with_a_line_break() -> None:
     assert ids[0] == tokenizer.bos_token_id
     assert tokenizer.decode(ids[17:]) == " A nodule in the left lung.\n"
     assert batch["labels"].tolist() == ids[17:]
-
-
-TALK = (
-    Turn("user", "Is there a nodule?"),
-    Turn("assistant", "Yes."),
-    Turn("user", "Where?"),
-)
-
-
-@pytest.mark.parametrize(
-    ("learn", "learned"),
-    [
-        ("last-answer", " In the left lung.</s>"),
-        ("answers", " Yes.</s> In the left lung.</s>"),
-        (
-            "everything",
-            "\nIs there a nodule? ASSISTANT: Yes.</s> USER: Where? ASSISTANT: In the left "
-            "lung.</s>",
-        ),
-    ],
-)
-@pytest.mark.parametrize("packing", [True, False])
-def test_what_is_learned_of_a_conversation(learn: Learned, learned: str, packing: bool) -> None:
-    tokenizer = language_tokenizer()
-    one = replace(sample("In the left lung."), turns=TALK)
-    batch = replace(collator(tokenizer), learn=learn, packing=packing)([one])
-    assert tokenizer.decode(batch["labels"].tolist()) == learned
-    places = batch["logits_to_keep"][0].nonzero()[:, 0] + 1
-    assert batch["input_ids"][0, places].tolist() == batch["labels"].tolist()
-    plain = replace(collator(tokenizer), packing=packing)([one])
-    assert batch["input_ids"].tolist() == plain["input_ids"].tolist(), "what is read is the same"
-
-
-def test_an_example_without_an_image_has_no_places_and_no_pixels() -> None:
-    tokenizer = language_tokenizer()
-    film = sample()
-    talk = replace(film, example_id="e2", pixels=None, view=NO_VIEW)
-    alone = collator(tokenizer)([talk])
-    image_id = tokenizer.convert_tokens_to_ids("<image>")
-    assert image_id not in alone["input_ids"]
-    assert "pixel_values" not in alone
-    assert tokenizer.decode(alone["input_ids"][0]).startswith(f"<s>{SYSTEM} USER: {ASK.text}")
-    both = collator(tokenizer)([talk, film])
-    assert both["pixel_values"].shape[0] == 1
-    assert (both["input_ids"] == image_id).sum() == 16
-
-
-def test_each_of_several_pictures_has_its_places() -> None:
-    tokenizer = language_tokenizer()
-    film = sample()
-    assert film.pixels is not None
-    two = replace(film, pixels=np.concatenate([film.pixels, film.pixels]))
-    batch = collator(tokenizer)([two, film])
-    image_id = tokenizer.convert_tokens_to_ids("<image>")
-    assert (batch["input_ids"] == image_id).sum() == 48
-    assert batch["pixel_values"].shape[0] == 3
-
-
-def test_pixels_that_were_not_read_are_missed() -> None:
-    with pytest.raises(AssertionError, match="read as text only"):
-        collator(language_tokenizer())([replace(sample(), pixels=None)])
 
 
 def test_padding_is_masked_and_not_supervised() -> None:

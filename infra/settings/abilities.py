@@ -36,8 +36,8 @@ class AbilitySettings(Section):
 
 def named(tree: Mapping[str, Any]) -> dict[str, Any]:
     """A preset whose only set and only ability, if it names none, bear the recipe's name."""
-    own: dict[str, Any] = {tree["recipe"]: {}}
-    return {"sets": own, "abilities": dict(own), **tree}
+    name = tree["recipe"]
+    return {"sets": {name: {}}, "abilities": {name: {}}, **tree}
 
 
 def spread(tree: Mapping[str, Any]) -> dict[str, Any]:
