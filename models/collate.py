@@ -213,11 +213,13 @@ def _parts(
     sample: Sample, tokenizer: Tokenizer, prompt: PromptKind, image_tokens: int
 ) -> list[tuple[str, str]]:
     """What is said and by whom, with the image's mark or what stands there for it."""
-    image = IMAGE_TOKEN if image_tokens else jumble(sample.target, key_of(sample.example_id))
-    if image_tokens and sample.view == NO_VIEW:
-        image = ""
+    image: str | None = IMAGE_TOKEN
+    if not image_tokens:
+        image = jumble(sample.target, key_of(sample.example_id))
+    elif sample.view == NO_VIEW:
+        image = None
     if prompt == "image-only":
-        return [(plain_prompt(image), "user")]
+        return [(plain_prompt(image or ""), "user")]
     return conversation_parts(sample.turns, image, tokenizer.eos_token)
 
 

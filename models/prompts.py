@@ -38,17 +38,17 @@ def conversation_prompt(turns: Sequence[Turn], image: str = IMAGE_TOKEN, end: st
     return "".join(text for text, _ in conversation_parts(turns, image, end))
 
 
-def conversation_parts(turns: Sequence[Turn], image: str, end: str) -> list[tuple[str, str]]:
+def conversation_parts(turns: Sequence[Turn], image: str | None, end: str) -> list[tuple[str, str]]:
     """The same conversation in parts, each with who says it: ``system``, ``user``, ``assistant``.
 
-    Without an image's mark the first user turn begins with its words.
+    Without an image (None) the first user turn begins with its words.
     """
     assert turns, "a conversation needs at least one user turn"
     assert turns[-1].role == "user", f"the last turn is the {turns[-1].role}'s, not the user's"
     said = [(SYSTEM, "system")]
     for index, turn in enumerate(turns):
         if turn.role == "user":
-            first = f"{image}\n" if image and index == 0 else ""
+            first = f"{image}\n" if image is not None and index == 0 else ""
             said.append((f" USER: {first}{turn.text} ASSISTANT:", turn.role))
         else:
             said.append((f" {turn.text}{end}", turn.role))
