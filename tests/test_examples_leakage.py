@@ -177,7 +177,7 @@ def test_questions_about_a_held_out_film_can_be_told() -> None:
     ]
     for split, study_split, told in cases:
         sql = f"SELECT CASE WHEN {rule.rejects} THEN {rule.detail} END FROM (SELECT ? AS split, "
-        found = duckdb.execute(f"{sql} ? AS study_split)", [split, study_split]).fetchone()
+        found = duckdb.execute(f"{sql} ? AS study_split)", [split, study_split]).fetchall()[0]
         assert found == (told,)
 
 
