@@ -7,7 +7,8 @@ of the crop's side. A map that says nothing (all zero) counts as the uniform one
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from functools import lru_cache
+from typing import Final, TypeVar
 
 import cv2
 import numpy as np
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 
 from evaluation.statistics import Floats
 from sources.crop import Rectangle
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 POINTING_TOLERANCE: Final = 15 / 224
 """Of the crop's side: the maximum may lie this far outside of a box. 15 px of a 224 px image is
@@ -31,7 +34,13 @@ two of them."""
 
 
 def coverage(boxes: Sequence[Rectangle], rows: int, columns: int) -> Floats:
-    """[R, C]: the share of each cell that lies in any of the boxes, exact."""
+    """[R, C]: the share of each cell that lies in any of the boxes, exact; not to be written to."""
+    return _coverage(tuple(boxes), rows, columns)
+
+
+# A sentence has dozens of maps, ways of making them times sharpness, and one set of boxes.
+@lru_cache(maxsize=16)
+def _coverage(boxes: tuple[Rectangle, ...], rows: int, columns: int) -> Floats:
     x_edges = _edges(columns, [x for box in boxes for x in (box.x_min, box.x_max)])
     y_edges = _edges(rows, [y for box in boxes for y in (box.y_min, box.y_max)])
     x_middle, y_middle = (x_edges[1:] + x_edges[:-1]) / 2, (y_edges[1:] + y_edges[:-1]) / 2
@@ -45,7 +54,13 @@ def coverage(boxes: Sequence[Rectangle], rows: int, columns: int) -> Floats:
     row_of = np.minimum((y_middle * rows).astype(int), rows - 1)
     column_of = np.minimum((x_middle * columns).astype(int), columns - 1)
     np.add.at(covered, (row_of[:, None], column_of[None, :]), areas)
-    return covered * rows * columns
+    return _frozen(covered * rows * columns)
+
+
+def _frozen(values: NDArray[_Scalar]) -> NDArray[_Scalar]:
+    """The same array, which is shared and so no longer written to."""
+    values.flags.writeable = False
+    return values
 
 
 def _edges(cells: int, values: Sequence[float]) -> Floats:
@@ -68,11 +83,12 @@ def points_inside(heat: Floats, boxes: Sequence[Rectangle]) -> float:
     wide = cv2.resize(
         heat.astype(np.float32), (_POINTING_PX, _POINTING_PX), interpolation=cv2.INTER_LINEAR
     )
-    hits = _near(boxes)[wide >= wide.max()]
+    hits = _near(tuple(boxes))[wide >= wide.max()]
     return float(hits.mean())
 
 
-def _near(boxes: Sequence[Rectangle]) -> NDArray[np.bool_]:
+@lru_cache(maxsize=16)
+def _near(boxes: tuple[Rectangle, ...]) -> NDArray[np.bool_]:
     """[P, P]: pixels whose centre lies in a box grown by the tolerance."""
     centres = (np.arange(_POINTING_PX) + 0.5) / _POINTING_PX
     near = np.zeros((_POINTING_PX, _POINTING_PX), bool)
@@ -80,7 +96,7 @@ def _near(boxes: Sequence[Rectangle]) -> NDArray[np.bool_]:
         across = (centres >= box.x_min) & (centres <= box.x_max)
         down = (centres >= box.y_min) & (centres <= box.y_max)
         near |= down[:, None] & across[None, :]
-    return near
+    return _frozen(near)
 
 
 def uniform_map() -> Floats:
