@@ -281,7 +281,7 @@ def _keys_at(place: Sequence[int | str]) -> list[str]:
             while not any(isinstance(kind, type) and issubclass(kind, BaseModel) for kind in kinds):
                 kinds = [inner for kind in kinds for inner in get_args(kind)]
             model = next(k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel))
-    return list(model.model_fields)
+    return [*model.model_fields, *(SHARED if model is Settings else ())]
 
 
 def _one_line(error: ValidationError, where: str) -> SettingsError:
