@@ -19,7 +19,7 @@ from evaluation.report import LossCurve
 from evaluation.report_plots import loss_plot
 from evaluation.report_views import SYSTEM_NAMES, funnel_groups
 from evaluation.templating import png_uri, render_page
-from evaluation.vqa import ALL, METRICS, VqaDifference, counts_of
+from evaluation.vqa import ALL, LOWER_IS_BETTER, METRICS, VqaDifference, counts_of
 from sources.funnel import FunnelRow
 
 NAMES: Final = {**SYSTEM_NAMES, MAJORITY: "Majority answer"}
@@ -160,7 +160,7 @@ def metric_row(scores: AnswerScores, metric: str, group: str = ALL) -> Row | Non
 
 
 def _gain(gap: VqaDifference) -> Row:
-    upward = gap.metric != "unparsed-share"
+    upward = gap.metric not in LOWER_IS_BETTER
     return {
         "text": difference_text(gap.difference),
         "better": gap.difference.better(upward) is True,

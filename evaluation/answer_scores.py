@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from evaluation.answers import normal_answer
-from evaluation.controls import MODEL
+from evaluation.controls import CONTROLS, MODEL
 from evaluation.vqa import (
     ALL,
     Questions,
@@ -166,7 +166,7 @@ def _of_split(questions: pa.Table, split: Split) -> pa.Table:
 
 
 def _said(predictions: pa.Table, wanted: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """By control the answers in the order of ``wanted``."""
+    """By control, the model first, the answers in the order of ``wanted``."""
     found: dict[str, dict[str, str]] = {}
     for row in predictions.select(["control", "example_id", "prediction"]).to_pylist():
         found.setdefault(row["control"], {})[row["example_id"]] = row["prediction"]
@@ -177,7 +177,10 @@ def _said(predictions: pa.Table, wanted: Sequence[str]) -> dict[str, tuple[str, 
                 "one for each",
                 "predict again",
             )
-    return {control: tuple(answers[name] for name in wanted) for control, answers in found.items()}
+    return {
+        control: tuple(found[control][name] for name in wanted)
+        for control in sorted(found, key=CONTROLS.index)
+    }
 
 
 def _counts(predictions: pa.Table, system: str, answers: Sequence[str]) -> dict[str, int]:
