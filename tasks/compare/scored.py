@@ -119,7 +119,8 @@ def newest_scored(store: Store) -> Scored:
 
 def _is_of_reports(scores: Artifact) -> bool:
     """Answers to questions have scores of their own, which are compared on their page alone."""
-    return scores.step.settings.get("kind", "report") == "report"
+    kind: str = scores.step.settings.get("kind", "report")
+    return kind == "report"
 
 
 def _fingerprints_of_model(environment: Environment, text: str) -> list[str]:
