@@ -153,7 +153,7 @@ class Settings(Section):
             raise ValueError(
                 f"stage {stage.name} is of kind {stage.kind}, and models has no diffusion"
             )
-        if self.models.diffusion.weights or stage.weights:
+        if self.models.diffusion.weights:
             if stage.kind == "autoencode":
                 raise ValueError(f"stage {stage.name} trains what diffusion.weights bring")
             return

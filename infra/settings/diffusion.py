@@ -128,6 +128,17 @@ class DiffusionSettings(Section):
         return self
 
 
+class DrawSettings(Section):
+    """How films are drawn: DDIM ``steps``, and ``guidance``, 1 for none.
+
+    The defaults are those of MedXChat's released code.
+    """
+
+    steps: int = Field(default=50, ge=1)
+    guidance: float = Field(default=1.1, ge=0.0)
+    batch_size: int = Field(default=16, ge=1)
+
+
 def _require_places(diffusion: DiffusionSettings) -> None:
     """Films divide into latent places, and those into the UNet's lowest level."""
     assert diffusion.autoencoder is not None and diffusion.unet is not None

@@ -14,9 +14,7 @@ from infra.settings.diffusion import DIFFUSION_KINDS, DiffusionSettings
 from infra.settings.diffusion import Fit as Fit
 from infra.settings.sections import NAME, Name, Route, Section, Seed
 
-StageKind = Literal[
-    "language", "pretrain", "align", "finetune", "autoencode", "diffuse", "guide"
-]
+StageKind = Literal["language", "pretrain", "align", "finetune", "autoencode", "diffuse", "guide"]
 Part = Literal[
     "vision", "text_encoder", "projector", "language", "lora", "autoencoder", "unet", "guide"
 ]
@@ -292,8 +290,14 @@ class StageSettings(Section):
             if self.ema is not None:
                 raise ValueError(f"a stage of kind {self.kind} keeps no running mean: no ema")
             return
-        for name, plain in (("deepspeed_zero", 0), ("gradient_checkpointing", False)):
-            if getattr(self, name) != plain:
+        plain = {
+            "deepspeed_zero": 0,
+            "gradient_checkpointing": False,
+            "weights": "",
+            "batches": "mixed",
+        }
+        for name, value in plain.items():
+            if getattr(self, name) != value:
                 raise ValueError(f"{name} is not there for a stage of kind {self.kind}")
 
 
