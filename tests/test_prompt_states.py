@@ -13,7 +13,7 @@ from models.prompt_states import PromptReader, PromptTokens, encode_prompts
 from models.tokenizers import train_text_tokenizer
 from sources.drawing import drawing_prompt
 
-WORDS = "the lungs are clear there is no effusion a small nodule in left right heart size normal"
+WORDS = "the lungs are clear there is no effusion a small nodule in left right lung heart normal"
 TOKENIZER = train_text_tokenizer(
     [f"{WORDS}. PA view of chest was obtained."],
     TextEncoderSettings(width=16, layers=1, heads=2, vocabulary=300),
