@@ -27,7 +27,7 @@ def new_autoencoder(shapes: AutoencoderSettings, image_px: int) -> Any:
     reads together."""
     levels = len(shapes.channels)
     grey = shapes.patch_px**2
-    return AutoencoderKL(
+    made = AutoencoderKL(
         in_channels=grey,
         out_channels=grey,
         down_block_types=("DownEncoderBlock2D",) * levels,
@@ -39,6 +39,20 @@ def new_autoencoder(shapes: AutoencoderSettings, image_px: int) -> Any:
         sample_size=image_px // shapes.patch_px,
         mid_block_add_attention=False,
     )
+    _begin_sure(made)
+    return made
+
+
+def _begin_sure(autoencoder: Any) -> None:
+    """Let latents begin with a spread of e^-3 about their middle.
+
+    Untrained ones have a spread of 1, in which all that is first learned drowns. Our choice, as is
+    the tenth: with both the error was 0.092 where it else was 0.129 (docs/log.md).
+    """
+    layer, channels = autoencoder.quant_conv, autoencoder.config.latent_channels
+    with torch.no_grad():
+        layer.weight[channels:] *= 0.1
+        layer.bias[channels:] = -6.0  # the logarithm of a variance
 
 
 def new_unet(shapes: UnetSettings, channels: int, places: int, text_width: int) -> Any:

@@ -88,3 +88,9 @@ def test_an_autoencoder_is_looked_at_with_the_same_noise_each_time() -> None:
         losses.append(float(training(films(), keys).loss))
     assert losses[0] != losses[1]
     assert losses[2] == losses[3]
+
+
+@torch.inference_mode()
+def test_untrained_latents_are_not_drowned_in_their_own_spread() -> None:
+    spread = autoencoder().autoencoder.encode(as_channels(films(), 16)).latent_dist.std
+    assert 0.02 < float(spread.mean()) < 0.12

@@ -31,7 +31,7 @@ class AutoencoderSettings(Section):
     latent_channels: int = Field(ge=1)
     groups: int = Field(default=8, ge=1)
     patch_px: int = Field(default=1, ge=1)
-    kl_weight: float = Field(default=1e-3, ge=0.0)
+    kl_weight: float = Field(default=1e-4, ge=0.0)
     edge_weight: float = Field(default=0.5, ge=0.0)
 
     @model_validator(mode="after")
