@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from infra.errors import InputError
+from infra.settings.diffusion import DrawSettings
 from infra.settings.sections import (
     EncoderSettings,
     GenerateSettings,
@@ -74,6 +75,27 @@ class GenerateRun(Section):
     plain_request: str | None = None
     output: Path
     scratch: Path | None = None
+    device: Device = "auto"
+
+
+class DrawRun(Section):
+    """``python -m models.draw``: films of one model for every prompt.
+
+    Args:
+        model: a folder that a guide or diffuse stage wrote.
+        prompts: Parquet of PROMPT_SCHEMA.
+        output: folder that gets ``drawings.parquet`` and, last, ``result.json``.
+        scratch: keeps finished films of this run alone, so that a killed one goes on; None keeps
+            them below ``output``.
+        png: also write each film as ``<prompt_id>.png`` below ``output``.
+    """
+
+    model: Path
+    draw: DrawSettings
+    prompts: Path
+    output: Path
+    scratch: Path | None = None
+    png: bool = False
     device: Device = "auto"
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,19 +85,21 @@ class Training:
 
 
 def stage_training(
-    run: TrainRun, prepared: Prepared, kind: type[StageTrainer] = StageTrainer
+    run: TrainRun, prepared: Prepared, kind: Callable[..., StageTrainer] | None = None
 ) -> Training:
-    """The trainer of a stage, with its examples in their order and its settings."""
-    canvas = Canvas.of(run.models.vision) if prepared.with_pixels else None
+    """The trainer of a stage, with its examples in their order and its settings; of the stage's own
+    kind, if none is given."""
+    shown = prepared.canvas or Canvas.of(run.models.vision)
+    canvas = shown if prepared.with_pixels else None
     chosen = selection_of(run.stage)
     examples = ExampleShards(run.train_examples, canvas, chosen, run.plain_request)
     steps = total_steps(run.stage, len(examples))
     validation = _validation(run, prepared, canvas)
     arguments = training_arguments(run, steps)
-    meter = Meter.of(run, prepared.model, on_gpu=not arguments.use_cpu)
+    meter = prepared.meter.of(run, prepared.model, on_gpu=not arguments.use_cpu)
     callback = StageCallback(run.stage, meter, validates=validation is not None)
     contrastive = run.stage.kind == "pretrain"
-    trainer = kind(
+    trainer = (kind or prepared.trainer)(
         model=prepared.model,
         args=arguments,
         data_collator=BatchReader(examples, prepared.collate),

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from infra.errors import InputError
 from infra.settings import Settings
+from infra.settings.diffusion import touched_by
 from infra.settings.sections import ExampleSettings
 from infra.settings.stages import StageSettings
 from infra.step import Step
@@ -201,11 +202,18 @@ def _read_of(examples: ExampleSettings) -> dict[str, Any]:
 def _add_stage(builder: _Builder, stage: StageSettings) -> None:
     """A stage's fingerprint covers the shapes of the networks that its kind touches, no others."""
     shapes = _dump(builder.settings.models)
+    diffusion = shapes.pop("diffusion")
     touched = {
         "language": ("language",),
         "pretrain": ("vision", "text_encoder", "embedding"),
     }.get(stage.kind, tuple(shapes))
-    chosen = {"stage": _dump(stage), "models": {name: shapes[name] for name in touched}}
+    models = {name: shapes[name] for name in touched}
+    trained = _dump(stage)
+    if stage.draws:
+        models = {"diffusion": touched_by(stage.kind, diffusion)}
+    else:
+        del trained["ema"]  # it has none
+    chosen = {"stage": trained, "models": models}
     needs = [f"stages/{name}" for name in stage.starts_from]
     sets = [f"examples/{name}" for name in builder.settings.sets_of(stage)]
     builder.add("stages", stage.name, chosen, [*sets, *needs])

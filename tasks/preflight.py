@@ -42,10 +42,13 @@ def _require_weights(context: Context, stage_name: str) -> None:
     kinds = {context.settings.stage(name).kind for name in stage.starts_from}
     if stage.kind in ("align", "finetune") and not kinds & {"align", "finetune"}:
         needed = (models.language.weights, "" if "pretrain" in kinds else models.vision.weights)
+    file = "config.json"
+    if stage.draws and models.diffusion is not None:
+        needed, file = (models.diffusion.weights,), "model_index.json"  # of a whole pipeline
     for name in (stage.weights,) if stage.weights else needed:
         if name:
             try:
-                weights_folder(context.environment.weights_root, name)
+                weights_folder(context.environment.weights_root, name, file)
             except Unavailable as error:
                 raise SettingsError(
                     f"stage '{stage_name}' without its weights",

@@ -76,6 +76,7 @@ class Settings(Section):
                     "earlier stage"
                 )
             self._require_models(stage)
+            self._require_drawing(stage)
             self._require_low_rank(stage)
             if stage.kind == "pretrain" and self.models.text_encoder is None:
                 raise ValueError(
@@ -168,6 +169,26 @@ class Settings(Section):
         if not kinds & choice:
             raise ValueError(
                 f"stage {stage.name} starts from no stage of kind {' or '.join(sorted(choice))}"
+            )
+
+    def _require_drawing(self, stage: StageSettings) -> None:
+        """A stage of CXR-SD has its shapes, and starts from the parts that it does not train."""
+        if not stage.draws:
+            return
+        if self.models.diffusion is None:
+            raise ValueError(
+                f"stage {stage.name} is of kind {stage.kind}, and models has no diffusion"
+            )
+        if self.models.diffusion.weights:
+            if stage.kind == "autoencode":
+                raise ValueError(f"stage {stage.name} trains what diffusion.weights bring")
+            return
+        kinds = {self.stage(name).kind for name in stage.starts_from}
+        wanted = {"diffuse": {"autoencode", "pretrain"}, "guide": {"diffuse"}}
+        lacking = wanted.get(stage.kind, set()) - kinds
+        if lacking:
+            raise ValueError(
+                f"stage {stage.name} starts from no stage of kind {' or '.join(sorted(lacking))}"
             )
 
     def stage(self, name: str) -> StageSettings:

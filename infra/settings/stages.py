@@ -10,12 +10,15 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from infra.settings.diffusion import DIFFUSION_KINDS, DiffusionSettings
+from infra.settings.diffusion import Fit as Fit
 from infra.settings.sections import NAME, Name, Route, Section, Seed
 
-StageKind = Literal["language", "pretrain", "align", "finetune"]
-Part = Literal["vision", "text_encoder", "projector", "language", "lora"]
+StageKind = Literal["language", "pretrain", "align", "finetune", "autoencode", "diffuse", "guide"]
+Part = Literal[
+    "vision", "text_encoder", "projector", "language", "lora", "autoencoder", "unet", "guide"
+]
 
-Fit = Literal["crop", "pad", "stretch"]
 ImageLayout = Literal["first", "stitch", "stitch-equal-height", "grid", "separate"]
 Learned = Literal["last-answer", "answers", "everything"]
 LoraLayer = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -26,6 +29,9 @@ PARTS_OF_KIND: dict[StageKind, frozenset[Part]] = {
     "pretrain": frozenset({"vision", "text_encoder"}),
     "align": frozenset({"projector"}),
     "finetune": frozenset({"vision", "projector", "language", "lora"}),
+    "autoencode": frozenset({"autoencoder"}),
+    "diffuse": frozenset({"unet"}),
+    "guide": frozenset({"guide"}),
 }
 """Which parts a stage of each kind may train."""
 
@@ -151,8 +157,8 @@ class ResamplerSettings(Section):
 
 
 class ModelSettings(Section):
-    """Shapes of the networks; ``resampler`` is read where ``projector`` names it, and a recipe
-    without a ``pretrain`` stage needs no ``text_encoder``."""
+    """Shapes of the networks; ``resampler`` is read where ``projector`` names it, a recipe without
+    a ``pretrain`` stage needs no ``text_encoder``, and one that draws nothing no ``diffusion``."""
 
     vision: VisionSettings
     text_encoder: TextEncoderSettings | None = None
@@ -160,6 +166,13 @@ class ModelSettings(Section):
     embedding: int = Field(default=512, ge=8)
     projector: Literal["mlp2x_gelu", "linear", "resampler"] = "mlp2x_gelu"
     resampler: ResamplerSettings = ResamplerSettings()
+    diffusion: DiffusionSettings | None = None
+
+    @property
+    def drawing(self) -> DiffusionSettings:
+        """CXR-SD's, where there is one."""
+        assert self.diffusion is not None, "a recipe with a stage that draws has diffusion"
+        return self.diffusion
 
     @property
     def text_tower(self) -> TextEncoderSettings:
@@ -208,6 +221,8 @@ class StageSettings(Section):
     ``negatives`` of a contrastive stage: a pair is held against pairs of other studies (two films
     of one subject differ in their findings alone, which is what is to be learned) or of other
     subjects (where follow-ups tell the same in other words).
+    ``ema`` of a stage of CXR-SD: its weights are a running mean over steps, which keeps this share
+    of what it was at each; None keeps the last step's own.
     """
 
     name: str = Field(pattern=NAME)
@@ -239,7 +254,13 @@ class StageSettings(Section):
     learn: Learned = "last-answer"
     save_steps: int = Field(default=500, ge=1)
     validate_steps: int | None = Field(default=None, ge=1)
+    ema: float | None = Field(default=None, gt=0.0, lt=1.0)
     seed: Seed = 0
+
+    @property
+    def draws(self) -> bool:
+        """Whether it trains a part of CXR-SD."""
+        return self.kind in DIFFUSION_KINDS
 
     @model_validator(mode="after")
     def _consistent(self) -> StageSettings:
@@ -261,7 +282,23 @@ class StageSettings(Section):
             raise ValueError(f"batches {self.batches} of several sets: they are mixed by share")
         if self.steps is None and self.epochs is None:
             raise ValueError("steps or epochs is needed")
+        self._require_plain_diffusion()
         return self
+
+    def _require_plain_diffusion(self) -> None:
+        if not self.draws:
+            if self.ema is not None:
+                raise ValueError(f"a stage of kind {self.kind} keeps no running mean: no ema")
+            return
+        plain = {
+            "deepspeed_zero": 0,
+            "gradient_checkpointing": False,
+            "weights": "",
+            "batches": "mixed",
+        }
+        for name, value in plain.items():
+            if getattr(self, name) != value:
+                raise ValueError(f"{name} is not there for a stage of kind {self.kind}")
 
 
 def without_superseded(stages: tuple[StageSettings, ...]) -> tuple[StageSettings, ...]:
