@@ -16,9 +16,10 @@ from tasks.reports.statements import (
     Words,
     outside_of,
     read_statements,
+    union,
     words_in,
 )
-from tasks.reports.wording import number_words_of, numbers_of, words_of
+from tasks.reports.wording import number_words_of, numbers_of, sentences_of, words_of
 
 _ASSERTED = (LabelValue.POSITIVE, LabelValue.UNCERTAIN)
 REASON_OF = {
@@ -144,10 +145,12 @@ def _counterparts(observation: str, told: Said) -> list[Statement]:
 
 def unlike(words: Words, known: list[Statement], what: str) -> Problem | None:
     """None where one statement has all the words; of several that share a doubt none is taken."""
-    several = sum(bool(getattr(words, item.name)) for item in fields(Words)) > 1
+    told = [item.name for item in fields(Words) if getattr(words, item.name)]
     for item in known:
-        if words.within(item.words) and (item.is_clear or not several):
+        if words.within(item.words) and (item.is_clear or len(told) < 2):
             return None
+    if told == ["sides"] and words.sides <= union(item.words for item in known).sides:
+        return None  # one on the left and one on the right are on both sides
     for item in fields(Words):
         own = getattr(words, item.name)
         there = frozenset().union(*(getattr(other.words, item.name) for other in known))
@@ -167,6 +170,7 @@ def loose_problem(text: str, report: str, topic: str | None = None) -> Problem |
     said, told = read_statements(text), read_statements(report)
     named = {item.observation for item in said.statements}
     known = [item for name in {*named, topic or ""} for item in _counterparts(name, told)]
+    known += _told_outside(text, report)
     lowered = text.lower()
     if not said.statements:
         pieces = [words_in(piece, topic or "") for piece in _PIECE.split(lowered)]
@@ -181,6 +185,16 @@ def loose_problem(text: str, report: str, topic: str | None = None) -> Problem |
         if extra:
             return Problem(REASON_OF[name], f"found {', '.join(sorted(extra))}; expected no such")
     return None
+
+
+def _told_outside(text: str, report: str) -> list[Statement]:
+    """The report's sentences about findings that rule14 does not know and the text names."""
+    stems = outside_of(text).keys()
+    return [
+        Statement("", LabelValue.POSITIVE, words_in(part.lower()), True, part.lower())
+        for part in sentences_of(report)
+        if stems & outside_of(part).keys()
+    ]
 
 
 def _outside_problem(text: str, report: str) -> Problem | None:

@@ -11,7 +11,7 @@ from sources.xray_span import CLOSE, OPEN, VIEW_SENTENCES, read_span
 from tasks.reports.fidelity import Problem, no_comparison
 from tasks.reports.fidelity_agreement import disagreement, loose_problem
 from tasks.reports.fidelity_structured import check_structured
-from tasks.reports.question_types import views_in
+from tasks.reports.question_types import films_in
 from tasks.reports.statements import outside_of, read_statements
 
 LONGEST_REQUEST: Final = 80
@@ -80,7 +80,7 @@ def _request_problem(request: str, drawn: str, view: View) -> Problem | None:
     if len(request.split()) > LONGEST_REQUEST:
         detail = f"request: found {len(request.split())} words; expected {LONGEST_REQUEST}"
         return Problem("length", detail)
-    views = views_in(request)
+    views = films_in(request)
     if view not in views or (len(views) > 1 and views != {View.PA, View.AP}):
         named = ", ".join(sorted(views)) or "no view"
         return Problem("view-changed", f"found {named} in the request; expected {view}")

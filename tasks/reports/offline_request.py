@@ -14,6 +14,7 @@ from sources.record import LabelValue, View
 from sources.xray_span import VIEW_SENTENCES, with_span
 from tasks.reports.offline_phrases import bare, phrase_of
 from tasks.reports.offline_structure import structure
+from tasks.reports.question_types import films_in
 from tasks.reports.statements import NO_FINDING, Statement, outside_of, read_statements
 
 MOST_FINDINGS = 3
@@ -52,7 +53,11 @@ def request_film(payload: dict[str, Any], random: Random) -> dict[str, str]:
     sure = [phrase_of(item) for item in chosen if item.value is LabelValue.POSITIVE]
     doubted = [phrase_of(item) for item in chosen if item.value is LabelValue.UNCERTAIN]
     findings = " and ".join(sure or [f"possible {bare(phrase)}" for phrase in doubted])
-    other = [part for part in _SENTENCE.split(drawn) if LabelValue.POSITIVE in _outside(part)]
+    other = [
+        part
+        for part in _SENTENCE.split(drawn)
+        if LabelValue.POSITIVE in _outside(part) and not films_in(part)
+    ]
     templates = _REQUESTS if findings else _OTHER_REQUESTS if other else _NORMAL_REQUESTS
     request = random.choice(templates).format(
         film=_FILMS[view], findings=findings, sentence=" ".join(other[:1])

@@ -41,6 +41,12 @@ _VIEWS: Final = (
     (View.PA, r"\bpa\b|\bpostero-?anterior\b"),
     (View.AP, r"\bap\b|\bantero-?posterior\b"),
 )
+_FILM: Final = re.compile(
+    r"\b(pa|ap|lateral|frontal|postero-?anterior|antero-?posterior)(?= (?:chest|view|film|x-?ray"
+    r"|radiograph|projection|image|picture|one)\w*)",
+    re.IGNORECASE,
+)
+"""Not the lateral part of a lung."""
 _FRONTAL: Final = re.compile(r"\bfrontal\b")
 
 
@@ -81,3 +87,8 @@ def views_in(text: str) -> frozenset[View]:
     if not named & {View.PA, View.AP} and _FRONTAL.search(lowered):
         named |= {View.PA, View.AP}
     return named
+
+
+def films_in(request: str) -> frozenset[View]:
+    """The views of the films that a text speaks of."""
+    return views_in(" ".join(_FILM.findall(request)))

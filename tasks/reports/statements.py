@@ -98,8 +98,11 @@ class Said:
         return union(item.words for item in found)
 
 
-_OPEN = re.compile(r"\b(?:cannot|can not|not)(?: be)? (?:entirely )?(?:exclud|rul)\w+(?: out)?")
-"""A doubt that has a denial's word."""
+_OPEN = re.compile(
+    r"\b(?:cannot|can not|not)(?: be)? (?:entirely )?(?:exclud|rul)\w+(?: out)?"
+    r"|\b(?:no|without)(?: \w+){0,3} change\w*"
+)
+"""A doubt, or that nothing has changed: a denial's word, and none."""
 
 
 def is_denied(sentence: str) -> bool:
