@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError, field_validator, model_validato
 
 from infra.errors import SettingsError
 from infra.settings.abilities import SHARED, AbilitySettings, merge, named, spread
+from infra.settings.dialogues import ROUTE_OF_TASK, DialogueSettings
 from infra.settings.sections import (
     ExampleSettings,
     GroundSettings,
@@ -44,6 +45,7 @@ class Settings(Section):
     sources: SourceSettings
     images: ImageSettings
     reports: ReportSettings
+    dialogues: DialogueSettings = DialogueSettings()
     sets: dict[Name, ExampleSettings]
     models: ModelSettings
     stages: tuple[StageSettings, ...]
@@ -83,7 +85,19 @@ class Settings(Section):
                 )
         self._require_positions()
         self._require_sets_and_abilities()
+        self._require_dialogues()
         return self
+
+    def _require_dialogues(self) -> None:
+        """A set of dialogues has a route that writes them."""
+        written = {route for routes in self.dialogues.routes.values() for route in routes}
+        for name, examples in self.sets.items():
+            route = ROUTE_OF_TASK.get(examples.task)
+            if route is not None and route not in written:
+                raise ValueError(
+                    f"set {name} of task {examples.task} without a source whose dialogues.routes "
+                    f"have {route}"
+                )
 
     def _require_low_rank(self, stage: StageSettings) -> None:
         language = self.models.language

@@ -25,7 +25,7 @@ from tasks.monitor.step_report import StepReport
 from tasks.readings import reading_document, reading_page
 from tasks.retrieve.outcome import retrieval_text
 
-FUNNEL_KINDS = ("studies", "images", "reports")
+FUNNEL_KINDS = ("studies", "images", "reports", "dialogues")
 _HEADLINE = re.compile(
     r"BLEU-[14]\[|ROUGE-L\[|rule14-m[a-z]+-F1(-5)?$|chexprompt\[.*\]-(significant-)?error(s|-free-share)$"
 )
