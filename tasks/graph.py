@@ -41,7 +41,7 @@ CODE: Final = {
     "images": ("tasks.ingest.images",),
     "reports": ("tasks.reports.routes", "tasks.reports.offline_answers"),
     "dialogues": ("tasks.dialogues.routes", "tasks.reports.offline_answers"),
-    "examples": ("tasks.examples.packing",),
+    "examples": ("tasks.examples.packing", "tasks.examples.conversation_shards"),
     "stages": ("models.train",),
     "predictions": ("models.generate",),
     "scores": ("tasks.score.work", "tasks.reports.offline_answers", "evaluation.neural.readings"),
