@@ -44,8 +44,8 @@ class Card:
         required: glob patterns under the root; of each group of alternatives one must match.
         language: ISO 639-1 code of the reports, or None where there are none.
         has_reports: whether radiologists' text comes with it.
-        questions_by: who wrote the questions and answers that come with it; templates filled in from
-            labels are synthesized. None where there are none.
+        questions_by: who wrote the questions and answers that come with it; templates filled in
+            from labels are synthesized. None where there are none.
         official_split: whether the publisher splits it; otherwise subjects are hashed.
         redistributable: whether pictures and text may leave the data root (open licences only).
         subjects_of: the source whose subject ids this one's are, where it is built on that source's

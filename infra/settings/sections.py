@@ -121,9 +121,10 @@ class ExampleSettings(Section):
     the first of every view before a second of any (``one-per-view``), or the first that are no near
     copy of one before (``distinct``).
 
-    A set of questions (``vqa``) shows the films that its publisher asks about: of the above it reads
-    the sources and how shards are cut. ``films_on_both_sides`` lets it train on films that a held-out
-    question shows too, as VQA-RAD's own split does; no question tied to a held-out one goes with them.
+    A set of questions (``vqa``) shows the films that its publisher asks about: of the above it
+    reads the sources and how shards are cut. ``films_on_both_sides`` lets it train on films that a
+    held-out question shows too, as VQA-RAD's own split does; no question tied to a held-out one
+    goes with them.
 
     Sets of dialogues that were written from reports are about one film each: ``dialogue`` shows it,
     ``generate`` asks for it and has none. They read ``views``, the sources and how shards are cut.

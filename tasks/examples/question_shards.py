@@ -1,7 +1,7 @@
 """Write one piece of a plan of questions: shards of examples, what scores need, rejected rows.
 
-Beside the files of ``packing`` a piece has ``questions.parquet`` (QUESTION_SCHEMA): one row for each
-of its examples, in their order by split, without pixels.
+Beside the files of ``packing`` a piece has ``questions.parquet`` (QUESTION_SCHEMA): one row for
+each of its examples, in their order by split, without pixels.
 """
 
 from __future__ import annotations

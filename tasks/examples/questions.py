@@ -1,9 +1,9 @@
 """Which questions become examples, by ids alone: each with the films that its publisher asks about.
 
 One row per dialogue of the studies. A question's split is its own, else its study's; a study whose
-films are shown by questions of several splits stands in the most protected one. Beside the rules of
-persons and pictures, a question leaves when one that it is tied to, or one that shows the same film,
-is held out.
+films are shown by questions of several splits stands in the most protected one. Beside the rules
+of persons and pictures, a question leaves when one that it is tied to, or one that shows the same
+film, is held out.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _open_dialogues(connection: duckdb.DuckDBPyConnection, files: Sequence[Input
     if not files:
         connection.execute(
             "CREATE VIEW dialogue AS SELECT NULL::VARCHAR AS source, NULL::VARCHAR AS study_id, "
-            "NULL::VARCHAR AS split, NULL::VARCHAR AS dialogue_id, NULL::VARCHAR AS \"group\", "
+            'NULL::VARCHAR AS split, NULL::VARCHAR AS dialogue_id, NULL::VARCHAR AS "group", '
             "NULL::VARCHAR[] AS image_ids, true AS answered, '' AS dialogue_digest WHERE false"
         )
         return

@@ -67,7 +67,7 @@ def example_files(
 
 
 def plain_request(examples: ExampleSettings, prompt: str) -> str | None:
-    """The request without indication, where a stage or generation asks so; a question tells none."""
+    """The request without indication, where a stage or generation asks so; a question has none."""
     if prompt != "no-indication" or not examples.is_report:
         return None
     return request_turn(Task(examples.task), None, examples.request).text
