@@ -57,6 +57,7 @@ def require_known(settings: Settings) -> None:
     pass for one that is absent."""
     named = {
         "sources.routes": tuple(settings.sources.routes),
+        "dialogues.routes": tuple(settings.dialogues.routes),
         "replicas.studies": tuple(settings.replicas.studies),
         **{f"stages.{stage.name}.sources": stage.sources or () for stage in settings.stages},
         **{

@@ -155,6 +155,8 @@ def _retries(state: Path, settings: Settings) -> dict[str, str]:
     """The round of each step whose failed requests ``cxr llm retry`` has released."""
     routes = settings.sources.routes
     rounds = {f"reports/{name}": retry_rounds(state, tasks, name) for name, tasks in routes.items()}
+    spoken = settings.dialogues.routes
+    rounds |= {f"dialogues/{name}": retry_rounds(state, spoken[name], name) for name in spoken}
     judged = retry_rounds(state, [task_of(JUDGE.version)])
     rounds |= {f"scores/{ability}": judged for ability in settings.abilities}
     return {key: f"round {number}" for key, number in rounds.items() if number}

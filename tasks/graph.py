@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from infra.errors import InputError
 from infra.settings import Settings
+from infra.settings.dialogues import ROUTE_OF_TASK
 from infra.settings.diffusion import touched_by
 from infra.settings.sections import ExampleSettings
 from infra.settings.stages import StageSettings
@@ -22,6 +23,7 @@ REVISIONS: Final = {
     "studies": 3,
     "images": 2,
     "reports": 3,
+    "dialogues": 1,
     "examples": 3,
     "stages": 5,
     "predictions": 3,
@@ -39,7 +41,11 @@ CODE: Final = {
     "studies": ("tasks.ingest.studies", "sources.{name}"),
     "images": ("tasks.ingest.images",),
     "reports": ("tasks.reports.routes", "tasks.reports.offline_answers"),
-    "examples": ("tasks.examples.packing", "tasks.examples.question_shards"),
+    "dialogues": ("tasks.dialogues.routes", "tasks.reports.offline_answers"),
+    "examples": (
+        *("tasks.examples.packing", "tasks.examples.question_shards"),
+        "tasks.examples.conversation_shards",
+    ),
     "stages": ("models.train",),
     "predictions": ("models.generate",),
     "scores": ("tasks.score.work", "tasks.reports.offline_answers", "evaluation.neural.readings"),
@@ -126,9 +132,10 @@ def build_graph(
     _require_sources(settings, names)
     for name in names:
         _add_source(builder, name, raw.get(name), name in replicas)
-    needs = [f"{kind}/{name}" for name in names for kind in ("studies", "images", "reports")]
+    for name in names:
+        _add_dialogues(builder, name)
     for name, examples in settings.sets.items():
-        builder.add("examples", name, _read_of(examples), needs)
+        builder.add("examples", name, _read_of(examples), _examples_need(builder, examples, names))
     for stage in settings.stages:
         _add_stage(builder, stage)
     scored = _dump(settings.score) | {"reports": _dump(settings.reports)}
@@ -186,7 +193,32 @@ def _add_source(builder: _Builder, name: str, raw: str | None, replica: bool) ->
     builder.add("reports", name, {**pieces, **routes}, [ingested])
 
 
+def _add_dialogues(builder: _Builder, name: str) -> None:
+    """Only of sources that the recipe wants dialogues of."""
+    settings = builder.settings
+    routes = settings.dialogues.routes.get(name, ())
+    if routes:
+        chosen = _dump(settings.dialogues) | {"routes": list(routes)} | _asked_of_model(settings)
+        builder.add("dialogues", name, chosen, [f"studies/{name}", f"reports/{name}"])
+
+
+def _asked_of_model(settings: Settings) -> dict[str, Any]:
+    """How the model is asked; its reports have a failed share of their own."""
+    asked = _dump(settings.reports)
+    return {key: value for key, value in asked.items() if key != "largest_failed_share"}
+
+
+def _examples_need(builder: _Builder, examples: ExampleSettings, names: list[str]) -> list[str]:
+    """What a set is made of: of reports, or of the dialogues that were written from them."""
+    kinds = ("studies", "images", "dialogues" if examples.task in ROUTE_OF_TASK else "reports")
+    wanted = [f"{kind}/{name}" for name in names for kind in kinds]
+    return [key for key in wanted if key in builder.steps]
+
+
 _UNREAD: Final = {
+    **dict.fromkeys(
+        ROUTE_OF_TASK, ("images", "most_images", "choose", "request", "films_on_both_sides")
+    ),
     "vqa": ("views", "images", "most_images", "choose", "request"),
     "findings": ("films_on_both_sides",),
     "impression": ("films_on_both_sides",),

@@ -69,6 +69,8 @@ def _asked(context: Context, step: Step) -> Iterator[tuple[str, str]]:
     settings = context.settings
     if step.kind == "reports" and set(settings.sources.routes[step.name]) != {"keep"}:
         yield settings.reports.model, step.name
+    if step.kind == "dialogues":
+        yield settings.reports.model, step.name
     if step.kind == "teachers":
         yield from (
             (model, step.name) for model in (settings.reports.model, *settings.score.judges)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError, field_validator, model_validato
 
 from infra.errors import SettingsError
 from infra.settings.abilities import SHARED, AbilitySettings, merge, named, spread
+from infra.settings.dialogues import ROUTE_OF_TASK, DialogueSettings
 from infra.settings.sections import (
     ExampleSettings,
     GroundSettings,
@@ -44,6 +45,7 @@ class Settings(Section):
     sources: SourceSettings
     images: ImageSettings
     reports: ReportSettings
+    dialogues: DialogueSettings = DialogueSettings()
     sets: dict[Name, ExampleSettings]
     models: ModelSettings
     stages: tuple[StageSettings, ...]
@@ -84,7 +86,26 @@ class Settings(Section):
                 )
         self._require_positions()
         self._require_sets_and_abilities()
+        self._require_dialogues()
         return self
+
+    def _require_dialogues(self) -> None:
+        """A set of dialogues has a route that writes them."""
+        written = {route for routes in self.dialogues.routes.values() for route in routes}
+        for name, examples in self.sets.items():
+            route = ROUTE_OF_TASK.get(examples.task)
+            if route is not None and route not in written:
+                raise ValueError(
+                    f"set {name} of task {examples.task} without a source whose dialogues.routes "
+                    f"have {route}"
+                )
+        for name, ability in self.abilities.items():
+            task = self.sets[ability.examples].task
+            if ability.kind == "vqa" and task in ROUTE_OF_TASK:
+                raise ValueError(
+                    f"ability {name} of kind vqa reads {ability.examples}, a set of {task}, which "
+                    "is trained on alone"
+                )
 
     def _require_low_rank(self, stage: StageSettings) -> None:
         language = self.models.language
@@ -118,7 +139,7 @@ class Settings(Section):
                 if name not in self.sets:
                     raise ValueError(f"{reader} reads the set {name}, and there is none")
         for stage in self.stages:
-            unasked = [name for name in self.sets_of(stage) if self.sets[name].task == "vqa"]
+            unasked = [name for name in self.sets_of(stage) if not self.sets[name].is_report]
             if unasked and stage.kind in ("align", "finetune") and stage.prompt == "image-only":
                 raise ValueError(
                     f"stage {stage.name} reads the questions of {unasked[0]}, and its prompt "

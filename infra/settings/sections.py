@@ -125,12 +125,15 @@ class ExampleSettings(Section):
     reads the sources and how shards are cut. ``films_on_both_sides`` lets it train on films that a
     held-out question shows too, as VQA-RAD's own split does; no question tied to a held-out one
     goes with them.
+
+    Sets of dialogues that were written from reports are about one film each: ``dialogue`` shows it,
+    ``generate`` asks for it and has none. They read ``views``, the sources and how shards are cut.
     """
 
     views: tuple[Literal["PA", "AP", "LATERAL", "UNKNOWN"], ...] = Field(
         default=("PA", "AP"), min_length=1
     )
-    task: Literal["findings", "impression", "vqa"] = "findings"
+    task: Literal["findings", "impression", "vqa", "dialogue", "generate"] = "findings"
     images: Literal["each", "study"] = "each"
     most_images: int = Field(default=4, ge=1, le=16)
     choose: Literal["first", "one-per-view", "distinct"] = "first"

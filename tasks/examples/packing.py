@@ -227,6 +227,8 @@ def _read_images(rows: list[Row], files: Mapping[str, ShardReader]) -> pa.Array:
             table = files[path].table(int(number), _IMAGE_COLUMNS)
             tables.append(table.take(inside - first))
     films = [film for row in rows for film in row["films"]]
+    if not films:
+        return pa.array([[]] * len(rows), pa.list_(EXAMPLE_IMAGE_TYPE))
     order = [place[film["file"], film["row"]] for film in films]
     images = pa.concat_tables(tables).select(_IMAGE_COLUMNS).take(order).combine_chunks()
     if images["image_id"].to_pylist() != [film["image_id"] for film in films]:

@@ -43,11 +43,13 @@ class InputFile:
 
 @dataclass(frozen=True)
 class ExampleInputs:
-    """Pieces of all sources: STUDY_SCHEMA, IMAGE_ROW_SCHEMA and REPORT_SCHEMA, in any order."""
+    """Pieces of all sources: STUDY_SCHEMA, IMAGE_ROW_SCHEMA, REPORT_SCHEMA and, of those that have
+    any, WRITTEN_SCHEMA, in any order."""
 
     studies: tuple[InputFile, ...]
     images: tuple[InputFile, ...]
     reports: tuple[InputFile, ...]
+    dialogues: tuple[InputFile, ...] = ()
 
     @property
     def pixel_digests(self) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,8 @@ from infra.artifact import Artifact, OnPiece, build_artifact, ignore_progress
 from infra.pieces import BuiltPiece
 from infra.settings.sections import ExampleSettings
 from tasks.context import Context
+from tasks.examples.conversation_shards import pack_conversations
+from tasks.examples.conversations import plan_conversations
 from tasks.examples.packing import pack_piece
 from tasks.examples.plan import ExampleInputs, ExamplePlan, InputFile, plan_examples
 from tasks.examples.question_shards import pack_questions
@@ -23,6 +25,8 @@ MAKERS: Final[dict[str, tuple[Planner, Packer]]] = {
     "findings": (plan_examples, pack_piece),
     "impression": (plan_examples, pack_piece),
     "vqa": (plan_questions, pack_questions),
+    "dialogue": (plan_conversations, pack_conversations),
+    "generate": (plan_conversations, pack_conversations),
 }
 """By a set's task: how its examples are chosen, and how a piece of them is written."""
 
@@ -30,6 +34,7 @@ _FILES = {
     "studies": "studies.parquet",
     "images": "images.parquet",
     "reports": "reports.parquet",
+    "dialogues": "dialogues.parquet",
 }
 
 
@@ -69,11 +74,17 @@ class _Recipe:
     def _make(self) -> tuple[Planner, Packer]:
         return MAKERS[self._set.task]
 
+    @property
+    def _read(self) -> Mapping[str, str]:
+        """What the graph says that the set is made of."""
+        return self._context.graph[f"examples/{self._name}"].inputs
+
     def _files(self, kind: str) -> tuple[InputFile, ...]:
         store = self._context.store
         return tuple(
             InputFile(store.local(f"{piece.folder}/{file.name}", file.digest), file.digest)
             for name in self._context.source_names
+            if f"{kind}/{name}" in self._read
             for piece in self._context.artifact(f"{kind}/{name}").pieces
             for file in piece.files
             if file.name == _FILES[kind]

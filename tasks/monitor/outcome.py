@@ -27,7 +27,7 @@ from tasks.readings import reading_document, reading_page
 from tasks.retrieve.outcome import retrieval_text
 from tasks.score.answers_text import answers_text
 
-FUNNEL_KINDS = ("studies", "images", "reports")
+FUNNEL_KINDS = ("studies", "images", "reports", "dialogues")
 _HEADLINE = re.compile(
     r"BLEU-[14]\[|ROUGE-L\[|rule14-m[a-z]+-F1(-5)?$|chexprompt\[.*\]-(significant-)?error(s|-free-share)$"
 )

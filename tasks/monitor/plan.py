@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from infra.artifact import Artifact, damaged_pieces, read_artifact
 from infra.step import Step, why_absent
 from tasks.context import Context
+from tasks.dialogues.estimate import estimate_dialogues
 from tasks.reports.estimate import (
     Estimate,
     TaskEstimate,
@@ -17,11 +18,11 @@ from tasks.reports.estimate import (
 
 KINDS_UNTIL = {
     "ingest": ("replicas", "studies", "images"),
-    "reports": ("replicas", "studies", "images", "reports"),
-    "examples": ("replicas", "studies", "images", "reports", "examples"),
-    "train": ("replicas", "studies", "images", "reports", "examples", "stages"),
+    "reports": ("replicas", "studies", "images", "reports", "dialogues"),
+    "examples": ("replicas", "studies", "images", "reports", "dialogues", "examples"),
+    "train": ("replicas", "studies", "images", "reports", "dialogues", "examples", "stages"),
     "evaluate": (
-        *("replicas", "studies", "images", "reports", "examples", "stages"),
+        *("replicas", "studies", "images", "reports", "dialogues", "examples", "stages"),
         *("predictions", "scores", "retrieval", "grounding"),
     ),
     "quality": ("replicas", "studies", "teachers"),
@@ -108,6 +109,11 @@ def _estimate(context: Context, step: Step) -> Estimate | str | None:
         needed = f"studies/{step.name}"
         studies = _whole(context, needed)
         return needed if studies is None else estimate_reports(context, step.name, studies)
+    if step.kind == "dialogues":
+        for needed in (f"studies/{step.name}", f"reports/{step.name}"):
+            if _whole(context, needed) is None:
+                return needed
+        return estimate_dialogues(context, step.name)
     if step.kind == "teachers":
         needed = f"studies/{step.name}"
         studies = _whole(context, needed)

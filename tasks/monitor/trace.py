@@ -51,7 +51,7 @@ def _rows_in(
     keys = (piece_key(number), f"-{number:04d}")
     found = {}
     for piece in artifact.pieces:
-        per_study = step.kind in ("studies", "images", "reports", "examples")
+        per_study = step.kind in ("studies", "images", "reports", "dialogues", "examples")
         if per_study and not piece.key.endswith(keys):
             continue
         for file in piece.files:
