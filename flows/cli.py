@@ -173,6 +173,32 @@ def trace(
     cli_run.show_trace(order, study_id, with_text=text, as_json=as_json)
 
 
+@APP.command(help="Talk with a trained model about a film, or have it draw one.")
+def chat(
+    recipe: Recipe = "llava_rad",
+    scale: Scale = "tiny",
+    sets: Sets = None,
+    source: Sources = None,
+    data_root: DataRoot = None,
+    replicas: Replicas = False,
+    ability: Annotated[
+        str | None, typer.Option(help="Whose model answers [the recipe's first].")
+    ] = None,
+    image: Annotated[
+        Path | None, typer.Option(help="A film to begin with: DICOM, PNG or JPEG.")
+    ] = None,
+    films: Annotated[Path, typer.Option(help="Folder that gets what is drawn.")] = Path("films"),
+    seed: Seed = 3,
+    as_json: Json = False,
+) -> None:
+    from flows import cli_chat
+
+    order = _order(recipe, scale, sets, source, data_root, replicas)
+    asked = cli_chat.ChatOrder(ability, image, films, seed)
+    if not cli_chat.chat(order, asked, as_json=as_json):
+        raise typer.Exit(2)
+
+
 @APP.command(help="Run an ablation matrix: build every variant, compare it with the baseline.")
 def ablate(
     matrix: Annotated[

@@ -20,6 +20,7 @@ from infra.settings.sections import (
     ImageSettings,
     RequestSettings,
     Section,
+    Seed,
 )
 from infra.settings.stages import ModelSettings, StageSettings
 
@@ -96,6 +97,27 @@ class DrawRun(Section):
     output: Path
     scratch: Path | None = None
     png: bool = False
+    device: Device = "auto"
+
+
+class ChatRun(Section):
+    """``python -m models.chat``: a conversation, one JSON line in and one out.
+
+    Args:
+        model: a folder that a finetune stage wrote.
+        images: how published files are stored before the model is shown them.
+        pipeline: a folder that a guide or diffuse stage wrote; None draws nothing.
+        films: folder that gets what is drawn.
+        seed: the first film's noise is drawn from it, the next one's from the number after it.
+    """
+
+    model: Path
+    generate: GenerateSettings
+    images: ImageSettings
+    pipeline: Path | None = None
+    draw: DrawSettings = DrawSettings()
+    films: Path
+    seed: Seed = 0
     device: Device = "auto"
 
 

@@ -14,17 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from sources.record import View
-
 OPEN: Final = "<Xray>"
 CLOSE: Final = "</Xray>"
-VIEW_SENTENCES: Final = {
-    View.PA: "PA view of the chest was obtained.",
-    View.AP: "AP view of the chest was obtained.",
-    View.LATERAL: "Lateral view of the chest was obtained.",
-}
-"""What the text to draw begins with: PA and lateral as MedXChat's dialogues have them (medxchat
-1.4), AP in their form."""
 _TAG: Final = re.compile(r"<\s*(/?)\s*xray\s*>", re.IGNORECASE)
 """A tokenizer may have put spaces inside a tag, and a model may write it in small letters."""
 

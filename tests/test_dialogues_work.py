@@ -18,9 +18,10 @@ from evaluation.answers import yes_or_no
 from evaluation.labeler import find_mentions
 from infra.artifact import Artifact
 from infra.errors import ArtifactError, SettingsError
+from sources.drawing import VIEW_SENTENCES
 from sources.piece import piece_key, piece_number
 from sources.record import REJECTED_SCHEMA, Level
-from sources.xray_span import VIEW_SENTENCES, read_span
+from sources.xray_span import read_span
 from tasks.context import Context
 from tasks.dialogues.record import WRITTEN_SCHEMA
 from tasks.dialogues.work import DIALOGUES_FILE, write_dialogues

@@ -8,8 +8,8 @@ from hashlib import blake2b
 from typing import Any
 
 from infra.settings.dialogues import DialogueRoute, DialogueSettings
+from sources.drawing import VIEW_SENTENCES
 from sources.record import SECTIONS, Image, Level, Rejected, Study, View
-from sources.xray_span import VIEW_SENTENCES
 from tasks.reports.wording import body
 
 ENGLISH = "en"

@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from sources.drawing import VIEW_SENTENCES
 from sources.record import LabelValue, View
-from sources.xray_span import CLOSE, OPEN, VIEW_SENTENCES, read_span
+from sources.xray_span import CLOSE, OPEN, read_span
 from tasks.reports.fidelity import Problem, no_comparison
 from tasks.reports.fidelity_agreement import disagreement, loose_problem
 from tasks.reports.fidelity_structured import check_structured

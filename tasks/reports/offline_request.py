@@ -10,8 +10,9 @@ import re
 from random import Random
 from typing import Any
 
+from sources.drawing import VIEW_SENTENCES
 from sources.record import LabelValue, View
-from sources.xray_span import VIEW_SENTENCES, with_span
+from sources.xray_span import with_span
 from tasks.reports.offline_phrases import bare, phrase_of
 from tasks.reports.offline_structure import structure
 from tasks.reports.question_types import films_in
