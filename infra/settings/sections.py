@@ -100,16 +100,24 @@ class RequestSettings(Section):
     """The words a model is asked in; None are our own.
 
     A published model expects those it was trained on. ``with_indication`` is used where the exam's
-    reason is known, which takes the place of ``{indication}``.
+    reason is known, which takes the place of ``{indication}``. Training examples without one are
+    asked in ``plain`` or a wording of ``also``, each as often; held-out ones in ``plain`` alone.
     """
 
     plain: str | None = Field(default=None, min_length=1)
+    also: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     with_indication: str | None = Field(default=None, min_length=1)
 
     @model_validator(mode="after")
     def _indication_has_a_place(self) -> RequestSettings:
         if self.with_indication is not None and self.with_indication.count("{indication}") != 1:
             raise ValueError("with_indication has no single place {indication}")
+        return self
+
+    @model_validator(mode="after")
+    def _other_wordings_stand_beside_one(self) -> RequestSettings:
+        if self.also and (self.plain is None or len({self.plain, *self.also}) <= len(self.also)):
+            raise ValueError("request.also needs a plain, and wordings that differ")
         return self
 
 

@@ -173,6 +173,7 @@ def _values(
     except KeyError:
         raise moved(row) from None
     reason = one_line(text["indication"] or "") or None
+    trained = example_id(row) if row["split"] == Split.TRAIN else None
     return {
         "example_id": example_id(row),
         "task": task,
@@ -180,7 +181,7 @@ def _values(
         "text_version": row["version"],
         "origin": text["origin"],
         "indication": reason,
-        "turns": [vars(request_turn(task, reason, settings.request))],
+        "turns": [vars(request_turn(task, reason, settings.request, trained))],
         "target": target_text(text["section"], row["split"]),
         **{name: study[name] for name in FACTS},
     }
