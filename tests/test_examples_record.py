@@ -93,7 +93,6 @@ def test_a_published_model_is_asked_in_its_own_words() -> None:
     assert asked == Turn("user", "Given a cough {x}, say {it}.")
 
 
-@pytest.mark.parametrize("words", ["no place", "{indication} and {indication}", ""])
 def test_training_examples_are_asked_in_each_wording_and_held_out_ones_in_the_first() -> None:
     words = RequestSettings(plain="Report.", also=("Describe.", "Assess."))
     asked = [request_turn(Task.FINDINGS, None, words, f"e{n}").text for n in range(600)]
@@ -111,6 +110,7 @@ def test_other_wordings_without_a_first_one_are_refused(told: dict[str, Any]) ->
         RequestSettings.model_validate(told)
 
 
+@pytest.mark.parametrize("words", ["no place", "{indication} and {indication}", ""])
 def test_words_need_one_place_for_the_indication(words: str) -> None:
     with pytest.raises(ValidationError):
         RequestSettings(with_indication=words)
