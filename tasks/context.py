@@ -156,7 +156,9 @@ def _retries(state: Path, settings: Settings) -> dict[str, str]:
     routes = settings.sources.routes
     rounds = {f"reports/{name}": retry_rounds(state, tasks, name) for name, tasks in routes.items()}
     judged = retry_rounds(state, [task_of(JUDGE.version)])
-    rounds |= {f"scores/{ability}": judged for ability in settings.abilities}
+    rounds |= {
+        f"scores/{name}": judged for name, one in settings.abilities.items() if one.kind == "report"
+    }
     return {key: f"round {number}" for key, number in rounds.items() if number}
 
 
