@@ -158,7 +158,9 @@ def _retries(state: Path, settings: Settings) -> dict[str, str]:
     spoken = settings.dialogues.routes
     rounds |= {f"dialogues/{name}": retry_rounds(state, spoken[name], name) for name in spoken}
     judged = retry_rounds(state, [task_of(JUDGE.version)])
-    rounds |= {f"scores/{ability}": judged for ability in settings.abilities}
+    rounds |= {
+        f"scores/{name}": judged for name, one in settings.abilities.items() if one.kind == "report"
+    }
     return {key: f"round {number}" for key, number in rounds.items() if number}
 
 

@@ -15,6 +15,7 @@ from infra.settings.abilities import AbilityKind
 from infra.settings.environment import without_password
 from infra.settings.sections import Reading
 from infra.step import Step
+from sources.catalog import get_source
 from sources.funnel import FunnelRow
 from tasks.context import Context
 from tasks.examples.funnel import examples_funnel, funnel_rows, funnel_text
@@ -158,8 +159,13 @@ def _lost_text(rows: Sequence[FunnelRow]) -> str:
         f"WARNING: of {row.rows_in:,} {row.unit} of {row.source} none was kept; most often "
         f"{max(row.rejected, key=itemgetter(1))[0]}"
         for row in rows
-        if row.rows_in and not row.kept and row.rejected
+        if row.rows_in and not row.kept and row.rejected and not _has_none(row)
     )
+
+
+def _has_none(row: FunnelRow) -> bool:
+    """A source of questions has no report to lose."""
+    return row.stage == "reports" and get_source(row.source).card.questions_by is not None
 
 
 def _steps_text(reports: Sequence[StepReport], seconds: float) -> str:

@@ -17,7 +17,7 @@ from tasks.context import Context
 _HIDDEN = ("pixels", "perceptual_hash", "images")
 _TEXT = (
     "raw_report", "texts", "indication", "technique", "comparison", "findings", "impression",
-    "target", "turns", "prediction", "reference", "dialogues",
+    "target", "turns", "prediction", "reference", "dialogues", "question", "answer", "answers",
 )  # fmt: skip
 
 
