@@ -206,9 +206,9 @@ class RegisterRun(Section):
     Args:
         model: a folder that a finetune stage wrote.
         images: how the recipe stores pixels; a served image goes the same way.
-        max_new_tokens, beams, section, with_indication, request: how the scored model was asked,
-            so that the served one is asked alike; ``section`` is None where it writes no report.
-        answers: whether it was scored on questions, so that it may be asked some.
+        generate, section, request: how the scored model was asked, so that the served one is asked
+            alike; ``section`` is None where it writes no report.
+        answers: how it was asked questions; None where it was scored on none.
         tags: the git commit and every fingerprint behind the model.
         metrics: scores to log beside it.
         parent_run_id: the pipeline's MLflow run, under which this run is nested.
@@ -225,11 +225,9 @@ class RegisterRun(Section):
     images: ImageSettings
     tags: dict[str, str] = Field(default_factory=dict)
     metrics: dict[str, float] = Field(default_factory=dict)
-    max_new_tokens: int = Field(default=256, ge=1)
-    beams: int = Field(default=1, ge=1)
+    generate: GenerateSettings = GenerateSettings()
     section: Literal["findings", "impression"] | None = "findings"
-    answers: bool = False
-    with_indication: bool = True
+    answers: GenerateSettings | None = None
     request: RequestSettings = RequestSettings()
     output: Path
 

@@ -67,10 +67,9 @@ def _register(run: RegisterRun) -> Registered:
     example = pd.DataFrame({**given, **asked}, dtype=object)
     settings = ServingSettings(
         **run.images.model_dump(),
-        max_new_tokens=run.max_new_tokens,
-        beams=run.beams,
+        generate=run.generate,
+        answers=run.answers,
         section=run.section,
-        with_indication=run.with_indication,
         request=run.request,
     )
     with tempfile.TemporaryDirectory(prefix="cxrflow-register-") as folder:

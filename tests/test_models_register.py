@@ -18,6 +18,7 @@ from models_world import IMAGES, picture, trained_world
 
 from infra.errors import InputError
 from infra.runs import RegisterRun
+from infra.settings.sections import GenerateSettings
 from infra.tracking_runs import RunBook
 from models.register import register
 from models.serving import FindingsService, Question, ServingSettings
@@ -52,7 +53,7 @@ def run_for(root: Path, **changes: object) -> RegisterRun:
         "images": IMAGES,
         "tags": TAGS,
         "metrics": {"micro_f1": 0.5},
-        "max_new_tokens": 8,
+        "generate": GenerateSettings(max_new_tokens=8),
         "output": root / "receipt",
     }
     return RegisterRun.model_validate({**run, **changes})
@@ -145,7 +146,7 @@ def test_registered_model_loads_and_writes(registry: Path) -> None:
 
 
 def service() -> FindingsService:
-    settings = ServingSettings(**IMAGES.model_dump(), max_new_tokens=8)
+    settings = ServingSettings(**IMAGES.model_dump(), generate=GenerateSettings(max_new_tokens=8))
     return FindingsService.load(trained_world() / "finetune", settings, batch_size=2)
 
 
@@ -159,8 +160,8 @@ def test_served_image_goes_the_way_of_training() -> None:
 
 
 def test_the_served_model_is_asked_as_the_scored_one_was() -> None:
-    how = {"max_new_tokens": 8, "beams": 2, "section": "impression", "with_indication": False}
-    settings = ServingSettings.model_validate({**IMAGES.model_dump(), **how})
+    generate = GenerateSettings(max_new_tokens=8, beams=2, prompt="no-indication")
+    settings = ServingSettings(**IMAGES.model_dump(), generate=generate, section="impression")
     served = FindingsService.load(trained_world() / "finetune", settings)
     sample = served._sample(0, Question(picture("left", 5, 64, 48), "Cough."))
     assert sample.turns == (request_turn(Task.IMPRESSION, None),)
@@ -183,6 +184,22 @@ def test_a_question_takes_the_reports_place() -> None:
     assert served._sample(0, blank).turns == (request_turn(Task.FINDINGS, None),)
 
 
+def test_questions_are_answered_as_they_were_scored_and_reports_as_they_were() -> None:
+    """A report's shortest length would make a paragraph of every answer."""
+    settings = ServingSettings(
+        **IMAGES.model_dump(),
+        generate=GenerateSettings(max_new_tokens=9, min_new_tokens=9),
+        answers=GenerateSettings(max_new_tokens=2),
+    )
+    served = FindingsService.load(trained_world() / "finetune", settings, batch_size=2)
+    film = picture("left", 5, 64, 48)
+    question = Question(film, None, "Is there an effusion?")
+    asked = [Question(film), question, Question(film), question, question]
+    lengths = [len(written.generated_ids) for written in served.answer(asked)]
+    assert [length == 9 for length in lengths] == [True, False, True, False, False]
+    assert max(lengths[1], lengths[3], lengths[4]) <= 2
+
+
 def test_a_model_that_writes_no_report_wants_a_question() -> None:
     settings = ServingSettings.model_validate({**IMAGES.model_dump(), "section": None})
     served = FindingsService.load(trained_world() / "finetune", settings)
@@ -196,7 +213,9 @@ def test_a_model_that_writes_no_report_wants_a_question() -> None:
 def test_a_model_scored_on_questions_has_a_column_for_them(tmp_path: Path) -> None:
     book = RunBook(f"sqlite:///{tmp_path / 'mlflow.db'}", "llava_rad", tmp_path / "artifacts")
     assert book.experiment_id
-    assert register(run_for(tmp_path, section=None, answers=True)) == 0
+    assert (
+        register(run_for(tmp_path, section=None, answers=GenerateSettings(max_new_tokens=4))) == 0
+    )
     folder = next((tmp_path / "artifacts").rglob("MLmodel")).parent
     assert '"name": "question"' in (folder / "MLmodel").read_text()
     mlflow.set_tracking_uri(book.uri)

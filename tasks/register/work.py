@@ -13,7 +13,7 @@ from infra.parent import ignore_event, run_in_child
 from infra.pieces import BuiltPiece
 from infra.provenance import git_commit
 from infra.runs import RegisterRun
-from infra.settings.sections import ExampleSettings
+from infra.settings.sections import ExampleSettings, GenerateSettings
 from tasks.context import Context
 from tasks.monitor.tracked import pipeline_run, run_book
 from tasks.readings import reading_numbers
@@ -54,11 +54,9 @@ def _register(context: Context, key: str, folder: Path) -> BuiltPiece:
             "cxrflow.unavailable": unavailable_tag(context),
         },
         metrics=metrics,
-        max_new_tokens=asked.asked.generate.max_new_tokens,
-        beams=asked.asked.generate.beams,
+        generate=asked.asked.generate,
         section=_section(asked.examples),
-        answers=any(settings.abilities[name].kind == "vqa" for name in _same(context)),
-        with_indication=asked.asked.generate.prompt == "turns",
+        answers=_answers(context),
         request=asked.examples.request,
         output=folder,
     )
@@ -79,8 +77,16 @@ def _asked(context: Context) -> Context:
     return context.doing(next(reports, context.ability))
 
 
+def _answers(context: Context) -> GenerateSettings | None:
+    """How the first of the stage's abilities that answers questions is asked."""
+    found = (context.settings.abilities[name] for name in _same(context))
+    return next((one.generate for one in found if one.kind == "vqa"), None)
+
+
 def _section(examples: ExampleSettings) -> Literal["findings", "impression"] | None:
-    return None if examples.task == "vqa" else examples.task
+    """What a served model writes unasked."""
+    task = examples.task
+    return task if task == "findings" or task == "impression" else None
 
 
 def unavailable_tag(context: Context) -> str:
