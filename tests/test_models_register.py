@@ -213,9 +213,8 @@ def test_a_model_that_writes_no_report_wants_a_question() -> None:
 def test_a_model_scored_on_questions_has_a_column_for_them(tmp_path: Path) -> None:
     book = RunBook(f"sqlite:///{tmp_path / 'mlflow.db'}", "llava_rad", tmp_path / "artifacts")
     assert book.experiment_id
-    assert (
-        register(run_for(tmp_path, section=None, answers=GenerateSettings(max_new_tokens=4))) == 0
-    )
+    answers = GenerateSettings(max_new_tokens=8)
+    assert register(run_for(tmp_path, section=None, answers=answers)) == 0
     folder = next((tmp_path / "artifacts").rglob("MLmodel")).parent
     assert '"name": "question"' in (folder / "MLmodel").read_text()
     mlflow.set_tracking_uri(book.uri)
