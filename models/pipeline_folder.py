@@ -109,8 +109,9 @@ def load_schedule(folder: Path) -> Any:
 
 
 def load_text(run: TrainRun) -> tuple[Any, Tokenizer]:
-    """The text encoder and its tokenizer: the pipeline's, or the text tower of a dual encoder."""
-    if has_input_of_type(run, DUAL_ENCODER_TYPE):
+    """The text encoder and its tokenizer: the pipeline's, or the text tower of a dual encoder,
+    which a published UNet would not understand."""
+    if not run.models.drawing.weights and has_input_of_type(run, DUAL_ENCODER_TYPE):
         folder = input_of_type(run, DUAL_ENCODER_TYPE)
         dual: Any = load_whole(CxrDualEncoder, folder)
         return dual.text_model, load_tokenizer(folder)

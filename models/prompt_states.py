@@ -95,4 +95,4 @@ def encode_prompts(encoder: Any, tokens: PromptTokens) -> torch.Tensor:
     rows, masks = tokens.ids.flatten(0, 1), tokens.mask.flatten(0, 1)
     told = {} if encoder.config.model_type == "clip_text_model" else {"attention_mask": masks}
     states: torch.Tensor = encoder(input_ids=rows, **told).last_hidden_state
-    return states.unflatten(0, tokens.ids.shape[:2]).flatten(1, 2)
+    return states.reshape(len(tokens.ids), -1, states.shape[-1])

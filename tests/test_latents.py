@@ -85,7 +85,7 @@ def test_an_autoencoder_is_looked_at_with_the_same_noise_each_time() -> None:
     losses = []
     for mode, step in ((True, 1), (True, 2), (False, 1), (False, 2)):
         training.train(mode).step = step
-        losses.append(float(training(films(), keys).loss))
+        losses.append(training(films(), keys).loss.item())
     assert losses[0] != losses[1]
     assert losses[2] == losses[3]
 

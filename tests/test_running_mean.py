@@ -43,11 +43,11 @@ def test_the_mean_takes_the_weights_place_and_gives_it_back() -> None:
     mean = RunningMean(layer, 0.9)
     moved(layer, 8.0)
     with mean.in_place():
-        assert float(layer.weight) == 4.0
-    assert float(layer.weight) == 8.0
+        assert layer.weight.item() == 4.0
+    assert layer.weight.item() == 8.0
     with pytest.raises(KeyError), mean.in_place():
         raise KeyError
-    assert float(layer.weight) == 8.0
+    assert layer.weight.item() == 8.0
 
 
 def test_a_mean_goes_on_from_its_file(tmp_path: Path) -> None:
