@@ -42,8 +42,8 @@ def written(
 ) -> WrittenDialogue:
     dialogue = Dialogue(f"{study}-{route}", (image,), turns, "mixed", route)
     return WrittenDialogue(
-        "mimic_cxr", study, route, dialogue, view, kinds, "structure", f"{route}-1", "offline-rules",
-        "0" * 32, 10, 5, 0.0,
+        "mimic_cxr", study, route, dialogue, view, kinds, "structure", f"{route}-1",
+        "offline-rules", "0" * 32, 10, 5, 0.0,
     )  # fmt: skip
 
 

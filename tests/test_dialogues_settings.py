@@ -1,4 +1,4 @@
-"""Dialogues in a recipe: what is asked for, what it touches, and what a recipe without them keeps."""
+"""Dialogues in a recipe: what is asked, what it touches, and what one without them keeps."""
 
 from __future__ import annotations
 
