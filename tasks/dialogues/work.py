@@ -11,8 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from infra.artifact import Artifact, OnPiece, build_artifact, ignore_progress
+from infra.llm import ChatRequest
 from infra.parquet import write_table
 from infra.pieces import BuiltPiece
+from infra.settings import Settings
+from infra.settings.dialogues import DialogueRoute
 from tasks.context import Context
 from tasks.dialogues.routes import piece_requests, write_piece
 from tasks.graph import RETRIES
@@ -99,11 +102,14 @@ def _ask_ahead(
                 request
                 for key in keys
                 for route in context.settings.dialogues.routes[name]
-                for request in piece_requests(
-                    *map(pq.read_table, pairs[key]), route, context.settings
-                )
+                for request in _requests(pairs[key], route, context.settings)
             ]
         )
+
+
+def _requests(pair: Pair, route: DialogueRoute, settings: Settings) -> list[ChatRequest]:
+    studies, reports = map(pq.read_table, pair)
+    return piece_requests(studies, reports, route, settings)
 
 
 def _write(

@@ -149,15 +149,15 @@ def unlike(words: Words, known: list[Statement], what: str) -> Problem | None:
     for item in known:
         if words.within(item.words) and (item.is_clear or len(told) < 2):
             return None
-    if told == ["sides"] and words.sides <= union(item.words for item in known).sides:
+    everything = union(item.words for item in known)
+    if told == ["sides"] and words.sides <= everything.sides:
         return None  # one on the left and one on the right are on both sides
-    for item in fields(Words):
-        own = getattr(words, item.name)
-        there = frozenset().union(*(getattr(other.words, item.name) for other in known))
-        if own - there:
-            expected = ", ".join(sorted(there)) or "none"
-            detail = f"found {', '.join(sorted(own - there))} for {what}; expected {expected}"
-            return Problem(REASON_OF[item.name], detail)
+    for name in told:
+        extra = getattr(words, name) - getattr(everything, name)
+        if extra:
+            expected = ", ".join(sorted(getattr(everything, name))) or "none"
+            detail = f"found {', '.join(sorted(extra))} for {what}; expected {expected}"
+            return Problem(REASON_OF[name], detail)
     return Problem("place-changed", f"found words of several findings in one of {what}")
 
 

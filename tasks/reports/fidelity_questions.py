@@ -148,9 +148,10 @@ def _asked_value(
     if found:
         return outside.get(found.group().lower(), LabelValue.UNMENTIONED)
     normality = _NORMALITY.search(question.lower())
-    if normality is None or not told.labels or LabelValue.POSITIVE in outside.values():
-        return LabelValue.UNMENTIONED
     is_normal = told.value_of(NO_FINDING) is LabelValue.POSITIVE
+    unsure = is_normal and LabelValue.POSITIVE in outside.values()
+    if normality is None or not told.labels or unsure:
+        return LabelValue.UNMENTIONED
     agrees = is_normal is (normality.group(1) is not None)
     return LabelValue.POSITIVE if agrees else LabelValue.NEGATIVE
 

@@ -63,8 +63,8 @@ def request_film(payload: dict[str, Any], random: Random) -> dict[str, str]:
     request = random.choice(templates).format(
         film=_FILMS[view], findings=findings, sentence=" ".join(other[:1])
     )
-    if sure and doubted:  # in a sentence of its own, or the doubt would reach what is sure
-        request += f" It may also show {' and '.join(doubted)}."
+    if sure:  # each in a sentence of its own, or the doubt would reach what is sure, or not reach
+        request += "".join(f" It may also show {phrase}." for phrase in doubted)
     answer = with_span(random.choice(_REPLIES), f"{VIEW_SENTENCES[view]} {drawn}".strip())
     return {"request": request, "answer": answer}
 
