@@ -17,7 +17,7 @@ FORMAT: Final = 1
 """Raise when a reader of ``Leaderboard.to_dict`` must change."""
 
 Kind = Literal["measured", "ablation", "published"]
-COMPARED: Final = (
+COMPARED: Final[tuple[str, ...]] = (
     "metric", "version", "labels", "uncertain_as", "dataset", "split", "section", "n", "test_set",
 )  # fmt: skip
 """What must be told and equal, in the order in which it is shown. ``test_set`` is a digest of the

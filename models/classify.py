@@ -132,7 +132,8 @@ def varied(levels: Tensor, random: torch.Generator) -> Tensor:
 
 @torch.inference_mode()
 def _validate(model: FindingClassifier, held: Labelled, device: torch.device) -> float:
-    logits = [model(as_levels(part).to(device)).cpu() for part in held.films.split(256)]
+    parts = (held.films[start : start + 256] for start in range(0, len(held.films), 256))
+    logits = [model(as_levels(part).to(device)).cpu() for part in parts]
     return float(masked_loss(torch.cat(logits), held.targets))
 
 

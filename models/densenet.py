@@ -38,7 +38,8 @@ class DenseLayer(nn.Sequential):
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """[B, width, H, W] → [B, width + growth, H, W]."""
-        return torch.cat([states, super().forward(states)], dim=1)
+        new: torch.Tensor = super().forward(states)  # type: ignore[no-untyped-call]
+        return torch.cat([states, new], dim=1)
 
 
 class XrvDenseNet(nn.Module):
