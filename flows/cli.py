@@ -246,6 +246,32 @@ def compare(
     cli_compare.compare((run_a, run_b), data_root, resamples, seed, with_text=text, as_json=as_json)
 
 
+@APP.command(
+    help="Recipes, their ablations and published figures side by side, ranked where that may be."
+)
+def leaderboard(
+    roots: Annotated[
+        list[str] | None, typer.Argument(help="Data roots; else CXR_DATA_ROOT, else data.")
+    ] = None,
+    measure: Annotated[
+        list[str] | None, typer.Option(help="With signatures and reasons; repeatable.")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every measure, with signatures and reasons.")
+    ] = False,
+    older: Annotated[bool, typer.Option("--older", help="Also runs that others replaced.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for leaderboard.html and leaderboard.json.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    from flows import cli_leaderboard
+
+    cli_leaderboard.show_leaderboard(
+        tuple(roots or ()), tuple(measure or ()), out, every=every, older=older, as_json=as_json
+    )
+
+
 @APP.command(help="Scores by source, view, sex, age, manufacturer and site; names the worst slice.")
 def slices(
     run: ScoredRun = None,
