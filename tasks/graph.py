@@ -23,7 +23,7 @@ REVISIONS: Final = {
     "examples": 3,
     "stages": 5,
     "predictions": 3,
-    "scores": 8,
+    "scores": 9,
     "retrieval": 5,
     "grounding": 4,
     "models": 1,
@@ -159,6 +159,7 @@ def _add_source(builder: _Builder, name: str, raw: str | None, replica: bool) ->
             "side_px": size.side_px,
             "seed": size.seed,
             "wording": size.wording,
+            **({"superfluous": size.superfluous} if size.superfluous else {}),
         }
         builder.add("replicas", name, chosen, [])
         needs = [f"replicas/{name}"]

@@ -234,10 +234,12 @@ class GroundSettings(Section):
 
 
 class ReplicaSettings(Section):
-    """Synthetic replicas: studies per source, short side of the images in px, style of reports."""
+    """Synthetic replicas: studies per source, short side of the images in px, style of reports, and
+    the share of ``rrg24``'s studies that get films which are no help (``ReplicaSpec``)."""
 
     studies: dict[str, int] = Field(default_factory=dict)
     default_studies: int = Field(default=60, ge=1)
     side_px: int = Field(default=256, ge=64)
     seed: Seed = 0
     wording: Literal["free", "template"] = "free"
+    superfluous: Share = 0.0
