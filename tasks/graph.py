@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from infra.errors import InputError
 from infra.settings import Settings
+from infra.settings.abilities import section_pair
 from infra.settings.stages import StageSettings
 from infra.step import Step
 
@@ -26,6 +27,7 @@ REVISIONS: Final = {
     "scores": 9,
     "retrieval": 5,
     "grounding": 4,
+    "consistency": 1,
     "models": 1,
     "teachers": 3,
     "ablations": 3,
@@ -43,6 +45,7 @@ CODE: Final = {
     "scores": ("tasks.score.work", "tasks.reports.offline_answers", "evaluation.neural.readings"),
     "retrieval": ("tasks.retrieve.work", "models.embed"),
     "grounding": ("tasks.ground.work", "tasks.ground.page", "models.explain"),
+    "consistency": ("tasks.consistency.work",),
     "models": ("models.register",),
     "teachers": ("tasks.quality.work", "tasks.quality.page", "tasks.reports.offline_answers"),
     "ablations": ("tasks.ablate.work",),
@@ -133,6 +136,8 @@ def build_graph(
         _add_retrieval(builder, first)
     if "grounding" in settings.readings:
         _add_grounding(builder, names, first)
+    if "consistency" in settings.readings:
+        _add_consistency(builder, first)
     _add_models(builder)
     for name in names:
         builder.add("teachers", name, asked, [f"studies/{name}"])
@@ -209,6 +214,19 @@ def _add_grounding(builder: _Builder, sources: list[str], name: str) -> None:
     read = [f"stages/{ability.stage}", f"examples/{ability.examples}", f"predictions/{name}"]
     chosen = _dump(settings.ground) | {"views": list(settings.sets[ability.examples].views)}
     builder.add("grounding", name, chosen, [*read, *boxed])
+
+
+def _add_consistency(builder: _Builder, name: str) -> None:
+    """What the models of both sections wrote about the same studies."""
+    score = builder.settings.score
+    chosen = {
+        "uncertain_as": score.uncertain_as,
+        "bootstrap_resamples": score.bootstrap_resamples,
+        "seed": score.seed,
+    }
+    pair = section_pair(builder.settings.sets, builder.settings.abilities)
+    assert pair is not None, "settings that ask for consistency have both sections"
+    builder.add("consistency", name, chosen, [f"predictions/{each}" for each in pair])
 
 
 def _add_models(builder: _Builder) -> None:

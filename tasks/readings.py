@@ -1,4 +1,4 @@
-"""Readings of a model beside its scores (retrieval, grounding): their documents and numbers."""
+"""Readings of models beside their scores (retrieval, grounding, consistency) and their numbers."""
 
 from __future__ import annotations
 
@@ -34,13 +34,14 @@ def reading_page(context: Context, kind: Reading) -> Path | None:
 
 
 def reading_numbers(context: Context) -> dict[str, float]:
-    """All readings' scores by name, for a registry.
+    """The scores of all readings of the ability's model by name, for a registry.
 
     Raises:
         ArtifactError: one that the recipe asks for has not been made.
     """
     numbers: dict[str, float] = {}
-    for kind in context.settings.readings:
-        artifact = context.artifact(f"{kind}/{context.ability}")
+    taken = [f"{kind}/{context.ability}" for kind in context.settings.readings]
+    for key in (each for each in taken if each in context.graph.steps):
+        artifact = context.artifact(key)
         numbers |= artifact.pieces[0].facts["tracked"]
     return numbers

@@ -112,8 +112,8 @@ PLANTED = (
 def test_superfluous_films_are_planted_where_asked_and_counted(tmp_path: Path) -> None:
     def look(*more: str) -> Context:
         overrides = (*PLANTED, *more)
-        order = Order(data_root=str(tmp_path), recipe="gla_rrg24", replicas=True, overrides=overrides)  # fmt: skip
-        return open_context(order)
+        asked = Order(data_root=str(tmp_path), recipe="gla_rrg24", replicas=True)
+        return open_context(asked.model_copy(update={"overrides": overrides}))
 
     plain, asked = look(), look("replicas.superfluous=0.8")
     assert "superfluous" not in plain.graph["replicas/rrg24"].settings
@@ -121,7 +121,8 @@ def test_superfluous_films_are_planted_where_asked_and_counted(tmp_path: Path) -
     counts = {count.unit: count.kept for count in build_replica(asked, "rrg24").counts}
     assert set(counts) == {"files", *(f"{kind} films planted" for kind in KINDS)}
     assert min(counts.values()) > 0
-    lines = (asked.raw_root("rrg24") / ".truth.jsonl").read_text().splitlines()
-    known = Counter(kind for line in lines for kind in json.loads(line).get("superfluous", {}).values())  # fmt: skip
+    truth = (asked.raw_root("rrg24") / ".truth.jsonl").read_text()
+    planted = [json.loads(line).get("superfluous", {}) for line in truth.splitlines()]
+    known = Counter(kind for films in planted for kind in films.values())
     assert {kind: counts[f"{kind} films planted"] for kind in KINDS} == known
     assert [count.unit for count in build_replica(plain, "rrg24").counts] == ["files"]

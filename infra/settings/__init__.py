@@ -15,7 +15,14 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError, field_validator, model_validator
 
 from infra.errors import SettingsError
-from infra.settings.abilities import SHARED, AbilitySettings, merge, named, spread
+from infra.settings.abilities import (
+    SHARED,
+    AbilitySettings,
+    merge,
+    named,
+    section_pair,
+    spread,
+)
 from infra.settings.sections import (
     ExampleSettings,
     GroundSettings,
@@ -119,6 +126,8 @@ class Settings(Section):
         unread = set(self.sets) - {name for names in wanted.values() for name in names}
         if unread:
             raise ValueError(f"no stage or ability reads the set {', '.join(sorted(unread))}")
+        if "consistency" in self.readings and section_pair(self.sets, self.abilities) is None:
+            raise ValueError("readings has consistency, and no two abilities write both sections")
         models: dict[str, str] = {}
         for one in self.abilities.values():
             self.stage(one.stage)

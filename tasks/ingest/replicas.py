@@ -41,7 +41,7 @@ def _write(name: str, spec: ReplicaSpec, key: str, folder: Path) -> BuiltPiece:
 
 
 def _planted(folder: Path) -> tuple[Count, ...]:
-    """How many films of each kind were planted that are no help; none are counted where none are."""
+    """How many films of each kind were planted that are no help, where there are any."""
     lines = (json.loads(line) for line in (folder / TRUTH_FILE).read_text().splitlines())
     kinds = Counter(kind for line in lines for kind in line.get("superfluous", {}).values())
     return tuple(Count(f"{kind} films planted", n, n) for kind, n in sorted(kinds.items()))

@@ -15,6 +15,7 @@ from infra.settings.environment import without_password
 from infra.settings.sections import Reading
 from infra.step import Step
 from sources.funnel import FunnelRow
+from tasks.consistency.outcome import consistency_text
 from tasks.context import Context
 from tasks.examples.funnel import examples_funnel, funnel_rows, funnel_text
 from tasks.ground.outcome import grounding_text
@@ -33,6 +34,7 @@ _READS_IMAGES = re.compile(r"rule14-micro-F1$|chexprompt\[.*\]-significant-error
 _READING_TEXT: dict[Reading, Callable[[Mapping[str, Any]], str]] = {
     "retrieval": retrieval_text,
     "grounding": grounding_text,
+    "consistency": consistency_text,
 }
 _MOST_LOSSES = 6  # our choice: as many as fit one line
 

@@ -22,7 +22,7 @@ KINDS_UNTIL = {
     "train": ("replicas", "studies", "images", "reports", "examples", "stages"),
     "evaluate": (
         *("replicas", "studies", "images", "reports", "examples", "stages"),
-        *("predictions", "scores", "retrieval", "grounding"),
+        *("predictions", "scores", "retrieval", "grounding", "consistency"),
     ),
     "quality": ("replicas", "studies", "teachers"),
 }
