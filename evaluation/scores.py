@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from evaluation.block_scores import BlockTable, block_tables, overall_measure
@@ -33,6 +34,8 @@ from evaluation.judges import (
     kin_of_teachers,
     mean_of_judges,
 )
+from evaluation.lateral import FAMILY as LATERAL_ONLY
+from evaluation.lateral import Truths, hidden_any, lateral_counts, lateral_measures
 from evaluation.measures import (
     UNAVAILABLE,
     Measure,
@@ -160,6 +163,7 @@ def score_predictions(
     blocks: Sequence[Block] = tuple(BLOCKS.values()),
     cache: MetricCache | None = None,
     max_new_tokens: int | None = None,
+    truths: Truths | None = None,
 ) -> Scores:
     """Score the model and its image-blind controls.
 
@@ -172,6 +176,7 @@ def score_predictions(
         encoded: counts of encoders whose weights are here.
         blocks: the tables to fill; ``blocks.PROFILES`` computes many more lexical counts.
         cache: counts of pairs that were counted before.
+        truths: what replicas were drawn from, for findings that only a lateral film shows.
 
     Raises:
         InputError: a table does not fit (see ``controls`` and ``judged``).
@@ -188,6 +193,9 @@ def score_predictions(
     bootstrap = make_bootstrap(outputs.subjects, settings.bootstrap_resamples, settings.seed)
     measures = _measures(settings, (judges, means), translated, blocks, encoders)
     counts = _families(outputs, texts, [*judges, *means], encoders)
+    if truths and hidden_any(truths, outputs.named_studies):
+        measures += lateral_measures()
+        _add_lateral(counts, outputs, texts, truths)
     board = Board(outputs, bootstrap, section, counts, max_new_tokens)
     scores = _scored(board, measures, settings, blocks, encoders)
     return replace(
@@ -305,6 +313,16 @@ def _families(
         if item.control in families:
             families[item.control][judge_family(item.judge)] = item.counts
     return families
+
+
+def _add_lateral(
+    counts: Families, outputs: Outputs, texts: Mapping[str, TextCounts], truths: Truths
+) -> None:
+    for control, written in outputs.written.items():
+        own = [truths.get(outputs.named_studies[row]) for row in written.rows]
+        found = np.zeros((len(outputs.example_ids), 3))
+        found[written.rows] = lateral_counts(own, texts[control].prediction_labels)
+        counts[control][LATERAL_ONLY] = found
 
 
 def _system_counts(outputs: Outputs, control: str, judges: list[JudgedCounts]) -> SystemCounts:

@@ -199,6 +199,27 @@ def chat(
         raise typer.Exit(2)
 
 
+@APP.command(help="Answer a test set of RRG24 in the leaderboard's files: a line for each row.")
+def submission(
+    folder: Annotated[Path, typer.Argument(help="An empty or new folder.")],
+    part: Annotated[str, typer.Option(help="test-hidden or test-public.")] = "test-hidden",
+    fill: Annotated[
+        str | None, typer.Option(help="Text of rows without an answer [an error].")
+    ] = None,
+    recipe: Recipe = "gla_rrg24",
+    scale: Scale = "tiny",
+    sets: Sets = None,
+    source: Sources = None,
+    data_root: DataRoot = None,
+    replicas: Replicas = False,
+    as_json: Json = False,
+) -> None:
+    from flows import cli_submit
+
+    order = _order(recipe, scale, sets, source, data_root, replicas)
+    cli_submit.submit(order, part, folder, fill, as_json=as_json)
+
+
 @APP.command(help="Run an ablation matrix: build every variant, compare it with the baseline.")
 def ablate(
     matrix: Annotated[

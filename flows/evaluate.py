@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
+from tasks.consistency.task import run_consistency
 from tasks.context import Order, open_context
 from tasks.ground.task import run_grounding
 from tasks.monitor.step_report import StepReport
@@ -12,7 +13,11 @@ from tasks.reports.connection import Teacher
 from tasks.retrieve.task import run_retrieval
 from tasks.score.task import score_predictions
 
-READINGS = {"retrieval": run_retrieval, "grounding": run_grounding}
+READINGS = {
+    "retrieval": run_retrieval,
+    "grounding": run_grounding,
+    "consistency": run_consistency,
+}
 
 
 @flow(name="evaluate")

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from infra.errors import InputError
 from infra.settings import Settings
+from infra.settings.abilities import section_pair
 from infra.settings.dialogues import ROUTE_OF_TASK
 from infra.settings.diffusion import touched_by
 from infra.settings.sections import ExampleSettings
@@ -27,12 +28,13 @@ REVISIONS: Final = {
     "examples": 3,
     "stages": 5,
     "predictions": 3,
-    "scores": 8,
+    "scores": 9,
     "retrieval": 5,
     "grounding": 4,
+    "consistency": 1,
     "models": 1,
     "teachers": 3,
-    "ablations": 3,
+    "ablations": 4,
 }
 """Raised by a person when the code of a step changes its output."""
 
@@ -51,6 +53,7 @@ CODE: Final = {
     "scores": ("tasks.score.work", "tasks.reports.offline_answers", "evaluation.neural.readings"),
     "retrieval": ("tasks.retrieve.work", "models.embed"),
     "grounding": ("tasks.ground.work", "tasks.ground.page", "models.explain"),
+    "consistency": ("tasks.consistency.work",),
     "models": ("models.register",),
     "teachers": ("tasks.quality.work", "tasks.quality.page", "tasks.reports.offline_answers"),
     "ablations": ("tasks.ablate.work",),
@@ -153,6 +156,8 @@ def build_graph(
         _add_retrieval(builder, first)
     if "grounding" in settings.readings:
         _add_grounding(builder, names, first)
+    if "consistency" in settings.readings:
+        _add_consistency(builder, first)
     _add_models(builder)
     for name in names:
         builder.add("teachers", name, asked, [f"studies/{name}"])
@@ -179,6 +184,7 @@ def _add_source(builder: _Builder, name: str, raw: str | None, replica: bool) ->
             "side_px": size.side_px,
             "seed": size.seed,
             "wording": size.wording,
+            **({"superfluous": size.superfluous} if size.superfluous else {}),
         }
         builder.add("replicas", name, chosen, [])
         needs = [f"replicas/{name}"]
@@ -285,6 +291,19 @@ def _add_grounding(builder: _Builder, sources: list[str], name: str) -> None:
     read = [f"stages/{ability.stage}", f"examples/{ability.examples}", f"predictions/{name}"]
     chosen = _dump(settings.ground) | {"views": list(settings.sets[ability.examples].views)}
     builder.add("grounding", name, chosen, [*read, *boxed])
+
+
+def _add_consistency(builder: _Builder, name: str) -> None:
+    """What the models of both sections wrote about the same studies."""
+    score = builder.settings.score
+    chosen = {
+        "uncertain_as": score.uncertain_as,
+        "bootstrap_resamples": score.bootstrap_resamples,
+        "seed": score.seed,
+    }
+    pair = section_pair(builder.settings.sets, builder.settings.abilities)
+    assert pair is not None, "settings that ask for consistency have both sections"
+    builder.add("consistency", name, chosen, [f"predictions/{each}" for each in pair])
 
 
 def _add_models(builder: _Builder) -> None:

@@ -1,4 +1,4 @@
-"""Readings of a model beside its scores (retrieval, grounding): their documents and numbers."""
+"""Readings of models beside their scores (retrieval, grounding, consistency) and their numbers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def reading_page(context: Context, kind: Reading) -> Path | None:
 
 
 def reading_numbers(context: Context) -> dict[str, float]:
-    """Scores by name of all readings of the ability's model, for a registry.
+    """The scores of all readings of the ability's model by name, for a registry.
 
     Raises:
         ArtifactError: one that the recipe asks for has not been made.

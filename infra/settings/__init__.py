@@ -15,7 +15,14 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError, field_validator, model_validator
 
 from infra.errors import SettingsError
-from infra.settings.abilities import SHARED, AbilitySettings, merge, named, spread
+from infra.settings.abilities import (
+    SHARED,
+    AbilitySettings,
+    merge,
+    named,
+    section_pair,
+    spread,
+)
 from infra.settings.dialogues import ROUTE_OF_TASK, DialogueSettings
 from infra.settings.sections import (
     ExampleSettings,
@@ -157,6 +164,8 @@ class Settings(Section):
                 )
         if self.readings and self.abilities[self.first_ability].kind != "report":
             raise ValueError("readings are taken of an ability of kind report, and there is none")
+        if "consistency" in self.readings and section_pair(self.sets, self.abilities) is None:
+            raise ValueError("readings has consistency, and no two abilities write both sections")
         models: dict[str, str] = {}
         for one in self.abilities.values():
             self.stage(one.stage)

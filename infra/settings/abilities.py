@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
-from infra.settings.sections import NAME, GenerateSettings, Section
+from infra.settings.sections import NAME, ExampleSettings, GenerateSettings, Section
 
 MODEL_NAME = r"^[A-Za-z0-9_.-]+$"
 """What MLflow and its filters allow."""
@@ -44,6 +44,19 @@ class AbilitySettings(Section):
     examples: str = Field(pattern=NAME)
     generate: GenerateSettings
     model_name: str = Field(pattern=MODEL_NAME)
+
+
+def section_pair(
+    sets: Mapping[str, ExampleSettings], abilities: Mapping[str, AbilitySettings]
+) -> tuple[str, str] | None:
+    """The first ability that writes findings and the first that writes impressions, if both are
+    there."""
+    first: dict[str, str] = {}
+    for name, one in abilities.items():
+        first.setdefault(sets[one.examples].task, name)
+    if "findings" in first and "impression" in first:
+        return first["findings"], first["impression"]
+    return None
 
 
 def named(tree: Mapping[str, Any]) -> dict[str, Any]:

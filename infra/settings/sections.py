@@ -37,7 +37,7 @@ Resamples = Annotated[int, Field(ge=10, le=1_000_000)]
 """Bootstrap resamples. The bound is our choice: an interval's last shown digit needs fewer, and a
 slip of the pen would be met after all training only."""
 Route = Literal["keep", "structure", "translate", "synthesize"]
-Reading = Literal["retrieval", "grounding"]
+Reading = Literal["retrieval", "grounding", "consistency"]
 REPORT_TASKS = ("findings", "impression")
 """What a set's examples may be of a report; each is the section's name."""
 
@@ -272,10 +272,12 @@ class GroundSettings(Section):
 
 
 class ReplicaSettings(Section):
-    """Synthetic replicas: studies per source, short side of the images in px, style of reports."""
+    """Synthetic replicas: studies per source, short side of the images in px, style of reports, and
+    the share of ``rrg24``'s studies that get films which are no help (``ReplicaSpec``)."""
 
     studies: dict[str, int] = Field(default_factory=dict)
     default_studies: int = Field(default=60, ge=1)
     side_px: int = Field(default=256, ge=64)
     seed: Seed = 0
     wording: Literal["free", "template"] = "free"
+    superfluous: Share = 0.0

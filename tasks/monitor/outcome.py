@@ -17,6 +17,7 @@ from infra.settings.sections import Reading
 from infra.step import Step
 from sources.catalog import get_source
 from sources.funnel import FunnelRow
+from tasks.consistency.outcome import consistency_text
 from tasks.context import Context
 from tasks.examples.funnel import examples_funnel, funnel_rows, funnel_text
 from tasks.ground.outcome import grounding_text
@@ -36,6 +37,7 @@ _READS_IMAGES = re.compile(r"rule14-micro-F1$|chexprompt\[.*\]-significant-error
 _READING_TEXT: dict[Reading, Callable[[Mapping[str, Any]], str]] = {
     "retrieval": retrieval_text,
     "grounding": grounding_text,
+    "consistency": consistency_text,
 }
 _MOST_LOSSES = 6  # our choice: as many as fit one line
 

@@ -24,6 +24,7 @@ from tasks.reports.connection import Teacher
 from tasks.score.facts import example_facts
 from tasks.score.neural import encode
 from tasks.score.teachers import teachers_of
+from tasks.score.truths import true_states
 from tasks.train.work import example_files
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _score(
         encoded = _encode(context, predicted.files(PREDICTIONS_FILE), predictions, folder, cache)
         scores = score_predictions(
             predictions, judged, settings, section, teachers, encoded=encoded, cache=cache,
-            max_new_tokens=context.asked.generate.max_new_tokens,
+            max_new_tokens=context.asked.generate.max_new_tokens, truths=true_states(context),
         )  # fmt: skip
     else:
         judged = JUDGED_SCHEMA.empty_table()
