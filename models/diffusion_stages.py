@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -89,7 +90,7 @@ def _prepared(
 
 
 @torch.no_grad()
-def _statistics(autoencoder: torch.nn.Module, run: TrainRun) -> tuple[list[float], list[float]]:
+def _statistics(autoencoder: Any, run: TrainRun) -> tuple[list[float], list[float]]:
     """Mean and spread of each channel of the latents over training films (some hundreds)."""
     autoencoder.eval()
     stage = run.stage

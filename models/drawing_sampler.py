@@ -132,7 +132,8 @@ class DrawingSampler:
             scaled = self.schedule.scale_model_input(latents, time)
             predicted = self._guided(scaled, times, tokens, states, empty)
             latents = self.schedule.step(predicted, time, latents, eta=0.0).prev_sample
-        return latents
+        found: torch.Tensor = latents
+        return found
 
     def _guided(
         self, noisy: torch.Tensor, times: Any, tokens: PromptTokens, states: Any, empty: Any

@@ -111,5 +111,6 @@ def _asked(context: Context, source: str, study: str) -> Report:
         origin=Origin.RADIOLOGIST,
         sectioned_by=SectionedBy.PUBLISHER,
         language="en",
-        **{context.examples.task: NO_REFERENCE},
+        findings=NO_REFERENCE if context.examples.task == "findings" else None,
+        impression=NO_REFERENCE if context.examples.task == "impression" else None,
     )
