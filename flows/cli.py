@@ -10,18 +10,31 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from flows.cli_convert import CONVERT
 from flows.cli_llm import LLM
+from flows.cli_options import (
+    DataRoot,
+    DryRun,
+    Json,
+    Judges,
+    Out,
+    Recipe,
+    Replicas,
+    Resamples,
+    Scale,
+    ScoredRun,
+    Seed,
+    Sets,
+    Sources,
+    order_of,
+)
 from flows.goals import COMMANDS, GOALS, Goal
 from infra.errors import CxrError
 from infra.log import set_up_logging
-
-if TYPE_CHECKING:
-    from tasks.context import Order
 
 APP = typer.Typer(
     name="cxr",
@@ -31,37 +44,6 @@ APP = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-Recipe = Annotated[str, typer.Option(help="Which published system to reproduce.")]
-Scale = Annotated[str, typer.Option(help="paper or tiny; see 'cxr config --list'.")]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Override a setting: key.path=value; repeatable."),
-]
-Sources = Annotated[
-    list[str] | None,
-    typer.Option("--source", help="Where raw data lies: name=path; repeatable."),
-]
-DataRoot = Annotated[
-    str | None, typer.Option(help="Folder or URL for all artifacts [CXR_DATA_ROOT, else data].")
-]
-Replicas = Annotated[
-    bool, typer.Option("--replicas", help="Synthetic stand-ins for sources without raw data.")
-]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print what exists and what would be built, then stop.")
-]
-Judges = Annotated[
-    list[str] | None, typer.Option("--judge", help="Model that counts errors; repeatable.")
-]
-Out = Annotated[Path | None, typer.Option(help="Folder to write tables and picture to.")]
-Resamples = Annotated[int, typer.Option(min=10, max=10**6, help="Bootstrap resamples of subjects.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Equal seeds give equal intervals.")]
-ScoredRun = Annotated[
-    str | None,
-    typer.Argument(help="Fingerprint, folder under scores/, or models:/…; else the newest."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 
 
 def _run_command(goal: Goal, text: str) -> None:
@@ -79,33 +61,13 @@ def _run_command(goal: Goal, text: str) -> None:
     ) -> None:
         from flows import cli_run
 
-        order = _order(recipe, scale, sets, source, data_root, replicas)
+        order = order_of(recipe, scale, sets, source, data_root, replicas)
         if dry_run:
             cli_run.show_plan(order, goal, as_json=as_json)
         else:
             cli_run.run(order, goal, as_json=as_json)
 
     APP.command(COMMANDS[goal], help=text)(command)
-
-
-def _order(
-    recipe: str,
-    scale: str,
-    sets: list[str] | None,
-    source: list[str] | None,
-    data_root: str | None,
-    replicas: bool,
-) -> Order:
-    from tasks.context import Order
-
-    return Order(
-        recipe=recipe,
-        scale=scale,
-        overrides=tuple(sets or ()),
-        sources=tuple(source or ()),
-        data_root=data_root,
-        replicas=replicas,
-    )
 
 
 @APP.command(help="List the sources, or show one: card, layout, and an example row.")
@@ -169,7 +131,7 @@ def trace(
 ) -> None:
     from flows import cli_run
 
-    order = _order(recipe, scale, sets, source, data_root, replicas)
+    order = order_of(recipe, scale, sets, source, data_root, replicas)
     cli_run.show_trace(order, study_id, with_text=text, as_json=as_json)
 
 
@@ -193,7 +155,7 @@ def chat(
 ) -> None:
     from flows import cli_chat
 
-    order = _order(recipe, scale, sets, source, data_root, replicas)
+    order = order_of(recipe, scale, sets, source, data_root, replicas)
     asked = cli_chat.ChatOrder(ability, image, films, seed)
     if not cli_chat.chat(order, asked, as_json=as_json):
         raise typer.Exit(2)
@@ -216,7 +178,7 @@ def submission(
 ) -> None:
     from flows import cli_submit
 
-    order = _order(recipe, scale, sets, source, data_root, replicas)
+    order = order_of(recipe, scale, sets, source, data_root, replicas)
     cli_submit.submit(order, part, folder, fill, as_json=as_json)
 
 
@@ -243,7 +205,7 @@ def ablate(
     chosen = load_matrix(matrix)
     if scale is not None:
         chosen = chosen.model_copy(update={"scale": scale})
-    order = _order(chosen.recipe, chosen.scale, sets, source, data_root, replicas)
+    order = order_of(chosen.recipe, chosen.scale, sets, source, data_root, replicas)
     if dry_run:
         cli_ablate.plan_ablation(chosen, order, as_json=as_json)
     else:

@@ -151,13 +151,7 @@ def build_graph(
             _add_answers(builder, name)
         else:
             builder.add("scores", name, scored, [f"predictions/{name}"], encoders)
-    first = settings.first_ability
-    if "retrieval" in settings.readings:
-        _add_retrieval(builder, first)
-    if "grounding" in settings.readings:
-        _add_grounding(builder, names, first)
-    if "consistency" in settings.readings:
-        _add_consistency(builder, first)
+    _add_readings(builder, names)
     _add_models(builder)
     for name in names:
         builder.add("teachers", name, asked, [f"studies/{name}"])
@@ -274,6 +268,17 @@ def _add_answers(builder: _Builder, name: str) -> None:
     }
     needs = [f"predictions/{name}", f"examples/{ability.examples}"]
     builder.add("scores", name, chosen, needs, made_by=SCORED_APART["vqa"])
+
+
+def _add_readings(builder: _Builder, sources: list[str]) -> None:
+    """What is read of the first ability's model beside its scores."""
+    first, asked = builder.settings.first_ability, builder.settings.readings
+    if "retrieval" in asked:
+        _add_retrieval(builder, first)
+    if "grounding" in asked:
+        _add_grounding(builder, sources, first)
+    if "consistency" in asked:
+        _add_consistency(builder, first)
 
 
 def _add_retrieval(builder: _Builder, name: str) -> None:
