@@ -134,6 +134,15 @@ def test_a_pair_of_films_is_held_out_with_either(tmp_path: Path) -> None:
     assert reasons(plan(world, tmp_path)) == {"1": None, "2": "film-of-held-out-question"}
 
 
+def test_a_question_about_no_film_is_none(tmp_path: Path) -> None:
+    world = World()
+    study(world, RAD, "a", Split.TRAIN, question("1", ()), question("2", ("a.jpg",)))
+    found = packed(plan(world, tmp_path), tmp_path / "out")
+    [lost] = found["rejected.parquet"].to_pylist()
+    assert (lost["reason"], lost["detail"]) == ("film-not-stored", "0 of its 0 films are stored")
+    assert found["train"].num_rows == 1
+
+
 def test_a_near_copy_of_either_film_is_held_out(tmp_path: Path) -> None:
     world = World()
     study(world, RAD, "held", Split.TEST, question("1", ("held.jpg",)))

@@ -32,7 +32,7 @@ QUESTION_RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "film-not-stored",
         "A question is about its films; without one of them it cannot be answered.",
-        "stored < asked",
+        "stored < greatest(asked, 1)",
         "stored || ' of its ' || asked || ' films are stored'",
     ),
     Rule(
@@ -132,7 +132,8 @@ def _plan_query(rules: tuple[Rule, ...]) -> str:
         dialogue_twins AS ({DIALOGUE_TWINS}),
         shown AS ({_SHOWN}),
         candidate AS (
-            SELECT key, dialogue.* EXCLUDE ("group", image_ids), asked, stored, films, subject_id,
+            SELECT key, dialogue.* EXCLUDE ("group", image_ids), films, subject_id,
+                   coalesce(asked, 0) AS asked, coalesce(stored, 0) AS stored,
                    subject_age, subject_sex, manufacturer, site, study.file AS study_file,
                    subject_twin, image_twin, dialogue_twin,
                    ['train', 'validate', 'test'][rank] AS study_split
