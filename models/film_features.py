@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig
 from transformers.models.dinov2 import Dinov2Model
 
 from infra.errors import InputError
@@ -21,6 +20,7 @@ from models.collate import normalised
 from models.densenet import load_densenet
 from models.dual_encoder import DUAL_ENCODER_TYPE, CxrDualEncoder, patches_of
 from models.vlm import load_vlm
+from models.weights import model_type
 from models.whole import load_whole
 
 XRV_PX = 224  # the size that torchxrayvision's res224 weights were trained at
@@ -50,7 +50,7 @@ def load_extractor(kind: ExtractorKind, folder: Path, device: torch.device) -> E
 def _in_house(folder: Path) -> Extractor:
     """The recipe's own vision tower: the mean of its patches after the last norm (our choice: its
     CLS token is trained by few recipes, and the whole grid is wider than there are films)."""
-    if _model_type(folder) == DUAL_ENCODER_TYPE:
+    if model_type(folder) == DUAL_ENCODER_TYPE:
         tower: Any = load_whole(CxrDualEncoder, folder).vision_model
     else:
         tower = load_vlm(folder).model.vision_tower
@@ -71,8 +71,8 @@ def _densenet(folder: Path) -> Extractor:
 
 def _rad_dino(folder: Path) -> Extractor:
     """RAD-DINO's CLS token, with the grey levels that its folder tells."""
-    if _model_type(folder) != "dinov2":
-        raise InputError(f"a model of type '{_model_type(folder)}' in {folder}", "dinov2", _ADVICE)
+    if model_type(folder) != "dinov2":
+        raise InputError(f"a model of type '{model_type(folder)}' in {folder}", "dinov2", _ADVICE)
     network = load_whole(Dinov2Model, folder)
     mean, deviation = _levels(folder)
 
@@ -86,15 +86,6 @@ def _rad_dino(folder: Path) -> Extractor:
 
 
 _ADVICE = "put the published folder there"
-
-
-def _model_type(folder: Path) -> str:
-    try:
-        return str(AutoConfig.from_pretrained(folder, local_files_only=True).model_type)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{folder}, which holds no model ({type(error).__name__})", "a config.json", _ADVICE
-        ) from error
 
 
 def _levels(folder: Path) -> tuple[float, float]:

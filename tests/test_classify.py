@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -107,7 +106,7 @@ def test_a_doubted_label_is_no_number(tmp_path: Path) -> None:
     rows[0]["targets"] = [None, 1.0]
     pq.write_table(pa.Table.from_pylist(rows, schema=LABEL_SCHEMA), run.labels)
     train, _ = read_labelled(run)
-    assert np.isnan(train.targets[0, 0])
+    assert torch.isnan(train.targets[0, 0])
     assert train.targets[0, 1] == 1.0
 
 
