@@ -176,9 +176,7 @@ def trace(
 @APP.command(help="Answer a test set of RRG24 in the leaderboard's files: a line for each row.")
 def submission(
     folder: Annotated[Path, typer.Argument(help="An empty or new folder.")],
-    part: Annotated[
-        str, typer.Option(help="test-hidden or test-public.")
-    ] = "test-hidden",
+    part: Annotated[str, typer.Option(help="test-hidden or test-public.")] = "test-hidden",
     fill: Annotated[
         str | None, typer.Option(help="Text of rows without an answer [an error].")
     ] = None,
