@@ -66,3 +66,28 @@ def test_studies_are_asked_about_in_the_authors_words_on_up_to_four_films() -> N
         )
     vision = PAPER.models.vision
     assert (vision.layout, vision.gutter_px, vision.fit) == ("stitch", 10, "pad")
+
+
+TINY = load_settings("gla_rrg24", "tiny")
+
+
+def test_tiny_has_the_papers_stages_behind_two_stand_ins() -> None:
+    names = [stage.name for stage in TINY.stages]
+    assert names == ["language", "pretrain", *(stage.name for stage in PAPER.stages)]
+    for stage in PAPER.stages:
+        small = TINY.stage(stage.name)
+        assert (small.kind, small.prompt, small.examples) == (
+            stage.kind, stage.prompt, stage.examples,
+        )  # fmt: skip
+    graph = build_graph(TINY, {}, frozenset({"rrg24"}))
+    for section in ("findings", "impression"):
+        shared = {"stages/language", "stages/pretrain", f"examples/rrg24_{section}"}
+        assert set(graph[f"stages/align-{section}"].inputs) == shared
+
+
+def test_tiny_shows_strips_in_which_two_films_keep_their_stored_size() -> None:
+    vision = TINY.models.vision
+    assert (vision.layout, vision.fit, vision.gutter_px) == ("stitch", "pad", 10)
+    assert vision.image_px == 2 * TINY.images.short_side_px
+    assert TINY.models.image_tokens == 64
+    assert TINY.replicas.superfluous == 0.0

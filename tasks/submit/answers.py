@@ -44,7 +44,7 @@ def answer(
     step = context.step("predictions")
     scratch = context.store.state / "submissions" / step.fingerprint
     shutil.rmtree(scratch / "shards", ignore_errors=True)
-    shards = _shards(context, source, studies, scratch / "shards")
+    shards = packed(context, source, studies, scratch / "shards")
     if not shards:
         return {}
     run = GenerateRun(
@@ -74,7 +74,7 @@ def require_made(context: Context, key: str, command: str) -> None:
         )
 
 
-def _shards(context: Context, source: str, studies: Sequence[str], folder: Path) -> list[Path]:
+def packed(context: Context, source: str, studies: Sequence[str], folder: Path) -> list[Path]:
     """Shards of one example for each of the studies that has a film, with no reference in it."""
     for kind in ("studies", "images"):
         require_made(context, f"{kind}/{source}", "ingest")
