@@ -171,7 +171,7 @@ def score_predictions(
         predictions: rows of the model (control ``none``) and of any control.
         judged: rows of ``judged.JUDGED_SCHEMA``, or None where no judge was asked.
         section, max_new_tokens: what was written and where it was cut (None: unknown), to sign.
-        teachers: models behind the texts, each with what it wrote, to flag judges of their kin.
+        teachers: models behind the texts and what each wrote, to flag judges of their kin.
         translated: the texts are translations, for which chrF is measured too.
         encoded: counts of encoders whose weights are here.
         blocks: the tables to fill; ``blocks.PROFILES`` computes many more lexical counts.
@@ -193,9 +193,7 @@ def score_predictions(
     bootstrap = make_bootstrap(outputs.subjects, settings.bootstrap_resamples, settings.seed)
     measures = _measures(settings, (judges, means), translated, blocks, encoders)
     counts = _families(outputs, texts, [*judges, *means], encoders)
-    if truths and hidden_any(truths, outputs.named_studies):
-        measures += lateral_measures()
-        _add_lateral(counts, outputs, texts, truths)
+    measures += _lateral(counts, outputs, texts, truths)
     board = Board(outputs, bootstrap, section, counts, max_new_tokens)
     scores = _scored(board, measures, settings, blocks, encoders)
     return replace(
@@ -315,14 +313,19 @@ def _families(
     return families
 
 
-def _add_lateral(
-    counts: Families, outputs: Outputs, texts: Mapping[str, TextCounts], truths: Truths
-) -> None:
+def _lateral(
+    counts: Families, outputs: Outputs, texts: Mapping[str, TextCounts], truths: Truths | None
+) -> list[Measure]:
+    """The measures of findings that only a lateral film shows, whose counts join the others; none
+    where no truth of that kind is known."""
+    if not truths or not hidden_any(truths, outputs.named_studies):
+        return []
     for control, written in outputs.written.items():
         own = [truths.get(outputs.named_studies[row]) for row in written.rows]
         found = np.zeros((len(outputs.example_ids), 3))
         found[written.rows] = lateral_counts(own, texts[control].prediction_labels)
         counts[control][LATERAL_ONLY] = found
+    return lateral_measures()
 
 
 def _system_counts(outputs: Outputs, control: str, judges: list[JudgedCounts]) -> SystemCounts:

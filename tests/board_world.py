@@ -82,12 +82,8 @@ def write_run(
     name = called or ability
     inputs = {"replicas/mimic_cxr": "0" * 16} if replica else {}
     studies = put(store, Step("studies", "mimic_cxr", {}, inputs, 1, ()), "x.json", {})
-    examples = put(
-        store,
-        Step("examples", asked.examples, {}, {"studies/mimic_cxr": studies}, 1, ()),
-        "x.json",
-        {},
-    )
+    packed = Step("examples", asked.examples, {}, {"studies/mimic_cxr": studies}, 1, ())
+    examples = put(store, packed, "x.json", {})
     stage = preset.stage(asked.stage).model_dump(mode="json") | (changes or {})
     settings = {"stage": stage, "models": preset.models.model_dump(mode="json")}
     trained = put(store, Step("stages", asked.stage, settings, {}, 1, ()), "x.json", {})
@@ -103,10 +99,8 @@ def write_run(
             table, JUDGED_SCHEMA.empty_table(), chosen, section, max_new_tokens=64
         ).to_dict()
     )
-    step = Step(
-        "scores", name, {"uncertain_as": uncertain_as}, {f"predictions/{name}": predicted},
-        1, (),
-    )  # fmt: skip
+    needs = {f"predictions/{name}": predicted}
+    step = Step("scores", name, {"uncertain_as": uncertain_as}, needs, 1, ())
     return Written(put(store, step, SCORES_FILE, scored), predicted)
 
 
