@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -183,10 +184,8 @@ def score_predictions(
     """
     outputs = read_outputs(predictions)
     encoders, families = encoded or Encoded(), _lexical_families(blocks)
-    texts = {
-        name: count_texts(outputs, written, translated=translated, names=families, cache=cache)
-        for name, written in outputs.written.items()
-    }
+    count = partial(count_texts, outputs, translated=translated, names=families, cache=cache)
+    texts = {name: count(written) for name, written in outputs.written.items()}
     places = {example_id: place for place, example_id in enumerate(outputs.example_ids)}
     judges = read_judged(judged, places) if judged is not None else []
     means = mean_of_judges(judges)
@@ -195,9 +194,8 @@ def score_predictions(
     counts = _families(outputs, texts, [*judges, *means], encoders)
     measures += _lateral(counts, outputs, texts, truths)
     board = Board(outputs, bootstrap, section, counts, max_new_tokens)
-    scores = _scored(board, measures, settings, blocks, encoders)
     return replace(
-        scores,
+        _scored(board, measures, settings, blocks, encoders),
         systems={name: _system_counts(outputs, name, judges) for name in outputs.written},
         unavailable=still_unavailable(encoders) | ({} if judges else {"chexprompt": NO_JUDGE}),
         examples=example_rows(outputs, texts, judges),
