@@ -93,7 +93,7 @@ def test_the_heart_has_no_side() -> None:
 def test_all_words_of_a_finding_only_where_all_are_its_own() -> None:
     clear = read_statements("Small left effusion. Right effusion.").words_of("Pleural Effusion")
     assert clear is not None
-    assert (clear.sides, clear.sizes) == ({"left", "right"}, {"small"})
+    assert (set(clear.sides), set(clear.sizes)) == ({"left", "right"}, {"small"})
     doubtful = read_statements("Small left and large right effusions.")
     assert doubtful.words_of("Pleural Effusion") is None
     assert doubtful.words_of("Pneumonia") is None
@@ -111,7 +111,7 @@ def test_all_words_of_a_finding_only_where_all_are_its_own() -> None:
 )
 def test_moderate_is_a_size_or_a_severity(text: str, sizes: set[str], severities: set[str]) -> None:
     words = words_in(text)
-    assert (words.sizes, words.severities) == (sizes, severities)
+    assert (set(words.sizes), set(words.severities)) == (sizes, severities)
 
 
 def test_findings_outside_of_rule14() -> None:
