@@ -54,8 +54,8 @@ class DrawingSampler:
     def __init__(
         self, model: LatentDiffusion, reader: PromptReader, image_px: int, settings: DrawSettings
     ) -> None:
-        # Nothing learns here, and with one flag for all parts a product of matrices is summed in the
-        # same order in each: PyTorch folds batches of weights that learn, and no others.
+        # Nothing learns here, and with one flag for all parts a product of matrices is summed in
+        # the same order in each: PyTorch folds batches for weights that learn, and for no others.
         self.model = model.eval().requires_grad_(False)
         self.reader, self.image_px, self.settings = reader, image_px, settings
         self.schedule = model.schedule
