@@ -54,7 +54,9 @@ class DrawingSampler:
     def __init__(
         self, model: LatentDiffusion, reader: PromptReader, image_px: int, settings: DrawSettings
     ) -> None:
-        self.model = model.eval()
+        # Nothing learns here, and with one flag for all parts a product of matrices is summed in
+        # the same order in each: PyTorch folds batches for weights that learn, and for no others.
+        self.model = model.eval().requires_grad_(False)
         self.reader, self.image_px, self.settings = reader, image_px, settings
         self.schedule = model.schedule
         self.schedule.set_timesteps(settings.steps)
@@ -84,7 +86,7 @@ class DrawingSampler:
             guided = GuidedUnet(unet)
             load_guide(guided, pipeline)
         reader = PromptReader(load_tokenizer(pipeline / "tokenizer"), facts["context_tokens"])
-        asked = facts["guide"] == "decoder" or facts["base_prompts"] == "reports"
+        asked = facts["guide"] != "none" or facts["base_prompts"] == "reports"
         model = LatentDiffusion(
             Latents(load_autoencoder(pipeline / "vae")),
             load_text_encoder(pipeline / "text_encoder"),

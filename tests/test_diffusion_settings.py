@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,9 @@ from pydantic import ValidationError
 from infra.errors import SettingsError
 from infra.settings import Settings, load_settings
 from infra.settings.diffusion import DiffusionSettings, DrawSettings, NoiseSettings, touched_by
+from tasks.context import Order, open_context
 from tasks.graph import build_graph
+from tasks.preflight import _require_weights
 
 
 def drawing_recipe(*overrides: str, **diffusion: Any) -> Settings:
@@ -131,6 +135,16 @@ def test_published_weights_need_no_earlier_stage_and_no_autoencode() -> None:
     tree["stages"].append(drawing_stage("autoencode").model_dump(mode="json"))
     with pytest.raises(ValidationError, match=r"trains what diffusion\.weights bring"):
         Settings.model_validate(tree)
+
+
+def test_absent_weights_are_told_before_anything_starts(tmp_path: Path) -> None:
+    tree = load_settings("llava_rad", "tiny").model_dump(mode="json")
+    tree["models"]["diffusion"] = {"weights": "a/pipeline", "image_px": 256}
+    tree["stages"].append(drawing_stage("guide", starts_from=[]).model_dump(mode="json"))
+    order = Order(data_root=str(tmp_path / "data"), replicas=True)
+    context = replace(open_context(order, make=False), settings=Settings.model_validate(tree))
+    with pytest.raises(SettingsError, match=r"stage 'guide' without its weights.*a/pipeline"):
+        _require_weights(context, "guide")
 
 
 def test_a_stage_that_draws_needs_the_shapes() -> None:
