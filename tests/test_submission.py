@@ -98,6 +98,12 @@ def test_a_folder_in_use_is_left_alone(ingested: Context, tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
+@pytest.mark.parametrize("fill", ["", "  ", "one\ntwo"])
+def test_a_fill_is_one_line(ingested: Context, tmp_path: Path, fill: str) -> None:
+    with pytest.raises(InputError, match="--fill without text, or of several lines"):
+        write_submission(ingested, "test-hidden", tmp_path / "out", fill, ignore)
+
+
 def test_recipes_of_single_films_have_none(tmp_path: Path) -> None:
     context = open_context(Order(replicas=True, data_root=str(tmp_path)))
     with pytest.raises(InputError, match="recipe 'llava_rad' without source rrg24"):
