@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -172,9 +171,8 @@ def score_predictions(
         predictions: rows of the model (control ``none``) and of any control.
         judged: rows of ``judged.JUDGED_SCHEMA``, or None where no judge was asked.
         section, max_new_tokens: what was written and where it was cut (None: unknown), to sign.
-        teachers: models behind the texts and what each wrote, to flag judges of their kin.
-        translated: the texts are translations, for which chrF is measured too.
-        encoded: counts of encoders whose weights are here.
+        teachers: models behind the texts, each with what it wrote, to flag judges of their kin.
+        translated: the texts are translations (chrF). encoded: counts of encoders that are here.
         blocks: the tables to fill; ``blocks.PROFILES`` computes many more lexical counts.
         cache: counts of pairs that were counted before.
         truths: what replicas were drawn from, for findings that only a lateral film shows.
@@ -184,15 +182,15 @@ def score_predictions(
     """
     outputs = read_outputs(predictions)
     encoders, families = encoded or Encoded(), _lexical_families(blocks)
-    count = partial(count_texts, outputs, translated=translated, names=families, cache=cache)
-    texts = {name: count(written) for name, written in outputs.written.items()}
-    places = {example_id: place for place, example_id in enumerate(outputs.example_ids)}
-    judges = read_judged(judged, places) if judged is not None else []
-    means = mean_of_judges(judges)
+    texts = {
+        name: count_texts(outputs, written, translated=translated, names=families, cache=cache)
+        for name, written in outputs.written.items()
+    }
+    judges, means = _judges(judged, outputs)
     bootstrap = make_bootstrap(outputs.subjects, settings.bootstrap_resamples, settings.seed)
     measures = _measures(settings, (judges, means), translated, blocks, encoders)
     counts = _families(outputs, texts, [*judges, *means], encoders)
-    measures += _lateral(counts, outputs, texts, truths)
+    measures += _add_lateral(counts, outputs, texts, truths or {})
     board = Board(outputs, bootstrap, section, counts, max_new_tokens)
     return replace(
         _scored(board, measures, settings, blocks, encoders),
@@ -202,6 +200,15 @@ def score_predictions(
         disagreements=tuple(disagreements(judges, bootstrap)),
         kin=kin_of_teachers(answering(judged), teachers) if judged is not None else (),
     )
+
+
+def _judges(
+    judged: pa.Table | None, outputs: Outputs
+) -> tuple[list[JudgedCounts], list[JudgedCounts]]:
+    """What each judge counted, and their means."""
+    places = {example_id: place for place, example_id in enumerate(outputs.example_ids)}
+    judges = read_judged(judged, places) if judged is not None else []
+    return judges, mean_of_judges(judges)
 
 
 def _scored(
@@ -311,12 +318,11 @@ def _families(
     return families
 
 
-def _lateral(
-    counts: Families, outputs: Outputs, texts: Mapping[str, TextCounts], truths: Truths | None
+def _add_lateral(
+    counts: Families, outputs: Outputs, texts: Mapping[str, TextCounts], truths: Truths
 ) -> list[Measure]:
-    """The measures of findings that only a lateral film shows, whose counts join the others; none
-    where no truth of that kind is known."""
-    if not truths or not hidden_any(truths, outputs.named_studies):
+    """Add the counts of findings on lateral films alone; the measures that read them, if any."""
+    if not hidden_any(truths, outputs.named_studies):
         return []
     for control, written in outputs.written.items():
         own = [truths.get(outputs.named_studies[row]) for row in written.rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ def states(hidden: str = "", shown: str = "") -> TrueStates:
     return TrueStates(frozenset(filter(None, [hidden])), frozenset(filter(None, [shown])))
 
 
-def counted(truths: list[TrueStates | None], texts: list[str]) -> list[list[float]]:
+def counted(truths: Sequence[TrueStates | None], texts: list[str]) -> list[list[float]]:
     found = lateral_counts(truths, LabelMatrix.of(label_reports(texts)))
     return [list(map(float, row)) for row in found]
 
@@ -61,7 +62,8 @@ def test_studies_that_no_replica_drew_count_for_nothing() -> None:
 def test_f1_and_recall_by_hand() -> None:
     sums = np.array([3.0, 1.0, 2.0])
     f1, recall = (float(each.statistic(sums)) for each in lateral_measures())
-    assert (f1, recall) == (pytest.approx(6 / 9), pytest.approx(3 / 5))
+    assert f1 == pytest.approx(6 / 9)
+    assert recall == pytest.approx(3 / 5)
     assert float(lateral_measures()[1].statistic(np.zeros(3))) == 0.0
 
 

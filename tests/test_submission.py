@@ -73,7 +73,9 @@ def test_only_test_sets_are_answered(tree: Path, part: str) -> None:
 
 def test_studies_without_a_reference_become_examples(ingested: Context, tmp_path: Path) -> None:
     """In the films and the words of the test examples, but nothing to be scored against."""
-    studies = asked_rows(ingested.raw_root("rrg24"), "test-hidden")["findings"]
+    root = ingested.raw_root("rrg24")
+    parts = ("test-hidden", "test-public")
+    studies = [study for part in parts for study in asked_rows(root, part)["findings"]]
     shards = packed(ingested, "rrg24", studies, tmp_path / "shards")
     rows = [row for shard in shards for row in pq.read_table(shard).to_pylist()]
     assert {row["study_id"] for row in rows} <= set(studies)
@@ -96,6 +98,12 @@ def test_a_folder_in_use_is_left_alone(ingested: Context, tmp_path: Path) -> Non
     with pytest.raises(InputError, match="which is not empty"):
         write_submission(ingested, "test-hidden", tmp_path, None, ignore)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("fill", ["", "  ", "one\ntwo"])
+def test_a_fill_is_one_line(ingested: Context, tmp_path: Path, fill: str) -> None:
+    with pytest.raises(InputError, match="--fill without text, or of several lines"):
+        write_submission(ingested, "test-hidden", tmp_path / "out", fill, ignore)
 
 
 def test_recipes_of_single_films_have_none(tmp_path: Path) -> None:

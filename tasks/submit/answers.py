@@ -104,6 +104,7 @@ def _files(context: Context, key: str, name: str) -> tuple[InputFile, ...]:
 
 def _asked(context: Context, source: str, study: str) -> Report:
     """A text version of which only the section's being there is read."""
+    is_findings = context.examples.task == "findings"
     return Report(
         source=source,
         study_id=study,
@@ -111,6 +112,6 @@ def _asked(context: Context, source: str, study: str) -> Report:
         origin=Origin.RADIOLOGIST,
         sectioned_by=SectionedBy.PUBLISHER,
         language="en",
-        findings=NO_REFERENCE if context.examples.task == "findings" else None,
-        impression=NO_REFERENCE if context.examples.task == "impression" else None,
+        findings=NO_REFERENCE if is_findings else None,
+        impression=None if is_findings else NO_REFERENCE,
     )

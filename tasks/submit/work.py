@@ -67,6 +67,8 @@ def write_submission(
         InputError: no such part, no model, a row without answer, or a folder that is not empty.
     """
     _require_empty(folder)
+    if fill is not None and (not fill.strip() or one_line(fill) != fill.strip()):
+        raise InputError("--fill without text, or of several lines", "one line", "correct it")
     abilities = _abilities(context)
     asked = asked_rows(_raw_root(context), part)
     texts = {
