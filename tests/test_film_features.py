@@ -68,7 +68,7 @@ def test_rad_dino_without_its_grey_levels(tmp_path: Path) -> None:
 def test_another_model_is_not_rad_dino(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a model of type 'cxr-dual-encoder'"):
         load_extractor("rad-dino", trained_world() / "pretrain", CPU)
-    with pytest.raises(InputError, match=r"no readable config\.json"):
+    with pytest.raises(InputError, match="no readable config"):
         load_extractor("rad-dino", tmp_path, CPU)
 
 
