@@ -13,7 +13,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from evaluation.answers import is_correct, normal_answer, set_f1, token_overlap, yes_or_no
+from evaluation.answers import (
+    is_correct,
+    normal_answer,
+    set_f1,
+    things_of,
+    token_overlap,
+    yes_or_no,
+)
 from evaluation.signature import Signature
 from evaluation.statistics import (
     Bootstrap,
@@ -25,7 +32,8 @@ from evaluation.statistics import (
     score_interval,
 )
 
-VERSION: Final = "1"
+VERSION: Final = "2"
+"""2: an answer that lists several things is right in any order."""
 ALL: Final = "all"
 """The name of the group that holds every question."""
 
@@ -36,6 +44,8 @@ class Questions:
 
     ``closed`` says which have a short list of answers, as the publisher tells or a yes-or-no
     reference shows. ``images`` names what each is asked about; ``types`` may be empty text.
+    ``listed`` says whose reference is a set of several things, whose order says nothing; empty
+    where no publisher tells.
     """
 
     ids: tuple[str, ...]
@@ -44,6 +54,7 @@ class Questions:
     types: tuple[str, ...]
     closed: tuple[bool, ...]
     images: tuple[str, ...]
+    listed: tuple[bool, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -71,6 +82,7 @@ class VqaDifference:
     difference: Interval
 
 
+LOWER_IS_BETTER: Final = frozenset({"unparsed-share"})
 METRICS: Final = (
     "accuracy",
     "closed-accuracy",
@@ -87,7 +99,9 @@ def counts_of(questions: Questions, answers: Sequence[str]) -> Mapping[str, Floa
     rows = {metric: np.zeros((len(questions), 2)) for metric in METRICS}
     for number, (said, wanted) in enumerate(zip(answers, questions.references, strict=True)):
         closed = questions.closed[number]
-        right = float(is_correct(said, wanted))
+        right = float(
+            _is_right(said, wanted, listed=bool(questions.listed) and questions.listed[number])
+        )
         rows["accuracy"][number] = right, 1
         rows["set-F1"][number] = set_f1(said, wanted), 1
         if closed:
@@ -100,6 +114,10 @@ def counts_of(questions: Questions, answers: Sequence[str]) -> Mapping[str, Floa
             rows["open-token-F1"][number] = overlap, 1
             rows["open-token-recall"][number] = recall, 1
     return rows
+
+
+def _is_right(said: str, wanted: str, *, listed: bool) -> bool:
+    return things_of(said) == things_of(wanted) if listed else is_correct(said, wanted)
 
 
 def majority_answers(train: Questions, asked: Questions) -> tuple[str, ...]:
@@ -133,11 +151,13 @@ def score_answers(
     model: str,
     resamples: int,
     seed: int,
+    max_new_tokens: int | None = None,
 ) -> tuple[list[VqaScore], list[VqaDifference]]:
     """All metrics of every system over all questions, and accuracy by question type.
 
     Args:
         answers: by system, ``model`` among them; the others are its controls.
+        max_new_tokens: where answers were cut, None for those that others wrote.
     """
     bootstrap = make_bootstrap(questions.images, resamples, seed)
     counts = {system: counts_of(questions, said) for system, said in answers.items()}
@@ -146,7 +166,7 @@ def score_answers(
         metrics = METRICS if group == ALL else ("accuracy",)
         for metric in metrics:
             own = {name: _within(each[metric], chosen) for name, each in counts.items()}
-            signature = _signature(metric, group, questions, bootstrap)
+            signature = _signature(metric, group, questions, bootstrap, max_new_tokens)
             for name, rows in own.items():
                 support = int(rows[:, 1].sum())
                 interval = score_interval(bootstrap, mean_of, rows)
@@ -173,7 +193,13 @@ def _within(rows: Floats, chosen: Floats) -> Floats:
     return np.asarray(rows * chosen[:, None], dtype=np.float64)
 
 
-def _signature(metric: str, group: str, questions: Questions, bootstrap: Bootstrap) -> Signature:
+def _signature(
+    metric: str,
+    group: str,
+    questions: Questions,
+    bootstrap: Bootstrap,
+    max_new_tokens: int | None,
+) -> Signature:
     return Signature(
         metric=metric,
         implementation="cxrflow answers",
@@ -193,9 +219,41 @@ def _signature(metric: str, group: str, questions: Questions, bootstrap: Bootstr
         case="lower",
         cleaner="no articles; number words to ten as digits; NFKC",
         images=bootstrap.subjects,
+        max_new_tokens=max_new_tokens,
     )
 
 
 def score_rows(scores: Sequence[VqaScore]) -> list[dict[str, Any]]:
-    """As JSON values."""
-    return [asdict(score) for score in scores]
+    """As JSON values, in the words of the scores of reports: ``control`` is the system."""
+    return [
+        {
+            "metric": score.metric,
+            "control": score.system,
+            "group": score.group,
+            **asdict(score.interval),
+            "higher_is_better": score.metric not in LOWER_IS_BETTER,
+            "questions": score.questions,
+            "signature": score.signature.fields(),
+        }
+        for score in scores
+    ]
+
+
+def difference_rows(differences: Sequence[VqaDifference]) -> list[dict[str, Any]]:
+    """As JSON values; ``beats`` says that all of the interval is on the better side of zero."""
+    rows = []
+    for item in differences:
+        upward = item.metric not in LOWER_IS_BETTER
+        better = item.difference.better(upward)
+        rows.append(
+            {
+                "metric": item.metric,
+                "control": item.control,
+                "group": item.group,
+                **asdict(item.difference),
+                "beats": better is True,
+                "loses": better is False,
+                "higher_is_better": upward,
+            }
+        )
+    return rows

@@ -163,7 +163,8 @@ class RegisterRun(Section):
         model: a folder that a finetune stage wrote.
         images: how the recipe stores pixels; a served image goes the same way.
         max_new_tokens, beams, section, with_indication, request: how the scored model was asked,
-            so that the served one is asked alike.
+            so that the served one is asked alike; ``section`` is None where it writes no report.
+        answers: whether it was scored on questions, so that it may be asked some.
         tags: the git commit and every fingerprint behind the model.
         metrics: scores to log beside it.
         parent_run_id: the pipeline's MLflow run, under which this run is nested.
@@ -182,7 +183,8 @@ class RegisterRun(Section):
     metrics: dict[str, float] = Field(default_factory=dict)
     max_new_tokens: int = Field(default=256, ge=1)
     beams: int = Field(default=1, ge=1)
-    section: Literal["findings", "impression"] = "findings"
+    section: Literal["findings", "impression"] | None = "findings"
+    answers: bool = False
     with_indication: bool = True
     request: RequestSettings = RequestSettings()
     output: Path

@@ -1,4 +1,5 @@
-"""Findings for one published image file, the way training saw images: decode, store, read, ask."""
+"""Findings or an answer for one published image file, the way training saw images: decode, store,
+read, ask."""
 
 from __future__ import annotations
 
@@ -11,8 +12,9 @@ from infra.errors import InputError
 from infra.settings.sections import GenerateSettings, ImageSettings, RequestSettings
 from models.data import Sample
 from models.writer import FindingsWriter, Written
-from sources.example import Task, request_turn
+from sources.example import Task, one_line, request_turn
 from sources.pixels import PixelError, prepare
+from sources.record import Turn
 
 SETTINGS_FILE = "serving.json"
 
@@ -22,17 +24,19 @@ class ServingSettings(ImageSettings):
 
     max_new_tokens: int = 256
     beams: int = 1
-    section: Literal["findings", "impression"] = "findings"
+    section: Literal["findings", "impression"] | None = "findings"
     with_indication: bool = True
     request: RequestSettings = RequestSettings()
 
 
 @dataclass(frozen=True)
 class Question:
-    """One image file (DICOM, PNG or JPEG) and the exam's reason, if known."""
+    """One image file (DICOM, PNG or JPEG) with the exam's reason, if known, or with what is asked
+    in the place of a report."""
 
     image: bytes
     indication: str | None = None
+    question: str | None = None
 
 
 def read_settings(folder: Path) -> ServingSettings:
@@ -66,7 +70,8 @@ class FindingsService:
         """Findings for each question, in order.
 
         Raises:
-            InputError: a file cannot be read as a chest image.
+            InputError: a file cannot be read as a chest image, or nothing is asked of a model that
+                writes no report.
         """
         samples = [self._sample(number, each) for number, each in enumerate(questions)]
         size = self.writer.settings.batch_size
@@ -84,7 +89,6 @@ class FindingsService:
             raise InputError(
                 f"image {number}: {error.reason}", "a DICOM, PNG or JPEG chest film", "check it"
             ) from error
-        asked = question.indication if self.settings.with_indication else None
         return Sample(
             example_id=str(number),
             source="served",
@@ -94,6 +98,16 @@ class FindingsService:
             view="UNKNOWN",
             pixels=self.writer.canvas.pictures([memoryview(stored.pixels)]),
             indication=question.indication,
-            turns=(request_turn(Task(self.settings.section), asked, self.settings.request),),
+            turns=(self._turn(number, question),),
             target="",
         )
+
+    def _turn(self, number: int, question: Question) -> Turn:
+        if question.question is not None and question.question.strip():
+            return Turn("user", one_line(question.question))
+        if self.settings.section is None:
+            raise InputError(
+                f"image {number} without a question", "one: this model writes no report", "ask it"
+            )
+        asked = question.indication if self.settings.with_indication else None
+        return request_turn(Task(self.settings.section), asked, self.settings.request)

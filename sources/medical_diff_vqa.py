@@ -31,7 +31,7 @@ from infra.egress import Egress
 from sources.card import Access, Card, Expected
 from sources.dialogues import attach_dialogues
 from sources.mimic_cxr_asked import TREE, read_asked
-from sources.record import Reading
+from sources.record import Origin, Reading
 from sources.tables import code_sql, query, read_csv
 
 QUESTIONS: Final = "mimic_pair_questions.csv"
@@ -48,6 +48,7 @@ CARD = Card(
     required=((QUESTIONS,), (FILMS,), TREE),
     language="en",
     has_reports=False,
+    questions_by=Origin.SYNTHESIZED,
     official_split=True,
     expected=Expected(
         parts=(

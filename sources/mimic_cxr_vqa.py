@@ -35,7 +35,7 @@ from sources.card import Access, Card, Expected
 from sources.dialogues import attach_dialogues
 from sources.json_arrays import read_json_array
 from sources.mimic_cxr_asked import TREE, read_asked
-from sources.record import Reading
+from sources.record import Origin, Reading
 from sources.tables import code_sql, query
 
 FILES: Final = {"train": "train", "valid": "validate", "test": "test"}
@@ -55,6 +55,7 @@ CARD = Card(
     ),
     language="en",
     has_reports=False,
+    questions_by=Origin.SYNTHESIZED,
     official_split=True,
     expected=Expected(
         subjects=55_716,

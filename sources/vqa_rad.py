@@ -45,7 +45,7 @@ from sources.card import Access, Card, Expected
 from sources.dialogues import attach_dialogues
 from sources.json_arrays import read_json_array
 from sources.raw_files import ABSENT, RawFolder
-from sources.record import Reading
+from sources.record import Origin, Reading
 from sources.tables import code_sql, query
 
 RECORDS: Final = "VQA_RAD Dataset Public.json"
@@ -61,6 +61,7 @@ CARD = Card(
     required=((RECORDS,), (FOLDER,)),
     language="en",
     has_reports=False,
+    questions_by=Origin.RADIOLOGIST,
     official_split=True,
     expected=Expected(
         studies=107, images=107, parts=(("train questions", 620), ("test questions", 174))

@@ -20,10 +20,13 @@ ENGLISH = "en"
 
 
 def default_routes(card: Card) -> tuple[Route, ...]:
-    """Reports in English are kept and structured, others translated; labels are synthesized.
+    """Reports in English are kept and structured, others translated; labels are synthesized. Of
+    questions nothing is to be written.
 
     Of an owner's data each report tells its language, and takes the routes that are for it.
     """
+    if card.questions_by is not None:
+        return ("keep",)
     if not card.has_reports:
         return ("synthesize",)
     if card.access is Access.OWN:
@@ -94,9 +97,15 @@ _HELD_OUT = ("test_sources", "validate_sources")
 def _held_out(
     examples: ExampleSettings, present: tuple[str, ...], notes: list[str]
 ) -> dict[str, tuple[str, ...]]:
-    """Test and validate sources: the recipe's, or else all with radiologists' reports, or all."""
-    with_reports = tuple(name for name in present if get_source(name).card.has_reports)
-    fallback = with_reports or present
+    """Test and validate sources: the recipe's, or else all with radiologists' reports, for a set of
+    questions all with questions, or all."""
+    cards = {name: get_source(name).card for name in present}
+    suited = (
+        name
+        for name, card in cards.items()
+        if (card.has_reports if examples.is_report else card.questions_by is not None)
+    )
+    fallback = tuple(suited) or present
     chosen = {}
     for field in _HELD_OUT:
         wanted: tuple[str, ...] = getattr(examples, field)

@@ -55,7 +55,8 @@ class Order(BaseModel):
 class Context:
     """The recipe, the place and the plan of one run; ``roots`` holds real raw data by source.
 
-    ``ability`` is the one of the recipe's that a step is about, the first unless it is chosen.
+    ``ability`` is the one of the recipe's that a step is about, the first that writes reports
+    unless it is chosen.
     """
 
     order: Order
@@ -146,7 +147,7 @@ def open_context(order: Order, *, make: bool = True) -> Context:
     if not isinstance(meteor, str):
         weights["METEOR"] = meteor.digest
     graph = build_graph(settings, raw, replicas, retries, weights)
-    store, first = open_store(environment, make=make), next(iter(settings.abilities))
+    store, first = open_store(environment, make=make), settings.first_ability
     return Context(order, settings, environment, store, graph, roots, first)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from infra.errors import InputError
 from infra.settings import Settings
+from infra.settings.sections import ExampleSettings
 from infra.settings.stages import StageSettings
 from infra.step import Step
 
@@ -37,7 +38,7 @@ CODE: Final = {
     "studies": ("tasks.ingest.studies", "sources.{name}"),
     "images": ("tasks.ingest.images",),
     "reports": ("tasks.reports.routes", "tasks.reports.offline_answers"),
-    "examples": ("tasks.examples.packing",),
+    "examples": ("tasks.examples.packing", "tasks.examples.question_shards"),
     "stages": ("models.train",),
     "predictions": ("models.generate",),
     "scores": ("tasks.score.work", "tasks.reports.offline_answers", "evaluation.neural.readings"),
@@ -49,6 +50,11 @@ CODE: Final = {
 }
 """The modules whose reachable code makes each kind; readers and rules are found by name, so that
 no import leads to them."""
+
+SCORED_APART: Final[Mapping[str, tuple[int, tuple[str, ...]]]] = {
+    "vqa": (1, ("tasks.score.answers",)),
+}
+"""By kind of ability the revision and the modules of scores that are no report's."""
 
 
 RETRIES: Final = "retries"
@@ -84,12 +90,15 @@ class _Builder:
         settings: Mapping[str, Any],
         needs: list[str],
         raw: Mapping[str, str] | None = None,
+        made_by: tuple[int, tuple[str, ...]] | None = None,
     ) -> None:
+        """A step; ``made_by`` has its revision and code where its kind is made in several ways."""
+        revision, modules = made_by or (REVISIONS[kind], CODE[kind])
         inputs = {need: self.steps[need].fingerprint for need in needs} | dict(raw or {})
         if f"{kind}/{name}" in self.retries:
             inputs[RETRIES] = self.retries[f"{kind}/{name}"]
-        code = tuple(module.format(name=name) for module in CODE[kind])
-        self.steps[f"{kind}/{name}"] = Step(kind, name, settings, inputs, REVISIONS[kind], code)
+        code = tuple(module.format(name=name) for module in modules)
+        self.steps[f"{kind}/{name}"] = Step(kind, name, settings, inputs, revision, code)
 
 
 def build_graph(
@@ -118,17 +127,20 @@ def build_graph(
         _add_source(builder, name, raw.get(name), name in replicas)
     needs = [f"{kind}/{name}" for name in names for kind in ("studies", "images", "reports")]
     for name, examples in settings.sets.items():
-        builder.add("examples", name, _dump(examples), needs)
+        builder.add("examples", name, _read_of(examples), needs)
     for stage in settings.stages:
         _add_stage(builder, stage)
     scored = _dump(settings.score) | {"reports": _dump(settings.reports)}
     asked = {"teacher_studies": scored.pop("teacher_studies"), **scored}
     del asked["encoders"]  # how good a teacher's texts are is told without them
     encoders = {f"weights of {name}": digest for name, digest in (weights or {}).items()}
-    for name in settings.abilities:
+    for name, ability in settings.abilities.items():
         _add_predictions(builder, name)
-        builder.add("scores", name, scored, [f"predictions/{name}"], encoders)
-    first = next(iter(settings.abilities))
+        if ability.kind == "vqa":
+            _add_answers(builder, name)
+        else:
+            builder.add("scores", name, scored, [f"predictions/{name}"], encoders)
+    first = settings.first_ability
     if "retrieval" in settings.readings:
         _add_retrieval(builder, first)
     if "grounding" in settings.readings:
@@ -173,6 +185,19 @@ def _add_source(builder: _Builder, name: str, raw: str | None, replica: bool) ->
     builder.add("reports", name, {**pieces, **routes}, [ingested])
 
 
+_UNREAD: Final = {
+    "vqa": ("views", "images", "most_images", "choose", "request"),
+    "findings": ("films_on_both_sides",),
+    "impression": ("films_on_both_sides",),
+}
+"""By a set's task the settings that its examples do not depend on."""
+
+
+def _read_of(examples: ExampleSettings) -> dict[str, Any]:
+    dumped = _dump(examples)
+    return {key: value for key, value in dumped.items() if key not in _UNREAD[examples.task]}
+
+
 def _add_stage(builder: _Builder, stage: StageSettings) -> None:
     """A stage's fingerprint covers the shapes of the networks that its kind touches, no others."""
     shapes = _dump(builder.settings.models)
@@ -191,6 +216,18 @@ def _add_predictions(builder: _Builder, name: str) -> None:
     generated = _dump(ability.generate) | {"controls": list(builder.settings.score.controls)}
     needs = [f"stages/{ability.stage}", f"examples/{ability.examples}"]
     builder.add("predictions", name, generated, needs)
+
+
+def _add_answers(builder: _Builder, name: str) -> None:
+    """Scores of answers; the majority answer is learned from the set's own training questions."""
+    settings, ability = builder.settings, builder.settings.abilities[name]
+    chosen = {
+        "kind": ability.kind,
+        "resamples": settings.score.bootstrap_resamples,
+        "seed": settings.score.seed,
+    }
+    needs = [f"predictions/{name}", f"examples/{ability.examples}"]
+    builder.add("scores", name, chosen, needs, made_by=SCORED_APART["vqa"])
 
 
 def _add_retrieval(builder: _Builder, name: str) -> None:
@@ -214,10 +251,10 @@ def _add_models(builder: _Builder) -> None:
     """One registered model for each stage that abilities name, under the first of them."""
     abilities = builder.settings.abilities
     for name, ability in abilities.items():
-        same = [other for other, one in abilities.items() if one.stage == ability.stage]
+        same = builder.settings.abilities_of(ability.stage)
         if name != same[0]:
             continue
-        read = [f"{kind}/{name}" for kind in builder.settings.readings]
+        read = [f"{kind}/{other}" for kind in builder.settings.readings for other in same]
         known = [each for each in read if each in builder.steps]
         needs = [f"stages/{ability.stage}", *(f"scores/{other}" for other in same), *known]
         builder.add("models", name, {"model_name": ability.model_name}, needs)

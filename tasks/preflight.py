@@ -70,7 +70,7 @@ def _asked(context: Context, step: Step) -> Iterator[tuple[str, str]]:
         yield from (
             (model, step.name) for model in (settings.reports.model, *settings.score.judges)
         )
-    if step.kind == "scores":
+    if step.kind == "scores" and settings.abilities[step.name].kind == "report":
         for name in settings.sets[settings.abilities[step.name].examples].test_sources:
             if name in context.source_names:
                 yield from ((judge, name) for judge in settings.score.judges)

@@ -34,13 +34,14 @@ def reading_page(context: Context, kind: Reading) -> Path | None:
 
 
 def reading_numbers(context: Context) -> dict[str, float]:
-    """All readings' scores by name, for a registry.
+    """Scores by name of all readings of the ability's model, for a registry.
 
     Raises:
         ArtifactError: one that the recipe asks for has not been made.
     """
     numbers: dict[str, float] = {}
     for kind in context.settings.readings:
-        artifact = context.artifact(f"{kind}/{context.ability}")
-        numbers |= artifact.pieces[0].facts["tracked"]
+        key = f"{kind}/{context.settings.first_ability}"
+        if key in context.step("models").inputs:  # else it is another stage's
+            numbers |= context.artifact(key).pieces[0].facts["tracked"]
     return numbers

@@ -175,6 +175,39 @@ def test_the_served_model_is_asked_in_a_published_models_words() -> None:
     assert sample.turns == (Turn("user", "Given Cough., say it."),)
 
 
+def test_a_question_takes_the_reports_place() -> None:
+    served = service()
+    asked = Question(picture("left", 5, 64, 48), "Cough.", "Is there\n an effusion?")
+    assert served._sample(0, asked).turns == (Turn("user", "Is there an effusion?"),)
+    blank = Question(picture("left", 5, 64, 48), None, "  ")
+    assert served._sample(0, blank).turns == (request_turn(Task.FINDINGS, None),)
+
+
+def test_a_model_that_writes_no_report_wants_a_question() -> None:
+    settings = ServingSettings.model_validate({**IMAGES.model_dump(), "section": None})
+    served = FindingsService.load(trained_world() / "finetune", settings)
+    with pytest.raises(InputError) as error:
+        served.answer([Question(picture("left", 5, 64, 48), "Cough.")])
+    assert str(error.value) == (
+        "found image 0 without a question; expected one: this model writes no report; ask it"
+    )
+
+
+def test_a_model_scored_on_questions_has_a_column_for_them(tmp_path: Path) -> None:
+    book = RunBook(f"sqlite:///{tmp_path / 'mlflow.db'}", "llava_rad", tmp_path / "artifacts")
+    assert book.experiment_id
+    assert register(run_for(tmp_path, section=None, answers=True)) == 0
+    folder = next((tmp_path / "artifacts").rglob("MLmodel")).parent
+    assert '"name": "question"' in (folder / "MLmodel").read_text()
+    mlflow.set_tracking_uri(book.uri)
+    model = mlflow.pyfunc.load_model("models:/cxr@candidate")
+    film = picture("left", 1, 60, 50)
+    frame = pd.DataFrame([{"image": film, "question": "Is there an effusion?"}])
+    [answer] = model.predict(frame).to_dict("records")
+    served = service().answer([Question(film, question="Is there an effusion?")])[0]
+    assert answer["findings"] == served.text
+
+
 def test_requirements_can_be_installed_from_an_index(registry: Path) -> None:
     lines = "".join(path.read_text() for path in registry.rglob("requirements.txt"))
     assert "pydicom==" in lines
@@ -205,6 +238,7 @@ def test_rows_come_from_frames_mappings_and_bytes() -> None:
 def test_a_missing_indication_may_be_a_nan() -> None:
     assert question_of({"image": b"x", "indication": float("nan")}) == Question(b"x")
     assert question_of({"image": b"x", "indication": "Cough."}) == Question(b"x", "Cough.")
+    assert question_of({"image": b"x", "question": "Why?"}) == Question(b"x", None, "Why?")
 
 
 @pytest.mark.parametrize(

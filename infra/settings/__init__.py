@@ -36,8 +36,8 @@ PRESETS = Path(__file__).parent.parent / "presets"
 
 
 class Settings(Section):
-    """A whole recipe at one scale; ``readings`` are taken of its first ability's model beside its
-    scores."""
+    """A whole recipe at one scale; ``readings`` are taken of the model of its first ability that
+    writes reports, beside its scores."""
 
     recipe: str
     scale: str
@@ -116,9 +116,25 @@ class Settings(Section):
             for name in names:
                 if name not in self.sets:
                     raise ValueError(f"{reader} reads the set {name}, and there is none")
+        for stage in self.stages:
+            unasked = [name for name in self.sets_of(stage) if self.sets[name].task == "vqa"]
+            if unasked and stage.kind in ("align", "finetune") and stage.prompt == "image-only":
+                raise ValueError(
+                    f"stage {stage.name} reads the questions of {unasked[0]}, and its prompt "
+                    "image-only asks none"
+                )
         unread = set(self.sets) - {name for names in wanted.values() for name in names}
         if unread:
             raise ValueError(f"no stage or ability reads the set {', '.join(sorted(unread))}")
+        for name, ability in self.abilities.items():
+            if (ability.kind == "report") != self.sets[ability.examples].is_report:
+                task = self.sets[ability.examples].task
+                raise ValueError(
+                    f"ability {name} of kind {ability.kind} reads {ability.examples}, a set of "
+                    f"{task}"
+                )
+        if self.readings and self.abilities[self.first_ability].kind != "report":
+            raise ValueError("readings are taken of an ability of kind report, and there is none")
         models: dict[str, str] = {}
         for one in self.abilities.values():
             self.stage(one.stage)
@@ -126,6 +142,16 @@ class Settings(Section):
                 raise ValueError(f"stage {one.stage} is registered under two names")
         if len(set(models.values())) < len(models):
             raise ValueError("two stages are registered under one name")
+
+    @property
+    def first_ability(self) -> str:
+        """The first that writes reports, of which readings are taken; else the first."""
+        reports = (name for name, one in self.abilities.items() if one.kind == "report")
+        return next(reports, next(iter(self.abilities)))
+
+    def abilities_of(self, stage: str) -> tuple[str, ...]:
+        """What one stage's model can do; it is registered under the first."""
+        return tuple(name for name, one in self.abilities.items() if one.stage == stage)
 
     def sets_of(self, stage: StageSettings) -> tuple[str, ...]:
         """The sets of examples that a stage is trained on."""

@@ -7,7 +7,7 @@ A preset writes what its sets share under ``[examples]``, and what its abilities
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final, Literal
 
 from pydantic import Field
 
@@ -21,13 +21,25 @@ SHARED = ("examples", "generate", "registry")
 """Tables of a preset that ``spread`` takes apart."""
 
 
+AbilityKind = Literal["report", "vqa"]
+"""What is scored: a text against a reference, or answers to questions."""
+
+KIND_VALUES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "vqa": {"generate": {"max_new_tokens": 48, "beams": 1}},
+}
+"""What a kind sets over the shared tables; an ability's own values win. Answers are greedy and
+short: the longest of VQA-RAD's about chests has 14 words, and 48 tokens hold them in any tokenizer
+(our choice)."""
+
+
 class AbilitySettings(Section):
     """One thing that a stage's model can do, how it is asked, and where the model is registered.
 
-    ``examples`` names the set whose test split it is scored on. Abilities of one stage are one
-    registered model.
+    ``kind`` says how it is scored, ``examples`` names the set whose test split it is scored on.
+    Abilities of one stage are one registered model.
     """
 
+    kind: AbilityKind = "report"
     stage: str = Field(pattern=NAME)
     examples: str = Field(pattern=NAME)
     generate: GenerateSettings
@@ -52,8 +64,16 @@ def spread(tree: Mapping[str, Any]) -> dict[str, Any]:
         rest["sets"] = {name: merge(common, own) for name, own in sets.items()}
     if isinstance(abilities, Mapping):
         common = {"generate": tree.get("generate", {}), **_defaults(tree)}
-        rest["abilities"] = {name: merge(common, own) for name, own in abilities.items()}
+        rest["abilities"] = {
+            name: merge(merge(common, _of_kind(own)), own) for name, own in abilities.items()
+        }
     return rest
+
+
+def _of_kind(own: Any) -> Mapping[str, Any]:
+    """What the kind of an ability sets; nothing for one that the recipe's model will refuse."""
+    kind = own.get("kind") if isinstance(own, Mapping) else None
+    return KIND_VALUES.get(kind, {}) if isinstance(kind, str) else {}
 
 
 def _defaults(tree: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,8 @@ Resamples = Annotated[int, Field(ge=10, le=1_000_000)]
 slip of the pen would be met after all training only."""
 Route = Literal["keep", "structure", "translate", "synthesize"]
 Reading = Literal["retrieval", "grounding"]
+REPORT_TASKS = ("findings", "impression")
+"""What a set's examples may be of a report; each is the section's name."""
 
 
 class SourceSettings(Section):
@@ -118,20 +120,31 @@ class ExampleSettings(Section):
     its films. ``choose`` says which where there are more: the ``first`` ones in the study's order,
     the first of every view before a second of any (``one-per-view``), or the first that are no near
     copy of one before (``distinct``).
+
+    A set of questions (``vqa``) shows the films that its publisher asks about: of the above it
+    reads the sources and how shards are cut. ``films_on_both_sides`` lets it train on films that a
+    held-out question shows too, as VQA-RAD's own split does; no question tied to a held-out one
+    goes with them.
     """
 
     views: tuple[Literal["PA", "AP", "LATERAL", "UNKNOWN"], ...] = Field(
         default=("PA", "AP"), min_length=1
     )
-    task: Literal["findings", "impression"] = "findings"
+    task: Literal["findings", "impression", "vqa"] = "findings"
     images: Literal["each", "study"] = "each"
     most_images: int = Field(default=4, ge=1, le=16)
     choose: Literal["first", "one-per-view", "distinct"] = "first"
+    films_on_both_sides: bool = False
     test_sources: tuple[str, ...]
     validate_sources: tuple[str, ...]
     request: RequestSettings = RequestSettings()
     shard_rows: int = Field(default=512, ge=1)
     row_group_rows: int = Field(default=64, ge=1)
+
+    @property
+    def is_report(self) -> bool:
+        """Whether a section of a report is what is learned."""
+        return self.task in REPORT_TASKS
 
 
 class GenerateSettings(Section):

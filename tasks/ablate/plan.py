@@ -74,6 +74,12 @@ def plan_variants(matrix: MatrixSettings, order: Order, *, make: bool = True) ->
     """
     questions = {variant.name: variant.question for variant in matrix.variants}
     base = open_context(_order(matrix, order, matrix.set), make=make)
+    if base.asked.kind != "report":
+        raise SettingsError(
+            f"recipe '{matrix.recipe}' without an ability that writes reports",
+            "one: variants are compared by the scores of reports",
+            "choose another recipe",
+        )
     _require_metrics(matrix, base.settings.score)
     reasons = matrix.skipped(base.settings, base.source_names)
     planned = [PlannedVariant(BASELINE, "The recipe as it stands.", (), base)]

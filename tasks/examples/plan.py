@@ -49,6 +49,11 @@ class ExampleInputs:
     images: tuple[InputFile, ...]
     reports: tuple[InputFile, ...]
 
+    @property
+    def pixel_digests(self) -> dict[str, str]:
+        """Digest of each file of images, by its path."""
+        return {str(file.path): file.digest for file in self.images}
+
 
 @dataclass(frozen=True)
 class ExamplePlan:
@@ -58,12 +63,13 @@ class ExamplePlan:
     ``reason`` and ``detail`` (null where kept), ``study_file, report_file`` (paths), ``films``
     (image id, file and row in it), ``left_out`` (images of the study that are not shown, and why)
     and ``row_digest`` (of the texts and facts that are packed). ``image_id`` is null where a study
-    is one example.
+    is one example. ``shown`` names the columns that are seen in the output even of rejected rows.
     """
 
     rows: pa.Table
     settings: ExampleSettings
     pixel_digests: dict[str, str]
+    shown: tuple[str, ...] = ("source", "study_id", "image_id", "version", "split")
 
     @cached_property
     def _starts(self) -> dict[str, tuple[int, int]]:
@@ -90,7 +96,7 @@ class ExamplePlan:
         """Digest of all that the piece's files depend on, besides the settings and the code."""
         digest = blake2b(digest_size=16)
         for row in self.piece(key).to_pylist():
-            values = [row[name] for name in _SHOWN]
+            values = [row[name] for name in (*self.shown, "reason", "detail")]
             if row["reason"] is None:
                 films = [
                     (film["image_id"], self.pixel_digests[film["file"]], film["row"])
@@ -105,15 +111,25 @@ class ExamplePlan:
         return {key: self.piece_digest(key) for key in self.keys}
 
 
-_SHOWN: Final = ("source", "study_id", "image_id", "version", "split", "reason", "detail")
-"""What of a row is seen in the output even when it is rejected."""
-
-
 def plan_examples(inputs: ExampleInputs, settings: ExampleSettings, pieces: int) -> ExamplePlan:
     """Join, filter and guard, by ids.
 
     Args:
         pieces: into how many pieces each source is cut, by a stable hash of the study.
+
+    Raises:
+        ArtifactError: the inputs do not fit together (an id twice, an image of no study).
+    """
+    with opened(inputs, pieces) as connection:
+        query = _plan_query(settings)
+        values = rule_parameters(settings) | film_parameters(settings)
+        rows = connection.sql(query, params=values).to_arrow_table()
+    return ExamplePlan(rows.combine_chunks(), settings, inputs.pixel_digests)
+
+
+@contextmanager
+def opened(inputs: ExampleInputs, pieces: int) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with the views ``study``, ``image``, ``report``, ``piece`` and ``image_twins``.
 
     Raises:
         ArtifactError: the inputs do not fit together (an id twice, an image of no study).
@@ -125,11 +141,7 @@ def plan_examples(inputs: ExampleInputs, settings: ExampleSettings, pieces: int)
         _check_ids(connection)
         connection.register("piece", _pieces(connection, pieces))
         connection.register("image_twins", image_twins(connection))
-        query = _plan_query(settings)
-        values = rule_parameters(settings) | film_parameters(settings)
-        rows = connection.sql(query, params=values).to_arrow_table()
-    digests = {str(file.path): file.digest for file in inputs.images}
-    return ExamplePlan(rows.combine_chunks(), settings, digests)
+        yield connection
 
 
 @contextmanager

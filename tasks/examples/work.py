@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 from infra.artifact import Artifact, OnPiece, build_artifact, ignore_progress
 from infra.pieces import BuiltPiece
+from infra.settings.sections import ExampleSettings
 from tasks.context import Context
 from tasks.examples.packing import pack_piece
 from tasks.examples.plan import ExampleInputs, ExamplePlan, InputFile, plan_examples
+from tasks.examples.question_shards import pack_questions
+from tasks.examples.questions import plan_questions
+
+Planner = Callable[[ExampleInputs, ExampleSettings, int], ExamplePlan]
+Packer = Callable[[ExamplePlan, str, Path], BuiltPiece]
+MAKERS: Final[dict[str, tuple[Planner, Packer]]] = {
+    "findings": (plan_examples, pack_piece),
+    "impression": (plan_examples, pack_piece),
+    "vqa": (plan_questions, pack_questions),
+}
+"""By a set's task: how its examples are chosen, and how a piece of them is written."""
 
 _FILES = {
     "studies": "studies.parquet",
@@ -42,11 +56,18 @@ class _Recipe:
     @cached_property
     def plan(self) -> ExamplePlan:
         inputs = ExampleInputs(**{kind: self._files(kind) for kind in _FILES})
-        settings = self._context.settings
-        return plan_examples(inputs, settings.sets[self._name], settings.sources.pieces)
+        return self._make[0](inputs, self._set, self._context.settings.sources.pieces)
 
     def pack(self, key: str, folder: Path) -> BuiltPiece:
-        return pack_piece(self.plan, key, folder)
+        return self._make[1](self.plan, key, folder)
+
+    @property
+    def _set(self) -> ExampleSettings:
+        return self._context.settings.sets[self._name]
+
+    @property
+    def _make(self) -> tuple[Planner, Packer]:
+        return MAKERS[self._set.task]
 
     def _files(self, kind: str) -> tuple[InputFile, ...]:
         store = self._context.store

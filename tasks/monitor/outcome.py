@@ -11,6 +11,7 @@ from typing import Any
 from evaluation.interval_text import difference_text, interval_text, plain
 from evaluation.unavailable import by_reason
 from infra.artifact import read_artifact
+from infra.settings.abilities import AbilityKind
 from infra.settings.environment import without_password
 from infra.settings.sections import Reading
 from infra.step import Step
@@ -24,6 +25,7 @@ from tasks.monitor.stage_files import stage_files
 from tasks.monitor.step_report import StepReport
 from tasks.readings import reading_document, reading_page
 from tasks.retrieve.outcome import retrieval_text
+from tasks.score.answers_text import answers_text
 
 FUNNEL_KINDS = ("studies", "images", "reports")
 _HEADLINE = re.compile(
@@ -137,7 +139,7 @@ def outcome_text(context: Context, reports: Sequence[StepReport], seconds: float
         found = scores(context.doing(name))
         if found is not None:
             title = f"{name}\n" if len(context.settings.abilities) > 1 else ""
-            parts.append(title + _scores_text(found))
+            parts.append(title + _SCORES_TEXT[context.settings.abilities[name].kind](found))
     for kind in context.settings.readings:
         document = reading_document(context, kind)
         if document is not None:
@@ -197,6 +199,12 @@ def _scores_text(document: dict[str, Any]) -> str:
     lines += [f"unavailable: {name}: {why}" for name, why in by_reason(document["unavailable"])]
     lines += _judges_text(document)
     return "\n".join([*lines, *_differences_text(document["differences"])])
+
+
+_SCORES_TEXT: dict[AbilityKind, Callable[[dict[str, Any]], str]] = {
+    "report": _scores_text,
+    "vqa": answers_text,
+}
 
 
 def _judges_text(document: dict[str, Any]) -> list[str]:

@@ -112,7 +112,8 @@ def _estimate(context: Context, step: Step) -> Estimate | str | None:
         needed = f"studies/{step.name}"
         studies = _whole(context, needed)
         return needed if studies is None else estimate_teacher(context, studies)
-    if step.kind == "scores" and settings.score.judges:
+    judged = step.kind == "scores" and settings.abilities[step.name].kind == "report"
+    if judged and settings.score.judges:
         needed = f"examples/{settings.abilities[step.name].examples}"
         examples = _whole(context, needed)
         return needed if examples is None else estimate_judging(context, examples)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from evaluation.unavailable import by_reason
 from infra.artifact import Artifact, build_artifact
@@ -12,6 +13,7 @@ from infra.parent import ignore_event, run_in_child
 from infra.pieces import BuiltPiece
 from infra.provenance import git_commit
 from infra.runs import RegisterRun
+from infra.settings.sections import ExampleSettings
 from tasks.context import Context
 from tasks.monitor.tracked import pipeline_run, run_book
 from tasks.readings import reading_numbers
@@ -35,7 +37,7 @@ def register(context: Context) -> Artifact:
 def _register(context: Context, key: str, folder: Path) -> BuiltPiece:
     del key
     settings = context.settings
-    step = context.step("models")
+    step, asked = context.step("models"), _asked(context)
     scratch = context.store.state / "register" / step.fingerprint
     book, scored = run_book(context), scores_of(context)
     metrics = scored | reading_numbers(context)
@@ -52,16 +54,33 @@ def _register(context: Context, key: str, folder: Path) -> BuiltPiece:
             "cxrflow.unavailable": unavailable_tag(context),
         },
         metrics=metrics,
-        max_new_tokens=context.asked.generate.max_new_tokens,
-        beams=context.asked.generate.beams,
-        section=context.examples.task,
-        with_indication=context.asked.generate.prompt == "turns",
-        request=context.examples.request,
+        max_new_tokens=asked.asked.generate.max_new_tokens,
+        beams=asked.asked.generate.beams,
+        section=_section(asked.examples),
+        answers=any(settings.abilities[name].kind == "vqa" for name in _same(context)),
+        with_indication=asked.asked.generate.prompt == "turns",
+        request=asked.examples.request,
         output=folder,
     )
     run_in_child("models.register", run, scratch, ignore_event)
     facts = json.loads((folder / RECEIPT_FILE).read_text())
     return BuiltPiece((), facts)
+
+
+def _same(context: Context) -> tuple[str, ...]:
+    return context.settings.abilities_of(context.asked.stage)
+
+
+def _asked(context: Context) -> Context:
+    """Of the stage's abilities the first that writes reports, by which a served model is asked
+    unless something else is; else the first."""
+    kinds = {name: context.settings.abilities[name].kind for name in _same(context)}
+    reports = (name for name, kind in kinds.items() if kind == "report")
+    return context.doing(next(reports, context.ability))
+
+
+def _section(examples: ExampleSettings) -> Literal["findings", "impression"] | None:
+    return None if examples.task == "vqa" else examples.task
 
 
 def unavailable_tag(context: Context) -> str:

@@ -50,14 +50,31 @@ def score(context: Context, teacher: Teacher, on_progress: Callable[[int, int], 
 
 
 def scores_of(context: Context) -> dict[str, float]:
-    """The model's scores by ``control/metric``, as numbers for a registry."""
+    """The model's scores by ``control/metric``, as numbers for a registry; those of abilities but
+    the stage's first are named ``ability/control/metric``."""
+    found = _tracked_of(context)
+    for other in context.settings.abilities_of(context.asked.stage):
+        if other != context.ability:
+            named = _tracked_of(context.doing(other))
+            found |= {f"{other}/{name}": value for name, value in named.items()}
+    return found
+
+
+def _tracked_of(context: Context) -> dict[str, float]:
     artifact = context.artifact(f"scores/{context.ability}")
     tracked: dict[str, float] = artifact.pieces[0].facts["tracked"]
     return tracked
 
 
 def unavailable_of(context: Context) -> dict[str, str]:
-    """By name of each metric without a number, why."""
+    """By name of each metric without a number, why: of all abilities of the stage."""
+    found: dict[str, str] = {}
+    for name in context.settings.abilities_of(context.asked.stage):
+        found |= _unavailable_of(context.doing(name))
+    return found
+
+
+def _unavailable_of(context: Context) -> dict[str, str]:
     artifact = context.artifact(f"scores/{context.ability}")
     unavailable: dict[str, str] = artifact.pieces[0].facts["unavailable"]
     return unavailable

@@ -67,10 +67,15 @@ def example_files(
 
 
 def plain_request(examples: ExampleSettings, prompt: str) -> str | None:
-    """The request without indication, where a stage or generation asks so."""
-    if prompt != "no-indication":
+    """The request without indication, where a stage or generation asks so; a question has none."""
+    if prompt != "no-indication" or not examples.is_report:
         return None
     return request_turn(Task(examples.task), None, examples.request).text
+
+
+def _plain_request(sets: Sequence[ExampleSettings], prompt: str) -> str | None:
+    """That of the first set of reports, for only their requests tell an indication."""
+    return next((plain_request(each, prompt) for each in sets if each.is_report), None)
 
 
 class _Launch(TypedDict, total=False):
@@ -138,6 +143,6 @@ def _run(context: Context, name: str, folder: Path) -> TrainRun:
         output=folder,
         resume=_scratch(context, name) / CHECKPOINTS,
         weights_root=context.environment.weights_root,
-        plain_request=plain_request(settings.sets[sets[0]], stage.prompt),
+        plain_request=_plain_request([settings.sets[each] for each in sets], stage.prompt),
         workers=context.environment.loader_workers_per_rank,
     )
