@@ -33,7 +33,10 @@ OpeningKey: TypeAlias = tuple[tuple[int, ...], bytes]
 
 @dataclass(frozen=True)
 class Request:
-    """One prompt: token ids with its pictures' places, the pictures [m, P, P], most new tokens."""
+    """One prompt: token ids with its pictures' places, the pictures [m, P, P], most new tokens.
+
+    Of no picture (m = 0) the prompt has no places and is text alone.
+    """
 
     prompt: tuple[int, ...]
     pixels: Pixels
@@ -69,7 +72,7 @@ class Work:
 
 @dataclass(frozen=True)
 class _Asked:
-    """A request cut at the end of its image."""
+    """A request cut at the end of its image, or of its first token where it shows none."""
 
     number: int
     key: OpeningKey
@@ -132,8 +135,8 @@ class Decoder:
         places = [place for place, token in enumerate(request.prompt) if token == image]
         expected = len(request.pixels) * int(self.model.config.image_seq_length)
         assert len(places) == expected, f"{len(places)} places for pictures of {expected}"
-        end = places[-1] + 1
-        assert end < len(request.prompt), "a prompt must ask something after its image"
+        end = places[-1] + 1 if places else 1
+        assert end < len(request.prompt), "a prompt must ask something"
         digest = blake2b(request.pixels.tobytes(), digest_size=16).digest()
         return _Asked(number, (request.prompt[:end], digest), request.prompt[end:], request)
 
@@ -188,7 +191,7 @@ class _Batch:
         first = len(self.live)
         while self.waiting and len(self.live) < self.slots:
             asked = self.waiting.popleft()
-            search = new_search(self.rule, asked.request.most)
+            search = new_search(self.rule, asked.request.most, asked.request.prompt)
             self.live.append(_Live(asked, search, self._opening(asked)))
         if len(self.live) > first:
             self._ask(first)
@@ -205,8 +208,9 @@ class _Batch:
     def _read_opening(self, asked: _Asked, place: int) -> None:
         ids = torch.tensor(asked.key[0], device=self.device)
         hidden = self.language.embed_tokens(ids)
-        seen = ids == int(self.decoder.model.config.image_token_index)
-        hidden[seen] = self._features(asked).to(hidden.dtype)
+        if len(asked.request.pixels):
+            seen = ids == int(self.decoder.model.config.image_token_index)
+            hidden[seen] = self._features(asked).to(hidden.dtype)
         positions = torch.arange(len(ids), device=self.device)
         last = len(self.language.layers) - 1
         run_blocks(self.language, hidden, positions, OpeningAttention(self.cache, place, last))
@@ -219,7 +223,8 @@ class _Batch:
             for each in self.waiting:
                 if len(images) == _IMAGES_AT_ONCE.get(self.device.type, 1):
                     break
-                images.setdefault(each.key, each.request.pixels)
+                if len(each.request.pixels):
+                    images.setdefault(each.key, each.request.pixels)
             made = self.decoder.features(list(images.values()))
             self.features = dict(zip(images, made, strict=True))
         return self.features.pop(asked.key)

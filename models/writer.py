@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from transformers import LlavaForConditionalGeneration
 
@@ -83,13 +84,20 @@ class FindingsWriter:
 
     def decoder(self) -> Decoder:
         """What generates for this model and these settings."""
-        rule = SearchRule(self._token("eos"), self.settings.beams)
+        rule = SearchRule(
+            self._token("eos"),
+            self.settings.beams,
+            self.settings.length_penalty,
+            least=self.settings.min_new_tokens,
+            repetition_penalty=self.settings.repetition_penalty,
+        )
         return Decoder(self.model, rule, self.settings.batch_size)
 
     def request(self, prompt: Sequence[int], pixels: Pixels | None) -> Request:
-        """One prompt and its pictures [m, P, P]."""
-        assert pixels is not None, "every prompt needs an image"
-        return Request(tuple(prompt), pixels, self.settings.max_new_tokens)
+        """One prompt and its pictures [m, P, P]; None shows none."""
+        side_px = self.canvas.side_px
+        shown = np.zeros((0, side_px, side_px), np.uint8) if pixels is None else pixels
+        return Request(tuple(prompt), shown, self.settings.max_new_tokens)
 
     def _token(self, name: str) -> int:
         token = getattr(self.tokenizer, f"{name}_token_id")

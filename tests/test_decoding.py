@@ -119,6 +119,22 @@ def test_beams_batch_by_batch_are_the_same() -> None:
         assert ask_ours(model(), requests(), batch, rule) == alone(3)
 
 
+@pytest.mark.parametrize("beams", [1, 3])
+@pytest.mark.parametrize(("least", "penalty"), [(6, 1.0), (0, 2.0), (0, 0.7), (9, 1.3)])
+def test_shortest_answers_and_repetition_equal_generate(
+    beams: int, least: int, penalty: float
+) -> None:
+    """Also of prompts: what stands in a question is repeated, too."""
+    rule = SearchRule(END, beams, 2.0, least=least, repetition_penalty=penalty)
+    asked = [each for each in requests() if each.most > least][:10]
+    found = ask_ours(model(), asked, 4, rule)
+    assert found == ask_alone(model(), asked, rule)
+    assert found != ask_ours(model(), asked, 4, SearchRule(END, beams, 2.0))
+    assert all(
+        len(ids) > least or len(ids) == each.most for ids, each in zip(found, asked, strict=True)
+    )
+
+
 @pytest.mark.parametrize("groups", [1, 2])
 def test_shared_key_value_heads(groups: int, reading: str) -> None:
     grouped, asked = model(groups), requests()[:6]
@@ -152,6 +168,17 @@ def test_prompts_that_begin_with_the_image(reading: str) -> None:
     asked = [replace(each, prompt=each.prompt[5:]) for each in requests()[:6]]
     assert asked[0].prompt[0] == SHAPE.vocabulary - 1
     assert ask_ours(model(), asked, 4) == ask_alone(model(), asked)
+
+
+@pytest.mark.parametrize("beams", [1, 2])
+def test_prompts_without_a_picture_beside_others(beams: int, reading: str) -> None:
+    """A request for a picture is text alone."""
+    image, rule = SHAPE.vocabulary - 1, SearchRule(END, beams)
+    asked = requests()[:8]
+    for row in (1, 4, 5):
+        text = tuple(token for token in asked[row].prompt if token != image)
+        asked[row] = replace(asked[row], prompt=text, pixels=asked[row].pixels[:0])
+    assert ask_ours(model(), asked, 3, rule) == ask_alone(model(), asked, rule)
 
 
 @pytest.mark.parametrize("architecture", ["qwen2", "mistral"])

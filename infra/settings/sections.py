@@ -151,16 +151,30 @@ class ExampleSettings(Section):
 
 
 class GenerateSettings(Section):
-    """How findings are generated.
+    """How a model's answers are generated.
 
-    ``prompt`` is ``turns``, the request with the exam's indication, or ``no-indication``.
+    ``prompt`` is ``turns``, the request with the exam's indication, or ``no-indication``. With
+    ``beams`` a finished answer's score is its summed log-probability over its tokens to the power
+    ``length_penalty``. ``repetition_penalty`` makes what stands in the prompt or the answer less
+    likely, above 1.
     """
 
     batch_size: int = Field(default=8, ge=1)
     max_new_tokens: int = Field(default=256, ge=1)
+    min_new_tokens: int = Field(default=0, ge=0)
     beams: int = Field(default=1, ge=1)
+    length_penalty: float = Field(default=1.0, ge=-10.0, le=10.0)
+    repetition_penalty: float = Field(default=1.0, gt=0.0, le=10.0)
     prompt: Literal["turns", "no-indication"] = "turns"
     seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _room_for_the_shortest(self) -> GenerateSettings:
+        if self.min_new_tokens > self.max_new_tokens:
+            raise ValueError(
+                f"min_new_tokens {self.min_new_tokens} above max_new_tokens {self.max_new_tokens}"
+            )
+        return self
 
 
 class EncoderSettings(Section):

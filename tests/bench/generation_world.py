@@ -158,6 +158,8 @@ def ask_generate(
         num_beams=rule.beams,
         length_penalty=rule.length_penalty,
         early_stopping=rule.stop_early,
+        min_new_tokens=rule.least or None,
+        repetition_penalty=rule.repetition_penalty,
         do_sample=False,
         use_cache=True,
         bos_token_id=BEGIN,
@@ -166,11 +168,14 @@ def ask_generate(
         suppress_tokens=[model.config.image_token_index, *rule.never],
     )
     with torch.inference_mode():
-        pixels = normalise([request.pixels for request in requests])
+        shown = [request.pixels for request in requests if len(request.pixels)]
+        pictures = {}
+        if shown:
+            pictures["pixel_values"] = normalise(shown).to(model.device, model.dtype)
         found = model.generate(
             input_ids=ids.to(model.device),
             attention_mask=mask.to(model.device),
-            pixel_values=pixels.to(model.device, model.dtype),
+            **pictures,
             generation_config=config,
             stopping_criteria=[OwnLength(most, ids.shape[1])] if rule.beams == 1 else [],
         )
