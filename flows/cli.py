@@ -335,7 +335,9 @@ def score(
         list[str] | None,
         typer.Option(help="llava_rad, rrg24, offline or profiles; repeatable [the first three]."),
     ] = None,
-    section: Annotated[str, typer.Option(help="Which section the texts are.")] = "findings",
+    section: Annotated[
+        str, typer.Option(help="What the texts are: findings, impression or report.")
+    ] = "findings",
     resamples: Resamples = 500,
     seed: Seed = 3,
     cache: Annotated[bool, typer.Option(help="Keep counts of pairs in the state folder.")] = True,

@@ -10,6 +10,9 @@ from infra.errors import InputError
 from infra.settings.environment import load_environment
 from infra.settings.sections import ScoreSettings
 
+SECTIONS = ("findings", "impression", "report")
+"""What a signature may say that texts are; ``report`` is both sections in one text."""
+
 
 @dataclass(frozen=True)
 class PairsOrder:
@@ -30,6 +33,10 @@ def score_pairs_file(order: PairsOrder, data_root: str | None, *, as_json: bool)
     from evaluation.report_blocks import blocks_as_text, support_as_text
     from tasks.score.pairs import read_pairs, score_pairs
 
+    if order.section not in SECTIONS:
+        raise InputError(
+            f"section '{order.section}'", f"one of {', '.join(SECTIONS)}", "correct --section"
+        )
     for name in order.blocks:
         if name not in ALL_BLOCKS:
             raise InputError(f"block '{name}'", f"one of {', '.join(ALL_BLOCKS)}", "correct it")

@@ -16,6 +16,7 @@ from infra.errors import Unavailable
 from infra.weights import require_nf4_package
 from models.projector import vlm_class
 from models.vlm import read_vlm_config, silent_peft
+from models.whole import load_whole
 
 UNQUANTIZED = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
 """Modules that keep their type: the tower and projector are small, and the head decides.
@@ -44,7 +45,7 @@ def load_vlm_nf4(folder: Path, dtype: torch.dtype) -> LlavaForConditionalGenerat
     computes in.
 
     Raises:
-        InputError: the folder holds no VLM.
+        InputError: the folder holds no whole VLM.
         Unavailable: bitsandbytes or a CUDA device is missing.
     """
     require_nf4()
@@ -61,7 +62,8 @@ def nf4_on(device: int | str, folder: Path, dtype: torch.dtype) -> LlavaForCondi
         bnb_4bit_compute_dtype=dtype,
         llm_int8_skip_modules=list(UNQUANTIZED),
     )
-    vlm: LlavaForConditionalGeneration = vlm_class(config).from_pretrained(
+    vlm: LlavaForConditionalGeneration = load_whole(
+        vlm_class(config),
         folder,
         dtype=dtype,
         quantization_config=four_bits,

@@ -301,6 +301,22 @@ def test_the_doctor_mends_scratch_and_finds_a_flipped_byte(cxr: Say, tmp_path: P
     assert said.code == 1
     assert [finding["what"] for finding in wrong] == [artifact.folder]
     assert wrong[0]["detail"] == f"damaged {artifact.pieces[0].key}; the next run rebuilds it"
+    manifest = tmp_path / "data" / artifact.folder / "manifest.json"
+    manifest.unlink()
+    manifest.mkdir()
+    said = cxr("doctor", "--data-root", tmp_path / "data", "--json")
+    wrong = [finding for finding in json.loads(said.out) if finding["state"] == "wrong"]
+    assert said.code == 1
+    assert [finding["what"] for finding in wrong] == [artifact.folder]
+    assert wrong[0]["detail"].startswith(f"found a folder in the way at {manifest}"), wrong
+
+
+def test_texts_of_an_unknown_section_are_not_scored(cxr: Say, tmp_path: Path) -> None:
+    said = cxr("score", tmp_path / "pairs.csv", "--section", "finding")
+    line = (
+        "found section 'finding'; expected one of findings, impression, report; correct --section"
+    )
+    assert (said.code, said.err.strip()) == (2, f"error: {line}")
 
 
 def test_an_installed_command_and_a_child_agree(tmp_path: Path) -> None:

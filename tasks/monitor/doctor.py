@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from evaluation.metric_cache import MetricCache
+from infra.errors import InputError
 from infra.fingerprint import HOUSE
 from infra.llm.status import damaged_files
 from infra.pieces import is_sound, piece_from_json
@@ -111,7 +112,10 @@ def _problem(store: Store, folder: str) -> Finding | None:
     place = f"{folder}/{MANIFEST}"
     if not store.exists(place):
         return Finding(folder, "unavailable", "unfinished; the next run goes on from its pieces")
-    manifest = read_record(store, place)
+    try:
+        manifest = read_record(store, place)
+    except InputError as error:  # a folder in its place, or one that may not be read
+        return Finding(folder, "wrong", str(error))
     if manifest is None:
         return Finding(folder, "wrong", "damaged manifest; the next run mends it")
     pieces = [piece_from_json(item) for item in manifest["pieces"]]
