@@ -10,9 +10,10 @@ from examples_world import SETTINGS, World
 
 from infra.fingerprint import file_digest
 from infra.settings.sections import ExampleSettings
+from sources.drawing import VIEW_SENTENCES
 from sources.piece import cut
 from sources.record import Dialogue, Turn, View
-from sources.xray_span import VIEW_SENTENCES, with_span
+from sources.xray_span import with_span
 from tasks.dialogues.record import WrittenDialogue, dialogues_to_table
 from tasks.examples.plan import ExampleInputs, InputFile
 
