@@ -26,6 +26,7 @@ class Variant:
 
     ``seconds`` is the time its training stages took, whoever built them first; ``shared`` names
     those of them that are the baseline's; ``unavailable`` tells by metric why it has no number.
+    ``memory_gib`` is the most that a stage held at once, ``answer_seconds`` what an answer took.
     """
 
     name: str
@@ -36,6 +37,8 @@ class Variant:
     trained_examples: int | None = None
     shared: tuple[str, ...] = ()
     unavailable: Mapping[str, str] = field(default_factory=dict)
+    memory_gib: float | None = None
+    answer_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,8 @@ class Row:
     shared: tuple[str, ...]
     apart: str | None = None
     missing: str | None = None
+    memory_gib: float | None = None
+    answer_seconds: float | None = None
 
     def cell(self, metric: str) -> Cell | None:
         """The cell of that metric; None where the variant has none."""
@@ -135,7 +140,11 @@ class Ablation:
 
     def tracked(self, row: Row) -> dict[str, float]:
         """Numbers of one row for MLflow, by name."""
-        numbers: dict[str, float | None] = {"training_seconds": row.seconds}
+        numbers: dict[str, float | None] = {
+            "training_seconds": row.seconds,
+            "training_memory_gib": row.memory_gib,
+            "answer_seconds": row.answer_seconds,
+        }
         for cell in row.cells:
             numbers[cell.metric] = cell.value.value
             if cell.difference is not None:
@@ -192,6 +201,8 @@ def _row(
         item.trained_examples,
         item.shared,
         apart,
+        memory_gib=item.memory_gib,
+        answer_seconds=item.answer_seconds,
     )
 
 

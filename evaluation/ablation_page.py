@@ -72,7 +72,8 @@ def _about(found: Ablation) -> str:
         "corrected by Holm over all variants of its metric. A variant is called better or worse "
         f"where p (Holm) is below {LEVEL:g} and the interval excludes zero: "
         f"{found.telling} differences. Training is the time of all stages, also of those that are "
-        "shared with the baseline; examples are those of the last stage."
+        "shared with the baseline; examples are those of the last stage, GiB the most that a stage "
+        "held, and an answer's seconds those of generating all answers over their number."
     )
     needed = rounds_needed(found.tests)
     if found.resamples >= needed:
@@ -107,12 +108,17 @@ def cell_texts(cell: Cell | None) -> list[str]:
 
 
 def _training(row: Row) -> str:
-    """What it took: ``4.2 min, 1,204 examples``, those of the last stage."""
+    """What it took: ``4.2 min, 1,204 examples, 1.3 GiB; 0.04 s an answer``; the examples are those
+    of the last stage, and what is not known is left out."""
     if row.seconds is None:
         return "–"
-    if row.trained_examples is None:
-        return _minutes(row.seconds)
-    return f"{_minutes(row.seconds)}, {row.trained_examples:,} examples"
+    told = [_minutes(row.seconds)]
+    if row.trained_examples is not None:
+        told.append(f"{row.trained_examples:,} examples")
+    if row.memory_gib is not None:
+        told.append(f"{row.memory_gib:.2f} GiB")
+    answer = "" if row.answer_seconds is None else f"; {row.answer_seconds:.2g} s an answer"
+    return ", ".join(told) + answer
 
 
 def _minutes(seconds: float) -> str:

@@ -68,8 +68,13 @@ class Outputs:
     written: dict[str, Written]
 
     @property
+    def named_studies(self) -> list[tuple[str, str]]:
+        """Source and study of each example."""
+        return list(zip(self.sources, self.study_ids, strict=True))
+
+    @property
     def studies(self) -> list[str]:
-        return [f"{s}\t{i}" for s, i in zip(self.sources, self.study_ids, strict=True)]
+        return [f"{source}\t{study}" for source, study in self.named_studies]
 
     @property
     def subjects(self) -> list[str]:

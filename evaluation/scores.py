@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from evaluation.block_scores import BlockTable, block_tables, overall_measure
@@ -33,6 +34,8 @@ from evaluation.judges import (
     kin_of_teachers,
     mean_of_judges,
 )
+from evaluation.lateral import FAMILY as LATERAL_ONLY
+from evaluation.lateral import Truths, hidden_any, lateral_counts, lateral_measures
 from evaluation.measures import (
     UNAVAILABLE,
     Measure,
@@ -160,6 +163,7 @@ def score_predictions(
     blocks: Sequence[Block] = tuple(BLOCKS.values()),
     cache: MetricCache | None = None,
     max_new_tokens: int | None = None,
+    truths: Truths | None = None,
 ) -> Scores:
     """Score the model and its image-blind controls.
 
@@ -168,10 +172,10 @@ def score_predictions(
         judged: rows of ``judged.JUDGED_SCHEMA``, or None where no judge was asked.
         section, max_new_tokens: what was written and where it was cut (None: unknown), to sign.
         teachers: models behind the texts, each with what it wrote, to flag judges of their kin.
-        translated: the texts are translations, for which chrF is measured too.
-        encoded: counts of encoders whose weights are here.
+        translated: the texts are translations (chrF). encoded: counts of encoders that are here.
         blocks: the tables to fill; ``blocks.PROFILES`` computes many more lexical counts.
         cache: counts of pairs that were counted before.
+        truths: what replicas were drawn from, for findings that only a lateral film shows.
 
     Raises:
         InputError: a table does not fit (see ``controls`` and ``judged``).
@@ -182,22 +186,29 @@ def score_predictions(
         name: count_texts(outputs, written, translated=translated, names=families, cache=cache)
         for name, written in outputs.written.items()
     }
-    places = {example_id: place for place, example_id in enumerate(outputs.example_ids)}
-    judges = read_judged(judged, places) if judged is not None else []
-    means = mean_of_judges(judges)
+    judges, means = _judges(judged, outputs)
     bootstrap = make_bootstrap(outputs.subjects, settings.bootstrap_resamples, settings.seed)
     measures = _measures(settings, (judges, means), translated, blocks, encoders)
     counts = _families(outputs, texts, [*judges, *means], encoders)
+    measures += _add_lateral(counts, outputs, texts, truths or {})
     board = Board(outputs, bootstrap, section, counts, max_new_tokens)
-    scores = _scored(board, measures, settings, blocks, encoders)
     return replace(
-        scores,
+        _scored(board, measures, settings, blocks, encoders),
         systems={name: _system_counts(outputs, name, judges) for name in outputs.written},
         unavailable=still_unavailable(encoders) | ({} if judges else {"chexprompt": NO_JUDGE}),
         examples=example_rows(outputs, texts, judges),
         disagreements=tuple(disagreements(judges, bootstrap)),
         kin=kin_of_teachers(answering(judged), teachers) if judged is not None else (),
     )
+
+
+def _judges(
+    judged: pa.Table | None, outputs: Outputs
+) -> tuple[list[JudgedCounts], list[JudgedCounts]]:
+    """What each judge counted, and their means."""
+    places = {example_id: place for place, example_id in enumerate(outputs.example_ids)}
+    judges = read_judged(judged, places) if judged is not None else []
+    return judges, mean_of_judges(judges)
 
 
 def _scored(
@@ -305,6 +316,20 @@ def _families(
         if item.control in families:
             families[item.control][judge_family(item.judge)] = item.counts
     return families
+
+
+def _add_lateral(
+    counts: Families, outputs: Outputs, texts: Mapping[str, TextCounts], truths: Truths
+) -> list[Measure]:
+    """Add the counts of findings on lateral films alone; the measures that read them, if any."""
+    if not hidden_any(truths, outputs.named_studies):
+        return []
+    for control, written in outputs.written.items():
+        own = [truths.get(outputs.named_studies[row]) for row in written.rows]
+        found = np.zeros((len(outputs.example_ids), 3))
+        found[written.rows] = lateral_counts(own, texts[control].prediction_labels)
+        counts[control][LATERAL_ONLY] = found
+    return lateral_measures()
 
 
 def _system_counts(outputs: Outputs, control: str, judges: list[JudgedCounts]) -> SystemCounts:

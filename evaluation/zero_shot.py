@@ -144,10 +144,10 @@ def score_zero_shot(
         draws.append(drawn)
     if not values:
         return found, Interval(None, None, None)
-    return found, interval_of(np.float64(np.mean(values)), _mean_of_known(np.stack(draws)))
+    return found, interval_of(np.float64(np.mean(values)), mean_of_known(np.stack(draws)))
 
 
-def _mean_of_known(draws: Floats) -> Floats:
+def mean_of_known(draws: Floats) -> Floats:
     """(B,) mean over labels (L, B) that have a value in the draw; not a number where none has."""
     known = ~np.isnan(draws)
     with np.errstate(invalid="ignore"):

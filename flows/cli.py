@@ -10,18 +10,31 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from flows.cli_convert import CONVERT
 from flows.cli_llm import LLM
+from flows.cli_options import (
+    DataRoot,
+    DryRun,
+    Json,
+    Judges,
+    Out,
+    Recipe,
+    Replicas,
+    Resamples,
+    Scale,
+    ScoredRun,
+    Seed,
+    Sets,
+    Sources,
+    order_of,
+)
 from flows.goals import COMMANDS, GOALS, Goal
 from infra.errors import CxrError
 from infra.log import set_up_logging
-
-if TYPE_CHECKING:
-    from tasks.context import Order
 
 APP = typer.Typer(
     name="cxr",
@@ -31,37 +44,6 @@ APP = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-Recipe = Annotated[str, typer.Option(help="Which published system to reproduce.")]
-Scale = Annotated[str, typer.Option(help="paper or tiny; see 'cxr config --list'.")]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Override a setting: key.path=value; repeatable."),
-]
-Sources = Annotated[
-    list[str] | None,
-    typer.Option("--source", help="Where raw data lies: name=path; repeatable."),
-]
-DataRoot = Annotated[
-    str | None, typer.Option(help="Folder or URL for all artifacts [CXR_DATA_ROOT, else data].")
-]
-Replicas = Annotated[
-    bool, typer.Option("--replicas", help="Synthetic stand-ins for sources without raw data.")
-]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print what exists and what would be built, then stop.")
-]
-Judges = Annotated[
-    list[str] | None, typer.Option("--judge", help="Model that counts errors; repeatable.")
-]
-Out = Annotated[Path | None, typer.Option(help="Folder to write tables and picture to.")]
-Resamples = Annotated[int, typer.Option(min=10, max=10**6, help="Bootstrap resamples of subjects.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Equal seeds give equal intervals.")]
-ScoredRun = Annotated[
-    str | None,
-    typer.Argument(help="Fingerprint, folder under scores/, or models:/…; else the newest."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 
 
 def _run_command(goal: Goal, text: str) -> None:
@@ -79,33 +61,13 @@ def _run_command(goal: Goal, text: str) -> None:
     ) -> None:
         from flows import cli_run
 
-        order = _order(recipe, scale, sets, source, data_root, replicas)
+        order = order_of(recipe, scale, sets, source, data_root, replicas)
         if dry_run:
             cli_run.show_plan(order, goal, as_json=as_json)
         else:
             cli_run.run(order, goal, as_json=as_json)
 
     APP.command(COMMANDS[goal], help=text)(command)
-
-
-def _order(
-    recipe: str,
-    scale: str,
-    sets: list[str] | None,
-    source: list[str] | None,
-    data_root: str | None,
-    replicas: bool,
-) -> Order:
-    from tasks.context import Order
-
-    return Order(
-        recipe=recipe,
-        scale=scale,
-        overrides=tuple(sets or ()),
-        sources=tuple(source or ()),
-        data_root=data_root,
-        replicas=replicas,
-    )
 
 
 @APP.command(help="List the sources, or show one: card, layout, and an example row.")
@@ -169,8 +131,55 @@ def trace(
 ) -> None:
     from flows import cli_run
 
-    order = _order(recipe, scale, sets, source, data_root, replicas)
+    order = order_of(recipe, scale, sets, source, data_root, replicas)
     cli_run.show_trace(order, study_id, with_text=text, as_json=as_json)
+
+
+@APP.command(help="Talk with a trained model about a film, or have it draw one.")
+def chat(
+    recipe: Recipe = "llava_rad",
+    scale: Scale = "tiny",
+    sets: Sets = None,
+    source: Sources = None,
+    data_root: DataRoot = None,
+    replicas: Replicas = False,
+    ability: Annotated[
+        str | None, typer.Option(help="Whose model answers [the recipe's first].")
+    ] = None,
+    image: Annotated[
+        Path | None, typer.Option(help="A film to begin with: DICOM, PNG or JPEG.")
+    ] = None,
+    films: Annotated[Path, typer.Option(help="Folder that gets what is drawn.")] = Path("films"),
+    seed: Seed = 3,
+    as_json: Json = False,
+) -> None:
+    from flows import cli_chat
+
+    order = order_of(recipe, scale, sets, source, data_root, replicas)
+    asked = cli_chat.ChatOrder(ability, image, films, seed)
+    if not cli_chat.chat(order, asked, as_json=as_json):
+        raise typer.Exit(2)
+
+
+@APP.command(help="Answer a test set of RRG24 in the leaderboard's files: a line for each row.")
+def submission(
+    folder: Annotated[Path, typer.Argument(help="An empty or new folder.")],
+    part: Annotated[str, typer.Option(help="test-hidden or test-public.")] = "test-hidden",
+    fill: Annotated[
+        str | None, typer.Option(help="Text of rows without an answer [an error].")
+    ] = None,
+    recipe: Recipe = "gla_rrg24",
+    scale: Scale = "tiny",
+    sets: Sets = None,
+    source: Sources = None,
+    data_root: DataRoot = None,
+    replicas: Replicas = False,
+    as_json: Json = False,
+) -> None:
+    from flows import cli_submit
+
+    order = order_of(recipe, scale, sets, source, data_root, replicas)
+    cli_submit.submit(order, part, folder, fill, as_json=as_json)
 
 
 @APP.command(help="Run an ablation matrix: build every variant, compare it with the baseline.")
@@ -196,7 +205,7 @@ def ablate(
     chosen = load_matrix(matrix)
     if scale is not None:
         chosen = chosen.model_copy(update={"scale": scale})
-    order = _order(chosen.recipe, chosen.scale, sets, source, data_root, replicas)
+    order = order_of(chosen.recipe, chosen.scale, sets, source, data_root, replicas)
     if dry_run:
         cli_ablate.plan_ablation(chosen, order, as_json=as_json)
     else:
@@ -218,6 +227,32 @@ def compare(
     from flows import cli_compare
 
     cli_compare.compare((run_a, run_b), data_root, resamples, seed, with_text=text, as_json=as_json)
+
+
+@APP.command(
+    help="Recipes, their ablations and published figures side by side, ranked where that may be."
+)
+def leaderboard(
+    roots: Annotated[
+        list[str] | None, typer.Argument(help="Data roots; else CXR_DATA_ROOT, else data.")
+    ] = None,
+    measure: Annotated[
+        list[str] | None, typer.Option(help="With signatures and reasons; repeatable.")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every measure, with signatures and reasons.")
+    ] = False,
+    older: Annotated[bool, typer.Option("--older", help="Also runs that others replaced.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for leaderboard.html and leaderboard.json.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    from flows import cli_leaderboard
+
+    cli_leaderboard.show_leaderboard(
+        tuple(roots or ()), tuple(measure or ()), out, every=every, older=older, as_json=as_json
+    )
 
 
 @APP.command(help="Scores by source, view, sex, age, manufacturer and site; names the worst slice.")

@@ -76,7 +76,7 @@ def _shown_place(environment: Environment) -> dict[str, str | None]:
 
 def _lines(prefix: str, value: object) -> str:
     """``key.path = value`` lines that ``--set`` accepts; a stage is named by its name."""
-    if isinstance(value, dict):
+    if isinstance(value, dict) and value:
         return "\n".join(_lines(f"{prefix}.{key}".lstrip("."), item) for key, item in value.items())
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return "\n".join(_lines(f"{prefix}.{item['name']}", item) for item in value)

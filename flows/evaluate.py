@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
+from tasks.consistency.task import run_consistency
 from tasks.context import Order, open_context
 from tasks.ground.task import run_grounding
 from tasks.monitor.step_report import StepReport
@@ -12,17 +13,22 @@ from tasks.reports.connection import Teacher
 from tasks.retrieve.task import run_retrieval
 from tasks.score.task import score_predictions
 
-READINGS = {"retrieval": run_retrieval, "grounding": run_grounding}
+READINGS = {
+    "retrieval": run_retrieval,
+    "grounding": run_grounding,
+    "consistency": run_consistency,
+}
 
 
 @flow(name="evaluate")
 def evaluate(order: Order) -> list[StepReport]:
-    """Generate, judge and score; then the readings that the recipe asks for."""
+    """Generate, judge and score by ability; then the readings that the recipe asks for."""
     context = open_context(order)
-    predicted = run_predictions(context, return_state=True).result()
+    reports: list[StepReport] = []
     with Teacher(context.environment) as teacher:
-        scored = score_predictions(context, teacher, return_state=True).result()
-    read = [
-        READINGS[kind](context, return_state=True).result() for kind in context.settings.readings
-    ]
-    return [predicted, scored, *read]
+        for ability in map(context.doing, context.settings.abilities):
+            reports.append(run_predictions(ability, return_state=True).result())
+            reports.append(score_predictions(ability, teacher, return_state=True).result())
+    readings = context.settings.readings
+    reports += [READINGS[kind](context, return_state=True).result() for kind in readings]
+    return reports

@@ -11,5 +11,8 @@ from tasks.monitor.step_report import StepReport
 
 @flow(name="write examples")
 def write_examples(order: Order) -> list[StepReport]:
-    """One artifact of shards for the whole recipe."""
-    return [pack_examples(open_context(order), return_state=True).result()]
+    """One artifact of shards for each set of the recipe."""
+    context = open_context(order)
+    return [
+        pack_examples(context, name, return_state=True).result() for name in context.settings.sets
+    ]

@@ -1,4 +1,4 @@
-"""The scored model goes into the registry as a candidate."""
+"""The scored models go into the registry as candidates."""
 
 from __future__ import annotations
 
@@ -11,5 +11,9 @@ from tasks.register.task import register_model
 
 @flow(name="register")
 def register(order: Order) -> list[StepReport]:
-    """One new version of the recipe's registered model, with the alias candidate."""
-    return [register_model(open_context(order), return_state=True).result()]
+    """One new version of each of the recipe's registered models, with the alias candidate."""
+    context = open_context(order)
+    return [
+        register_model(context.doing(step.name), return_state=True).result()
+        for step in context.graph.of_kind("models")
+    ]

@@ -1,10 +1,11 @@
-"""Every source's reports go their routes: keep, structure, translate or synthesize."""
+"""Every source's reports go their routes, and dialogues are written from those that have any."""
 
 from __future__ import annotations
 
 from prefect import flow
 
 from tasks.context import Order, open_context
+from tasks.dialogues.task import ask_for_dialogues
 from tasks.monitor.step_report import StepReport
 from tasks.reports.connection import Teacher
 from tasks.reports.task import route_reports
@@ -15,7 +16,12 @@ def write_reports(order: Order) -> list[StepReport]:
     """One client serves all sources, so that they share its limits and its cache."""
     context = open_context(order)
     with Teacher(context.environment) as teacher:
-        return [
+        reports = [
             route_reports(context, name, teacher, return_state=True).result()
             for name in context.source_names
         ]
+        dialogues = [
+            ask_for_dialogues(context, step.name, teacher, return_state=True).result()
+            for step in context.graph.of_kind("dialogues")
+        ]
+        return [*reports, *dialogues]

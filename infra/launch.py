@@ -170,7 +170,7 @@ def run_module(
         finally:
             reader.join()
     if child.returncode != 0:
-        raise _failure(module, child.returncode, failures, "".join(tail))
+        raise failure_of(module, child.returncode, failures, "".join(tail))
 
 
 def _start(command: Sequence[str]) -> subprocess.Popen[str]:
@@ -182,12 +182,12 @@ def _start(command: Sequence[str]) -> subprocess.Popen[str]:
         encoding="utf-8",
         errors="replace",
         cwd=HOUSE,
-        env=_child_environment(),
+        env=child_environment(),
         start_new_session=True,
     )
 
 
-def _failure(module: str, code: int, failures: Sequence[Event], tail: str) -> CxrError:
+def failure_of(module: str, code: int, failures: Sequence[Event], tail: str) -> CxrError:
     """What went wrong, in the child's own words where it had some.
 
     A launcher of several ranks ends with 1 whatever its ranks ended with.
@@ -204,7 +204,7 @@ def _failure(module: str, code: int, failures: Sequence[Event], tail: str) -> Cx
 def _follow(child: subprocess.Popen[str], on_event: Callable[[Event], None]) -> None:
     assert child.stdout is not None
     for line in child.stdout:
-        event = _parse_event(line)
+        event = parse_event(line)
         if event is not None:
             on_event(event)
     child.wait()
@@ -276,7 +276,7 @@ def _drain(stream: Any, tail: deque[str], log_file: Path | None) -> None:
             log.write(line)
 
 
-def _parse_event(line: str) -> Event | None:
+def parse_event(line: str) -> Event | None:
     """A JSON object with an ``event`` key; other lines are libraries' chatter."""
     if not line.startswith("{"):
         return None
@@ -287,7 +287,7 @@ def _parse_event(line: str) -> Event | None:
     return value if isinstance(value, dict) and "event" in value else None
 
 
-def _child_environment() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
     """This process's environment without secrets a trainer has no use for.
 
     Threads that wait do not spin: on an almost idle machine of two cores 30 finetune steps at the

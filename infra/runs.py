@@ -13,12 +13,14 @@ from pydantic import Field, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from infra.errors import InputError
+from infra.settings.diffusion import DrawSettings
 from infra.settings.sections import (
     EncoderSettings,
     GenerateSettings,
     ImageSettings,
     RequestSettings,
     Section,
+    Seed,
 )
 from infra.settings.stages import ModelSettings, StageSettings
 
@@ -32,6 +34,8 @@ class TrainRun(Section):
 
     Args:
         train_examples, validate_examples: Parquet shards of EXAMPLE_SCHEMA, in their order.
+        set_files: how many of ``train_examples`` each of the stage's sets has, in their order; a
+            stage of one set need not tell.
         inputs: output folders of the stages named in ``stage.starts_from``.
         output: the model's folder; ``result.json`` is written there last.
         resume: checkpoints of this stage alone; kept across kills, read back on the next start.
@@ -43,6 +47,7 @@ class TrainRun(Section):
     stage: StageSettings
     models: ModelSettings
     train_examples: tuple[Path, ...]
+    set_files: dict[str, int] = Field(default_factory=dict)
     validate_examples: tuple[Path, ...] = ()
     inputs: dict[str, Path] = Field(default_factory=dict)
     output: Path
@@ -74,6 +79,48 @@ class GenerateRun(Section):
     device: Device = "auto"
 
 
+class DrawRun(Section):
+    """``python -m models.draw``: films of one model for every prompt.
+
+    Args:
+        model: a folder that a guide or diffuse stage wrote.
+        prompts: Parquet of PROMPT_SCHEMA.
+        output: folder that gets ``drawings.parquet`` and, last, ``result.json``.
+        scratch: keeps finished films of this run alone, so that a killed one goes on; None keeps
+            them below ``output``.
+        png: also write each film as ``<prompt_id>.png`` below ``output``.
+    """
+
+    model: Path
+    draw: DrawSettings
+    prompts: Path
+    output: Path
+    scratch: Path | None = None
+    png: bool = False
+    device: Device = "auto"
+
+
+class ChatRun(Section):
+    """``python -m models.chat``: a conversation, one JSON line in and one out.
+
+    Args:
+        model: a folder that a finetune stage wrote.
+        images: how published files are stored before the model is shown them.
+        pipeline: a folder that a guide or diffuse stage wrote; None draws nothing.
+        films: folder that gets what is drawn.
+        seed: the first film's noise is drawn from it, the next one's from the number after it.
+    """
+
+    model: Path
+    generate: GenerateSettings
+    images: ImageSettings
+    pipeline: Path | None = None
+    draw: DrawSettings = DrawSettings()
+    films: Path
+    seed: Seed = 0
+    device: Device = "auto"
+
+
 class EmbedRun(Section):
     """``python -m models.embed``: embeddings of films and texts in one space.
 
@@ -82,7 +129,8 @@ class EmbedRun(Section):
         vlm: a folder that a finetune stage wrote, or None.
         examples: shards of EXAMPLE_SCHEMA; a study's target is embedded once.
         prompts: further texts for the dual encoder.
-        text_tokens: the dual encoder's texts are cut there, as they were in training.
+        text_tokens: the dual encoder's texts are cut there, as they were in training; None where
+            there is no dual encoder.
         output: folder that gets ``embeddings.safetensors``, ``films.parquet``, ``texts.parquet``
             and, last, ``result.json``.
     """
@@ -91,7 +139,7 @@ class EmbedRun(Section):
     vlm: Path | None = None
     examples: tuple[Path, ...]
     prompts: tuple[str, ...] = ()
-    text_tokens: int = Field(default=256, ge=8)
+    text_tokens: int | None = Field(default=256, ge=8)
     batch_size: int = Field(default=32, ge=1)
     output: Path
     device: Device = "auto"
@@ -158,8 +206,9 @@ class RegisterRun(Section):
     Args:
         model: a folder that a finetune stage wrote.
         images: how the recipe stores pixels; a served image goes the same way.
-        max_new_tokens, beams, section, with_indication, request: how the scored model was asked,
-            so that the served one is asked alike.
+        generate, section, request: how the scored model was asked, so that the served one is asked
+            alike; ``section`` is None where it writes no report.
+        answers: how it was asked questions; None where it was scored on none.
         tags: the git commit and every fingerprint behind the model.
         metrics: scores to log beside it.
         parent_run_id: the pipeline's MLflow run, under which this run is nested.
@@ -176,10 +225,9 @@ class RegisterRun(Section):
     images: ImageSettings
     tags: dict[str, str] = Field(default_factory=dict)
     metrics: dict[str, float] = Field(default_factory=dict)
-    max_new_tokens: int = Field(default=256, ge=1)
-    beams: int = Field(default=1, ge=1)
-    section: Literal["findings", "impression"] = "findings"
-    with_indication: bool = True
+    generate: GenerateSettings = GenerateSettings()
+    section: Literal["findings", "impression"] | None = "findings"
+    answers: GenerateSettings | None = None
     request: RequestSettings = RequestSettings()
     output: Path
 

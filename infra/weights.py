@@ -8,15 +8,18 @@ from pathlib import Path
 from infra.errors import Unavailable
 
 
-def weights_folder(root: Path | None, name: str) -> Path:
+def weights_folder(root: Path | None, name: str, file: str = "config.json") -> Path:
     """The local folder of published weights, by the publisher's name or as an absolute path.
+
+    Args:
+        file: what such a folder has: a model its configuration, a pipeline its index.
 
     Raises:
         Unavailable: they are not there.
     """
     folder = Path(name) if Path(name).is_absolute() else (root or Path()) / name
-    if (root is None and not Path(name).is_absolute()) or not (folder / "config.json").is_file():
-        where = "no weights root is set" if root is None else f"no config.json in {folder}"
+    if (root is None and not Path(name).is_absolute()) or not (folder / file).is_file():
+        where = "no weights root is set" if root is None else f"no {file} in {folder}"
         raise Unavailable(f"weights {name}: {where}; download them and set CXR_WEIGHTS_ROOT")
     return folder
 

@@ -16,10 +16,11 @@ import torch
 from torch.utils.data import default_collate
 
 from infra.log import LOGGER
-from infra.settings.stages import Negatives
+from infra.settings.stages import Learned, Negatives
 from models.data import Pixels, Sample
 from models.packing import Batch, Encoded, lay_end_to_end, pad_right
-from models.prompts import PLAIN_END, conversation_prompt, jumble, plain_prompt
+from models.prompts import PLAIN_END, conversation_parts, jumble, plain_prompt
+from models.shards import NO_VIEW
 from models.tokenizers import IMAGE_TOKEN, Tokenizer
 
 PromptKind = Literal["image-only", "turns"]
@@ -29,23 +30,26 @@ CLIP_DEVIATION = (0.26862954, 0.26130258, 0.27577711)  # OpenAI CLIP
 
 
 def normalise(pixels: Sequence[Pixels]) -> torch.Tensor:
-    """Grey uint8 images [P, P] → float32 [B, 3, P, P]."""
+    """Grey uint8 pictures [m, P, P] of each example → float32 [M, 3, P, P]."""
     return normalised(stacked(pixels))
 
 
 def stacked(pixels: Sequence[Pixels]) -> torch.Tensor:
-    """Grey uint8 images [P, P] → uint8 [B, P, P], as loaders ship them: a twelfth of the bytes.
+    """Grey uint8 pictures [m, P, P] of each example → uint8 [M, P, P], as loaders ship them: a
+    twelfth of the bytes.
 
     In a loader's worker PyTorch's own collation stacks straight into shared memory, which spares
     a copy of the batch.
     """
-    films = [torch.from_numpy(np.require(film, requirements="W")) for film in pixels]
+    films = [
+        torch.from_numpy(np.require(film, requirements="W")) for each in pixels for film in each
+    ]
     batch: torch.Tensor = default_collate(films)
     return batch
 
 
 def normalised(grey: torch.Tensor) -> torch.Tensor:
-    """uint8 [B, P, P] → float32 [B, 3, P, P] on the same device."""
+    """uint8 [M, P, P] → float32 [M, 3, P, P] on the same device."""
     scaled = grey.to(torch.float32).div_(255).unsqueeze(1)
     mean = torch.tensor(CLIP_MEAN, device=grey.device).view(1, 3, 1, 1)
     deviation = torch.tensor(CLIP_DEVIATION, device=grey.device).view(1, 3, 1, 1)
@@ -79,7 +83,8 @@ class PairCollator:
     negatives: Negatives = "other-studies"
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
-        """pixel_values uint8 [B, P, P], input_ids and attention_mask [B, T], two keys [B]."""
+        """pixel_values uint8 [B, P, P] of the first pictures, input_ids and attention_mask [B, T],
+        two keys [B]."""
         texts = [sample.target for sample in samples]
         encoded = self.tokenizer(
             texts,
@@ -91,7 +96,7 @@ class PairCollator:
         )
         as_read = [key_of(*map(str, ids)) for ids in _unpadded(encoded)]
         return {
-            "pixel_values": stacked(_pixels(samples)),
+            "pixel_values": stacked([pixels[:1] for pixels in _pixels(samples)]),
             "input_ids": encoded["input_ids"],
             "attention_mask": encoded["attention_mask"],
             "group_keys": torch.tensor([self._group_key(sample) for sample in samples]),
@@ -113,7 +118,7 @@ def _unpadded(encoded: Mapping[str, torch.Tensor]) -> list[list[int]]:
 
 @dataclass(frozen=True)
 class ConversationCollator:
-    """Conversations with the loss on the assistant's last answer alone.
+    """Conversations, and which of their tokens are learned.
 
     Args:
         prompts: ``image-only`` is LLaVA's plain form, ``turns`` Vicuna's conversation; of
@@ -122,6 +127,7 @@ class ConversationCollator:
             (text-only training).
         context_tokens: the text, without the image, is cut to this many tokens at its end.
         packing: examples are laid end to end in one row; else they are padded to the longest.
+        learn: the assistant's last answer, all of its answers, or all that is said.
     """
 
     tokenizer: Tokenizer
@@ -129,13 +135,15 @@ class ConversationCollator:
     image_tokens: int
     context_tokens: int
     packing: bool = True
+    learn: Learned = "last-answer"
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
-        """What ``lay_end_to_end`` or ``pad_right`` returns, and pixel_values uint8 [B, P, P]."""
+        """What ``lay_end_to_end`` or ``pad_right`` returns, and pixel_values uint8 [M, P, P]."""
         examples = [self._encoded(sample) for sample in samples]
         batch = lay_end_to_end(examples) if self.packing else pad_right(examples, self._pad_id)
-        if self.image_tokens:
-            batch["pixel_values"] = stacked(_pixels(samples))
+        shown = [sample for sample in samples if sample.view != NO_VIEW]
+        if self.image_tokens and shown:
+            batch["pixel_values"] = stacked(_pixels(shown))
         return batch
 
     @property
@@ -146,10 +154,11 @@ class ConversationCollator:
 
     def _encoded(self, sample: Sample) -> Encoded:
         kind = self.prompts[key_of("prompt", sample.example_id) % len(self.prompts)]
-        prompt = prompt_ids(sample, self.tokenizer, kind, self.image_tokens)
+        prompt, also = _prompt(sample, self.tokenizer, kind, self.image_tokens, self.learn)
         end = PLAIN_END if kind == "image-only" else self.tokenizer.eos_token
         answer = self.tokenizer(f"{sample.target}{end}", add_special_tokens=False)["input_ids"]
-        room = self.context_tokens - (len(prompt) - max(0, self.image_tokens - 1))
+        pictures = 0 if sample.pixels is None else len(sample.pixels)
+        room = self.context_tokens - (len(prompt) - pictures * max(0, self.image_tokens - 1))
         if len(answer) > room:
             LOGGER.warning(
                 "example %s: answer cut from %d to %d tokens",
@@ -157,30 +166,74 @@ class ConversationCollator:
                 len(answer),
                 max(room, 1),
             )
-        return Encoded(prompt, answer[: max(room, 1)])
+        return Encoded(prompt, answer[: max(room, 1)], also)
 
 
 def prompt_ids(
     sample: Sample, tokenizer: Tokenizer, prompt: PromptKind, image_tokens: int
 ) -> list[int]:
-    """Token ids of the prompt, its one image token expanded to ``image_tokens`` places.
+    """Token ids of the prompt, ``image_tokens`` places for each of the sample's pictures.
 
     What stands before and behind the image is cut into tokens apart, as LLaVA does: a SentencePiece
     tokenizer then begins the second part with a word's mark, which published models have seen
-    there.
+    there. An example without an image has no places.
     """
-    image = IMAGE_TOKEN if image_tokens else jumble(sample.target, key_of(sample.example_id))
-    plain = prompt == "image-only"
-    end = tokenizer.eos_token
-    text = plain_prompt(image) if plain else conversation_prompt(sample.turns, image, end)
+    return _prompt(sample, tokenizer, prompt, image_tokens, "last-answer")[0]
+
+
+def _prompt(
+    sample: Sample, tokenizer: Tokenizer, prompt: PromptKind, image_tokens: int, learn: Learned
+) -> tuple[list[int], tuple[int, ...]]:
+    """Token ids of the prompt, and the places of those that are learned."""
+    parts = _parts(sample, tokenizer, prompt, image_tokens)
+    text = "".join(said for said, _ in parts)
+    before, mark, behind = text.partition(IMAGE_TOKEN)
+    if not mark:
+        before, behind = "", text
+    cut = len(text) - len(behind)
+    ids: list[int] = tokenizer(before)["input_ids"] if mark else []
+    if mark:
+        assert sample.pixels is not None, "examples were read as text only"
+        image_id: int = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+        ids += [image_id] * image_tokens * len(sample.pixels)
+    wants_spans = learn != "last-answer"
+    rest = tokenizer(behind, add_special_tokens=not mark, return_offsets_mapping=wants_spans)
+    also: tuple[int, ...] = ()
+    if wants_spans:
+        spans = _learned_spans(parts, learn, cut)
+        also = tuple(
+            len(ids) + place
+            for place, (start, end) in enumerate(rest["offset_mapping"])
+            if end > start and any(first <= start and end <= last for first, last in spans)
+        )
+    return [*ids, *rest["input_ids"]], also
+
+
+def _parts(
+    sample: Sample, tokenizer: Tokenizer, prompt: PromptKind, image_tokens: int
+) -> list[tuple[str, str]]:
+    """What is said and by whom, with the image's mark or what stands there for it."""
+    image: str | None = IMAGE_TOKEN
     if not image_tokens:
-        whole: list[int] = tokenizer(text)["input_ids"]
-        return whole
-    before, _, behind = text.partition(IMAGE_TOKEN)
-    first: list[int] = tokenizer(before)["input_ids"]
-    image_id: int = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
-    second: list[int] = tokenizer(behind, add_special_tokens=False)["input_ids"]
-    return [*first, *[image_id] * image_tokens, *second]
+        image = jumble(sample.target, key_of(sample.example_id))
+    elif sample.view == NO_VIEW:
+        image = None
+    if prompt == "image-only":
+        return [(plain_prompt(image or ""), "user")]
+    return conversation_parts(sample.turns, image, tokenizer.eos_token)
+
+
+def _learned_spans(
+    parts: Sequence[tuple[str, str]], learn: Learned, cut: int
+) -> list[tuple[int, int]]:
+    """[first, last) characters behind ``cut`` that are learned: the assistant's, or all but the
+    system's line."""
+    spans, start = [], 0
+    for said, role in parts:
+        if role == "assistant" or (learn == "everything" and role != "system"):
+            spans.append((max(0, start - cut), start - cut + len(said)))
+        start += len(said)
+    return spans
 
 
 def pad_left(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,6 +1,6 @@
 """Reads training examples from Parquet shards: filtered, decoded, in a repeatable order.
 
-Shapes: P model image side in px; an image is uint8 [P, P], grey.
+Shapes: P model image side in px; an example's m pictures are uint8 [m, P, P], grey.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 from torch.utils.data import Dataset, Sampler
 
 from infra.errors import InputError
-from models.shards import Group, GroupReader, decode
+from models.canvas import Canvas
+from models.shards import Group, GroupReader
 from models.shards import Pixels as Pixels
 from sources.record import Turn
 
@@ -31,7 +32,8 @@ _COLUMNS = ("example_id", "source", "study_id", "subject_id", "split", "indicati
 
 @dataclass(frozen=True)
 class Sample:
-    """One example as the collators take it; ``pixels`` is None where only text is read."""
+    """One example as the collators take it; ``pixels`` is None where only text is read, or where
+    the example has no image."""
 
     example_id: str
     source: str
@@ -91,7 +93,7 @@ class ExampleShards(Dataset[Sample]):
 
     Args:
         files: shards of EXAMPLE_SCHEMA; their order and their rows' order give the indices.
-        side_px: model image side in px, or None to read text only.
+        canvas: how films are shown, or None to read text only.
         selection: keep only these examples.
         plain_request: takes the place of a request that tells the exam's indication.
 
@@ -102,12 +104,14 @@ class ExampleShards(Dataset[Sample]):
     def __init__(
         self,
         files: Sequence[Path],
-        side_px: int | None,
+        canvas: Canvas | None,
         selection: Selection = EVERYTHING,
         plain_request: str | None = None,
     ) -> None:
-        self.side_px, self.plain_request = side_px, plain_request
-        self.groups = [group for file in files for group in _groups(file, selection)]
+        self.canvas, self.plain_request = canvas, plain_request
+        found = [_groups(file, selection) for file in files]
+        self.groups = [group for groups in found for group in groups]
+        self.file_of_group = [number for number, groups in enumerate(found) for _ in groups]
         self.starts = np.cumsum([0, *(len(group.rows) for group in self.groups)])
         self._reader = GroupReader([*_COLUMNS, "target"])
         self._decoded: dict[int, Sample] = {}
@@ -128,9 +132,9 @@ class ExampleShards(Dataset[Sample]):
         number = int(np.searchsorted(self.starts, index, side="right")) - 1
         group = self.groups[number]
         held = self._reader.group(
-            group.file, group.index, group.rows, pictures=self.side_px is not None
+            group.file, group.index, group.rows, pictures=self.canvas is not None
         )
-        sample = _sample(held, index - int(self.starts[number]), self.side_px)
+        sample = _sample(held, index - int(self.starts[number]), self.canvas)
         if self.plain_request is not None and sample.indication is not None:
             sample = replace(sample, turns=(Turn("user", self.plain_request), *sample.turns[1:]))
         if len(self) <= self.window_rows:
@@ -161,7 +165,8 @@ class ExampleShards(Dataset[Sample]):
     @property
     def window_rows(self) -> int:
         """Rows whose pixels fit into WINDOW_BYTES."""
-        return max(1, WINDOW_BYTES // (self.side_px or 1) ** 2)
+        side_px = self.canvas.side_px if self.canvas else 1
+        return max(1, WINDOW_BYTES // side_px**2)
 
 
 class TrainingOrder(Sampler[int]):
@@ -180,6 +185,7 @@ class TrainingOrder(Sampler[int]):
             at its step: there the trainer's own loader passes over rows, unread.)
         like_length: rows of a batch whose texts are about equally long; 0 mixes lengths. What
             fills no batch in a window waits too.
+        groups: of these row groups alone; None are all.
     """
 
     def __init__(
@@ -190,9 +196,11 @@ class TrainingOrder(Sampler[int]):
         one_source: int = 0,
         like_length: int = 0,
         start: int = 0,
+        groups: range | None = None,
     ) -> None:
         assert not (one_source and like_length), "batches are of one source or of like length"
         self.data, self.rows, self.seed, self.start = data, rows, seed, start
+        self.groups = range(len(data.groups)) if groups is None else groups
         self.one_source, self.like_length = one_source, like_length
         size = one_source or like_length
         if size and not any(True for _ in self._epoch(0)):
@@ -221,7 +229,7 @@ class TrainingOrder(Sampler[int]):
     def _epoch(self, epoch: int) -> Iterator[int]:
         rng = np.random.default_rng([self.seed, epoch])
         window: list[int] = []
-        for group in rng.permutation(len(self.data.groups)):
+        for group in self.groups.start + rng.permutation(len(self.groups)):
             window.extend(range(self.data.starts[group], self.data.starts[group + 1]))
             if len(window) >= self.data.window_rows:
                 yield from self._shuffled(window, rng)
@@ -274,9 +282,10 @@ def _groups(file: Path, selection: Selection) -> list[_Group]:
     return groups
 
 
-def _sample(group: Group, place: int, side_px: int | None) -> Sample:
+def _sample(group: Group, place: int, canvas: Canvas | None) -> Sample:
     row = group.rows[place]
-    pixels = None if side_px is None else decode(group.pictures[place], side_px)
+    shown = canvas is not None and group.pictures[place]
+    pixels = canvas.pictures(shown) if canvas is not None and shown else None
     fields = {name: row[name] for name in _COLUMNS if name != "turns"}
     turns = tuple(Turn(**turn) for turn in row["turns"])
     return Sample(**fields, view=row["view"], pixels=pixels, turns=turns, target=row["target"])

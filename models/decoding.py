@@ -33,10 +33,13 @@ OpeningKey: TypeAlias = tuple[tuple[int, ...], bytes]
 
 @dataclass(frozen=True)
 class Request:
-    """One prompt: token ids with the image's places, its grey image [P, P], most new tokens."""
+    """One prompt: token ids with its pictures' places, the pictures [m, P, P], most new tokens.
+
+    Of no picture (m = 0) the prompt has no places and is text alone.
+    """
 
     prompt: tuple[int, ...]
-    image: Pixels
+    pixels: Pixels
     most: int
 
 
@@ -69,7 +72,7 @@ class Work:
 
 @dataclass(frozen=True)
 class _Asked:
-    """A request cut at the end of its image."""
+    """A request cut at the end of its image, or of its first token where it shows none."""
 
     number: int
     key: OpeningKey
@@ -130,20 +133,21 @@ class Decoder:
     def _cut(self, number: int, request: Request) -> _Asked:
         image = int(self.model.config.image_token_index)
         places = [place for place, token in enumerate(request.prompt) if token == image]
-        expected = int(self.model.config.image_seq_length)
-        assert len(places) == expected, f"{len(places)} places for an image of {expected}"
-        end = places[-1] + 1
-        assert end < len(request.prompt), "a prompt must ask something after its image"
-        digest = blake2b(request.image.tobytes(), digest_size=16).digest()
+        expected = len(request.pixels) * int(self.model.config.image_seq_length)
+        assert len(places) == expected, f"{len(places)} places for pictures of {expected}"
+        end = places[-1] + 1 if places else 1
+        assert end < len(request.prompt), "a prompt must ask something"
+        digest = blake2b(request.pixels.tobytes(), digest_size=16).digest()
         return _Asked(number, (request.prompt[:end], digest), request.prompt[end:], request)
 
     def features(self, images: Sequence[Pixels]) -> list[torch.Tensor]:
-        """Projected image features, [image tokens, W] each."""
+        """Projected features of each request's pictures [m, P, P], end to end: [m x tokens, W]."""
         pixels = normalise(images).to(self.model.device, self.model.dtype)
         found: list[torch.Tensor] = self.model.model.get_image_features(
             pixel_values=pixels
         ).pooler_output
-        return found
+        pictures = iter(found)
+        return [torch.cat([next(pictures) for _ in range(len(each))]) for each in images]
 
 
 class _Batch:
@@ -187,7 +191,7 @@ class _Batch:
         first = len(self.live)
         while self.waiting and len(self.live) < self.slots:
             asked = self.waiting.popleft()
-            search = new_search(self.rule, asked.request.most)
+            search = new_search(self.rule, asked.request.most, asked.request.prompt)
             self.live.append(_Live(asked, search, self._opening(asked)))
         if len(self.live) > first:
             self._ask(first)
@@ -204,21 +208,23 @@ class _Batch:
     def _read_opening(self, asked: _Asked, place: int) -> None:
         ids = torch.tensor(asked.key[0], device=self.device)
         hidden = self.language.embed_tokens(ids)
-        seen = ids == int(self.decoder.model.config.image_token_index)
-        hidden[seen] = self._features(asked).to(hidden.dtype)
+        if len(asked.request.pixels):
+            seen = ids == int(self.decoder.model.config.image_token_index)
+            hidden[seen] = self._features(asked).to(hidden.dtype)
         positions = torch.arange(len(ids), device=self.device)
         last = len(self.language.layers) - 1
         run_blocks(self.language, hidden, positions, OpeningAttention(self.cache, place, last))
         self.cache.opening_length[place] = len(ids)
 
     def _features(self, asked: _Asked) -> torch.Tensor:
-        """The request's image features [image tokens, W]; the next images' are made beside."""
+        """The request's image features [m x tokens, W]; the next images' are made beside."""
         if asked.key not in self.features:
-            images = {asked.key: asked.request.image}
+            images = {asked.key: asked.request.pixels}
             for each in self.waiting:
                 if len(images) == _IMAGES_AT_ONCE.get(self.device.type, 1):
                     break
-                images.setdefault(each.key, each.request.image)
+                if len(each.request.pixels):
+                    images.setdefault(each.key, each.request.pixels)
             made = self.decoder.features(list(images.values()))
             self.features = dict(zip(images, made, strict=True))
         return self.features.pop(asked.key)

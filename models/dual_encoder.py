@@ -161,8 +161,8 @@ def dual_encoder_config(
     """Shapes of the whole dual encoder; ``vocabulary`` is the text tokenizer's."""
     return CxrDualEncoderConfig(
         vision_config=tower_config(models.vision, published_tower).to_dict(),
-        text_config=bert_config(models.text_encoder, vocabulary).to_dict(),
+        text_config=bert_config(models.text_tower, vocabulary).to_dict(),
         projection_dim=models.embedding,
-        projection_hidden=models.text_encoder.projection_hidden,
+        projection_hidden=models.text_tower.projection_hidden,
         image_pooling=models.vision.pooling,
     )

@@ -27,6 +27,7 @@ from transformers import AutoConfig, LlavaForConditionalGeneration
 
 from infra.child import report, run_child, write_json
 from infra.runs import EmbedRun
+from models.canvas import Canvas, canvas_of
 from models.collate import normalise, pad_left, prompt_ids
 from models.data import ExampleShards, Pixels, Sample
 from models.dual_encoder import CxrDualEncoder
@@ -51,8 +52,7 @@ class _Texts:
 def embed(run: EmbedRun) -> int:
     """Write the embeddings; returns the exit code."""
     started = time.monotonic()
-    side_px = _side_px(run)
-    samples = tuple(ExampleShards(run.examples, side_px))
+    samples = tuple(ExampleShards(run.examples, _canvas(run)))
     told = _distinct(samples)
     report("start", films=len(samples), texts=len(told.texts))
     tensors: Tensors = {}
@@ -73,16 +73,16 @@ def embed(run: EmbedRun) -> int:
     return 0
 
 
-def _side_px(run: EmbedRun) -> int:
-    """The image side of the models, which must be the same where both are asked."""
-    sides = set()
+def _canvas(run: EmbedRun) -> Canvas:
+    """How the models are shown films, which must be the same where both are asked."""
+    canvases = set()
     if run.dual_encoder is not None:
         config = CxrDualEncoder.config_class.from_pretrained(run.dual_encoder)
-        sides.add(int(config.vision_config.image_size))
+        canvases.add(canvas_of(config))
     if run.vlm is not None:
-        sides.add(int(AutoConfig.from_pretrained(run.vlm).vision_config.image_size))
-    assert len(sides) == 1, f"image sides {sorted(sides)}: a VLM's tower is its dual encoder's"
-    return sides.pop()
+        canvases.add(canvas_of(AutoConfig.from_pretrained(run.vlm)))
+    assert len(canvases) == 1, f"{canvases}: a VLM's tower is its dual encoder's"
+    return canvases.pop()
 
 
 def _distinct(samples: tuple[Sample, ...]) -> _Texts:
@@ -132,7 +132,8 @@ def _with_dual_encoder(run: EmbedRun, told: _Texts) -> Tensors:
     tokenizer = load_tokenizer(run.dual_encoder)
 
     def films(batch: Sequence[Sample]) -> torch.Tensor:
-        pixels = normalise(_pixels(batch)).to(device, model.dtype)
+        first = [pixels[:1] for pixels in _pixels(batch)]
+        pixels = normalise(first).to(device, model.dtype)
         embedded: torch.Tensor = model.embed_images(pixels)
         return embedded
 
@@ -165,11 +166,8 @@ def _with_vlm(run: EmbedRun, told: _Texts) -> Tensors:
     device = _device(run)
     model = load_vlm(run.vlm).eval().to(device)
     tokenizer = load_tokenizer(run.vlm)
-    prompt = prompt_ids(
-        told.samples[0], tokenizer, "image-only", int(model.config.image_seq_length)
-    )
     films = _embedded(
-        told.samples, run.batch_size, lambda batch: _film_states(model, prompt, batch)
+        told.samples, run.batch_size, lambda batch: _film_states(model, tokenizer, batch)
     )
     report("progress", step=2, steps=3)
     targets = [each.target for each in told.texts]
@@ -179,12 +177,15 @@ def _with_vlm(run: EmbedRun, told: _Texts) -> Tensors:
 
 
 def _film_states(
-    model: LlavaForConditionalGeneration, prompt: Sequence[int], batch: Sequence[Sample]
+    model: LlavaForConditionalGeneration, tokenizer: Tokenizer, batch: Sequence[Sample]
 ) -> torch.Tensor:
-    """[B, L] means over the image's places."""
-    ids = torch.tensor([list(prompt)] * len(batch), device=model.device)
+    """[B, L] means over the places of each example's pictures."""
+    tokens = int(model.config.image_seq_length)
+    rows = [prompt_ids(sample, tokenizer, "image-only", tokens) for sample in batch]
+    ids, mask = (each.to(model.device) for each in pad_left(rows, tokenizer.pad_token_id))
     pixels = normalise(_pixels(batch)).to(model.device, model.dtype)
-    states = model.model(input_ids=ids, pixel_values=pixels).last_hidden_state
+    outputs = model.model(input_ids=ids, attention_mask=mask, pixel_values=pixels)
+    states = outputs.last_hidden_state
     return _mean(states, ids == model.config.image_token_id)
 
 

@@ -61,9 +61,9 @@ class Explainer:
         self.run = run
         self.writer = FindingsWriter.load(run.model, GenerateSettings(), run.device)
         self.model = self.writer.model.requires_grad_(False)
-        films = ExampleShards(run.background, self.writer.side_px) if run.background else ()
+        films = ExampleShards(run.background, self.writer.canvas) if run.background else ()
         shown = [films[row] for row in range(min(len(films), BACKGROUND_IMAGES))]
-        self.films = mean_films([(s.view, s.pixels) for s in shown if s.pixels is not None])
+        self.films = mean_films([(s.view, s.pixels[0]) for s in shown if s.pixels is not None])
 
     def ask(self, sample: Sample, spans: Sequence[tuple[int, int]]) -> Asked:
         """Tokens of the text, and which of them make up each sentence."""
@@ -147,7 +147,7 @@ class Explainer:
         ids = asked.ids.to(device).expand(len(images), -1)
         logits = self.model(
             input_ids=ids,
-            pixel_values=normalise(images).to(device, self.model.dtype),
+            pixel_values=normalise([image[None] for image in images]).to(device, self.model.dtype),
             logits_to_keep=asked.rows.to(device),
             use_cache=False,
         ).logits.float()
@@ -174,7 +174,7 @@ def explain(run: ExplainRun) -> int:
     Parts of a killed run are kept and not made again.
     """
     explainer = Explainer(run)
-    data = ExampleShards(run.examples, explainer.writer.side_px)
+    data = ExampleShards(run.examples, explainer.writer.canvas)
     samples = [data[index] for index in range(len(data))]
     spans = _spans(run.sentences)
     places = [Place.of(sample) for sample in samples]
@@ -236,8 +236,10 @@ def _table(
     spans: dict[str, list[tuple[int, int]]],
 ) -> Any:
     asked = explainer.ask(sample, spans[sample.example_id])
-    pixels = shown.pixels if shown is not None else blank(explainer.writer.side_px)
-    assert pixels is not None, "examples were read as text only"
+    pictures = shown.pixels if shown is not None else blank(explainer.writer.canvas.side_px)[None]
+    assert pictures is not None, "examples were read as text only"
+    assert len(pictures) == 1, "a map lies over one picture"
+    pixels = pictures[0]
     maps = [
         (method, np.asarray(values, np.float32))
         for method, values in explainer.maps(asked, pixels, sample.view)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -52,11 +53,11 @@ def generate(run: GenerateRun) -> int:
     started = time.monotonic()
     rank = Rank.of_process()
     writer = FindingsWriter.load(run.model, run.generate, run.device)
-    examples = ExampleShards(run.examples, writer.side_px, plain_request=run.plain_request)
+    examples = ExampleShards(run.examples, writer.canvas, plain_request=run.plain_request)
     samples = [examples[index] for index in range(len(examples))]
     jobs: list[_Job] = []
     for control in run.controls:
-        jobs.extend(_jobs(control, samples, run.generate.seed, writer.side_px))
+        jobs.extend(_jobs(control, samples, run.generate.seed))
     report("start", examples=len(samples), controls=list(run.controls), predictions=len(jobs))
     scratch = run.scratch or run.output / ".parts"
     parts = AnswerParts(scratch / run_key(run), rank, run.generate.batch_size)
@@ -75,14 +76,20 @@ def generate(run: GenerateRun) -> int:
     return 0
 
 
-def _jobs(control: Control, samples: Sequence[Sample], seed: int, side_px: int) -> list[_Job]:
+def _jobs(control: Control, samples: Sequence[Sample], seed: int) -> list[_Job]:
     places = [Place.of(sample) for sample in samples]
-    empty = blank(side_px)
     jobs = []
     for sample, row in zip(samples, shown_rows(control, places, seed), strict=True):
-        shown = samples[row] if row is not None else replace(sample, pixels=empty)
+        shown = samples[row] if row is not None else _without_films(sample)
         jobs.append(_Job(control, sample, shown, shown.study_id if row is not None else None))
     return jobs
+
+
+def _without_films(sample: Sample) -> Sample:
+    """As many blank pictures as there were films to see."""
+    assert sample.pixels is not None, "examples were read as text only"
+    pictures, side_px, _ = sample.pixels.shape
+    return replace(sample, pixels=np.repeat(blank(side_px)[None], pictures, axis=0))
 
 
 def _write_share(

@@ -31,10 +31,15 @@ _AMPERE = 8
 
 @dataclass(frozen=True)
 class Encoded:
-    """One example's token ids: what is given, and the answer that is learned."""
+    """One example's token ids: what is given, and the answer that is learned.
+
+    Args:
+        also: ascending places of the prompt, the first excepted, that are learned too.
+    """
 
     prompt: list[int]
     answer: list[int]
+    also: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.answer)
@@ -76,8 +81,9 @@ def pad_right(examples: Sequence[Encoded], pad_id: int) -> Batch:
 
 
 def _predicting(example: Encoded, length: int) -> torch.Tensor:
-    """Bool [length]: the places whose next token is one of the answer's."""
+    """Bool [length]: the places whose next token is learned."""
     kept = torch.zeros(length, dtype=torch.bool)
+    kept[[place - 1 for place in example.also]] = True
     kept[len(example.prompt) - 1 : len(example) - 1] = True
     return kept
 
@@ -88,7 +94,13 @@ def _supervised(examples: Sequence[Encoded], kept: torch.Tensor) -> Batch:
     The labels are given twice: transformers computes a loss where it finds ``labels``, and takes
     ``shift_labels`` as they stand instead of moving labels by one.
     """
-    answers = torch.tensor([token for each in examples for token in each.answer])
+    answers = torch.tensor(
+        [
+            token
+            for each in examples
+            for token in (*(each.prompt[place] for place in each.also), *each.answer)
+        ]
+    )
     return {"logits_to_keep": kept, "labels": answers, "shift_labels": answers}
 
 

@@ -35,16 +35,24 @@ def conversation_prompt(turns: Sequence[Turn], image: str = IMAGE_TOKEN, end: st
         image: what stands at the image's place, before the first user turn.
         end: what closes an assistant's turn, the tokenizer's own end token; Llama's is Vicuna's.
     """
+    return "".join(text for text, _ in conversation_parts(turns, image, end))
+
+
+def conversation_parts(turns: Sequence[Turn], image: str | None, end: str) -> list[tuple[str, str]]:
+    """The same conversation in parts, each with who says it: ``system``, ``user``, ``assistant``.
+
+    Without an image (None) the first user turn begins with its words.
+    """
     assert turns, "a conversation needs at least one user turn"
     assert turns[-1].role == "user", f"the last turn is the {turns[-1].role}'s, not the user's"
-    said = [SYSTEM]
+    said = [(SYSTEM, "system")]
     for index, turn in enumerate(turns):
         if turn.role == "user":
-            first = f"{image}\n" if index == 0 else ""
-            said.append(f" USER: {first}{turn.text} ASSISTANT:")
+            first = f"{image}\n" if image is not None and index == 0 else ""
+            said.append((f" USER: {first}{turn.text} ASSISTANT:", turn.role))
         else:
-            said.append(f" {turn.text}{end}")
-    return "".join(said)
+            said.append((f" {turn.text}{end}", turn.role))
+    return said
 
 
 def jumble(text: str, seed: int) -> str:

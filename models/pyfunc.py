@@ -1,4 +1,5 @@
-"""The registered model: a DICOM, PNG or JPEG image, optionally an indication → findings.
+"""The registered model: a DICOM, PNG or JPEG image, optionally an indication → findings; or with a
+question → its answer.
 
 MLflow stores this file itself (models from code: nothing is pickled) beside the model's folder, and
 runs it in the server; the server has cxrflow installed.
@@ -21,7 +22,8 @@ SETTINGS_ARTIFACT = "serving"
 
 
 class FindingsModel(PythonModel):
-    """Columns ``image`` (bytes) and ``indication`` → ``findings, finish_reason``."""
+    """Columns ``image`` (bytes), ``indication`` and, where the model was scored on questions,
+    ``question`` → ``findings`` (the answer where something was asked), ``finish_reason``."""
 
     def __init__(self) -> None:
         self.service: FindingsService | None = None
@@ -70,13 +72,13 @@ def question_of(row: Mapping[str, Any]) -> Question:
     Raises:
         InputError: there are no bytes in ``image``.
     """
-    image, indication = (_given(row.get(key)) for key in ("image", "indication"))
+    image, *texts = (_given(row.get(key)) for key in ("image", "indication", "question"))
     if not isinstance(image, bytes | bytearray):
         found = (
             "a row without image" if image is None else f"an image of type {type(image).__name__}"
         )
         raise InputError(found, "the bytes of a DICOM, PNG or JPEG file", "fill the column image")
-    return Question(bytes(image), None if indication is None else str(indication))
+    return Question(bytes(image), *(None if text is None else str(text) for text in texts))
 
 
 def _given(value: Any) -> Any:

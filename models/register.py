@@ -62,13 +62,14 @@ def _public_version(package: str) -> str:
 
 
 def _register(run: RegisterRun) -> Registered:
-    example = pd.DataFrame({"image": [synthetic_film()], "indication": ["Cough."]}, dtype=object)
+    given = {"image": [synthetic_film()], "indication": ["Cough."]}
+    asked = {"question": ["Is there a pneumothorax?"]} if run.answers else {}
+    example = pd.DataFrame({**given, **asked}, dtype=object)
     settings = ServingSettings(
         **run.images.model_dump(),
-        max_new_tokens=run.max_new_tokens,
-        beams=run.beams,
+        generate=run.generate,
+        answers=run.answers,
         section=run.section,
-        with_indication=run.with_indication,
         request=run.request,
     )
     with tempfile.TemporaryDirectory(prefix="cxrflow-register-") as folder:
@@ -87,7 +88,7 @@ def _register(run: RegisterRun) -> Registered:
                 code=PYFUNC,
                 artifacts={"model": run.model, "serving": serving},
                 example=example,
-                columns=COLUMNS,
+                columns=COLUMNS | dict.fromkeys(asked, "string"),
                 outputs=OUTPUTS,
                 requirements=[f"{name}=={_public_version(name)}" for name in PACKAGES],
             )

@@ -25,6 +25,10 @@ class SearchRule:
         stop_early: true ends as soon as ``beams`` answers are finished; false (Hugging Face's
             default) ends when the best unfinished one, taken at its present length, no longer
             beats the worst of them.
+        least: tokens before the end token may be chosen (``min_new_tokens`` in Hugging Face).
+        repetition_penalty: logits of tokens that stand in the prompt or the answer so far are
+            divided by it where they are positive, else multiplied; with beams it is their
+            log-probabilities, as in Hugging Face. 1 leaves them alone.
         never: ids that are never chosen (``suppress_tokens`` in Hugging Face). With beams their
             probability is not shared out among the others.
     """
@@ -33,7 +37,29 @@ class SearchRule:
     beams: int = 1
     length_penalty: float = 1.0
     stop_early: bool = False
+    least: int = 0
+    repetition_penalty: float = 1.0
     never: tuple[int, ...] = ()
+
+    @property
+    def bends(self) -> bool:
+        """Whether scores depend on what has been written."""
+        return self.least > 0 or self.repetition_penalty != 1.0
+
+    def bend(self, scores: torch.Tensor, prompt: Sequence[int], ids: Sequence[int]) -> None:
+        """Change one row of scores [V] in place by what has been written.
+
+        Args:
+            prompt: ids before the answer, ``ids`` those of the answer so far.
+        """
+        if self.repetition_penalty != 1.0:
+            seen = torch.tensor(sorted({*prompt, *ids}), device=scores.device)
+            held = scores[seen]
+            scores[seen] = torch.where(
+                held < 0, held * self.repetition_penalty, held / self.repetition_penalty
+            )
+        if len(ids) < self.least:
+            scores[self.end] = float("-inf")
 
 
 @dataclass
@@ -41,6 +67,7 @@ class Search:
     """The search of one answer of at most ``most`` tokens; holds ``beams`` rows of a batch.
 
     Attributes:
+        prompt: the ids before the answer.
         tokens: the next token of each row, in the rows' order.
         copies: rows (source, target) whose past must be copied before the next step.
         ids: the answer with its end token, once ``done``.
@@ -48,6 +75,7 @@ class Search:
 
     rule: SearchRule
     most: int
+    prompt: tuple[int, ...] = ()
     tokens: list[int] = field(default_factory=list)
     copies: list[tuple[int, int]] = field(default_factory=list)
     ids: list[int] = field(default_factory=list)
@@ -72,15 +100,19 @@ class _Beam:
 class BeamSearch(Search):
     """K beams; beam 0 is the best. ``generate`` pads what we leave out: it has no rows to spare."""
 
-    def __init__(self, rule: SearchRule, most: int) -> None:
-        super().__init__(rule, most)
+    def __init__(self, rule: SearchRule, most: int, prompt: tuple[int, ...] = ()) -> None:
+        super().__init__(rule, most, prompt)
         self.running = [_Beam(np.float32(0), (), 0)]
         self.finished: list[_Beam] = []
 
+    @property
+    def by_row(self) -> list[_Beam]:
+        """The running beams in the rows' order."""
+        return sorted(self.running, key=lambda beam: beam.row)
+
     def scores(self, device: torch.device) -> torch.Tensor:
         """Running scores [rows in use, 1], in the rows' order."""
-        ordered = sorted(self.running, key=lambda beam: beam.row)
-        found = [float(beam.score) for beam in ordered]
+        found = [float(beam.score) for beam in self.by_row]
         return torch.tensor(found, dtype=torch.float32, device=device)[:, None]
 
     def extend(self, candidates: Sequence[tuple[np.float32, int, int]]) -> None:
@@ -126,12 +158,12 @@ class BeamSearch(Search):
             taken.add(row)
             settled.append(_Beam(beam.score, beam.ids, row))
         self.running = settled
-        self.tokens = [beam.ids[-1] for beam in sorted(settled, key=lambda beam: beam.row)]
+        self.tokens = [beam.ids[-1] for beam in self.by_row]
 
 
-def new_search(rule: SearchRule, most: int) -> Search:
+def new_search(rule: SearchRule, most: int, prompt: tuple[int, ...] = ()) -> Search:
     """The search that the rule asks for."""
-    return Search(rule, most) if rule.beams == 1 else BeamSearch(rule, most)
+    return (Search if rule.beams == 1 else BeamSearch)(rule, most, prompt)
 
 
 def choose(logits: torch.Tensor, searches: Sequence[Search]) -> None:
@@ -141,10 +173,13 @@ def choose(logits: torch.Tensor, searches: Sequence[Search]) -> None:
         logits: [R, V]; each search's rows follow each other, one row each before the first token.
             Overwritten.
     """
-    rule = searches[0].rule
-    if rule.beams == 1:
-        best = _without(rule.never, logits.float()).argmax(-1)
-        for search, token in zip(searches, best.tolist(), strict=True):
+    if searches[0].rule.beams == 1:
+        scores = logits.float()
+        if searches[0].rule.bends:
+            for row, search in zip(scores, searches, strict=True):
+                search.rule.bend(row, search.prompt, search.ids)
+        scores = _without(searches[0].rule.never, scores)
+        for search, token in zip(searches, scores.argmax(-1).tolist(), strict=True):
             search.take(token)
         return
     start = 0
@@ -157,8 +192,11 @@ def choose(logits: torch.Tensor, searches: Sequence[Search]) -> None:
 
 def _extend(search: BeamSearch, logits: torch.Tensor) -> None:
     """One beam search's rows [K, V]: the 2K best continuations over all its beams."""
-    logs = _without(search.rule.never, logits.float().log_softmax(-1))
-    summed = logs + search.scores(logits.device)
+    logs = logits.float().log_softmax(-1)
+    if search.rule.bends:
+        for row, beam in zip(logs, search.by_row, strict=True):
+            search.rule.bend(row, search.prompt, beam.ids)
+    summed = _without(search.rule.never, logs) + search.scores(logits.device)
     kept = min(2 * search.rule.beams, summed.numel())
     scores, places = summed.flatten().topk(kept)
     rows, tokens = (places // logits.shape[-1]).tolist(), (places % logits.shape[-1]).tolist()

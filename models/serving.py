@@ -1,42 +1,47 @@
-"""Findings for one published image file, the way training saw images: decode, store, read, ask."""
+"""Findings or an answer for one published image file, the way training saw images: decode, store,
+read, ask."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
-
-from PIL import Image
 
 from infra.errors import InputError
 from infra.settings.sections import GenerateSettings, ImageSettings, RequestSettings
 from models.data import Sample
-from models.shards import to_model_size
 from models.writer import FindingsWriter, Written
-from sources.example import Task, request_turn
+from sources.example import Task, one_line, request_turn
 from sources.pixels import PixelError, prepare
+from sources.record import Turn
 
 SETTINGS_FILE = "serving.json"
 
 
 class ServingSettings(ImageSettings):
-    """How the recipe stores pixels and asks its model."""
+    """How the recipe stores pixels and asks its model, for a report and, in ``answers``, a question
+    (None: as for a report)."""
 
-    max_new_tokens: int = 256
-    beams: int = 1
-    section: Literal["findings", "impression"] = "findings"
-    with_indication: bool = True
+    generate: GenerateSettings = GenerateSettings()
+    answers: GenerateSettings | None = None
+    section: Literal["findings", "impression"] | None = "findings"
     request: RequestSettings = RequestSettings()
 
 
 @dataclass(frozen=True)
 class Question:
-    """One image file (DICOM, PNG or JPEG) and the exam's reason, if known."""
+    """One image file (DICOM, PNG or JPEG) with the exam's reason, if known, or with what is asked
+    in the place of a report."""
 
     image: bytes
     indication: str | None = None
+    question: str | None = None
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether something else than a report is wanted."""
+        return self.question is not None and bool(self.question.strip())
 
 
 def read_settings(folder: Path) -> ServingSettings:
@@ -61,25 +66,34 @@ class FindingsService:
     @classmethod
     def load(cls, model: Path, settings: ServingSettings, batch_size: int = 8) -> FindingsService:
         """Load a finetune stage's folder."""
-        generate = GenerateSettings(
-            batch_size=batch_size, max_new_tokens=settings.max_new_tokens, beams=settings.beams
-        )
+        generate = settings.generate.model_copy(update={"batch_size": batch_size})
         return cls(FindingsWriter.load(model, generate, "auto"), settings)
 
     def answer(self, questions: Sequence[Question]) -> list[Written]:
         """Findings for each question, in order.
 
         Raises:
-            InputError: a file cannot be read as a chest image.
+            InputError: a file cannot be read as a chest image, or nothing is asked of a model that
+                writes no report.
         """
         samples = [self._sample(number, each) for number, each in enumerate(questions)]
-        size = self.writer.settings.batch_size
-        written: list[Written] = []
-        for start in range(0, len(samples), size):
-            batch = samples[start : start + size]
-            prompts = [self.writer.prompt(sample) for sample in batch]
-            written.extend(self.writer.write(prompts, [sample.pixels for sample in batch]))
-        return written
+        written: dict[int, Written] = {}
+        for writer, rows in self._by_writer(questions):
+            size = writer.settings.batch_size
+            for start in range(0, len(rows), size):
+                batch = rows[start : start + size]
+                prompts = [writer.prompt(samples[row]) for row in batch]
+                answers = writer.write(prompts, [samples[row].pixels for row in batch])
+                written.update(zip(batch, answers, strict=True))
+        return [written[row] for row in range(len(questions))]
+
+    def _by_writer(self, questions: Sequence[Question]) -> list[tuple[FindingsWriter, list[int]]]:
+        """Rows that want a report, and rows that are questions, each with how they are asked."""
+        told = self.settings.answers or self.settings.generate
+        told = told.model_copy(update={"batch_size": self.writer.settings.batch_size})
+        asked = [row for row, each in enumerate(questions) if each.is_asked]
+        rest = [row for row, each in enumerate(questions) if not each.is_asked]
+        return [(self.writer, rest), (replace(self.writer, settings=told), asked)]
 
     def _sample(self, number: int, question: Question) -> Sample:
         try:
@@ -88,8 +102,6 @@ class FindingsService:
             raise InputError(
                 f"image {number}: {error.reason}", "a DICOM, PNG or JPEG chest film", "check it"
             ) from error
-        picture = Image.open(io.BytesIO(stored.pixels))
-        asked = question.indication if self.settings.with_indication else None
         return Sample(
             example_id=str(number),
             source="served",
@@ -97,8 +109,18 @@ class FindingsService:
             subject_id=None,
             split="test",
             view="UNKNOWN",
-            pixels=to_model_size(picture, self.writer.side_px),
+            pixels=self.writer.canvas.pictures([memoryview(stored.pixels)]),
             indication=question.indication,
-            turns=(request_turn(Task(self.settings.section), asked, self.settings.request),),
+            turns=(self._turn(number, question),),
             target="",
         )
+
+    def _turn(self, number: int, question: Question) -> Turn:
+        if question.question is not None and question.is_asked:
+            return Turn("user", one_line(question.question))
+        if self.settings.section is None:
+            raise InputError(
+                f"image {number} without a question", "one: this model writes no report", "ask it"
+            )
+        asked = question.indication if self.settings.generate.prompt == "turns" else None
+        return request_turn(Task(self.settings.section), asked, self.settings.request)

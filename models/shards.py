@@ -6,7 +6,6 @@ images of its own batches: so each reads all row groups and decodes a part.
 
 from __future__ import annotations
 
-import io
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +13,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import pyarrow as pa
-import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -29,19 +26,18 @@ the row groups of one shuffling window)."""
 OPEN_FILES = 8
 """Our choice: a shuffling window of films of 518 px spans two or three shards."""
 _IMAGE = "images.list.element"  # the path of an image inside Parquet's columns
-_JPEG = b"\xff\xd8"
 
 
 @dataclass(frozen=True)
 class Group:
-    """One row group: the chosen rows' short columns, and views of their first images."""
+    """One row group: the chosen rows' short columns, and views of their stored images."""
 
     rows: tuple[dict[str, Any], ...]
-    pictures: tuple[memoryview, ...]
+    pictures: tuple[tuple[memoryview, ...], ...]
 
     @property
     def stored_bytes(self) -> int:
-        return sum(picture.nbytes for picture in self.pictures)
+        return sum(picture.nbytes for images in self.pictures for picture in images)
 
 
 class GroupReader:
@@ -83,26 +79,24 @@ class GroupReader:
         columns = [*self.columns, *(f"{_IMAGE}.{part}" for part in parts)]
         table = self._shard(file).table(index, columns)
         images = table["images"].combine_chunks()
-        first = (images.offsets.to_numpy() - images.offsets[0].as_py())[list(rows)]
+        ends = images.offsets.to_numpy() - images.offsets[0].as_py()
         elements = images.flatten()
-        views = elements.field("view").take(pa.array(first)).to_pylist()
+        views = elements.field("view").to_pylist()
         short = table.drop_columns(["images"]).take(list(rows)).to_pylist()
+        # views that keep the row group's memory alive, no copies
         stored = views_of(elements.field("pixels")) if pictures else []
+        spans = [range(ends[row], ends[row + 1]) for row in rows]
         return Group(
-            tuple({**row, "view": view} for row, view in zip(short, views, strict=True)),
-            # views that keep the row group's memory alive, no copies
-            tuple(stored[place] for place in first) if pictures else (),
+            tuple(
+                {**row, "view": views[span[0]] if span else NO_VIEW}
+                for row, span in zip(short, spans, strict=True)
+            ),
+            tuple(tuple(stored[place] for place in span) for span in spans) if pictures else (),
         )
 
 
-def decode(picture: memoryview, side_px: int) -> Pixels:
-    """A stored grey JPEG or PNG as the model's crop, uint8 [side, side]."""
-    if picture[:2] == _JPEG:
-        grey = simplejpeg.decode_jpeg(picture, colorspace="GRAY")[:, :, 0]
-        if min(grey.shape) == side_px:
-            return centre_crop(grey, side_px)
-        return to_model_size(Image.fromarray(grey), side_px)
-    return to_model_size(Image.open(io.BytesIO(picture)), side_px)
+NO_VIEW = "none"
+"""Stands for the view of an example without images."""
 
 
 def to_model_size(image: Image.Image, side_px: int) -> Pixels:

@@ -4,14 +4,13 @@
     pretrain   images and text ─▶ dual encoder, contrastive
     align      its vision tower + the language model ─▶ VLM, projector only
     finetune   VLM ─▶ VLM, projector and LoRA (also saved as an adapter)
+    autoencode, diffuse, guide   the parts of CXR-SD (models.diffusion_stages)
 
 Every output is a folder in Hugging Face's layout.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -20,10 +19,13 @@ from transformers.models.bert import BertModel
 
 from infra.runs import TrainRun
 from infra.weights import weights_folder
+from models.canvas import write_canvas
 from models.collate import ConversationCollator, PairCollator, PromptKind
-from models.data import Sample
+from models.diffusion_stages import prepare_autoencode, prepare_diffuse, prepare_guide
 from models.dual_encoder import DUAL_ENCODER_TYPE, CxrDualEncoder, dual_encoder_config
-from models.packing import Batch, attend_within_examples
+from models.packing import attend_within_examples
+from models.prepared import Prepared as Prepared
+from models.prepared import ReadTexts
 from models.processor import save_image_processor, save_vlm_processor
 from models.projector import projector_of
 from models.prompts import conversation_prompt
@@ -47,22 +49,6 @@ from models.weights import (
 )
 from models.whole import load_whole
 
-ReadTexts = Callable[[], Iterable[Sample]]
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A stage ready to train.
-
-    ``save`` writes the trained model into a folder; it may change the model, so it comes last.
-    ``with_pixels`` says whether examples' images are read at all.
-    """
-
-    model: torch.nn.Module
-    collate: Callable[[list[Sample]], Batch]
-    save: Callable[[Path], None]
-    with_pixels: bool = True
-
 
 def prepare(run: TrainRun, read_texts: ReadTexts) -> Prepared:
     """Build the stage's model from its inputs.
@@ -83,6 +69,12 @@ def prepare(run: TrainRun, read_texts: ReadTexts) -> Prepared:
             return _prepare_align(run)
         case "finetune":
             return _prepare_finetune(run)
+        case "autoencode":
+            return prepare_autoencode(run)
+        case "diffuse":
+            return prepare_diffuse(run)
+        case "guide":
+            return prepare_guide(run)
 
 
 def _prepare_language(run: TrainRun, read_texts: ReadTexts) -> Prepared:
@@ -101,7 +93,7 @@ def _prepare_language(run: TrainRun, read_texts: ReadTexts) -> Prepared:
 
 
 def _prepare_pretrain(run: TrainRun, read_texts: ReadTexts) -> Prepared:
-    text, vision = run.models.text_encoder, run.models.vision
+    text, vision = run.models.text_tower, run.models.vision
     if text.weights:
         tokenizer = load_tokenizer(weights_folder(run.weights_root, text.weights))
     else:
@@ -119,9 +111,10 @@ def _prepare_pretrain(run: TrainRun, read_texts: ReadTexts) -> Prepared:
         model.text_model.requires_grad_(False)
 
     def save(folder: Path) -> None:
+        write_canvas(model.config, vision)
         model.save_pretrained(folder)
         save_tokenizer(tokenizer, folder)
-        save_image_processor(vision.image_px, folder)
+        save_image_processor(vision.image_px, folder, vision.fit)
 
     collate = PairCollator(tokenizer, text.context_tokens, run.stage.negatives)
     return Prepared(model, collate, save)
@@ -237,7 +230,10 @@ def _conversations(
     if run.stage.packing:
         attend_within_examples(model)
     context = run.models.language.context_tokens
-    return ConversationCollator(tokenizer, prompts, image_tokens, context, run.stage.packing)
+    stage = run.stage
+    return ConversationCollator(
+        tokenizer, prompts, image_tokens, context, stage.packing, stage.learn
+    )
 
 
 def trainable_in_float32(model: torch.nn.Module) -> None:
@@ -254,5 +250,6 @@ def _save_vlm(run: TrainRun, vlm: PreTrainedModel, tokenizer: Tokenizer, folder:
     """
     vlm.generation_config.suppress_tokens = [vlm.config.image_token_id]
     cast_parameters(vlm, frozen_type(run))
+    write_canvas(vlm.config, run.models.vision)
     vlm.save_pretrained(folder)
     save_vlm_processor(run.models, tokenizer, folder)

@@ -211,7 +211,8 @@ def told(pace: Pace | None, run: TrainRun, meter: Meter) -> dict[str, Any] | Non
     if pace is None:
         return None
     method: Method = "lora" if run.stage.lora is not None else "whole"
-    stage, side_px = run.stage, run.models.vision.image_px
+    stage = run.stage
+    side_px = (run.models.drawing if stage.draws else run.models.vision).image_px
     precision = "nf4" if stage.quantize == "nf4" else stage.precision
     setting = Setting(pace.device, stage.kind, method, meter.parameters, side_px, precision)
     figures: Mapping[str, float | None] = {

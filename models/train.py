@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,9 +26,11 @@ from infra.errors import InputError
 from infra.log import LOGGER
 from infra.runs import TrainRun
 from infra.settings.stages import StageSettings
+from models.canvas import Canvas
 from models.data import ExampleShards, Selection, TrainingOrder
 from models.kept import Kept
 from models.loading import BatchReader
+from models.mixture import MixedOrder, parts_of
 from models.named_state import load_weights
 from models.portable import forget_places
 from models.ranks import part_ranks
@@ -83,25 +85,27 @@ class Training:
 
 
 def stage_training(
-    run: TrainRun, prepared: Prepared, kind: type[StageTrainer] = StageTrainer
+    run: TrainRun, prepared: Prepared, kind: Callable[..., StageTrainer] | None = None
 ) -> Training:
-    """The trainer of a stage, with its examples in their order and its settings."""
-    side_px = run.models.vision.image_px if prepared.with_pixels else None
+    """The trainer of a stage, with its examples in their order and its settings; of the stage's own
+    kind, if none is given."""
+    shown = prepared.canvas or Canvas.of(run.models.vision)
+    canvas = shown if prepared.with_pixels else None
     chosen = selection_of(run.stage)
-    examples = ExampleShards(run.train_examples, side_px, chosen, run.plain_request)
+    examples = ExampleShards(run.train_examples, canvas, chosen, run.plain_request)
     steps = total_steps(run.stage, len(examples))
-    validation = _validation(run, prepared, side_px)
+    validation = _validation(run, prepared, canvas)
     arguments = training_arguments(run, steps)
-    meter = Meter.of(run, prepared.model, on_gpu=not arguments.use_cpu)
+    meter = prepared.meter.of(run, prepared.model, on_gpu=not arguments.use_cpu)
     callback = StageCallback(run.stage, meter, validates=validation is not None)
     contrastive = run.stage.kind == "pretrain"
-    trainer = kind(
+    trainer = (kind or prepared.trainer)(
         model=prepared.model,
         args=arguments,
         data_collator=BatchReader(examples, prepared.collate),
         train_dataset=range(len(examples)),
         callbacks=[callback, TemperatureClip()] if contrastive else [callback],
-        order=training_order(run.stage, examples, steps),
+        order=training_order(run, examples, steps),
         watch=callback.watch,
         meter=meter,
         validation=validation,
@@ -149,9 +153,14 @@ def selection_of(stage: StageSettings) -> Selection:
     return Selection(stage.sources, stage.text_versions, stage.share)
 
 
-def training_order(stage: StageSettings, examples: ExampleShards, steps: int) -> TrainingOrder:
+def training_order(
+    run: TrainRun, examples: ExampleShards, steps: int
+) -> TrainingOrder | MixedOrder:
     """The order of the stage's examples over all its steps."""
-    size = stage.batch_size
+    stage, size = run.stage, run.stage.batch_size
+    if len(run.set_files) > 1:
+        parts = parts_of(examples, run.set_files)
+        return MixedOrder(examples, parts, stage.examples, steps * size, stage.seed)
     one_source = size if stage.batches == "one-source" else 0
     like_length = size if stage.batches == "like-length" else 0
     return TrainingOrder(examples, steps * size, stage.seed, one_source, like_length)
@@ -253,10 +262,10 @@ def _report_start(run: TrainRun, prepared: Prepared, examples: int, steps: int) 
     )
 
 
-def _validation(run: TrainRun, prepared: Prepared, side_px: int | None) -> Validation | None:
+def _validation(run: TrainRun, prepared: Prepared, canvas: Canvas | None) -> Validation | None:
     if not run.validate_examples:
         return None
-    examples = ExampleShards(run.validate_examples, side_px, plain_request=run.plain_request)
+    examples = ExampleShards(run.validate_examples, canvas, plain_request=run.plain_request)
     devices = int(os.environ.get("WORLD_SIZE", "1"))
     per_device, passes = spread_batch(run.stage, devices)
     whole = run.stage.kind == "pretrain"  # every pair of a batch is another's negative

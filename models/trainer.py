@@ -26,6 +26,7 @@ from models.divergence import LossWatch
 from models.gradient_cache import cached_backward
 from models.kept import Kept, is_better, keep, kept_at, kept_on_all_ranks
 from models.loading import whole_batches
+from models.mixture import MixedOrder
 from models.named_state import gathered_weights, give_scalars_an_axis, load_weights
 from models.ranks import on_any_rank, require_alike, seed_step
 from models.sealed import CHECKPOINT, remove_folders_but, seal
@@ -52,7 +53,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]
     def __init__(
         self,
         *args: Any,
-        order: TrainingOrder,
+        order: TrainingOrder | MixedOrder,
         watch: LossWatch,
         meter: Meter,
         validation: Validation | None = None,
@@ -139,6 +140,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]
         write_training(folder, self.model, self._optimizer(), self.lr_scheduler, here=here)
         if here:
             self.state.save_to_json(str(folder / TRAINER_STATE))
+            self.write_more(folder)
             seal(folder)
             remove_folders_but(self.root, CHECKPOINT, _CHECKPOINTS)
         self.control.should_save = False  # the Trainer asks once more after the last step
@@ -161,7 +163,14 @@ class StageTrainer(Trainer):  # type: ignore[misc]
         if resume_from_checkpoint is not None:
             folder = Path(resume_from_checkpoint)
             read_training(folder, self.model, self._optimizer(), self.lr_scheduler)
+            self.read_more(folder)
         return prepared
+
+    def write_more(self, folder: Path) -> None:
+        """What a kind of trainer keeps beside weights and moments, on the rank that writes."""
+
+    def read_more(self, folder: Path) -> None:
+        """Back from a checkpoint, on every rank."""
 
     def _optimizer(self) -> Any:
         """Torch's own optimizer, or DeepSpeed's."""

@@ -35,10 +35,6 @@ from models.whole import UNREADABLE, load_whole, unreadable
 if TYPE_CHECKING:
     from peft import LoraConfig, PeftModel
 
-LORA_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-"""Every linear layer of a block, as in the authors' training code. Llama, Qwen2 and Mistral name
-them alike."""
-
 _CONFIGS: dict[str, type[PretrainedConfig]] = {
     "llama": LlamaConfig,
     "qwen2": Qwen2Config,
@@ -177,7 +173,8 @@ def silent_peft() -> Iterator[None]:
 def lora_config(lora: LoraSettings, *, with_projector: bool) -> LoraConfig:
     """peft's words for LoRA on the language model, the projector trained whole beside it if asked.
 
-    Layers are named with their home, for a vision tower has layers of the same names.
+    Layers are named with their home, for a vision tower has layers of the same names. Llama, Qwen2
+    and Mistral name them alike.
     """
     from peft import LoraConfig
 
@@ -186,7 +183,7 @@ def lora_config(lora: LoraSettings, *, with_projector: bool) -> LoraConfig:
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         bias="none",
-        target_modules=rf".*language_model\..*\.({'|'.join(LORA_LAYERS)})",
+        target_modules=rf".*language_model\..*\.({'|'.join(lora.layers)})",
         modules_to_save=["multi_modal_projector"] if with_projector else None,
     )
 

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from transformers import LlavaForConditionalGeneration
 
 from infra.runs import Device
 from infra.settings.sections import GenerateSettings
+from models.canvas import Canvas, canvas_of
 from models.collate import prompt_ids
 from models.data import Pixels, Sample
 from models.decoding import Decoder, Request
@@ -61,19 +63,20 @@ class FindingsWriter:
         return cls(model, load_tokenizer(folder), settings)
 
     @property
-    def side_px(self) -> int:
-        """Image side the vision tower takes."""
-        return int(self.model.config.vision_config.image_size)
+    def canvas(self) -> Canvas:
+        """How the model is shown films."""
+        return canvas_of(self.model.config)
 
     def prompt(self, sample: Sample) -> list[int]:
-        """Token ids of the conversation up to the answer, as finetuning saw them."""
+        """Token ids of the conversation up to the answer, as finetuning saw them, with places for
+        the pictures that the sample has."""
         patches = int(self.model.config.image_seq_length)
         return prompt_ids(sample, self.tokenizer, "turns", patches)
 
     def write(
         self, prompts: Sequence[Sequence[int]], pixels: Sequence[Pixels | None]
     ) -> list[Written]:
-        """Findings for prompts and their grey images [P, P], ``batch_size`` of them at a time."""
+        """Texts for prompts and their pictures [m, P, P], ``batch_size`` of them at a time."""
         requests = [self.request(*each) for each in zip(prompts, pixels, strict=True)]
         answers = [answer for some in self.decoder().run(requests) for answer in some]
         found = {answer.number: self.written(answer.ids) for answer in answers}
@@ -81,13 +84,20 @@ class FindingsWriter:
 
     def decoder(self) -> Decoder:
         """What generates for this model and these settings."""
-        rule = SearchRule(self._token("eos"), self.settings.beams)
+        rule = SearchRule(
+            self._token("eos"),
+            self.settings.beams,
+            self.settings.length_penalty,
+            least=self.settings.min_new_tokens,
+            repetition_penalty=self.settings.repetition_penalty,
+        )
         return Decoder(self.model, rule, self.settings.batch_size)
 
     def request(self, prompt: Sequence[int], pixels: Pixels | None) -> Request:
-        """One prompt and its grey image [P, P]."""
-        assert pixels is not None, "every prompt needs an image"
-        return Request(tuple(prompt), pixels, self.settings.max_new_tokens)
+        """One prompt and its pictures [m, P, P]; None shows none."""
+        side_px = self.canvas.side_px
+        shown = np.zeros((0, side_px, side_px), np.uint8) if pixels is None else pixels
+        return Request(tuple(prompt), shown, self.settings.max_new_tokens)
 
     def _token(self, name: str) -> int:
         token = getattr(self.tokenizer, f"{name}_token_id")

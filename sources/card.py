@@ -8,6 +8,7 @@ from pathlib import Path
 
 from infra.egress import Egress
 from infra.errors import SourceError
+from sources.record import Origin
 
 
 class Access(StrEnum):
@@ -21,11 +22,15 @@ class Access(StrEnum):
 
 @dataclass(frozen=True)
 class Expected:
-    """Counts the publisher states; None where unknown. A replica or a subset may have fewer."""
+    """Counts the publisher states; None where unknown. A replica or a subset may have fewer.
+
+    ``parts`` counts what else is stated, by name: members of a collection, questions.
+    """
 
     subjects: int | None = None
     studies: int | None = None
     images: int | None = None
+    parts: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,12 @@ class Card:
         required: glob patterns under the root; of each group of alternatives one must match.
         language: ISO 639-1 code of the reports, or None where there are none.
         has_reports: whether radiologists' text comes with it.
+        questions_by: who wrote the questions and answers that come with it; templates filled in
+            from labels are synthesized. None where there are none.
         official_split: whether the publisher splits it; otherwise subjects are hashed.
         redistributable: whether pictures and text may leave the data root (open licences only).
+        subjects_of: the source whose subject ids this one's are, where it is built on that source's
+            persons; the leakage guard then takes equal ids for one person.
     """
 
     name: str
@@ -55,6 +64,8 @@ class Card:
     official_split: bool
     expected: Expected
     redistributable: bool = False
+    questions_by: Origin | None = None
+    subjects_of: str | None = None
 
     def require_files(self, root: Path) -> None:
         """Raise SourceError, naming the first missing file, unless all required files exist."""

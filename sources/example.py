@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from hashlib import blake2b
 from typing import Any
 
 import pyarrow as pa
@@ -108,15 +109,25 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def request_turn(task: Task, indication: str | None, words: RequestSettings = OUR_WORDS) -> Turn:
+def request_turn(
+    task: Task,
+    indication: str | None,
+    words: RequestSettings = OUR_WORDS,
+    trained: str | None = None,
+) -> Turn:
     """What the user asks of a model: the section, in the light of the indication if there is one.
 
     The wording is ours unless ``words`` gives another; that the indication stands in the request,
     on one line, is LLaVA-Rad's. A served model is asked in the same words as it was trained on.
+
+    Args:
+        trained: the id of an example to train on, which chooses among several wordings.
     """
     ours = f"Report the {task} of this chest X-ray."
     if not indication or not indication.strip():
-        return Turn("user", words.plain or ours)
+        wordings = (words.plain or ours, *(words.also if trained is not None else ()))
+        digest = blake2b((trained or "").encode(), digest_size=8).digest()
+        return Turn("user", wordings[int.from_bytes(digest) % len(wordings)])
     asked = words.with_indication or f"{ours} Indication: {{indication}}"
     return Turn("user", asked.replace("{indication}", one_line(indication)))
 

@@ -1,9 +1,10 @@
 """A source's published files, read in place: plain files, and members of zips without unpacking.
 
 A uri is a path relative to the source's root with forward slashes; ``archive.zip!member`` names a
-member of a zip under the root. No uri reaches outside the root, by ``..``, an absolute path or a
-symbolic link to a file or folder elsewhere; a root that is itself a link is followed. Pipes and
-devices are never opened, since reading one may wait for ever.
+member of a zip under the root, ``shard.parquet!images/17/0`` the first of the pictures that a
+Parquet file has in the column ``images`` of row 17. No uri reaches outside the root, by ``..``, an
+absolute path or a symbolic link to a file or folder elsewhere; a root that is itself a link is
+followed. Pipes and devices are never opened, since reading one may wait for ever.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from pathlib import Path
 from types import TracebackType
 
 import xxhash
+
+from sources.parquet_pictures import MemberError, ParquetPictures
 
 _DAMAGED_ZIP = (
     zipfile.BadZipFile,
@@ -73,7 +76,7 @@ ABSENT = FileStat(-1, 0)
 
 
 class RawFolder:
-    """Files under a source's root; keeps zips open, and may be pickled into another process.
+    """Files under a source's root; keeps archives open, and may be pickled into another process.
 
     Not for several threads at once: a zip has one read position.
     """
@@ -82,6 +85,7 @@ class RawFolder:
         self.root = root
         self._real_root = Path(os.path.realpath(root))
         self._archives: dict[str, zipfile.ZipFile] = {}
+        self._shards: dict[str, ParquetPictures] = {}
         self._inside = lru_cache(maxsize=65_536)(self._folder_is_inside)
 
     def __reduce__(self) -> tuple[type[RawFolder], tuple[Path]]:
@@ -99,10 +103,13 @@ class RawFolder:
         self.close()
 
     def close(self) -> None:
-        """Close the open zips; they open again when asked for."""
+        """Close the open archives; they open again when asked for."""
         for archive in self._archives.values():
             archive.close()
+        for shard in self._shards.values():
+            shard.close()
         self._archives.clear()
+        self._shards.clear()
 
     def read(self, uri: str, largest_bytes: int = LARGEST_FILE_BYTES) -> bytes:
         """The file's bytes.
@@ -114,6 +121,8 @@ class RawFolder:
         place, member = _split(uri)
         if member is None:
             data = self._read_file(place, largest_bytes)
+        elif _is_shard(place):
+            data = self._read_picture(place, member, largest_bytes)
         else:
             data = self._read_member(place, member, largest_bytes)
         if not data:
@@ -131,6 +140,8 @@ class RawFolder:
             if member is None:
                 with self._regular_file(place)[0].open("rb") as stream:
                     return stream.read(size)
+            if _is_shard(place):
+                return self._read_picture(place, member, LARGEST_FILE_BYTES)[:size]
             with self._archive(place).open(self._entry(place, member)) as packed:
                 return packed.read(size)
         except _DAMAGED_ZIP as error:
@@ -206,9 +217,22 @@ class RawFolder:
             detail = f"damaged member in {shown(place)}: {shown(member)}"
             raise RawFileError("archive-broken", detail) from error
 
+    def _read_picture(self, place: str, member: str, largest_bytes: int) -> bytes:
+        shard = self._shards.get(place)
+        try:
+            if shard is None:
+                shard = self._shards[place] = ParquetPictures(self._regular_file(place)[0])
+            data = shard.read(member)
+        except MemberError as error:
+            where = f"{shown(member)} in {shown(place)}"
+            raise RawFileError(error.reason, f"{error.detail}: {where}") from error
+        if len(data) > largest_bytes:
+            raise RawFileError("archive-broken", f"{len(data)} bytes of {shown(member)}")
+        return data
+
     def _stat(self, uri: str) -> FileStat:
         place, member = _split(uri)
-        if member is not None:
+        if member is not None and not _is_shard(place):
             entry = self._entry(place, member)
             return FileStat(entry.file_size, entry.CRC)
         try:
@@ -283,5 +307,12 @@ def _unreadable(place: str, error: OSError) -> RawFileError:
 
 def _split(uri: str) -> tuple[str, str | None]:
     """(path of the file, member or None) of a uri."""
-    place, mark, member = uri.partition(".zip!")
-    return (f"{place}.zip", member) if mark else (uri, None)
+    for suffix in (".zip", ".parquet"):
+        place, mark, member = uri.partition(f"{suffix}!")
+        if mark:
+            return f"{place}{suffix}", member
+    return uri, None
+
+
+def _is_shard(place: str) -> bool:
+    return place.endswith(".parquet")

@@ -63,21 +63,10 @@ class SectionedBy(StrEnum):
 
 
 OBSERVATIONS: tuple[str, ...] = (
-    "Enlarged Cardiomediastinum",
-    "Cardiomegaly",
-    "Lung Opacity",
-    "Lung Lesion",
-    "Edema",
-    "Consolidation",
-    "Pneumonia",
-    "Atelectasis",
-    "Pneumothorax",
-    "Pleural Effusion",
-    "Pleural Other",
-    "Fracture",
-    "Support Devices",
-    "No Finding",
-)
+    "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema",
+    "Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion",
+    "Pleural Other", "Fracture", "Support Devices", "No Finding",
+)  # fmt: skip
 """The 14 observations in the order of CheXbert's output heads (evaluation_metrics 1.6)."""
 
 SECTIONS: tuple[str, ...] = ("indication", "technique", "comparison", "findings", "impression")
@@ -156,14 +145,41 @@ class Turn:
     text: str
 
 
+class AnswerType(StrEnum):
+    """How a question is answered: by one of a few given words (yes or no among them), or freely."""
+
+    CLOSED = "CLOSED"
+    OPEN = "OPEN"
+
+
 @dataclass(frozen=True)
 class Dialogue:
-    """Questions and answers about a study's images, as a VQA source publishes them."""
+    """Questions and answers about a study's images, as a VQA source publishes them.
+
+    The assistant's text is the publisher's, character for character, but where a docstring says
+    otherwise.
+
+    Args:
+        dialogue_id: unique inside its source.
+        image_ids: the study's own image, then perhaps one of an earlier study of the same subject.
+        question_type: what is asked, in the publisher's words (``PRES``, ``abnormality``).
+        question_form: how it is asked, in the publisher's words (``para``, ``verify``).
+        answer_type: the publisher's, or as the source's docstring derives it.
+        answers: the answer's parts where it is a set; one part, the turn's text, elsewhere.
+        split: the publisher's, of this question; None: the study's. A study with questions in two
+            splits has the more protected one.
+        group: ties questions that say the same in other words, for the leakage guard.
+    """
 
     dialogue_id: str
     image_ids: tuple[str, ...]
     turns: tuple[Turn, ...]
     question_type: str | None = None
+    question_form: str | None = None
+    answer_type: AnswerType | None = None
+    answers: tuple[str, ...] = ()
+    split: Split | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -204,20 +220,17 @@ LABEL_TYPE = _struct(observation=_TEXT, value=_TEXT)
 SOURCE_LABEL_TYPE = _struct(
     name=_TEXT, value=_TEXT, location=_TEXT, votes=pa.int16(), readers=pa.int16()
 )
+_CORNERS = ("x_min", "y_min", "x_max", "y_max")
 BOX_TYPE = _struct(
-    image_id=_TEXT,
-    name=_TEXT,
-    x_min=pa.float64(),
-    y_min=pa.float64(),
-    x_max=pa.float64(),
-    y_max=pa.float64(),
-    reader=_TEXT,
+    image_id=_TEXT, name=_TEXT, **dict.fromkeys(_CORNERS, pa.float64()), reader=_TEXT
 )
 DIALOGUE_TYPE = _struct(
     dialogue_id=_TEXT,
     image_ids=pa.list_(_TEXT),
     turns=pa.list_(_struct(role=_TEXT, text=_TEXT)),
-    question_type=_TEXT,
+    **dict.fromkeys(("question_type", "question_form", "answer_type"), _TEXT),
+    answers=pa.list_(_TEXT),
+    **dict.fromkeys(("split", "group"), _TEXT),
 )
 
 STUDY_SCHEMA = pa.schema(
@@ -248,6 +261,7 @@ class Level(StrEnum):
     STUDY = "study"
     IMAGE = "image"
     TEXT = "text"
+    DIALOGUE = "dialogue"
     EXAMPLE = "example"
 
 
@@ -256,8 +270,8 @@ class Rejected:
     """A row that did not go on, and why.
 
     ``reason`` is a short code (``file-missing``); ``detail`` is one line that names what was found
-    and expected, and never holds report text or a person's data. ``row_id`` is the image's, text's
-    or example's id, and the study's own for a study.
+    and expected, and never holds report text or a person's data. ``row_id`` is the image's, text's,
+    dialogue's or example's id, and the study's own for a study.
     """
 
     source: str
@@ -285,13 +299,15 @@ class Reading:
     """What a source's ``read`` found: ``studies`` has STUDY_SCHEMA, ``rejected`` REJECTED_SCHEMA.
 
     ``studies_in`` and ``images_in`` count what the publisher's tables (or folder) list, so that
-    nothing can be lost unseen. A rejected study counts each of its images as rejected too.
+    nothing can be lost unseen; so does ``dialogues_in`` for questions. A rejected study counts each
+    of its images and dialogues as rejected too.
     """
 
     studies: pa.Table
     rejected: pa.Table
     studies_in: int
     images_in: int
+    dialogues_in: int = 0
 
     def __post_init__(self) -> None:
         assert self.studies.schema.equals(STUDY_SCHEMA), self.studies.schema
@@ -299,12 +315,19 @@ class Reading:
         levels = self.rejected.column("level").to_pylist()
         lost_studies = levels.count(Level.STUDY)
         lost_images = levels.count(Level.IMAGE)
-        kept_images = pc.sum(pc.list_value_length(self.studies.column("images"))).as_py() or 0
+        lost_dialogues = levels.count(Level.DIALOGUE)
+        kept_images, kept_dialogues = (
+            pc.sum(pc.list_value_length(self.studies.column(name))).as_py() or 0
+            for name in ("images", "dialogues")
+        )
         assert self.studies_in == self.studies.num_rows + lost_studies, (
             f"studies: {self.studies_in} in, {self.studies.num_rows} kept, {lost_studies} rejected"
         )
         assert self.images_in == kept_images + lost_images, (
             f"images: {self.images_in} in, {kept_images} kept, {lost_images} rejected"
+        )
+        assert self.dialogues_in == kept_dialogues + lost_dialogues, (
+            f"dialogues: {self.dialogues_in} in, {kept_dialogues} kept, {lost_dialogues} rejected"
         )
 
 
@@ -360,6 +383,11 @@ def _dialogue_from_row(row: dict[str, Any]) -> Dialogue:
         image_ids=tuple(row["image_ids"]),
         turns=tuple(Turn(**turn) for turn in row["turns"]),
         question_type=row["question_type"],
+        question_form=row["question_form"],
+        answer_type=AnswerType(row["answer_type"]) if row["answer_type"] else None,
+        answers=tuple(row["answers"] or ()),
+        split=Split(row["split"]) if row["split"] else None,
+        group=row["group"],
     )
 
 

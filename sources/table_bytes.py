@@ -49,6 +49,14 @@ def require_file(path: Path) -> None:
         raise _no_file(path)
 
 
+def require_text(path: Path) -> None:
+    """Raise SourceError unless a file can be read and its beginning may be text, of any length."""
+    block = next(_blocks(path), b"")
+    if not block:
+        raise SourceError(f"an empty file at {path}", "text", DOWNLOAD_AGAIN)
+    _refuse_other_formats(path, block)
+
+
 def read_names(path: Path) -> list[str]:
     """The words of a text file: one name a line, as split lists have them.
 

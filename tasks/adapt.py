@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from infra.errors import SettingsError
 from infra.settings import Settings
-from infra.settings.sections import Route
+from infra.settings.sections import ExampleSettings, Route
 from sources.card import Access, Card
 from sources.catalog import catalog, get_source
 
@@ -20,10 +20,13 @@ ENGLISH = "en"
 
 
 def default_routes(card: Card) -> tuple[Route, ...]:
-    """Reports in English are kept and structured, others translated; labels are synthesized.
+    """Reports in English are kept and structured, others translated; labels are synthesized. Of
+    questions nothing is to be written.
 
     Of an owner's data each report tells its language, and takes the routes that are for it.
     """
+    if card.questions_by is not None:
+        return ("keep",)
     if not card.has_reports:
         return ("synthesize",)
     if card.access is Access.OWN:
@@ -54,10 +57,14 @@ def require_known(settings: Settings) -> None:
     pass for one that is absent."""
     named = {
         "sources.routes": tuple(settings.sources.routes),
-        "examples.test_sources": settings.examples.test_sources,
-        "examples.validate_sources": settings.examples.validate_sources,
+        "dialogues.routes": tuple(settings.dialogues.routes),
         "replicas.studies": tuple(settings.replicas.studies),
         **{f"stages.{stage.name}.sources": stage.sources or () for stage in settings.stages},
+        **{
+            f"sets.{name}.{field}": getattr(examples, field)
+            for name, examples in settings.sets.items()
+            for field in _HELD_OUT
+        },
     }
     for key, names in named.items():
         for name in names:
@@ -70,8 +77,10 @@ def require_known(settings: Settings) -> None:
 def fit_to_sources(settings: Settings, present: tuple[str, ...]) -> tuple[Settings, list[str]]:
     """The recipe without references to sources that are not in the run."""
     notes: list[str] = []
-    held_out = _held_out(settings, present, notes)
-    examples = settings.examples.model_copy(update=held_out)
+    sets = {
+        name: examples.model_copy(update=_held_out(examples, present, notes))
+        for name, examples in settings.sets.items()
+    }
     stages = []
     for stage in settings.stages:
         kept = tuple(name for name in stage.sources or () if name in present)
@@ -79,18 +88,28 @@ def fit_to_sources(settings: Settings, present: tuple[str, ...]) -> tuple[Settin
             notes.append(f"stage {stage.name} trains on all sources: {_none_of(stage.sources)}")
             stage = stage.model_copy(update={"sources": None})
         stages.append(stage)
-    return settings.model_copy(update={"examples": examples, "stages": tuple(stages)}), notes
+    fitted = settings.model_copy(update={"sets": sets, "stages": tuple(stages)})
+    return fitted, list(dict.fromkeys(notes))
+
+
+_HELD_OUT = ("test_sources", "validate_sources")
 
 
 def _held_out(
-    settings: Settings, present: tuple[str, ...], notes: list[str]
+    examples: ExampleSettings, present: tuple[str, ...], notes: list[str]
 ) -> dict[str, tuple[str, ...]]:
-    """Test and validate sources: the recipe's, or else all with radiologists' reports, or all."""
-    with_reports = tuple(name for name in present if get_source(name).card.has_reports)
-    fallback = with_reports or present
+    """Test and validate sources: the recipe's, or else all with radiologists' reports, for a set of
+    questions all with questions, or all."""
+    cards = {name: get_source(name).card for name in present}
+    suited = (
+        name
+        for name, card in cards.items()
+        if (card.has_reports if examples.is_report else card.questions_by is not None)
+    )
+    fallback = tuple(suited) or present
     chosen = {}
-    for field in ("test_sources", "validate_sources"):
-        wanted: tuple[str, ...] = getattr(settings.examples, field)
+    for field in _HELD_OUT:
+        wanted: tuple[str, ...] = getattr(examples, field)
         if not set(wanted) & set(present):
             notes.append(f"{field} are {', '.join(fallback)}: {_none_of(wanted)}")
             chosen[field] = fallback

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -20,7 +20,10 @@ from infra.llm.ledger import task_of
 from infra.llm.quarantine import retry_rounds
 from infra.log import LOGGER
 from infra.settings import Settings, load_settings
+from infra.settings.abilities import AbilitySettings
 from infra.settings.environment import Environment, load_environment, source_roots
+from infra.settings.sections import ExampleSettings
+from infra.step import Step
 from infra.store import Store
 from sources.catalog import get_source
 from tasks.adapt import add_sources, fit_to_sources, require_known
@@ -50,7 +53,11 @@ class Order(BaseModel):
 
 @dataclass(frozen=True)
 class Context:
-    """The recipe, the place and the plan of one run; ``roots`` holds real raw data by source."""
+    """The recipe, the place and the plan of one run; ``roots`` holds real raw data by source.
+
+    ``ability`` is the one of the recipe's that a step is about, the first that writes reports
+    unless it is chosen.
+    """
 
     order: Order
     settings: Settings
@@ -58,6 +65,25 @@ class Context:
     store: Store
     graph: Graph
     roots: Mapping[str, Path]
+    ability: str
+
+    def doing(self, ability: str) -> Context:
+        """The same for another ability."""
+        return replace(self, ability=ability)
+
+    @property
+    def asked(self) -> AbilitySettings:
+        """What the ability is."""
+        return self.settings.abilities[self.ability]
+
+    @property
+    def examples(self) -> ExampleSettings:
+        """The set of examples that the ability is scored on."""
+        return self.settings.sets[self.asked.examples]
+
+    def step(self, kind: str) -> Step:
+        """The ability's own step of a kind."""
+        return self.graph[f"{kind}/{self.ability}"]
 
     def artifact(self, key: str) -> Artifact:
         """A finished input.
@@ -121,14 +147,20 @@ def open_context(order: Order, *, make: bool = True) -> Context:
     if not isinstance(meteor, str):
         weights["METEOR"] = meteor.digest
     graph = build_graph(settings, raw, replicas, retries, weights)
-    return Context(order, settings, environment, open_store(environment, make=make), graph, roots)
+    store, first = open_store(environment, make=make), settings.first_ability
+    return Context(order, settings, environment, store, graph, roots, first)
 
 
 def _retries(state: Path, settings: Settings) -> dict[str, str]:
     """The round of each step whose failed requests ``cxr llm retry`` has released."""
     routes = settings.sources.routes
     rounds = {f"reports/{name}": retry_rounds(state, tasks, name) for name, tasks in routes.items()}
-    rounds[f"scores/{settings.recipe}"] = retry_rounds(state, [task_of(JUDGE.version)])
+    spoken = settings.dialogues.routes
+    rounds |= {f"dialogues/{name}": retry_rounds(state, spoken[name], name) for name in spoken}
+    judged = retry_rounds(state, [task_of(JUDGE.version)])
+    rounds |= {
+        f"scores/{name}": judged for name, one in settings.abilities.items() if one.kind == "report"
+    }
     return {key: f"round {number}" for key, number in rounds.items() if number}
 
 

@@ -12,23 +12,29 @@ from typing import Any, Final
 
 from infra.errors import InputError
 from infra.settings import Settings
+from infra.settings.abilities import section_pair
+from infra.settings.dialogues import ROUTE_OF_TASK
+from infra.settings.diffusion import touched_by
+from infra.settings.sections import ExampleSettings
 from infra.settings.stages import StageSettings
 from infra.step import Step
 
 REVISIONS: Final = {
     "replicas": 1,
-    "studies": 2,
+    "studies": 3,
     "images": 2,
     "reports": 3,
+    "dialogues": 1,
     "examples": 3,
     "stages": 5,
     "predictions": 3,
-    "scores": 8,
+    "scores": 9,
     "retrieval": 5,
     "grounding": 4,
+    "consistency": 1,
     "models": 1,
     "teachers": 3,
-    "ablations": 3,
+    "ablations": 4,
 }
 """Raised by a person when the code of a step changes its output."""
 
@@ -37,18 +43,28 @@ CODE: Final = {
     "studies": ("tasks.ingest.studies", "sources.{name}"),
     "images": ("tasks.ingest.images",),
     "reports": ("tasks.reports.routes", "tasks.reports.offline_answers"),
-    "examples": ("tasks.examples.packing",),
+    "dialogues": ("tasks.dialogues.routes", "tasks.reports.offline_answers"),
+    "examples": (
+        *("tasks.examples.packing", "tasks.examples.question_shards"),
+        "tasks.examples.conversation_shards",
+    ),
     "stages": ("models.train",),
     "predictions": ("models.generate",),
     "scores": ("tasks.score.work", "tasks.reports.offline_answers", "evaluation.neural.readings"),
     "retrieval": ("tasks.retrieve.work", "models.embed"),
     "grounding": ("tasks.ground.work", "tasks.ground.page", "models.explain"),
+    "consistency": ("tasks.consistency.work",),
     "models": ("models.register",),
     "teachers": ("tasks.quality.work", "tasks.quality.page", "tasks.reports.offline_answers"),
     "ablations": ("tasks.ablate.work",),
 }
 """The modules whose reachable code makes each kind; readers and rules are found by name, so that
 no import leads to them."""
+
+SCORED_APART: Final[Mapping[str, tuple[int, tuple[str, ...]]]] = {
+    "vqa": (1, ("tasks.score.answers",)),
+}
+"""By kind of ability the revision and the modules of scores that are no report's."""
 
 
 RETRIES: Final = "retries"
@@ -84,12 +100,15 @@ class _Builder:
         settings: Mapping[str, Any],
         needs: list[str],
         raw: Mapping[str, str] | None = None,
+        made_by: tuple[int, tuple[str, ...]] | None = None,
     ) -> None:
+        """A step; ``made_by`` has its revision and code where its kind is made in several ways."""
+        revision, modules = made_by or (REVISIONS[kind], CODE[kind])
         inputs = {need: self.steps[need].fingerprint for need in needs} | dict(raw or {})
         if f"{kind}/{name}" in self.retries:
             inputs[RETRIES] = self.retries[f"{kind}/{name}"]
-        code = tuple(module.format(name=name) for module in CODE[kind])
-        self.steps[f"{kind}/{name}"] = Step(kind, name, settings, inputs, REVISIONS[kind], code)
+        code = tuple(module.format(name=name) for module in modules)
+        self.steps[f"{kind}/{name}"] = Step(kind, name, settings, inputs, revision, code)
 
 
 def build_graph(
@@ -116,25 +135,24 @@ def build_graph(
     _require_sources(settings, names)
     for name in names:
         _add_source(builder, name, raw.get(name), name in replicas)
-    recipe = settings.recipe
-    needs = [f"{kind}/{name}" for name in names for kind in ("studies", "images", "reports")]
-    builder.add("examples", recipe, _dump(settings.examples), needs)
+    for name in names:
+        _add_dialogues(builder, name)
+    for name, examples in settings.sets.items():
+        builder.add("examples", name, _read_of(examples), _examples_need(builder, examples, names))
     for stage in settings.stages:
         _add_stage(builder, stage)
-    final = f"stages/{settings.stages[-1].name}"
-    generated = _dump(settings.generate) | {"controls": list(settings.score.controls)}
-    builder.add("predictions", recipe, generated, [final, f"examples/{recipe}"])
     scored = _dump(settings.score) | {"reports": _dump(settings.reports)}
     asked = {"teacher_studies": scored.pop("teacher_studies"), **scored}
     del asked["encoders"]  # how good a teacher's texts are is told without them
     encoders = {f"weights of {name}": digest for name, digest in (weights or {}).items()}
-    builder.add("scores", recipe, scored, [f"predictions/{recipe}"], encoders)
-    if "retrieval" in settings.readings:
-        _add_retrieval(builder, final)
-    if "grounding" in settings.readings:
-        _add_grounding(builder, names, final)
-    readings = [f"{kind}/{recipe}" for kind in ("scores", *settings.readings)]
-    builder.add("models", recipe, _dump(settings.registry), [final, *readings])
+    for name, ability in settings.abilities.items():
+        _add_predictions(builder, name)
+        if ability.kind == "vqa":
+            _add_answers(builder, name)
+        else:
+            builder.add("scores", name, scored, [f"predictions/{name}"], encoders)
+    _add_readings(builder, names)
+    _add_models(builder)
     for name in names:
         builder.add("teachers", name, asked, [f"studies/{name}"])
     return Graph(builder.steps)
@@ -160,6 +178,7 @@ def _add_source(builder: _Builder, name: str, raw: str | None, replica: bool) ->
             "side_px": size.side_px,
             "seed": size.seed,
             "wording": size.wording,
+            **({"superfluous": size.superfluous} if size.superfluous else {}),
         }
         builder.add("replicas", name, chosen, [])
         needs = [f"replicas/{name}"]
@@ -174,33 +193,135 @@ def _add_source(builder: _Builder, name: str, raw: str | None, replica: bool) ->
     builder.add("reports", name, {**pieces, **routes}, [ingested])
 
 
+def _add_dialogues(builder: _Builder, name: str) -> None:
+    """Only of sources that the recipe wants dialogues of."""
+    settings = builder.settings
+    routes = settings.dialogues.routes.get(name, ())
+    if routes:
+        chosen = _dump(settings.dialogues) | {"routes": list(routes)} | _asked_of_model(settings)
+        builder.add("dialogues", name, chosen, [f"studies/{name}", f"reports/{name}"])
+
+
+def _asked_of_model(settings: Settings) -> dict[str, Any]:
+    """How the model is asked; its reports have a failed share of their own."""
+    asked = _dump(settings.reports)
+    return {key: value for key, value in asked.items() if key != "largest_failed_share"}
+
+
+def _examples_need(builder: _Builder, examples: ExampleSettings, names: list[str]) -> list[str]:
+    """What a set is made of: of reports, or of the dialogues that were written from them."""
+    kinds = ("studies", "images", "dialogues" if examples.task in ROUTE_OF_TASK else "reports")
+    wanted = [f"{kind}/{name}" for name in names for kind in kinds]
+    return [key for key in wanted if key in builder.steps]
+
+
+_UNREAD: Final = {
+    **dict.fromkeys(
+        ROUTE_OF_TASK, ("images", "most_images", "choose", "request", "films_on_both_sides")
+    ),
+    "vqa": ("views", "images", "most_images", "choose", "request"),
+    "findings": ("films_on_both_sides",),
+    "impression": ("films_on_both_sides",),
+}
+"""By a set's task the settings that its examples do not depend on."""
+
+
+def _read_of(examples: ExampleSettings) -> dict[str, Any]:
+    dumped = _dump(examples)
+    return {key: value for key, value in dumped.items() if key not in _UNREAD[examples.task]}
+
+
 def _add_stage(builder: _Builder, stage: StageSettings) -> None:
     """A stage's fingerprint covers the shapes of the networks that its kind touches, no others."""
     shapes = _dump(builder.settings.models)
+    diffusion = shapes.pop("diffusion")
     touched = {
         "language": ("language",),
         "pretrain": ("vision", "text_encoder", "embedding"),
     }.get(stage.kind, tuple(shapes))
-    chosen = {"stage": _dump(stage), "models": {name: shapes[name] for name in touched}}
+    models = {name: shapes[name] for name in touched}
+    trained = _dump(stage)
+    if stage.draws:
+        models = {"diffusion": touched_by(stage.kind, diffusion)}
+    else:
+        del trained["ema"]  # it has none
+    chosen = {"stage": trained, "models": models}
     needs = [f"stages/{name}" for name in stage.starts_from]
-    builder.add("stages", stage.name, chosen, [f"examples/{builder.settings.recipe}", *needs])
+    sets = [f"examples/{name}" for name in builder.settings.sets_of(stage)]
+    builder.add("stages", stage.name, chosen, [*sets, *needs])
 
 
-def _add_retrieval(builder: _Builder, final: str) -> None:
+def _add_predictions(builder: _Builder, name: str) -> None:
+    ability = builder.settings.abilities[name]
+    generated = _dump(ability.generate) | {"controls": list(builder.settings.score.controls)}
+    needs = [f"stages/{ability.stage}", f"examples/{ability.examples}"]
+    builder.add("predictions", name, generated, needs)
+
+
+def _add_answers(builder: _Builder, name: str) -> None:
+    """Scores of answers; the majority answer is learned from the set's own training questions."""
+    settings, ability = builder.settings, builder.settings.abilities[name]
+    chosen = {
+        "kind": ability.kind,
+        "resamples": settings.score.bootstrap_resamples,
+        "seed": settings.score.seed,
+    }
+    needs = [f"predictions/{name}", f"examples/{ability.examples}"]
+    builder.add("scores", name, chosen, needs, made_by=SCORED_APART["vqa"])
+
+
+def _add_readings(builder: _Builder, sources: list[str]) -> None:
+    """What is read of the first ability's model beside its scores."""
+    first, asked = builder.settings.first_ability, builder.settings.readings
+    if "retrieval" in asked:
+        _add_retrieval(builder, first)
+    if "grounding" in asked:
+        _add_grounding(builder, sources, first)
+    if "consistency" in asked:
+        _add_consistency(builder, first)
+
+
+def _add_retrieval(builder: _Builder, name: str) -> None:
     """Embeddings of test films and texts: the dual encoder's, if one was trained, and the VLM's."""
-    settings = builder.settings
+    settings, ability = builder.settings, builder.settings.abilities[name]
     encoders = [f"stages/{stage.name}" for stage in settings.stages if stage.kind == "pretrain"]
-    needs = [*encoders[-1:], final, f"examples/{settings.recipe}"]
-    builder.add("retrieval", settings.recipe, _dump(settings.retrieval), needs)
+    needs = [*encoders[-1:], f"stages/{ability.stage}", f"examples/{ability.examples}"]
+    builder.add("retrieval", name, _dump(settings.retrieval), needs)
 
 
-def _add_grounding(builder: _Builder, names: list[str], final: str) -> None:
+def _add_grounding(builder: _Builder, sources: list[str], name: str) -> None:
     """Maps of texts over images with boxes: a publisher's, or those a replica was drawn from."""
-    recipe = builder.settings.recipe
-    boxed = [f"{kind}/{name}" for name in names for kind in ("studies", "images")]
-    needs = [final, f"examples/{recipe}", f"predictions/{recipe}", *boxed]
-    chosen = _dump(builder.settings.ground) | {"views": list(builder.settings.examples.views)}
-    builder.add("grounding", recipe, chosen, needs)
+    settings, ability = builder.settings, builder.settings.abilities[name]
+    boxed = [f"{kind}/{source}" for source in sources for kind in ("studies", "images")]
+    read = [f"stages/{ability.stage}", f"examples/{ability.examples}", f"predictions/{name}"]
+    chosen = _dump(settings.ground) | {"views": list(settings.sets[ability.examples].views)}
+    builder.add("grounding", name, chosen, [*read, *boxed])
+
+
+def _add_consistency(builder: _Builder, name: str) -> None:
+    """What the models of both sections wrote about the same studies."""
+    score = builder.settings.score
+    chosen = {
+        "uncertain_as": score.uncertain_as,
+        "bootstrap_resamples": score.bootstrap_resamples,
+        "seed": score.seed,
+    }
+    pair = section_pair(builder.settings.sets, builder.settings.abilities)
+    assert pair is not None, "settings that ask for consistency have both sections"
+    builder.add("consistency", name, chosen, [f"predictions/{each}" for each in pair])
+
+
+def _add_models(builder: _Builder) -> None:
+    """One registered model for each stage that abilities name, under the first of them."""
+    abilities = builder.settings.abilities
+    for name, ability in abilities.items():
+        same = builder.settings.abilities_of(ability.stage)
+        if name != same[0]:
+            continue
+        read = [f"{kind}/{other}" for kind in builder.settings.readings for other in same]
+        known = [each for each in read if each in builder.steps]
+        needs = [f"stages/{ability.stage}", *(f"scores/{other}" for other in same), *known]
+        builder.add("models", name, {"model_name": ability.model_name}, needs)
 
 
 def _dump(section: Any) -> dict[str, Any]:

@@ -36,17 +36,19 @@ def require_models(context: Context, goal: str) -> None:
 
 def _require_weights(context: Context, stage_name: str) -> None:
     models, stage = context.settings.models, context.settings.stage(stage_name)
-    needed = {
-        "pretrain": (models.text_encoder.weights, models.vision.weights),
-        "align": (models.language.weights,),
-    }.get(stage.kind, ())
+    needed: tuple[str, ...] = ()
+    if stage.kind == "pretrain":
+        needed = (models.text_tower.weights, models.vision.weights)
     kinds = {context.settings.stage(name).kind for name in stage.starts_from}
     if stage.kind in ("align", "finetune") and not kinds & {"align", "finetune"}:
         needed = (models.language.weights, "" if "pretrain" in kinds else models.vision.weights)
+    file = "config.json"
+    if stage.draws and models.diffusion is not None:
+        needed, file = (models.diffusion.weights,), "model_index.json"  # of a whole pipeline
     for name in (stage.weights,) if stage.weights else needed:
         if name:
             try:
-                weights_folder(context.environment.weights_root, name)
+                weights_folder(context.environment.weights_root, name, file)
             except Unavailable as error:
                 raise SettingsError(
                     f"stage '{stage_name}' without its weights",
@@ -67,11 +69,13 @@ def _asked(context: Context, step: Step) -> Iterator[tuple[str, str]]:
     settings = context.settings
     if step.kind == "reports" and set(settings.sources.routes[step.name]) != {"keep"}:
         yield settings.reports.model, step.name
+    if step.kind == "dialogues":
+        yield settings.reports.model, step.name
     if step.kind == "teachers":
         yield from (
             (model, step.name) for model in (settings.reports.model, *settings.score.judges)
         )
-    if step.kind == "scores":
-        for name in settings.examples.test_sources:
+    if step.kind == "scores" and settings.abilities[step.name].kind == "report":
+        for name in settings.sets[settings.abilities[step.name].examples].test_sources:
             if name in context.source_names:
                 yield from ((judge, name) for judge in settings.score.judges)

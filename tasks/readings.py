@@ -1,4 +1,4 @@
-"""Readings of a model beside its scores (retrieval, grounding): their documents and numbers."""
+"""Readings of models beside their scores (retrieval, grounding, consistency) and their numbers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from tasks.context import Context
 
 def reading(context: Context, kind: Reading) -> Artifact | None:
     """The artifact, None before it is made or where the recipe does not ask for it."""
-    key = f"{kind}/{context.settings.recipe}"
     if kind not in context.settings.readings:
         return None
-    return read_artifact(context.store, context.graph[key])
+    return read_artifact(context.store, context.step(kind))
 
 
 def reading_document(context: Context, kind: Reading) -> dict[str, Any] | None:
@@ -35,13 +34,14 @@ def reading_page(context: Context, kind: Reading) -> Path | None:
 
 
 def reading_numbers(context: Context) -> dict[str, float]:
-    """All readings' scores by name, for a registry.
+    """The scores of all readings of the ability's model by name, for a registry.
 
     Raises:
         ArtifactError: one that the recipe asks for has not been made.
     """
     numbers: dict[str, float] = {}
     for kind in context.settings.readings:
-        artifact = context.artifact(f"{kind}/{context.settings.recipe}")
-        numbers |= artifact.pieces[0].facts["tracked"]
+        key = f"{kind}/{context.settings.first_ability}"
+        if key in context.step("models").inputs:  # else it is another stage's
+            numbers |= context.artifact(key).pieces[0].facts["tracked"]
     return numbers

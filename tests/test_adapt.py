@@ -36,8 +36,8 @@ def test_an_unknown_source_is_named() -> None:
 def test_without_the_recipes_test_source_those_with_reports_are_tested() -> None:
     added, _ = add_sources(TINY, ["nih_cxr14", "openi"])
     settings, notes = fit_to_sources(added, ("nih_cxr14", "openi"))
-    assert settings.examples.test_sources == ("openi",)
-    assert settings.examples.validate_sources == ("openi",)
+    assert settings.sets["llava_rad"].test_sources == ("openi",)
+    assert settings.sets["llava_rad"].validate_sources == ("openi",)
     assert [stage.sources for stage in settings.stages] == [None] * len(settings.stages)
     assert notes[0] == ("test_sources are openi: none of the recipe's (mimic_cxr) is in this run")
     assert notes[-1] == (
@@ -48,14 +48,14 @@ def test_without_the_recipes_test_source_those_with_reports_are_tested() -> None
 def test_without_any_reports_all_sources_are_tested() -> None:
     added, _ = add_sources(TINY, ["nih_cxr14"])
     settings, _ = fit_to_sources(added, ("nih_cxr14",))
-    assert settings.examples.test_sources == ("nih_cxr14",)
+    assert settings.sets["llava_rad"].test_sources == ("nih_cxr14",)
 
 
 @pytest.mark.parametrize(
     ("override", "key"),
     [
-        ('examples.test_sources=["mimc_cxr"]', "examples.test_sources"),
-        ('examples.validate_sources=["mimic_cxr","mimc_cxr"]', "examples.validate_sources"),
+        ('examples.test_sources=["mimc_cxr"]', "sets.llava_rad.test_sources"),
+        ('examples.validate_sources=["mimic_cxr","mimc_cxr"]', "sets.llava_rad.validate_sources"),
         ('stages.align.sources=["mimc_cxr"]', "stages.align.sources"),
         ("replicas.studies.mimc_cxr=3", "replicas.studies"),
         ('sources.routes.mimc_cxr=["keep"]', "sources.routes"),

@@ -51,7 +51,7 @@ def test_the_shape_is_the_bars() -> None:
 def test_a_test_set_shows_its_images_twice_and_a_blank_one() -> None:
     requests = draw_requests(SMALL, Traffic(6, 3))
     assert len(requests) == 18
-    shown = [request.image.tobytes() for request in requests]
+    shown = [request.pixels.tobytes() for request in requests]
     assert shown[6:12] == [*shown[1:6], shown[0]]
     assert len(set(shown[12:])) == 1
     asked = [request.prompt for request in requests]

@@ -51,6 +51,11 @@ FLAGS = {
     "slices": "[run] --by* --data-root --json --metric* --resamples=1000 --seed=3",
     "errors": "[run] --data-root --json --text",
     "ablate": "[matrix] --data-root --dry-run --json --list --replicas --scale --set* --source*",
+    "submission": "folder --data-root --fill --json --part=test-hidden --recipe=gla_rrg24 "
+    "--replicas --scale=tiny --set* --source*",
+    "chat": "--ability --data-root --films=films --image --json --recipe=llava_rad --replicas "
+    "--scale=tiny --seed=3 --set* --source*",
+    "leaderboard": "[roots] --all --json --measure* --older --out",
     "trace": "study_id --data-root --json --recipe=llava_rad --replicas --scale=tiny --set* "
     "--source* --text",
     "llm status": "--data-root --json",

@@ -196,6 +196,6 @@ def test_imported_folders_are_ready_stages_that_write(world: Path, tmp_path: Pat
         assert load_tokenizer(run.output).pad_token_id == 0
     settings = GenerateSettings(max_new_tokens=3)
     writer = FindingsWriter.load(tmp_path / "finetune", settings, "cpu")
-    sample = ExampleShards((tmp_path / "shards" / "test.parquet",), writer.side_px)[0]
+    sample = ExampleShards((tmp_path / "shards" / "test.parquet",), writer.canvas)[0]
     written = writer.write([writer.prompt(sample)], [sample.pixels])
     assert written[0].tokens == 3 or written[0].finish_reason == "stop"

@@ -81,7 +81,7 @@ def test_the_requests_are_worth_asking() -> None:
     ended = [ids[-1] == END for ids in answers]
     assert 0 < sum(ended) < len(ended)
     assert len(set(answers)) > 8
-    assert len({request.image.tobytes() for request in requests()}) == 6
+    assert len({request.pixels.tobytes() for request in requests()}) == 6
     assert len({len(request.prompt) for request in requests()}) > 3
 
 
@@ -119,6 +119,22 @@ def test_beams_batch_by_batch_are_the_same() -> None:
         assert ask_ours(model(), requests(), batch, rule) == alone(3)
 
 
+@pytest.mark.parametrize("beams", [1, 3])
+@pytest.mark.parametrize(("least", "penalty"), [(6, 1.0), (0, 2.0), (0, 0.7), (9, 1.3)])
+def test_shortest_answers_and_repetition_equal_generate(
+    beams: int, least: int, penalty: float
+) -> None:
+    """Also of prompts: what stands in a question is repeated, too."""
+    rule = SearchRule(END, beams, 2.0, least=least, repetition_penalty=penalty)
+    asked = [each for each in requests() if each.most > least][:10]
+    found = ask_ours(model(), asked, 4, rule)
+    assert found == ask_alone(model(), asked, rule)
+    assert found != ask_ours(model(), asked, 4, SearchRule(END, beams, 2.0))
+    assert all(
+        len(ids) > least or len(ids) == each.most for ids, each in zip(found, asked, strict=True)
+    )
+
+
 @pytest.mark.parametrize("groups", [1, 2])
 def test_shared_key_value_heads(groups: int, reading: str) -> None:
     grouped, asked = model(groups), requests()[:6]
@@ -154,6 +170,17 @@ def test_prompts_that_begin_with_the_image(reading: str) -> None:
     assert ask_ours(model(), asked, 4) == ask_alone(model(), asked)
 
 
+@pytest.mark.parametrize("beams", [1, 2])
+def test_prompts_without_a_picture_beside_others(beams: int, reading: str) -> None:
+    """A request for a picture is text alone."""
+    image, rule = SHAPE.vocabulary - 1, SearchRule(END, beams)
+    asked = requests()[:8]
+    for row in (1, 4, 5):
+        text = tuple(token for token in asked[row].prompt if token != image)
+        asked[row] = replace(asked[row], prompt=text, pixels=asked[row].pixels[:0])
+    assert ask_ours(model(), asked, 3, rule) == ask_alone(model(), asked, rule)
+
+
 @pytest.mark.parametrize("architecture", ["qwen2", "mistral"])
 def test_a_sliding_window_must_hold_the_longest_prompt_and_answer(architecture: str) -> None:
     made, asked = copy.deepcopy(model(2, architecture)), requests()[:4]
@@ -187,7 +214,7 @@ def test_the_images_token_is_never_written(beams: int, reading: str) -> None:
     image, asked, rule = SHAPE.vocabulary - 1, requests()[:8], SearchRule(END, beams)
     free = tempted().generate(
         input_ids=torch.tensor([asked[0].prompt]),
-        pixel_values=normalise([asked[0].image]),
+        pixel_values=normalise([asked[0].pixels]),
         max_new_tokens=20,
         do_sample=False,
         pad_token_id=0,
@@ -231,7 +258,7 @@ def test_teacher_forced_ids_are_the_argmax_at_every_step() -> None:
     for request, ids in zip(requests(), ask_ours(model(), requests(), 5), strict=True):
         whole = torch.tensor([[*request.prompt, *ids]])
         with torch.no_grad():
-            logits = model()(input_ids=whole, pixel_values=normalise([request.image])).logits
+            logits = model()(input_ids=whole, pixel_values=normalise([request.pixels])).logits
         chosen = logits[0, len(request.prompt) - 1 : -1].argmax(-1)
         assert chosen.tolist() == list(ids)
 
@@ -243,7 +270,7 @@ def test_half_precision_runs_in_its_type() -> None:
     close = told = 0
     for request, ids in zip(requests(), ask_ours(half, requests(), 4), strict=True):
         whole = torch.tensor([[*request.prompt, *ids]])
-        pixels = normalise([request.image]).to(torch.bfloat16)
+        pixels = normalise([request.pixels]).to(torch.bfloat16)
         with torch.no_grad():
             logits = half(input_ids=whole, pixel_values=pixels).logits[0].float()
         logits = logits[len(request.prompt) - 1 : -1]
@@ -268,7 +295,7 @@ def test_a_prompt_without_a_question_is_a_defect() -> None:
 
 def test_a_prompt_with_too_few_places_is_a_defect() -> None:
     request = requests()[0]
-    with pytest.raises(AssertionError, match="15 places for an image of 16"):
+    with pytest.raises(AssertionError, match="15 places for pictures of 16"):
         list(Decoder(model(), GREEDY, 1).run([replace(request, prompt=request.prompt[6:])]))
 
 

@@ -116,6 +116,8 @@ def test_training_and_validation_take_every_text_version(version: str) -> None:
         {"version": "structure"},
         {"version": "keep-llm", "sectioned_by": "llm"},
         {"version": "translate", "origin": "translated"},
+        {"version": "translate", "origin": "translated", "sectioned_by": "publisher"},
+        {"origin": "translated", "sectioned_by": "rules"},
         {"version": "synthesize", "origin": "synthesized"},
         {"sectioned_by": "llm"},
     ],
@@ -127,6 +129,12 @@ def test_no_language_model_touches_a_test_reference(change: dict[str, str]) -> N
 @pytest.mark.parametrize("sectioned_by", ["rules", "publisher"])
 def test_a_test_reference_cut_by_rules_or_publisher_is_kept(sectioned_by: str) -> None:
     assert judge(GOOD | {"split": "test", "sectioned_by": sectioned_by})[0] is None
+
+
+def test_a_publishers_own_translation_is_a_test_reference() -> None:
+    """RRG24's references of PadChest and BIMCV-COVID19 are published in English."""
+    own = {"split": "test", "origin": "translated", "sectioned_by": "publisher"}
+    assert judge(GOOD | own)[0] is None
 
 
 def test_other_sources_give_their_training_split() -> None:
@@ -144,7 +152,7 @@ def test_a_recipe_may_test_on_one_source_and_validate_on_another() -> None:
 
 def test_views_and_section_follow_the_recipe() -> None:
     settings = ExampleSettings(
-        views=("LATERAL",), section="impression", test_sources=(), validate_sources=()
+        views=("LATERAL",), task="impression", test_sources=(), validate_sources=()
     )
     assert judge(GOOD | {"view": "LATERAL"}, settings)[0] is None
     assert judge(GOOD, settings) == ("view-not-wanted", "view PA; expected LATERAL")

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
 from examples_world import SETTINGS, World
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.settings.sections import ExampleSettings
+from sources.catalog import catalog, get_source
 from sources.perceptual_hash import COPY_DISTANCE, HASH_BYTES
 from tasks.examples import leakage
-from tasks.examples.leakage import Hashes, nearest_copies
+from tasks.examples.leakage import DIALOGUE_TWINS, HELD_OUT_FILM_RULE, Hashes, nearest_copies
 from tasks.examples.plan import plan_examples
 
 
@@ -100,6 +103,97 @@ def leaks(world: World, root: Path, recipe: ExampleSettings = SETTINGS) -> dict[
 
 def test_an_equal_subject_id_of_another_source_is_another_person(tmp_path: Path) -> None:
     assert leaks(world_with(lambda world: None), tmp_path) == {}
+
+
+def test_sources_built_on_one_anothers_persons_share_their_ids(tmp_path: Path) -> None:
+    def change(world: World) -> None:
+        for source, study, subject in (
+            ("mimic_cxr_vqa", "q", "p1"),
+            ("medical_diff_vqa", "d", "p2"),
+            ("mimic_cxr_vqa", "free", "p3"),
+        ):
+            world.study(source, study, subject, "train")
+            world.image(source, study, f"{study}1")
+            world.report(source, study, findings="Clear.")
+
+    assert leaks(world_with(change), tmp_path) == {
+        "q1": "subject-in-two-splits: subject also in test: mimic_cxr study t",
+        "d1": "subject-in-two-splits: subject also in validate: mimic_cxr study v",
+    }
+
+
+def test_a_subject_tested_by_questions_leaves_the_training_of_reports(tmp_path: Path) -> None:
+    def change(world: World) -> None:
+        world.study("medical_diff_vqa", "d", "p3", "test")
+
+    assert leaks(world_with(change), tmp_path)["a1"] == (
+        "subject-in-two-splits: subject also in test: medical_diff_vqa study d"
+    )
+
+
+def test_a_source_says_whose_persons_its_subjects_are() -> None:
+    owners = {name: source.card.subjects_of for name, source in catalog().items()}
+    shared = {name: owner for name, owner in owners.items() if owner}
+    assert shared == {"mimic_cxr_vqa": "mimic_cxr", "medical_diff_vqa": "mimic_cxr",
+                      "rrg24": "mimic_cxr"}  # fmt: skip
+    assert set(shared.values()) <= {name for name, owner in owners.items() if owner is None}
+
+
+def twins_of(*questions: tuple[str, str, str | None, str | None]) -> dict[str, str]:
+    """What DIALOGUE_TWINS says of (source, id, group, split)."""
+    names = ("source", "dialogue_id", "group", "split")
+    rows = [dict(zip(names, row, strict=True)) | {"study_id": "s"} for row in questions]
+    with duckdb.connect() as connection:
+        connection.register("dialogue", pa.Table.from_pylist(rows))
+        found = connection.sql(DIALOGUE_TWINS).to_arrow_table().to_pylist()
+    return {f"{row['source']} {row['dialogue_id']}": row["dialogue_twin"] for row in found}
+
+
+def test_a_question_tied_to_a_held_out_one_leaves_training() -> None:
+    twins = twins_of(
+        ("vqa_rad", "1", "a", "train"),
+        ("vqa_rad", "2", "a", "test"),
+        ("vqa_rad", "3", "a", "validate"),
+        ("vqa_rad", "4", "b", "train"),
+        ("vqa_rad", "5", None, "train"),
+        ("vqa_rad", "6", None, "test"),
+        ("other", "7", "a", "train"),
+        ("vqa_rad", "8", "a", None),
+    )
+    assert twins == {
+        "vqa_rad 1": "tied to question 2 in test",
+        "vqa_rad 3": "tied to question 2 in test",
+    }
+
+
+def test_questions_about_a_held_out_film_can_be_told() -> None:
+    rule = HELD_OUT_FILM_RULE
+    cases = [
+        ("train", "train", None),
+        ("train", "validate", "its film is shown by a question in validate"),
+        ("train", "test", "its film is shown by a question in test"),
+        ("validate", "test", "its film is shown by a question in test"),
+        ("test", "test", None),
+    ]
+    for split, study_split, told in cases:
+        sql = f"SELECT CASE WHEN {rule.rejects} THEN {rule.detail} END FROM (SELECT ? AS split, "
+        found = duckdb.execute(f"{sql} ? AS study_split)", [split, study_split]).fetchall()[0]
+        assert found == (told,)
+
+
+def test_a_question_of_the_real_chest_subset_and_its_paraphrase_are_tied_to_the_test(
+    public_data: Path,
+) -> None:
+    studies = get_source("vqa_rad").read(public_data / "vqa_rad").studies.to_pylist()
+    questions = [
+        ("vqa_rad", asked["dialogue_id"], asked["group"], asked["split"])
+        for study in studies
+        for asked in study["dialogues"]
+    ]
+    assert len(questions) == 794
+    assert twins_of(*questions) == dict.fromkeys(
+        ("vqa_rad 422", "vqa_rad 423"), "tied to question 447 in test"
+    )
 
 
 @pytest.mark.parametrize("split", ["test", "validate"])

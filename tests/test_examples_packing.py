@@ -102,7 +102,7 @@ def test_the_indication_stands_in_the_request(packed: Path) -> None:
 
 
 def test_another_section_is_another_task(tmp_path: Path) -> None:
-    recipe = SETTINGS.model_copy(update={"section": "impression"})
+    recipe = SETTINGS.model_copy(update={"task": "impression"})
     plan = plan_examples(small_world().write(tmp_path / "in"), recipe, pieces=1)
     pack(plan, tmp_path / "out")
     [example] = examples_in(tmp_path / "out")

@@ -117,7 +117,7 @@ def test_whatever_is_packed_counts(tmp_path: Path, table: str, column: str, valu
 
 def test_another_section_is_another_plan(tmp_path: Path) -> None:
     inputs = small_world().write(tmp_path)
-    impressions = ExampleSettings(**SETTINGS.model_dump() | {"section": "impression"})
+    impressions = ExampleSettings(**SETTINGS.model_dump() | {"task": "impression"})
     plan = plan_examples(inputs, impressions, pieces=3)
     kept = [row["study_id"] for row in plan.rows.to_pylist() if row["reason"] is None]
     assert kept == ["blank"]

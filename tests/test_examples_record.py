@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -90,6 +91,23 @@ def test_a_published_model_is_asked_in_its_own_words() -> None:
     assert request_turn(Task.FINDINGS, None, words) == Turn("user", "Say it.")
     asked = request_turn(Task.FINDINGS, "a\ncough {x}", words)
     assert asked == Turn("user", "Given a cough {x}, say {it}.")
+
+
+def test_training_examples_are_asked_in_each_wording_and_held_out_ones_in_the_first() -> None:
+    words = RequestSettings(plain="Report.", also=("Describe.", "Assess."))
+    asked = [request_turn(Task.FINDINGS, None, words, f"e{n}").text for n in range(600)]
+    counts = [asked.count(each) for each in ("Report.", "Describe.", "Assess.")]
+    assert sum(counts) == 600
+    assert min(counts) > 150
+    assert asked[7] == request_turn(Task.FINDINGS, None, words, "e7").text
+    assert request_turn(Task.FINDINGS, None, words).text == "Report."
+    assert "Cough" in request_turn(Task.FINDINGS, "Cough.", words, "e7").text
+
+
+@pytest.mark.parametrize("told", [{"also": ["x"]}, {"plain": "x", "also": ["x"]}])
+def test_other_wordings_without_a_first_one_are_refused(told: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=r"request\.also needs a plain"):
+        RequestSettings.model_validate(told)
 
 
 @pytest.mark.parametrize("words", ["no place", "{indication} and {indication}", ""])

@@ -25,7 +25,7 @@ from infra.fingerprint import (
 )
 from infra.settings import load_settings
 from sources.catalog import catalog
-from tasks.graph import CODE, build_graph
+from tasks.graph import CODE, SCORED_APART, build_graph
 
 LEAVES = st.none() | st.booleans() | st.integers(-99, 99) | st.text(max_size=4)
 VALUES = st.recursive(
@@ -159,9 +159,10 @@ def test_what_is_not_ours_is_not_followed() -> None:
     assert code_digests("infra.no_such_module") == {}
 
 
-@pytest.mark.parametrize("kind", CODE)
+@pytest.mark.parametrize("kind", [*CODE, *SCORED_APART])
 def test_every_step_names_code_that_is_there(kind: str) -> None:
-    modules = [module.format(name="mimic_cxr") for module in CODE[kind]]
+    named = SCORED_APART[kind][1] if kind in SCORED_APART else CODE[kind]
+    modules = [module.format(name="mimic_cxr") for module in named]
     digests = code_digests(*modules)
     assert set(modules) <= digests.keys()
     assert not {name for name in digests if name.startswith("flows")}

@@ -35,7 +35,9 @@ def test_every_step_comes_after_its_inputs() -> None:
         seen.add(key)
     assert len(plan.of_kind("studies")) == 7
     across = {"ablations"}  # made of several graphs, so a step of none
-    kinds = {step.kind for step in plan.steps.values()} | across
+    spoken = graph('dialogues.routes={brax=["request"]}').of_kind("dialogues")
+    two_sections = {"consistency"}  # of recipes that write both
+    kinds = {step.kind for step in (*plan.steps.values(), *spoken)} | across | two_sections
     assert set(REVISIONS) == set(CODE) == kinds
 
 

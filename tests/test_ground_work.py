@@ -125,7 +125,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         ingest_images(context, name)
         with Teacher(context.environment) as teacher:
             write_reports(context, name, teacher)
-    write_examples(context)
+    write_examples(context, "llava_rad")
     plant_model(context)
     plant_predictions(context)
     return World(data, ground(context, lambda event: None))
@@ -276,7 +276,7 @@ def test_real_raw_data_has_no_known_boxes(world: World, tmp_path: Path) -> None:
     ingest_images(context, "mimic_cxr")
     with Teacher(context.environment) as teacher:
         write_reports(context, "mimic_cxr", teacher)
-    write_examples(context)
+    write_examples(context, "llava_rad")
     plant_model(context)
     plant_predictions(context)
     artifact = ground(context, lambda event: None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -97,3 +99,30 @@ def test_open_data_has_no_replica(tmp_path: Path) -> None:
     assert str(caught.value) == (
         "found no replica for source 'openi'; expected raw data; give --source openi=PATH"
     )
+
+
+KINDS = ("duplicate", "rotated", "stranger")
+PLANTED = (
+    'sources.routes={rrg24=["keep"]}',
+    "replicas.studies.rrg24=40",
+    "replicas.side_px=64",
+)
+
+
+def test_superfluous_films_are_planted_where_asked_and_counted(tmp_path: Path) -> None:
+    def look(*more: str) -> Context:
+        overrides = (*PLANTED, *more)
+        asked = Order(data_root=str(tmp_path), recipe="gla_rrg24", replicas=True)
+        return open_context(asked.model_copy(update={"overrides": overrides}))
+
+    plain, asked = look(), look("replicas.superfluous=0.8")
+    assert "superfluous" not in plain.graph["replicas/rrg24"].settings
+    assert asked.graph["replicas/rrg24"].settings["superfluous"] == 0.8
+    counts = {count.unit: count.kept for count in build_replica(asked, "rrg24").counts}
+    assert set(counts) == {"files", *(f"{kind} films planted" for kind in KINDS)}
+    assert min(counts.values()) > 0
+    truth = (asked.raw_root("rrg24") / ".truth.jsonl").read_text()
+    planted = [json.loads(line).get("superfluous", {}) for line in truth.splitlines()]
+    known = Counter(kind for films in planted for kind in films.values())
+    assert {kind: counts[f"{kind} films planted"] for kind in KINDS} == known
+    assert [count.unit for count in build_replica(plain, "rrg24").counts] == ["files"]

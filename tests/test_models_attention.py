@@ -16,6 +16,7 @@ from transformers import LlavaForConditionalGeneration
 
 from infra.settings.sections import GenerateSettings
 from models.attention import ROWS, Recording, mean_of_rows, recorded
+from models.canvas import Canvas
 from models.collate import normalise
 from models.data import ExampleShards, Sample
 from models.vlm import load_vlm
@@ -33,7 +34,7 @@ def model() -> Iterator[LlavaForConditionalGeneration]:
 
 
 def sample(row: int = 0) -> Sample:
-    return ExampleShards([trained_world() / "shards" / "test.parquet"], SIDE_PX)[row]
+    return ExampleShards([trained_world() / "shards" / "test.parquet"], Canvas(SIDE_PX))[row]
 
 
 def inputs(one: Sample) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from models_world import SIDE_PX, example, write_shards
 
 from infra.errors import InputError
 from models import data
+from models.canvas import Canvas
 from models.controls import BLANK_GREY, Place, blank, can_exchange, shown_rows
 from models.data import ExampleShards, Selection, TrainingOrder
 
@@ -23,13 +24,13 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
 
 
 def test_examples_come_in_the_shards_order(shards: tuple[Path, ...]) -> None:
-    examples = ExampleShards(shards, SIDE_PX)
+    examples = ExampleShards(shards, Canvas(SIDE_PX))
     assert len(examples) == 40
     assert [each.study_id for each in examples] == [f"s{number}" for number in range(40)]
 
 
 def test_an_example_keeps_its_fields(shards: tuple[Path, ...]) -> None:
-    sample, written = ExampleShards(shards, SIDE_PX)[3], example(3)
+    sample, written = ExampleShards(shards, Canvas(SIDE_PX))[3], example(3)
     assert (sample.example_id, sample.source, sample.study_id, sample.subject_id) == (
         "mimic_cxr-train-3",
         "mimic_cxr",
@@ -39,7 +40,7 @@ def test_an_example_keeps_its_fields(shards: tuple[Path, ...]) -> None:
     assert (sample.split, sample.view, sample.indication) == ("train", "PA", "Cough.")
     assert sample.turns == written.turns
     assert sample.target == "There is a nodule in the left lung. Case 3."
-    assert sample.pixels is not None and sample.pixels.shape == (SIDE_PX, SIDE_PX)
+    assert sample.pixels is not None and sample.pixels.shape == (1, SIDE_PX, SIDE_PX)
 
 
 def test_only_the_stages_sources_are_read(shards: tuple[Path, ...]) -> None:
@@ -159,7 +160,7 @@ def test_sources_take_turns_within_an_epoch(shards: tuple[Path, ...]) -> None:
 
 
 def test_a_source_is_known_without_reading_its_rows(shards: tuple[Path, ...]) -> None:
-    examples = ExampleShards(shards, SIDE_PX)
+    examples = ExampleShards(shards, Canvas(SIDE_PX))
     told = [examples.source_of(index) for index in range(len(examples))]
     assert not examples._decoded
     assert told == [each.source for each in examples]
@@ -181,7 +182,7 @@ def length(row: int) -> int:
 
 
 def test_a_length_is_known_without_decoding_a_picture(shards: tuple[Path, ...]) -> None:
-    examples = ExampleShards(shards, SIDE_PX)
+    examples = ExampleShards(shards, Canvas(SIDE_PX))
     assert [examples.length_of(row) for row in range(40)] == [length(row) for row in range(40)]
     assert not examples._decoded
 
@@ -220,7 +221,7 @@ def test_window_keeps_rows_of_few_groups_together(
     shards: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(data, "WINDOW_BYTES", 16 * SIDE_PX**2)
-    order = list(TrainingOrder(ExampleShards(shards, SIDE_PX), 40, seed=0))
+    order = list(TrainingOrder(ExampleShards(shards, Canvas(SIDE_PX)), 40, seed=0))
     for start in (0, 16):
         assert len({row // 8 for row in order[start : start + 16]}) == 2
     assert sorted(order) == list(range(40))
@@ -229,9 +230,9 @@ def test_window_keeps_rows_of_few_groups_together(
 def test_small_window_reads_the_same_examples(
     shards: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = [each.example_id for each in ExampleShards(shards, SIDE_PX)]
+    whole = [each.example_id for each in ExampleShards(shards, Canvas(SIDE_PX))]
     monkeypatch.setattr(data, "WINDOW_BYTES", 1)
-    examples = ExampleShards(shards, SIDE_PX)
+    examples = ExampleShards(shards, Canvas(SIDE_PX))
     assert [each.example_id for each in examples] == whole
     assert examples[3] is not examples[3]  # nothing is held: each is decoded anew
 

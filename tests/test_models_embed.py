@@ -13,6 +13,7 @@ from models_world import MODELS, SIDE_PX, example, trained_world
 from safetensors.numpy import load_file
 
 from infra.runs import EmbedRun
+from models.canvas import Canvas
 from models.collate import normalise
 from models.data import ExampleShards
 from models.dual_encoder import CxrDualEncoder
@@ -83,7 +84,7 @@ def test_shapes_follow_the_models(embedded: Path) -> None:
 
 def test_films_are_the_encoders_own_embeddings(embedded: Path, shard: Path) -> None:
     model = CxrDualEncoder.from_pretrained(trained_world() / "pretrain").eval()
-    samples = list(ExampleShards([shard], SIDE_PX))
+    samples = list(ExampleShards([shard], Canvas(SIDE_PX)))
     pixels = normalise([each.pixels for each in samples if each.pixels is not None])
     with torch.inference_mode():
         expected = model.embed_images(pixels).numpy()

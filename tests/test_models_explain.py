@@ -18,6 +18,7 @@ from evaluation.grounding_choice import Grounded, candidates, choose, measure
 from evaluation.grounding_match import sentence_spans
 from infra.errors import InputError
 from infra.runs import ExplainRun
+from models.canvas import Canvas
 from models.collate import ConversationCollator, with_films
 from models.data import ExampleShards
 from models.explain import Explainer, explain, part_name
@@ -143,7 +144,7 @@ def test_a_lone_study_is_exchanged_for_a_blank_film(tmp_path: Path) -> None:
 def test_a_sentence_without_a_token_is_one_clear_line(tmp_path: Path) -> None:
     run = run_for(trained_world(), tmp_path)
     explainer = Explainer(run)
-    one = ExampleShards(run.examples, SIDE_PX)[0]
+    one = ExampleShards(run.examples, Canvas(SIDE_PX))[0]
     with pytest.raises(InputError, match=r"no token in characters 900 to 950 of example"):
         explainer.ask(one, [(900, 950)])
 
@@ -152,7 +153,7 @@ def test_rows_write_the_tokens_of_their_sentence(tmp_path: Path) -> None:
     """The place before a token writes it, and what stands behind the last sentence is cut."""
     run = run_for(trained_world(), tmp_path)
     explainer = Explainer(run)
-    one = ExampleShards(run.examples, SIDE_PX)[0]
+    one = ExampleShards(run.examples, Canvas(SIDE_PX))[0]
     first, second = sentence_spans(one.target)
     asked = explainer.ask(one, [first])
     assert torch.equal(asked.ids[asked.rows + 1], asked.targets)
@@ -171,7 +172,7 @@ def taught(target: Path) -> Path:
     model, tokenizer = load_vlm(target).train(), load_tokenizer(target)
     collate = ConversationCollator(tokenizer, ("turns",), 16, 128, packing=False)
     shards = [root / "shards" / f"train-{number}.parquet" for number in range(2)]
-    data = ExampleShards(shards, SIDE_PX)
+    data = ExampleShards(shards, Canvas(SIDE_PX))
     torch.manual_seed(5)
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     for step in range(STEPS):

@@ -16,6 +16,7 @@ from transformers import AutoProcessor, LlavaForConditionalGeneration
 from infra.errors import InputError
 from infra.runs import GenerateRun
 from infra.settings.sections import GenerateSettings
+from models.canvas import Canvas
 from models.data import ExampleShards
 from models.generate import PREDICTION_SCHEMA, generate
 from models.prompts import conversation_prompt
@@ -53,7 +54,7 @@ def writer(**settings: int) -> FindingsWriter:
 
 
 def examples() -> ExampleShards:
-    return ExampleShards([trained_world() / "shards" / "test.parquet"], SIDE_PX)
+    return ExampleShards([trained_world() / "shards" / "test.parquet"], Canvas(SIDE_PX))
 
 
 def test_every_example_comes_out_once_per_control_in_order(rows: list[dict[str, object]]) -> None:
@@ -149,7 +150,7 @@ def test_hugging_faces_own_classes_write_the_same_text() -> None:
     processor = AutoProcessor.from_pretrained(folder, backend="pil")
     model = LlavaForConditionalGeneration.from_pretrained(folder).eval()
     inputs = processor(
-        images=PIL.Image.fromarray(sample.pixels),
+        images=PIL.Image.fromarray(sample.pixels[0]),
         text=conversation_prompt(sample.turns),
         return_tensors="pt",
     )

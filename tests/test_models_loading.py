@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 from infra.errors import ArtifactError, InputError
 from infra.fingerprint import HOUSE
 from infra.runs import TrainRun, write_run
+from models.canvas import Canvas
 from models.data import ExampleShards, Sample
 from models.loading import BatchReader, Failed, whole_batches
 from models.packing import Batch
@@ -106,7 +107,7 @@ def test_what_a_reader_met_is_raised_where_the_batch_is_asked_for() -> None:
 
 
 def test_in_the_trainer_itself_an_error_is_raised_as_it_is(tmp_path: Path) -> None:
-    examples = ExampleShards(train_run(tmp_path, stage("pretrain")).train_examples, SIDE_PX)
+    examples = ExampleShards(train_run(tmp_path, stage("pretrain")).train_examples, Canvas(SIDE_PX))
 
     def refuse(samples: list[Sample]) -> Batch:
         raise InputError(f"{len(samples)} samples", "none", "give none")

@@ -14,6 +14,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AutoConfig, LlamaConfig, PreTrainedModel
 from transformers.models.llama import LlamaForCausalLM
 
+from models.canvas import Canvas
 from models.collate import with_films
 from models.data import ExampleShards, Sample
 from models.packing import (
@@ -47,7 +48,7 @@ def finetune(name: str, **changes: object) -> tuple[Prepared, list[Sample]]:
             nn.init.normal_(each, std=0.1)
     prepared.model.train()
     ready = replace(prepared, collate=lambda samples: with_films(prepared.collate(samples)))
-    return ready, list(ExampleShards(run.train_examples, MODELS.vision.image_px))
+    return ready, list(ExampleShards(run.train_examples, Canvas(MODELS.vision.image_px)))
 
 
 def gradients(
@@ -90,6 +91,15 @@ def test_both_layouts_supervise_each_answer_from_the_token_before_it() -> None:
         assert batch["shift_labels"].tolist() == batch["labels"].tolist()
         kept = batch["input_ids"][batch["logits_to_keep"]]
         assert kept.tolist() == [6, 7, 8, 9, 10, 11, 1]
+
+
+def test_what_else_is_learned_stands_in_its_place() -> None:
+    """An earlier answer of a conversation, at places 1 and 3 of the prompt."""
+    examples = [Encoded([1, 5, 6, 8], [7, 2], (1, 3)), Encoded([1, 8], [9])]
+    for batch in (lay_end_to_end(examples), pad_right(examples, pad_id=0)):
+        assert batch["labels"].tolist() == [5, 8, 7, 2, 9]
+        kept = batch["input_ids"][batch["logits_to_keep"]]
+        assert kept.tolist() == [1, 6, 8, 7, 8]
 
 
 def test_padded_rows_are_as_long_as_the_longest() -> None:

@@ -27,6 +27,7 @@ from infra.errors import InputError
 from infra.settings import load_settings
 from infra.settings.sections import GenerateSettings
 from infra.settings.stages import LanguageSettings, ModelSettings
+from models.canvas import Canvas
 from models.data import ExampleShards
 from models.dual_encoder import CxrDualEncoder, dual_encoder_config
 from models.projector import VLM_OF_PROJECTOR, projector_of
@@ -117,7 +118,7 @@ def test_frozen_parts_stay_frozen(parts: tuple[Part, ...]) -> None:
 def test_swapped_parts_write_and_count_image_tokens_alike(parts: tuple[Part, ...]) -> None:
     root, models = swapped_world(*parts), small_models(*parts)
     writer = FindingsWriter.load(root / "finetune", GenerateSettings(max_new_tokens=4), "cpu")
-    sample = ExampleShards((root / "shards" / "test.parquet",), SIDE_PX)[0]
+    sample = ExampleShards((root / "shards" / "test.parquet",), Canvas(SIDE_PX))[0]
     prompt = writer.prompt(sample)
     image_id = writer.model.config.image_token_index
     assert prompt.count(image_id) == models.image_tokens

@@ -6,6 +6,7 @@ import string
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
+import numpy as np
 import pytest
 from models_world import MODELS, SIDE_PX
 from sentencepiece_world import TEXTS, llava_prompt_ids, write_llama_tokenizer
@@ -26,13 +27,14 @@ from models.tokenizers import (
 )
 from sources.record import Turn
 
+FILM = np.zeros((1, 2, 2), np.uint8)
 ASK = Turn("user", "Describe the findings of the chest X-ray.\nIndication: cough.")
 MORE = (ASK, Turn("assistant", "Clear lungs."), Turn("user", "And the heart?"))
 
 
 def sample(*turns: Turn) -> Sample:
     target = "The heart is normal in size."
-    return Sample("e1", "openi", "s1", "p1", "train", "PA", None, None, turns or (ASK,), target)
+    return Sample("e1", "openi", "s1", "p1", "train", "PA", FILM, None, turns or (ASK,), target)
 
 
 def spelling_llama() -> Tokenizer:

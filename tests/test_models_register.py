@@ -18,6 +18,7 @@ from models_world import IMAGES, picture, trained_world
 
 from infra.errors import InputError
 from infra.runs import RegisterRun
+from infra.settings.sections import GenerateSettings
 from infra.tracking_runs import RunBook
 from models.register import register
 from models.serving import FindingsService, Question, ServingSettings
@@ -52,7 +53,7 @@ def run_for(root: Path, **changes: object) -> RegisterRun:
         "images": IMAGES,
         "tags": TAGS,
         "metrics": {"micro_f1": 0.5},
-        "max_new_tokens": 8,
+        "generate": GenerateSettings(max_new_tokens=8),
         "output": root / "receipt",
     }
     return RegisterRun.model_validate({**run, **changes})
@@ -145,7 +146,7 @@ def test_registered_model_loads_and_writes(registry: Path) -> None:
 
 
 def service() -> FindingsService:
-    settings = ServingSettings(**IMAGES.model_dump(), max_new_tokens=8)
+    settings = ServingSettings(**IMAGES.model_dump(), generate=GenerateSettings(max_new_tokens=8))
     return FindingsService.load(trained_world() / "finetune", settings, batch_size=2)
 
 
@@ -154,13 +155,13 @@ def test_served_image_goes_the_way_of_training() -> None:
     served = service()
     sample = served._sample(0, Question(picture("left", 5, 64, 48), "Cough."))
     assert sample.pixels is not None
-    assert sample.pixels.shape == (28, 28)
+    assert sample.pixels.shape == (1, 28, 28)
     assert sample.turns[0].text == "Report the findings of this chest X-ray. Indication: Cough."
 
 
 def test_the_served_model_is_asked_as_the_scored_one_was() -> None:
-    how = {"max_new_tokens": 8, "beams": 2, "section": "impression", "with_indication": False}
-    settings = ServingSettings.model_validate({**IMAGES.model_dump(), **how})
+    generate = GenerateSettings(max_new_tokens=8, beams=2, prompt="no-indication")
+    settings = ServingSettings(**IMAGES.model_dump(), generate=generate, section="impression")
     served = FindingsService.load(trained_world() / "finetune", settings)
     sample = served._sample(0, Question(picture("left", 5, 64, 48), "Cough."))
     assert sample.turns == (request_turn(Task.IMPRESSION, None),)
@@ -173,6 +174,56 @@ def test_the_served_model_is_asked_in_a_published_models_words() -> None:
     served = FindingsService.load(trained_world() / "finetune", settings)
     sample = served._sample(0, Question(picture("left", 5, 64, 48), "Cough."))
     assert sample.turns == (Turn("user", "Given Cough., say it."),)
+
+
+def test_a_question_takes_the_reports_place() -> None:
+    served = service()
+    asked = Question(picture("left", 5, 64, 48), "Cough.", "Is there\n an effusion?")
+    assert served._sample(0, asked).turns == (Turn("user", "Is there an effusion?"),)
+    blank = Question(picture("left", 5, 64, 48), None, "  ")
+    assert served._sample(0, blank).turns == (request_turn(Task.FINDINGS, None),)
+
+
+def test_questions_are_answered_as_they_were_scored_and_reports_as_they_were() -> None:
+    """A report's shortest length would make a paragraph of every answer."""
+    settings = ServingSettings(
+        **IMAGES.model_dump(),
+        generate=GenerateSettings(max_new_tokens=9, min_new_tokens=9),
+        answers=GenerateSettings(max_new_tokens=2),
+    )
+    served = FindingsService.load(trained_world() / "finetune", settings, batch_size=2)
+    film = picture("left", 5, 64, 48)
+    question = Question(film, None, "Is there an effusion?")
+    asked = [Question(film), question, Question(film), question, question]
+    lengths = [len(written.generated_ids) for written in served.answer(asked)]
+    assert [length == 9 for length in lengths] == [True, False, True, False, False]
+    assert max(lengths[1], lengths[3], lengths[4]) <= 2
+
+
+def test_a_model_that_writes_no_report_wants_a_question() -> None:
+    settings = ServingSettings.model_validate({**IMAGES.model_dump(), "section": None})
+    served = FindingsService.load(trained_world() / "finetune", settings)
+    with pytest.raises(InputError) as error:
+        served.answer([Question(picture("left", 5, 64, 48), "Cough.")])
+    assert str(error.value) == (
+        "found image 0 without a question; expected one: this model writes no report; ask it"
+    )
+
+
+def test_a_model_scored_on_questions_has_a_column_for_them(tmp_path: Path) -> None:
+    book = RunBook(f"sqlite:///{tmp_path / 'mlflow.db'}", "llava_rad", tmp_path / "artifacts")
+    assert book.experiment_id
+    answers = GenerateSettings(max_new_tokens=8)
+    assert register(run_for(tmp_path, section=None, answers=answers)) == 0
+    folder = next((tmp_path / "artifacts").rglob("MLmodel")).parent
+    assert '"name": "question"' in (folder / "MLmodel").read_text()
+    mlflow.set_tracking_uri(book.uri)
+    model = mlflow.pyfunc.load_model("models:/cxr@candidate")
+    film = picture("left", 1, 60, 50)
+    frame = pd.DataFrame([{"image": film, "question": "Is there an effusion?"}])
+    [answer] = model.predict(frame).to_dict("records")
+    served = service().answer([Question(film, question="Is there an effusion?")])[0]
+    assert answer["findings"] == served.text
 
 
 def test_requirements_can_be_installed_from_an_index(registry: Path) -> None:
@@ -205,6 +256,7 @@ def test_rows_come_from_frames_mappings_and_bytes() -> None:
 def test_a_missing_indication_may_be_a_nan() -> None:
     assert question_of({"image": b"x", "indication": float("nan")}) == Question(b"x")
     assert question_of({"image": b"x", "indication": "Cough."}) == Question(b"x", "Cough.")
+    assert question_of({"image": b"x", "question": "Why?"}) == Question(b"x", None, "Why?")
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ from torch.utils.data import DataLoader
 
 from infra.errors import ArtifactError
 from models import shards as module
+from models.canvas import Canvas
 from models.data import ExampleShards, Sample, TrainingOrder
-from models.shards import GroupReader, decode, to_model_size
+from models.shards import GroupReader, to_model_size
 from sources.example import ExampleImage, examples_to_table
 from sources.record import View
 
@@ -36,7 +37,7 @@ def jpeg(width: int, height: int, seed: int = 0) -> bytes:
 def test_a_jpeg_is_decoded_as_pillow_would(width: int, height: int) -> None:
     data = jpeg(width, height)
     expected = to_model_size(PIL.Image.open(io.BytesIO(data)), SIDE_PX)
-    found = decode(memoryview(data), SIDE_PX)
+    found = Canvas(SIDE_PX).pictures([memoryview(data)])[0]
     assert found.shape == (SIDE_PX, SIDE_PX)
     assert np.array_equal(found, expected)
     assert found.flags.c_contiguous
@@ -45,11 +46,11 @@ def test_a_jpeg_is_decoded_as_pillow_would(width: int, height: int) -> None:
 def test_a_png_is_decoded_too() -> None:
     data = picture("right", 3)
     expected = np.asarray(PIL.Image.open(io.BytesIO(data)).convert("L"))
-    assert np.array_equal(decode(memoryview(data), SIDE_PX), expected)
+    assert np.array_equal(Canvas(SIDE_PX).pictures([memoryview(data)])[0], expected)
 
 
 def test_rows_keep_their_pictures_and_views(tmp_path: Path) -> None:
-    """The first image of each row, also where rows have several or were filtered."""
+    """All images of each row, also where rows have several or were filtered."""
     rows = []
     for number in range(6):
         plain = example(number)
@@ -60,8 +61,9 @@ def test_rows_keep_their_pictures_and_views(tmp_path: Path) -> None:
     pq.write_table(examples_to_table(rows), path)
     group = GroupReader(["study_id"]).group(path, 0, [1, 2, 5], pictures=True)
     assert group.rows == tuple({"study_id": f"s{n}", "view": "PA"} for n in (1, 2, 5))
-    for view, number in zip(group.pictures, (1, 2, 5), strict=True):
-        assert bytes(view) == example(number).images[0].pixels
+    assert [len(pictures) for pictures in group.pictures] == [2, 1, 2]
+    for pictures, number in zip(group.pictures, (1, 2, 5), strict=True):
+        assert [bytes(each) for each in pictures] == [each.pixels for each in rows[number].images]
 
 
 def test_text_is_read_without_pictures(shards: tuple[Path, ...]) -> None:
@@ -72,7 +74,7 @@ def test_text_is_read_without_pictures(shards: tuple[Path, ...]) -> None:
 
 
 def test_only_what_is_asked_for_is_decoded(shards: tuple[Path, ...]) -> None:
-    examples = ExampleShards(shards, SIDE_PX)
+    examples = ExampleShards(shards, Canvas(SIDE_PX))
     assert examples[9].study_id == "s9"
     assert list(examples._decoded) == [9]
 
@@ -100,7 +102,7 @@ def test_a_damaged_shard_is_one_line(tmp_path: Path, shards: tuple[Path, ...]) -
         for index in range(3):
             for row in range(8):
                 group = GroupReader(["target"]).group(path, index, range(8), pictures=True)
-                decode(group.pictures[row], SIDE_PX)
+                Canvas(SIDE_PX).pictures(group.pictures[row])
 
 
 def ids(examples: ExampleShards, order: TrainingOrder, workers: int) -> list[str]:
@@ -112,7 +114,7 @@ def ids(examples: ExampleShards, order: TrainingOrder, workers: int) -> list[str
 
 
 def test_the_order_is_the_same_for_any_number_of_workers(shards: tuple[Path, ...]) -> None:
-    examples = ExampleShards(shards, SIDE_PX)
+    examples = ExampleShards(shards, Canvas(SIDE_PX))
     found = [ids(examples, TrainingOrder(examples, 60, seed=3), n) for n in (0, 1, 2)]
     assert found[0] == found[1] == found[2]
 

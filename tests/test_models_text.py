@@ -50,7 +50,7 @@ def language_tokenizer() -> Tokenizer:
 
 
 def sample(target: str = "A nodule in the left lung.", turns: tuple[Turn, ...] = (ASK,)) -> Sample:
-    pixels = np.full((SIDE_PX, SIDE_PX), 60, np.uint8)
+    pixels = np.full((1, SIDE_PX, SIDE_PX), 60, np.uint8)
     return Sample("e1", "mimic_cxr", "s1", "p1", "train", "PA", pixels, None, turns, target)
 
 
@@ -301,7 +301,7 @@ def test_pixels_reach_the_model_as_hugging_faces_clip_processor_makes_them(
 ) -> None:
     rng = np.random.default_rng(sum(size))
     image = PIL.Image.fromarray(rng.integers(0, 256, size[::-1]).astype(np.uint8))
-    ours = normalise([to_model_size(image, SIDE_PX)])
+    ours = normalise([to_model_size(image, SIDE_PX)[None]])
     theirs = image_processor(SIDE_PX)(image, return_tensors="pt")["pixel_values"]
     assert ours.shape == (1, 3, SIDE_PX, SIDE_PX)
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
@@ -320,10 +320,10 @@ def test_the_crop_begins_where_torchvisions_does(length: int) -> None:
 
 def test_a_batch_of_bytes_becomes_what_the_model_takes() -> None:
     """Bit for bit what was made from the samples before, and only once."""
-    films = [np.full((SIDE_PX, SIDE_PX), grey, np.uint8) for grey in (0, 7, 255)]
+    films = [np.full((1, SIDE_PX, SIDE_PX), grey, np.uint8) for grey in (0, 7, 255)]
     batch = {"input_ids": torch.zeros(3, 2), "pixel_values": stacked(films)}
     ready = with_films(batch)
-    scaled = torch.from_numpy(np.stack(films)).to(torch.float32).div(255)[:, None]
+    scaled = torch.from_numpy(np.concatenate(films)).to(torch.float32).div(255)[:, None]
     mean, deviation = (torch.tensor(each).view(1, 3, 1, 1) for each in (CLIP_MEAN, CLIP_DEVIATION))
     assert torch.equal(ready["pixel_values"], (scaled - mean) / deviation)
     assert torch.equal(ready["pixel_values"], normalise(films))
@@ -332,7 +332,7 @@ def test_a_batch_of_bytes_becomes_what_the_model_takes() -> None:
 
 
 def test_normalised_grey_uses_clips_statistics() -> None:
-    black = normalise([np.zeros((2, 2), np.uint8)])
+    black = normalise([np.zeros((1, 2, 2), np.uint8)])
     expected = [-0.48145466 / 0.26862954, -0.4578275 / 0.26130258, -0.40821073 / 0.27577711]
     assert black[0, :, 0, 0].tolist() == pytest.approx(expected, abs=1e-5)
 

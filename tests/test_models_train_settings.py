@@ -182,7 +182,7 @@ def test_epochs_become_steps(changes: dict[str, object], rows: int, expected: in
 def test_a_stage_says_what_its_batches_are_of(batches: str, tmp_path: Path) -> None:
     run = train_run(tmp_path, stage("language", batch_size=4, batches=batches))
     examples = ExampleShards(run.train_examples, None)
-    order = list(training_order(run.stage, examples, steps=10))
+    order = list(training_order(run, examples, steps=10))
     cut = [order[start : start + 4] for start in range(0, 40, 4)]
     of_one_source = all(len({examples.source_of(row) for row in each}) == 1 for each in cut)
     lengths = [{examples.length_of(row) for row in each} for each in cut]

@@ -190,7 +190,7 @@ def test_the_json_has_all_of_it(world: World) -> None:
     readings = ["retrieval", "grounding"]
     keys = ["funnel", "losses", "throughput", "kept", "scores", *readings, "places"]
     assert list(document) == keys
-    assert document["scores"] == DOCUMENT
+    assert document["scores"] == {"llava_rad": DOCUMENT}
     for row in document["funnel"]:
         assert row["in"] == row["kept"] + sum(row["rejected"].values())
 

@@ -66,7 +66,7 @@ def test_text_and_pixels_stay_hidden(world: World) -> None:
 
 
 def test_examples_are_followed_too(world: World) -> None:
-    write_examples(world.context)
+    write_examples(world.context, "llava_rad")
     found = trace_study(world.context, world.study, with_text=False)
     kinds = [place.partition("/")[0] for place in found]
     assert "examples" in kinds

@@ -61,7 +61,7 @@ def test_every_step_is_built_and_the_counts_add_up(first: Any) -> None:
 
 
 def test_scores_hold_the_image_blind_controls(first: Any) -> None:
-    scores = first["scores"]
+    scores = first["scores"]["llava_rad"]
     assert set(scores["systems"]) == {"none", "shuffled", "blank"}
     pairs = {(row["metric"], row["control"]) for row in scores["differences"]}
     for control in ("shuffled", "blank"):

@@ -25,6 +25,7 @@ from sources.record import (
     OBSERVATIONS,
     REJECTED_SCHEMA,
     STUDY_SCHEMA,
+    AnswerType,
     Box,
     Dialogue,
     Image,
@@ -71,7 +72,18 @@ VOTES = st.none() | st.integers(0, 2**15 - 1)
 SOURCE_LABELS = st.builds(SourceLabel, NAME, st.sampled_from(LabelValue), MAYBE, VOTES, VOTES)
 BOXES = st.builds(Box, NAME, NAME, PLACE, PLACE, PLACE, PLACE, MAYBE)
 TURNS = st.builds(Turn, st.sampled_from(["user", "assistant"]), WORD)
-DIALOGUES = st.builds(Dialogue, NAME, some(NAME), some(TURNS), MAYBE)
+DIALOGUES = st.builds(
+    Dialogue,
+    NAME,
+    some(NAME),
+    some(TURNS),
+    MAYBE,
+    MAYBE,
+    st.none() | st.sampled_from(AnswerType),
+    some(WORD),
+    st.none() | st.sampled_from(Split),
+    MAYBE,
+)
 STUDIES = st.builds(
     Study,
     source=NAME,
@@ -195,12 +207,15 @@ def test_readings_add_up_or_are_refused(studies: list[Study], rejected: list[Rej
     levels = [row.level for row in rejected]
     studies_in = len(studies) + levels.count(Level.STUDY)
     images_in = kept + levels.count(Level.IMAGE)
+    asked = sum(len(study.dialogues) for study in studies) + levels.count(Level.DIALOGUE)
     tables = (studies_to_table(studies), rejected_to_table(rejected))
-    assert Reading(*tables, studies_in, images_in).images_in == images_in
+    assert Reading(*tables, studies_in, images_in, asked).images_in == images_in
     with pytest.raises(AssertionError, match=r"^studies: "):
-        Reading(*tables, studies_in + 1, images_in)
+        Reading(*tables, studies_in + 1, images_in, asked)
     with pytest.raises(AssertionError, match=r"^images: "):
-        Reading(*tables, studies_in, images_in - 1)
+        Reading(*tables, studies_in, images_in - 1, asked)
+    with pytest.raises(AssertionError, match=r"^dialogues: "):
+        Reading(*tables, studies_in, images_in, asked + 1)
 
 
 def test_the_order_of_rows_is_kept(tmp_path: Path) -> None:

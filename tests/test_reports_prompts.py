@@ -20,13 +20,15 @@ from tasks.reports.fidelity_structured import check_structured
 from tasks.reports.fidelity_synthesized import check_synthesized
 from tasks.reports.fidelity_translated import check_translated
 from tasks.reports.places import Place
-from tasks.reports.prompts import STRUCTURE, SYNTHESIZE, TRANSLATE
+from tasks.reports.prompts import CONVERSE, REQUEST, STRUCTURE, SYNTHESIZE, TRANSLATE
 
-PROMPTS = (STRUCTURE, TRANSLATE, SYNTHESIZE, JUDGE)
+PROMPTS = (STRUCTURE, TRANSLATE, SYNTHESIZE, CONVERSE, REQUEST, JUDGE)
 DIGESTS = {
     "structure-1": "17d5dbc2c5560fd6",
     "translate-2": "64bb317eb9da725d",
     "synthesize-2": "82d7aa35dcbc93cf",
+    "converse-1": "e6edcfdf1e01b9eb",
+    "request-1": "57439110fe60e792",
     "chexprompt-1": "6a63aab607d926bd",
 }
 """Raise the version in the prompt's module and write the new digest here, both or neither."""

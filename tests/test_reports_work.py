@@ -27,7 +27,7 @@ from tasks.preflight import require_models
 from tasks.reports.connection import Teacher
 from tasks.reports.offline_answers import MODEL, answer_question
 from tasks.reports.record import REPORT_SCHEMA
-from tasks.reports.work import NOT_APPLICABLE, REPORTS_FILE, _check_failed_share, write_reports
+from tasks.reports.work import NOT_APPLICABLE, REPORTS_FILE, check_failed_share, write_reports
 
 ROUTES = 'sources.routes={{mimic_cxr={},padchest=["translate"],chexpert=["synthesize"]}}'
 BOTH = ROUTES.format('["keep","structure"]')
@@ -190,32 +190,32 @@ def studies_of(context: Context) -> list[dict[str, Any]]:
 def test_the_reason_named_is_of_a_failure_however_many_had_nothing_to_send() -> None:
     counts = (Count("studies to structure", 109, 3, {"no-report": 100, "refused": 6}),)
     with pytest.raises(ArtifactError, match=r"6 of 9 texts failed .* most often refused \(6\)"):
-        _check_failed_share("x p0000", counts, 0.5)
+        check_failed_share("x p0000", counts, 0.5)
 
 
 @pytest.mark.parametrize("reason", sorted(NOT_APPLICABLE))
 def test_a_study_with_nothing_to_send_is_no_failure(reason: str) -> None:
-    _check_failed_share("x", (Count("studies to keep", 9, 0, {reason: 9}),), 0.0)
+    check_failed_share("x", (Count("studies to keep", 9, 0, {reason: 9}),), 0.0)
 
 
 def test_the_share_itself_is_allowed() -> None:
-    _check_failed_share("x", (Count("studies to keep", 20, 19, {"invalid": 1}),), 0.05)
+    check_failed_share("x", (Count("studies to keep", 20, 19, {"invalid": 1}),), 0.05)
 
 
 @pytest.mark.parametrize(("failed", "asked"), [(1, 12), (1, 1), (2, 21), (5, 100)])
 def test_the_share_is_rounded_up_to_whole_texts(failed: int, asked: int) -> None:
-    _check_failed_share("x", (Count("u", asked, asked - failed, {"invalid": failed}),), 0.05)
+    check_failed_share("x", (Count("u", asked, asked - failed, {"invalid": failed}),), 0.05)
 
 
 @pytest.mark.parametrize(("failed", "asked"), [(2, 12), (3, 21), (6, 100)])
 def test_more_than_that_stops_the_piece(failed: int, asked: int) -> None:
     with pytest.raises(ArtifactError, match=f"{failed} of {asked} texts failed"):
-        _check_failed_share("x", (Count("u", asked, asked - failed, {"invalid": failed}),), 0.05)
+        check_failed_share("x", (Count("u", asked, asked - failed, {"invalid": failed}),), 0.05)
 
 
 def test_a_share_of_nothing_allows_nothing() -> None:
     with pytest.raises(ArtifactError, match="1 of 12 texts failed"):
-        _check_failed_share("x", (Count("u", 12, 11, {"invalid": 1}),), 0.0)
+        check_failed_share("x", (Count("u", 12, 11, {"invalid": 1}),), 0.0)
 
 
 def test_keeping_needs_no_model(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

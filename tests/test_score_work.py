@@ -73,7 +73,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> World:
     ingest_images(context, "mimic_cxr")
     with Teacher(context.environment) as teacher:
         write_reports(context, "mimic_cxr", teacher)
-    write_examples(context)
+    write_examples(context, "llava_rad")
     predict(context, made_up(context))
     return world
 

@@ -24,6 +24,8 @@ TASKS = {
     "score predictions": (None, {"evaluate", "llm"}, 1, DAY),
     "retrieve": (None, {"evaluate", "gpu"}, 1, DAY),
     "ground": (None, {"evaluate", "gpu"}, 1, DAY),
+    "hold sections together": (None, {"evaluate"}, 1, HOUR),
+    "write dialogues": ("dialogues of {name}", {"llm", "dialogues"}, 1, WEEK),
     "register model": (None, {"register"}, 1, HOUR),
     "rate teacher": ("teacher of {name}", {"evaluate", "llm"}, 1, DAY),
     "compare variants": (None, {"evaluate"}, 1, HOUR),

@@ -8,20 +8,28 @@ fingerprinted or logged.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError, field_validator, model_validator
 
 from infra.errors import SettingsError
+from infra.settings.abilities import (
+    SHARED,
+    AbilitySettings,
+    merge,
+    named,
+    section_pair,
+    spread,
+)
+from infra.settings.dialogues import ROUTE_OF_TASK, DialogueSettings
 from infra.settings.sections import (
     ExampleSettings,
-    GenerateSettings,
     GroundSettings,
     ImageSettings,
+    Name,
     Reading,
-    RegistrySettings,
     ReplicaSettings,
     ReportSettings,
     RetrievalSettings,
@@ -36,35 +44,35 @@ PRESETS = Path(__file__).parent.parent / "presets"
 
 
 class Settings(Section):
-    """A whole recipe at one scale; ``readings`` are taken of the last stage's model beside its
-    scores."""
+    """A whole recipe at one scale; ``readings`` are taken of the model of its first ability that
+    writes reports, beside its scores."""
 
     recipe: str
     scale: str
     sources: SourceSettings
     images: ImageSettings
     reports: ReportSettings
-    examples: ExampleSettings
+    dialogues: DialogueSettings = DialogueSettings()
+    sets: dict[Name, ExampleSettings]
     models: ModelSettings
     stages: tuple[StageSettings, ...]
-    generate: GenerateSettings
+    abilities: dict[Name, AbilitySettings]
     score: ScoreSettings
     readings: tuple[Reading, ...] = ("retrieval", "grounding")
     retrieval: RetrievalSettings = RetrievalSettings()
     ground: GroundSettings = GroundSettings()
-    registry: RegistrySettings
     replicas: ReplicaSettings = ReplicaSettings()
 
     @field_validator("stages")
     @classmethod
     def _only_stages_that_run(cls, stages: tuple[StageSettings, ...]) -> tuple[StageSettings, ...]:
+        if not stages:
+            raise ValueError("no stage")
         return without_superseded(stages)
 
     @model_validator(mode="after")
     def _stages_can_run(self) -> Settings:
         names = [stage.name for stage in self.stages]
-        if not names:
-            raise ValueError("no stage")
         if len(set(names)) != len(names):
             raise ValueError(f"stage names repeat: {', '.join(names)}")
         if len(set(self.readings)) != len(self.readings):
@@ -77,9 +85,34 @@ class Settings(Section):
                     "earlier stage"
                 )
             self._require_models(stage)
+            self._require_drawing(stage)
             self._require_low_rank(stage)
+            if stage.kind == "pretrain" and self.models.text_encoder is None:
+                raise ValueError(
+                    f"stage {stage.name} is of kind pretrain, and models has no text_encoder"
+                )
         self._require_positions()
+        self._require_sets_and_abilities()
+        self._require_dialogues()
         return self
+
+    def _require_dialogues(self) -> None:
+        """A set of dialogues has a route that writes them."""
+        written = {route for routes in self.dialogues.routes.values() for route in routes}
+        for name, examples in self.sets.items():
+            route = ROUTE_OF_TASK.get(examples.task)
+            if route is not None and route not in written:
+                raise ValueError(
+                    f"set {name} of task {examples.task} without a source whose dialogues.routes "
+                    f"have {route}"
+                )
+        for name, ability in self.abilities.items():
+            task = self.sets[ability.examples].task
+            if ability.kind == "vqa" and task in ROUTE_OF_TASK:
+                raise ValueError(
+                    f"ability {name} of kind vqa reads {ability.examples}, a set of {task}, which "
+                    "is trained on alone"
+                )
 
     def _require_low_rank(self, stage: StageSettings) -> None:
         language = self.models.language
@@ -101,6 +134,60 @@ class Settings(Section):
                 f"tokens make {longest} positions, and language.positions is {language.positions}"
             )
 
+    def _require_sets_and_abilities(self) -> None:
+        """Each name stands for something, and each set is read by something."""
+        if not self.sets or not self.abilities:
+            raise ValueError("no set of examples, or no ability")
+        wanted: dict[str, tuple[str, ...]]
+        wanted = {f"ability {name}": (one.examples,) for name, one in self.abilities.items()}
+        wanted |= {f"stage {stage.name}": self.sets_of(stage) for stage in self.stages}
+        for reader, names in wanted.items():
+            for name in names:
+                if name not in self.sets:
+                    raise ValueError(f"{reader} reads the set {name}, and there is none")
+        for stage in self.stages:
+            unasked = [name for name in self.sets_of(stage) if not self.sets[name].is_report]
+            if unasked and stage.kind in ("align", "finetune") and stage.prompt == "image-only":
+                raise ValueError(
+                    f"stage {stage.name} reads the questions of {unasked[0]}, and its prompt "
+                    "image-only asks none"
+                )
+        unread = set(self.sets) - {name for names in wanted.values() for name in names}
+        if unread:
+            raise ValueError(f"no stage or ability reads the set {', '.join(sorted(unread))}")
+        for name, ability in self.abilities.items():
+            if (ability.kind == "report") != self.sets[ability.examples].is_report:
+                task = self.sets[ability.examples].task
+                raise ValueError(
+                    f"ability {name} of kind {ability.kind} reads {ability.examples}, a set of "
+                    f"{task}"
+                )
+        if self.readings and self.abilities[self.first_ability].kind != "report":
+            raise ValueError("readings are taken of an ability of kind report, and there is none")
+        if "consistency" in self.readings and section_pair(self.sets, self.abilities) is None:
+            raise ValueError("readings has consistency, and no two abilities write both sections")
+        models: dict[str, str] = {}
+        for one in self.abilities.values():
+            self.stage(one.stage)
+            if models.setdefault(one.stage, one.model_name) != one.model_name:
+                raise ValueError(f"stage {one.stage} is registered under two names")
+        if len(set(models.values())) < len(models):
+            raise ValueError("two stages are registered under one name")
+
+    @property
+    def first_ability(self) -> str:
+        """The first that writes reports, of which readings are taken; else the first."""
+        reports = (name for name, one in self.abilities.items() if one.kind == "report")
+        return next(reports, next(iter(self.abilities)))
+
+    def abilities_of(self, stage: str) -> tuple[str, ...]:
+        """What one stage's model can do; it is registered under the first."""
+        return tuple(name for name, one in self.abilities.items() if one.stage == stage)
+
+    def sets_of(self, stage: StageSettings) -> tuple[str, ...]:
+        """The sets of examples that a stage is trained on."""
+        return tuple(stage.examples or tuple(self.sets)[:1])
+
     def _require_models(self, stage: StageSettings) -> None:
         """A stage that reads a model must start from a stage that makes one of its kind."""
         if stage.weights:
@@ -112,6 +199,26 @@ class Settings(Section):
         if not kinds & choice:
             raise ValueError(
                 f"stage {stage.name} starts from no stage of kind {' or '.join(sorted(choice))}"
+            )
+
+    def _require_drawing(self, stage: StageSettings) -> None:
+        """A stage of CXR-SD has its shapes, and starts from the parts that it does not train."""
+        if not stage.draws:
+            return
+        if self.models.diffusion is None:
+            raise ValueError(
+                f"stage {stage.name} is of kind {stage.kind}, and models has no diffusion"
+            )
+        if self.models.diffusion.weights:
+            if stage.kind == "autoencode":
+                raise ValueError(f"stage {stage.name} trains what diffusion.weights bring")
+            return
+        kinds = {self.stage(name).kind for name in stage.starts_from}
+        wanted = {"diffuse": {"autoencode", "pretrain"}, "guide": {"diffuse"}}
+        lacking = wanted.get(stage.kind, set()) - kinds
+        if lacking:
+            raise ValueError(
+                f"stage {stage.name} starts from no stage of kind {' or '.join(sorted(lacking))}"
             )
 
     def stage(self, name: str) -> StageSettings:
@@ -150,12 +257,16 @@ def load_settings(recipe: str, scale: str, overrides: Sequence[str] = ()) -> Set
         raise SettingsError(
             f"recipe '{recipe}' at scale '{scale}'", f"one of {known}", "see 'cxr config --help'"
         )
-    tree = _read_preset(path)
+    tree = named(_read_preset(path))
     for override in overrides:
         _apply_override(tree, override)
+    for key in SHARED:
+        if not isinstance(tree.get(key, {}), dict):
+            place = f"{str(tree[key])[:80]} at '{key}' of {path.name}"
+            raise SettingsError(place, "a table", "see 'cxr config'")
     tree["stages"] = without_skipped(tree.get("stages", []))
     try:
-        return Settings.model_validate(tree)
+        return Settings.model_validate(spread(tree))
     except ValidationError as error:
         raise _one_line(error, path.name) from error
 
@@ -163,7 +274,7 @@ def load_settings(recipe: str, scale: str, overrides: Sequence[str] = ()) -> Set
 def _read_preset(path: Path) -> dict[str, Any]:
     tree = tomllib.loads(path.read_text())
     parent = tree.pop("extends", None)
-    return tree if parent is None else _merge(_read_preset(PRESETS / f"{parent}.toml"), tree)
+    return tree if parent is None else merge(_read_preset(PRESETS / f"{parent}.toml"), tree)
 
 
 def without_skipped(stages: list[Any]) -> list[Any]:
@@ -183,16 +294,6 @@ def without_skipped(stages: list[Any]) -> list[Any]:
         rest = {key: value for key, value in stage.items() if key != "skip" or skip is not False}
         kept.append({**rest, "starts_from": list(dict.fromkeys(starts))})
     return kept
-
-
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Deep merge of tables; a value, list or array of tables in ``over`` replaces the base's."""
-    merged = dict(base)
-    for key, value in over.items():
-        below = merged.get(key)
-        both_tables = isinstance(below, Mapping) and isinstance(value, Mapping)
-        merged[key] = _merge(below, value) if both_tables else value  # type: ignore[arg-type]
-    return merged
 
 
 def _apply_override(tree: dict[str, Any], override: str) -> None:
@@ -252,12 +353,12 @@ def _keys_at(place: Sequence[int | str]) -> list[str]:
     """Keys of the table at a place of a recipe."""
     model: type[BaseModel] = Settings
     for part in place:
-        if isinstance(part, str):
+        if isinstance(part, str) and part in model.model_fields:  # else a name that the recipe gave
             kinds = [model.model_fields[part].annotation]
             while not any(isinstance(kind, type) and issubclass(kind, BaseModel) for kind in kinds):
                 kinds = [inner for kind in kinds for inner in get_args(kind)]
             model = next(k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel))
-    return list(model.model_fields)
+    return [*model.model_fields, *(SHARED if model is Settings else ())]
 
 
 def _one_line(error: ValidationError, where: str) -> SettingsError:

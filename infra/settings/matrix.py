@@ -66,13 +66,15 @@ class MatrixSettings(Section):
     """A baseline and its variants.
 
     ``metrics`` are those that are tabulated and tested; a judge's stand for themselves.
-    ``resamples`` counts bootstrap resamples and random exchanges alike.
+    ``resamples`` counts bootstrap resamples and random exchanges alike. ``ability`` is the one of
+    the recipe's that is tabulated; None is its first.
     """
 
     name: str = Field(pattern=NAME)
     recipe: str
     scale: str
     set: tuple[str, ...] = ()
+    ability: str | None = Field(default=None, pattern=NAME)
     variants: tuple[VariantSettings, ...] = Field(min_length=1)
     metrics: tuple[str, ...] = Field(
         default=("rule14-micro-F1", "rule14-macro-F1", "ROUGE-L[rouge-score-nostem]"), min_length=1

@@ -29,6 +29,7 @@ class Section(BaseModel):
 
 NAME = r"^[a-z0-9][a-z0-9_.-]*$"
 """What becomes part of a folder's name: a stage, a variant, a matrix."""
+Name = Annotated[str, Field(pattern=NAME)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 """What numpy, which transformers seeds too, takes for a seed."""
@@ -36,7 +37,9 @@ Resamples = Annotated[int, Field(ge=10, le=1_000_000)]
 """Bootstrap resamples. The bound is our choice: an interval's last shown digit needs fewer, and a
 slip of the pen would be met after all training only."""
 Route = Literal["keep", "structure", "translate", "synthesize"]
-Reading = Literal["retrieval", "grounding"]
+Reading = Literal["retrieval", "grounding", "consistency"]
+REPORT_TASKS = ("findings", "impression")
+"""What a set's examples may be of a report; each is the section's name."""
 
 
 class SourceSettings(Section):
@@ -97,10 +100,12 @@ class RequestSettings(Section):
     """The words a model is asked in; None are our own.
 
     A published model expects those it was trained on. ``with_indication`` is used where the exam's
-    reason is known, which takes the place of ``{indication}``.
+    reason is known, which takes the place of ``{indication}``. Training examples without one are
+    asked in ``plain`` or a wording of ``also``, each as often; held-out ones in ``plain`` alone.
     """
 
     plain: str | None = Field(default=None, min_length=1)
+    also: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     with_indication: str | None = Field(default=None, min_length=1)
 
     @model_validator(mode="after")
@@ -109,32 +114,75 @@ class RequestSettings(Section):
             raise ValueError("with_indication has no single place {indication}")
         return self
 
+    @model_validator(mode="after")
+    def _other_wordings_stand_beside_one(self) -> RequestSettings:
+        if self.also and (self.plain is None or len({self.plain, *self.also}) <= len(self.also)):
+            raise ValueError("request.also needs a plain, and wordings that differ")
+        return self
+
 
 class ExampleSettings(Section):
-    """Which studies become examples, how a model is asked, and how shards are cut."""
+    """Which studies become examples, how a model is asked, and how shards are cut.
+
+    ``images`` makes an example of each image, or one of each study with up to ``most_images`` of
+    its films. ``choose`` says which where there are more: the ``first`` ones in the study's order,
+    the first of every view before a second of any (``one-per-view``), or the first that are no near
+    copy of one before (``distinct``).
+
+    A set of questions (``vqa``) shows the films that its publisher asks about: of the above it
+    reads the sources and how shards are cut. ``films_on_both_sides`` lets it train on films that a
+    held-out question shows too, as VQA-RAD's own split does; no question tied to a held-out one
+    goes with them.
+
+    Sets of dialogues that were written from reports are about one film each: ``dialogue`` shows it,
+    ``generate`` asks for it and has none. They read ``views``, the sources and how shards are cut.
+    """
 
     views: tuple[Literal["PA", "AP", "LATERAL", "UNKNOWN"], ...] = Field(
         default=("PA", "AP"), min_length=1
     )
-    section: Literal["findings", "impression"] = "findings"
+    task: Literal["findings", "impression", "vqa", "dialogue", "generate"] = "findings"
+    images: Literal["each", "study"] = "each"
+    most_images: int = Field(default=4, ge=1, le=16)
+    choose: Literal["first", "one-per-view", "distinct"] = "first"
+    films_on_both_sides: bool = False
     test_sources: tuple[str, ...]
     validate_sources: tuple[str, ...]
     request: RequestSettings = RequestSettings()
     shard_rows: int = Field(default=512, ge=1)
     row_group_rows: int = Field(default=64, ge=1)
 
+    @property
+    def is_report(self) -> bool:
+        """Whether a section of a report is what is learned."""
+        return self.task in REPORT_TASKS
+
 
 class GenerateSettings(Section):
-    """How findings are generated.
+    """How a model's answers are generated.
 
-    ``prompt`` is ``turns``, the request with the exam's indication, or ``no-indication``.
+    ``prompt`` is ``turns``, the request with the exam's indication, or ``no-indication``. With
+    ``beams`` a finished answer's score is its summed log-probability over its tokens to the power
+    ``length_penalty``. ``repetition_penalty`` makes what stands in the prompt or the answer less
+    likely, above 1.
     """
 
     batch_size: int = Field(default=8, ge=1)
     max_new_tokens: int = Field(default=256, ge=1)
+    min_new_tokens: int = Field(default=0, ge=0)
     beams: int = Field(default=1, ge=1)
+    length_penalty: float = Field(default=1.0, ge=-10.0, le=10.0)
+    repetition_penalty: float = Field(default=1.0, gt=0.0, le=10.0)
     prompt: Literal["turns", "no-indication"] = "turns"
     seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _room_for_the_shortest(self) -> GenerateSettings:
+        if self.min_new_tokens > self.max_new_tokens:
+            raise ValueError(
+                f"min_new_tokens {self.min_new_tokens} above max_new_tokens {self.max_new_tokens}"
+            )
+        return self
 
 
 class EncoderSettings(Section):
@@ -223,17 +271,13 @@ class GroundSettings(Section):
     overlays: int = Field(default=12, ge=0, description="pictures on the page")
 
 
-class RegistrySettings(Section):
-    """Where the model is registered; MLflow and its filters allow only such names."""
-
-    model_name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
-
-
 class ReplicaSettings(Section):
-    """Synthetic replicas: studies per source, short side of the images in px, style of reports."""
+    """Synthetic replicas: studies per source, short side of the images in px, style of reports, and
+    the share of ``rrg24``'s studies that get films which are no help (``ReplicaSpec``)."""
 
     studies: dict[str, int] = Field(default_factory=dict)
     default_studies: int = Field(default=60, ge=1)
     side_px: int = Field(default=256, ge=64)
     seed: Seed = 0
     wording: Literal["free", "template"] = "free"
+    superfluous: Share = 0.0

@@ -6,15 +6,22 @@ text. The same code runs at every scale.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from infra.settings.sections import NAME, Route, Section, Seed
+from infra.settings.diffusion import DIFFUSION_KINDS, DiffusionSettings
+from infra.settings.diffusion import Fit as Fit
+from infra.settings.sections import NAME, Name, Route, Section, Seed
 
-StageKind = Literal["language", "pretrain", "align", "finetune"]
-Part = Literal["vision", "text_encoder", "projector", "language", "lora"]
+StageKind = Literal["language", "pretrain", "align", "finetune", "autoencode", "diffuse", "guide"]
+Part = Literal[
+    "vision", "text_encoder", "projector", "language", "lora", "autoencoder", "unet", "guide"
+]
 
+ImageLayout = Literal["first", "stitch", "stitch-equal-height", "grid", "separate"]
+Learned = Literal["last-answer", "answers", "everything"]
+LoraLayer = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 Negatives = Literal["other-studies", "other-subjects"]
 
 PARTS_OF_KIND: dict[StageKind, frozenset[Part]] = {
@@ -22,8 +29,14 @@ PARTS_OF_KIND: dict[StageKind, frozenset[Part]] = {
     "pretrain": frozenset({"vision", "text_encoder"}),
     "align": frozenset({"projector"}),
     "finetune": frozenset({"vision", "projector", "language", "lora"}),
+    "autoencode": frozenset({"autoencoder"}),
+    "diffuse": frozenset({"unet"}),
+    "guide": frozenset({"guide"}),
 }
 """Which parts a stage of each kind may train."""
+
+LORA_LAYERS: tuple[LoraLayer, ...] = get_args(LoraLayer)
+"""Every linear layer of a block, as in LLaVA's training code."""
 
 
 def _require_whole_heads(width: int, heads: int) -> None:
@@ -39,7 +52,9 @@ class VisionSettings(Section):
     DINOv2 and CLIP have (SigLIP has none) is dropped from them. ``pooling`` is what the dual
     encoder's image embedding is projected from: the ``tower``'s own one vector, or all ``patches``
     end to end, so that a small tower need not learn to carry each place's findings into CLS. Its
-    head has patches x width x embedding weights: for few patches.
+    head has patches x width x embedding weights: for few patches. ``fit`` says how a film becomes
+    square, and ``layout`` what is shown of several films (``models.canvas``), with ``gutter_px`` of
+    the stored films between those stitched.
     """
 
     architecture: Literal["dinov2", "clip", "siglip"] = "dinov2"
@@ -51,6 +66,9 @@ class VisionSettings(Section):
     heads: int = Field(ge=1)
     feature_layer: int = Field(default=-2, le=-1)
     pooling: Literal["tower", "patches"] = "tower"
+    fit: Fit = "crop"
+    layout: ImageLayout = "first"
+    gutter_px: int = Field(default=10, ge=0, le=1000)
 
     @property
     def patches(self) -> int:
@@ -139,14 +157,28 @@ class ResamplerSettings(Section):
 
 
 class ModelSettings(Section):
-    """Shapes of the networks; ``resampler`` is read where ``projector`` names it."""
+    """Shapes of the networks; ``resampler`` is read where ``projector`` names it, a recipe without
+    a ``pretrain`` stage needs no ``text_encoder``, and one that draws nothing no ``diffusion``."""
 
     vision: VisionSettings
-    text_encoder: TextEncoderSettings
+    text_encoder: TextEncoderSettings | None = None
     language: LanguageSettings
     embedding: int = Field(default=512, ge=8)
     projector: Literal["mlp2x_gelu", "linear", "resampler"] = "mlp2x_gelu"
     resampler: ResamplerSettings = ResamplerSettings()
+    diffusion: DiffusionSettings | None = None
+
+    @property
+    def drawing(self) -> DiffusionSettings:
+        """CXR-SD's, where there is one."""
+        assert self.diffusion is not None, "a recipe with a stage that draws has diffusion"
+        return self.diffusion
+
+    @property
+    def text_tower(self) -> TextEncoderSettings:
+        """The dual encoder's, where there is one."""
+        assert self.text_encoder is not None, "a recipe with a dual encoder has a text encoder"
+        return self.text_encoder
 
     @property
     def image_tokens(self) -> int:
@@ -155,17 +187,20 @@ class ModelSettings(Section):
 
 
 class LoraSettings(Section):
-    """LoRA on every linear layer of the language model but the head."""
+    """LoRA on linear layers of the language model's blocks: all of them, unless they are named."""
 
     rank: int = Field(ge=1)
     alpha: int = Field(ge=1)
     dropout: float = Field(default=0.05, ge=0.0, lt=1.0)
+    layers: tuple[LoraLayer, ...] = Field(default=LORA_LAYERS, min_length=1)
 
 
 class StageSettings(Section):
     """One training stage.
 
-    ``starts_from`` names the stages whose models it reads. ``trainable`` names parts. ``sources``
+    ``starts_from`` names the stages whose models it reads. ``trainable`` names parts. ``examples``
+    names the sets that it is trained on, each with its share of the rows; none are the recipe's
+    first. ``sources``
     and ``text_versions`` keep only examples of those sources and routes; None keeps all. ``share``
     is the part of their subjects that is trained on, always the same ones and all of a smaller
     share's. ``steps`` overrides ``epochs`` where it is set. ``batch_size`` is global: per device
@@ -179,17 +214,22 @@ class StageSettings(Section):
     ``weights`` names a ready model in place of one that the stage would make: nothing is trained,
     nothing is started from, and the folder is taken as it is. ``quantize`` holds the frozen
     language model in 4 bits (NF4) while LoRA is trained beside it.
+    ``learn`` says what of a conversation is learned: the assistant's last answer, all its answers,
+    or what the user says too.
     After every ``validate_steps`` and after the last step the loss on validate is taken, and the
     weights where it is lowest are kept; None takes it after the last step alone.
     ``negatives`` of a contrastive stage: a pair is held against pairs of other studies (two films
     of one subject differ in their findings alone, which is what is to be learned) or of other
     subjects (where follow-ups tell the same in other words).
+    ``ema`` of a stage of CXR-SD: its weights are a running mean over steps, which keeps this share
+    of what it was at each; None keeps the last step's own.
     """
 
     name: str = Field(pattern=NAME)
     kind: StageKind
     starts_from: tuple[str, ...] = ()
     trainable: tuple[Part, ...]
+    examples: dict[Name, Annotated[float, Field(gt=0.0)]] = Field(default_factory=dict)
     sources: tuple[str, ...] | None = Field(default=None, min_length=1)
     text_versions: tuple[Route, ...] | None = Field(default=None, min_length=1)
     share: float = Field(default=1.0, gt=0.0, le=1.0)
@@ -211,9 +251,16 @@ class StageSettings(Section):
     gradient_checkpointing: bool = False
     deepspeed_zero: Literal[0, 2, 3] = 0
     prompt: Literal["image-only", "turns", "no-indication"] = "turns"
+    learn: Learned = "last-answer"
     save_steps: int = Field(default=500, ge=1)
     validate_steps: int | None = Field(default=None, ge=1)
+    ema: float | None = Field(default=None, gt=0.0, lt=1.0)
     seed: Seed = 0
+
+    @property
+    def draws(self) -> bool:
+        """Whether it trains a part of CXR-SD."""
+        return self.kind in DIFFUSION_KINDS
 
     @model_validator(mode="after")
     def _consistent(self) -> StageSettings:
@@ -231,9 +278,27 @@ class StageSettings(Section):
                 f"deepspeed_zero {self.deepspeed_zero} with precision bfloat16 rounds a pretrain "
                 "stage's temperature in steps of 3 %; set deepspeed_zero 0, or precision float32"
             )
+        if len(self.examples) > 1 and self.batches != "mixed":
+            raise ValueError(f"batches {self.batches} of several sets: they are mixed by share")
         if self.steps is None and self.epochs is None:
             raise ValueError("steps or epochs is needed")
+        self._require_plain_diffusion()
         return self
+
+    def _require_plain_diffusion(self) -> None:
+        if not self.draws:
+            if self.ema is not None:
+                raise ValueError(f"a stage of kind {self.kind} keeps no running mean: no ema")
+            return
+        plain = {
+            "deepspeed_zero": 0,
+            "gradient_checkpointing": False,
+            "weights": "",
+            "batches": "mixed",
+        }
+        for name, value in plain.items():
+            if getattr(self, name) != value:
+                raise ValueError(f"{name} is not there for a stage of kind {self.kind}")
 
 
 def without_superseded(stages: tuple[StageSettings, ...]) -> tuple[StageSettings, ...]:

@@ -13,12 +13,12 @@ from transformers import LlavaForConditionalGeneration
 
 from infra.errors import InputError
 from infra.settings.sections import wanted
-from infra.settings.stages import LoraSettings
+from infra.settings.stages import LORA_LAYERS, LoraSettings
 from models.convert.files import read_checkpoint, read_json
 from models.convert.layouts import lora, projector
 from models.convert.pairs import State, require_shapes, to_ours, to_theirs
 from models.projector import projector_of
-from models.vlm import LORA_LAYERS, load_vlm, lora_config
+from models.vlm import load_vlm, lora_config
 from models.whole import ADVICE, load_tensors
 
 ADAPTER_FILE = "adapter_model.safetensors"

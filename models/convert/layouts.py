@@ -5,8 +5,8 @@ A layout is a list of pairs for a number of layers; together they name every ten
 
 from __future__ import annotations
 
+from infra.settings.stages import LORA_LAYERS
 from models.convert.pairs import Pair, one_each
-from models.vlm import LORA_LAYERS
 
 BOTH = ("weight", "bias")
 CLIP_PREFIX = "visual."

@@ -26,6 +26,7 @@ from transformers import (
 from infra.child import write_json
 from infra.errors import InputError
 from infra.settings.stages import (
+    LORA_LAYERS,
     LanguageSettings,
     ModelSettings,
     TextEncoderSettings,
@@ -45,7 +46,7 @@ from models.portable import forget_places
 from models.processor import save_image_processor, save_vlm_processor
 from models.quantized import merge_adapter
 from models.tokenizers import Tokenizer, load_tokenizer, with_image_token
-from models.vlm import LORA_LAYERS, assemble, read_vlm_config
+from models.vlm import assemble, read_vlm_config
 from models.weights import model_type
 from models.whole import load_whole
 

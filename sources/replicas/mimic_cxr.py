@@ -23,7 +23,7 @@ import numpy as np
 
 from sources.mimic_cxr_annotations import FOLDER
 from sources.mimic_cxr_reports import ARCHIVE
-from sources.record import LabelValue, Split
+from sources.record import LabelValue, Split, View
 from sources.replicas.files import (
     DicomStyle,
     TransferSyntax,
@@ -70,17 +70,22 @@ class _Film:
     size: tuple[int, int]
 
 
-def write(root: Path, spec: ReplicaSpec, *, annotations: bool = False) -> None:
+def write(
+    root: Path, spec: ReplicaSpec, *, annotations: bool = False, portable_marks: bool = False
+) -> None:
     """Write the replica under ``root``.
 
     Args:
         annotations: also write the LLaVA-Rad annotation files in their folder.
+        portable_marks: write AP in a corner of the films that are, as many portable units do; only
+            so can a view be told that phantoms hardly differ in.
     """
     studies = plan_replica(spec)
     words = {study.study_id: word_study(study) for study in studies}
     sizes: dict[str, tuple[int, int]] = {}
     jobs = [(study, image) for study in studies for image in study.images]
-    films = draw_many(partial(_film, side_px=spec.side_px), jobs, spec.processes)
+    draw_one = partial(_film, side_px=spec.side_px, portable_marks=portable_marks)
+    films = draw_many(draw_one, jobs, spec.processes)
     for (_, image), film in zip(jobs, films, strict=True):
         sizes[image.image_id] = film.size
         if image.trap != "missing":
@@ -126,17 +131,38 @@ def _boxes(job: tuple[PlannedStudy, PlannedImage], side_px: int) -> tuple[TrueBo
     return tuple(TrueBox.of(image.image_id, region) for region in regions)
 
 
-def _film(job: tuple[PlannedStudy, PlannedImage], side_px: int) -> _Film:
+def _film(job: tuple[PlannedStudy, PlannedImage], side_px: int, *, portable_marks: bool) -> _Film:
     study, image = job
-    drawing = draw(study.truth, image.view, side_px)
-    height, width = drawing.pixels.shape
+    pixels = draw(study.truth, image.view, side_px).pixels
+    height, width = pixels.shape
+    if portable_marks and image.view is View.AP:
+        pixels = _marked(pixels)
     if image.is_dicom:
-        data = encode_dicom(drawing.pixels, _style(study, image))
+        data = encode_dicom(pixels, _style(study, image))
     else:
-        data = encode_jpeg(_equalised(drawing.pixels), quality=95)
+        data = encode_jpeg(_equalised(pixels), quality=95)
     if image.trap == "truncated":
         data = truncate(data)
     return _Film(data, (height, width))
+
+
+def _marked(pixels: Layer) -> Layer:
+    """The film with AP in white in its lower right corner, on black.
+
+    Our choice of size: a seventh of the width, so that it is seen at the tiny scale.
+    """
+    height, width = pixels.shape
+    side = width // 7
+    mark = np.zeros((side, side), np.float32)
+    for x in (0.08, 0.54):
+        corners = np.array([(x, 0.85), (x + 0.19, 0.15), (x + 0.38, 0.85)]) * side
+        if x > 0.5:  # P: a stem and a bow
+            corners = np.array([(x, 0.85), (x, 0.15), (x + 0.34, 0.3), (x, 0.5)]) * side
+        points = np.round(corners).astype(np.int32)
+        cv2.polylines(mark, [points], isClosed=False, color=1.0, thickness=max(1, side // 9))
+    marked = pixels.copy()
+    marked[height - side :, width - side :] = mark
+    return marked
 
 
 def _equalised(pixels: Layer) -> Layer:

@@ -148,6 +148,8 @@ class ReplicaSpec:
         side_px: short side of the frontal images in px.
         processes: how many processes draw; the result does not depend on it.
         wording: free dictation, or one sentence per fact in a fixed order, as a template has it.
+        superfluous: share of studies with views that are no help (copies, another person's, turned
+            ones, more than four), in replicas of studies with all their views (``rrg24``).
     """
 
     studies: int
@@ -155,6 +157,7 @@ class ReplicaSpec:
     side_px: int = 256
     processes: int = 1
     wording: Style = "free"
+    superfluous: float = 0.0
 
 
 def draw_person(rng: np.random.Generator, number: int) -> Person:

@@ -45,6 +45,7 @@ class TrueStudy:
         labels: the 14 observations as the source states them; by default the chest's own.
         trap: name of the damage or oddity that was put in, if any.
         boxes: where the findings lie, for sources that publish places.
+        superfluous: image id and kind of the views that were planted.
     """
 
     study_id: str
@@ -52,6 +53,7 @@ class TrueStudy:
     labels: dict[str, LabelValue] | None = None
     trap: str | None = None
     boxes: tuple[TrueBox, ...] = ()
+    superfluous: tuple[tuple[str, str], ...] = ()
 
 
 def write_truth(root: Path, studies: Iterable[TrueStudy]) -> None:
@@ -68,5 +70,7 @@ def write_truth(root: Path, studies: Iterable[TrueStudy]) -> None:
             "trap": study.trap,
             "boxes": [asdict(box) for box in study.boxes],
         }
+        if study.superfluous:
+            row["superfluous"] = dict(study.superfluous)
         lines.append(json.dumps(row, separators=(",", ":")) + "\n")
     (root / TRUTH_FILE).write_text("".join(lines))

@@ -73,7 +73,13 @@ def plan_variants(matrix: MatrixSettings, order: Order, *, make: bool = True) ->
         InputError: a setting, source, path or metric is wrong.
     """
     questions = {variant.name: variant.question for variant in matrix.variants}
-    base = open_context(_order(matrix, order, matrix.set), make=make)
+    base = _context(matrix, _order(matrix, order, matrix.set), make=make)
+    if base.asked.kind != "report":
+        raise SettingsError(
+            f"recipe '{matrix.recipe}' without an ability that writes reports",
+            "one: variants are compared by the scores of reports",
+            "choose another recipe",
+        )
     _require_metrics(matrix, base.settings.score)
     reasons = matrix.skipped(base.settings, base.source_names)
     planned = [PlannedVariant(BASELINE, "The recipe as it stands.", (), base)]
@@ -81,12 +87,26 @@ def plan_variants(matrix: MatrixSettings, order: Order, *, make: bool = True) ->
     for name, overrides in matrix.overrides(base.settings, base.source_names).items():
         if name == BASELINE:
             continue
-        context = open_context(_order(matrix, order, overrides), make=make)
+        context = _context(matrix, _order(matrix, order, overrides), make=make)
         planned.append(PlannedVariant(name, questions[name], overrides[common:], context))
         if _predictions(context) == _predictions(base):
             reasons[name] = _SAME
     skipped = [Unscored(name, questions[name], (), f"not run: {reasons[name]}") for name in reasons]
     return AblationPlan(tuple(item for item in planned if item.name not in reasons), tuple(skipped))
+
+
+def _context(matrix: MatrixSettings, order: Order, *, make: bool) -> Context:
+    """The plan of one variant, looking at the ability that is tabulated."""
+    context = open_context(order, make=make)
+    if matrix.ability is None:
+        return context
+    if matrix.ability not in context.settings.abilities:
+        raise SettingsError(
+            f"ability '{matrix.ability}' in matrix {matrix.name}",
+            f"one of {', '.join(context.settings.abilities)}",
+            "correct the matrix",
+        )
+    return context.doing(matrix.ability)
 
 
 def _require_metrics(matrix: MatrixSettings, settings: ScoreSettings) -> None:
@@ -122,7 +142,7 @@ def _order(matrix: MatrixSettings, order: Order, overrides: tuple[str, ...]) -> 
 
 
 def _predictions(context: Context) -> str:
-    return context.graph[f"predictions/{context.settings.recipe}"].fingerprint
+    return context.step("predictions").fingerprint
 
 
 def comparison_step(
@@ -130,13 +150,12 @@ def comparison_step(
 ) -> Step:
     """What the table is made from: the scores of every variant that has some."""
     compared = scored(plan, failed)
-    scores = {
-        item.name: item.context.graph[f"scores/{matrix.recipe}"].fingerprint for item in compared
-    }
+    scores = {item.name: item.context.step("scores").fingerprint for item in compared}
     asked = {
         "metrics": list(matrix.metrics),
         "resamples": matrix.resamples,
         "seed": matrix.seed,
+        **({"ability": matrix.ability} if matrix.ability else {}),
         "variants": [[item.name, item.question, list(item.overrides)] for item in compared],
         "unscored": [asdict(item) for item in (*failed, *plan.skipped)],
     }

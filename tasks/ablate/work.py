@@ -15,6 +15,8 @@ from infra.artifact import Artifact, build_artifact, read_artifact
 from infra.pieces import BuiltPiece, Count
 from infra.settings.matrix import BASELINE, MatrixSettings
 from tasks.ablate.plan import AblationPlan, PlannedVariant, Unscored, comparison_step, scored
+from tasks.context import Context
+from tasks.monitor.pace import paces
 from tasks.predict.work import PREDICTIONS_FILE
 from tasks.score.work import COUNTS_FILE, JUDGED_FILE, unavailable_of
 
@@ -93,9 +95,9 @@ def _variant(item: PlannedVariant, baseline: PlannedVariant) -> Variant:
     from evaluation.ablation import Variant
     from evaluation.paired import read_system
 
-    context, recipe = item.context, item.context.settings.recipe
-    predictions = _table(context.artifact(f"predictions/{recipe}"), PREDICTIONS_FILE)
-    scores = context.artifact(f"scores/{recipe}")
+    context = item.context
+    predictions = _table(context.artifact(f"predictions/{context.ability}"), PREDICTIONS_FILE)
+    scores = context.artifact(f"scores/{context.ability}")
     judged, counts = _table(scores, JUDGED_FILE), _table(scores, COUNTS_FILE)
     system = read_system(predictions, counts, judged, context.settings.score)
     stages = [context.artifact(f"stages/{stage.name}") for stage in context.settings.stages]
@@ -109,7 +111,22 @@ def _variant(item: PlannedVariant, baseline: PlannedVariant) -> Variant:
         stages[-1].pieces[0].facts.get("examples"),
         tuple(stage.step.name for stage in stages if stage.fingerprint in others),
         unavailable_of(context),
+        _memory(context),
+        _answer_seconds(context),
     )
+
+
+def _memory(context: Context) -> float | None:
+    """The most that a stage held at once in GiB; None where no stage measured itself."""
+    return max((pace["peak_memory_gib"] for pace in paces(context).values()), default=None)
+
+
+def _answer_seconds(context: Context) -> float | None:
+    """Seconds of generation by answer, loading of the model included."""
+    facts = context.artifact(f"predictions/{context.ability}").pieces[0].facts
+    if not facts.get("predictions"):
+        return None
+    return round(float(facts["seconds"]) / float(facts["predictions"]), 4)
 
 
 def _table(artifact: Artifact, name: str) -> pa.Table:

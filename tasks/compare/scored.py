@@ -85,10 +85,18 @@ def find_scored(store: Store, environment: Environment, text: str) -> Scored:
     Raises:
         InputError: there is none, or several.
     """
-    beginning = _fingerprint_of_model(environment, text) or text.removeprefix("scores/").strip("/")
-    if len(beginning) < _SHORTEST:
+    beginnings = _fingerprints_of_model(environment, text) or [
+        text.removeprefix("scores/").strip("/")
+    ]
+    if min(map(len, beginnings)) < _SHORTEST:
         raise InputError(f"'{text}' for a run", f"{_SHORTEST} characters at least", ADVICE)
-    found = find_artifacts(store, "scores", beginning)
+    found = [one for each in beginnings for one in find_artifacts(store, "scores", each)]
+    reports = [artifact for artifact in found if _is_of_reports(artifact)]
+    if found and not reports:
+        raise InputError(
+            f"{found[0].folder} with scores of answers", "scores of reports", "look at its page"
+        )
+    found = reports
     if not found:
         raise InputError(f"no scores '{text}' under {store.root}", "a scored run", ADVICE)
     if len(found) > 1:
@@ -103,22 +111,28 @@ def newest_scored(store: Store) -> Scored:
     Raises:
         InputError: nothing has been scored.
     """
-    found = find_artifacts(store, "scores", "")
+    found = [one for one in find_artifacts(store, "scores", "") if _is_of_reports(one)]
     if not found:
         raise InputError(f"no scores under {store.root}", "a scored run", "run 'cxr evaluate'")
     return Scored(found[0], _predictions_of(store, found[0]))
 
 
-def _fingerprint_of_model(environment: Environment, text: str) -> str | None:
-    """The fingerprint of the scores behind a registered version; None for other names."""
+def _is_of_reports(scores: Artifact) -> bool:
+    """Answers to questions have scores of their own, which are compared on their page alone."""
+    kind: str = scores.step.settings.get("kind", "report")
+    return kind == "report"
+
+
+def _fingerprints_of_model(environment: Environment, text: str) -> list[str]:
+    """Fingerprints of the scores behind a registered version, by ability; none for other names."""
     named = _MODEL.fullmatch(text)
     if named is None:
-        return None
+        return []
     book = RunBook(environment.tracking_uri, named["name"])
     tags = version_tags(book, named["name"], named["version"] or named["alias"])
-    for key, value in tags.items():
-        if key.startswith("cxrflow.scores."):
-            return value
+    found = [value for key, value in tags.items() if key.startswith("cxrflow.scores.")]
+    if found:
+        return found
     raise InputError(f"{text} without a tag cxrflow.scores", "a model that cxrflow scored", ADVICE)
 
 

@@ -3,6 +3,8 @@
 Two rules, asked after the filters. A row leaves when its subject (source and subject id), or a
 near-duplicate of its picture in any source, stands in a more protected split: test before validate
 before train. Every image of a held-out study counts as held out, whether or not it is scored here.
+Sources that are built on another's persons (``Card.subjects_of``) share its subject ids. A third
+rule is for questions: one leaves when another that it is tied to (``Dialogue.group``) is held out.
 Why, and what was measured: docs/decisions/0004-leakage-guard.md.
 """
 
@@ -17,7 +19,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from sources.catalog import catalog
 from sources.perceptual_hash import COPY_DISTANCE
+from sources.tables import sql_text
 from tasks.examples.filters import Rule
 
 PROTECTION: Final = {"train": 0, "validate": 1, "test": 2}
@@ -38,24 +42,80 @@ LEAKAGE_RULES: Final[tuple[Rule, ...]] = (
     ),
 )
 
-SUBJECT_TWINS: Final = """
+DIALOGUE_RULE: Final = Rule(
+    "linked-to-held-out-question",
+    "A paraphrase of a held-out question gives its answer away.",
+    "dialogue_twin IS NOT NULL",
+    "dialogue_twin",
+)
+"""For sets of questions; ``DIALOGUE_TWINS`` gives the column."""
+
+HELD_OUT_FILM_RULE: Final = Rule(
+    "film-of-held-out-question",
+    "VQA-RAD splits by question, so that 73 of its chest images are on both sides; a model that "
+    "saw a test image in training is scored too well.",
+    "list_position(['train', 'validate', 'test'], split) "
+    "< list_position(['train', 'validate', 'test'], study_split)",
+    "'its film is shown by a question in ' || study_split",
+)
+"""For sets of questions that want no film on both sides; the publisher's protocol does without.
+
+``split`` is the question's own, ``study_split`` that of its study."""
+
+
+def persons_of(column: str) -> str:
+    """SQL: the source whose persons a source's subject ids name; most often itself."""
+    shared = {
+        name: source.card.subjects_of
+        for name, source in catalog().items()
+        if source.card.subjects_of
+    }
+    cases = " ".join(
+        f"WHEN {sql_text(name)} THEN {sql_text(owner)}" for name, owner in shared.items()
+    )
+    return f"CASE {column} {cases} ELSE {column} END"
+
+
+SUBJECT_TWINS: Final = f"""
     WITH ranked AS (
-        SELECT source, study_id, subject_id, split,
+        SELECT source, study_id, subject_id, split, {persons_of("source")} AS persons,
                list_position(['train', 'validate', 'test'], split) AS rank
         FROM study WHERE subject_id IS NOT NULL AND split IS NOT NULL
     ), held AS (
-        SELECT source, subject_id, max(rank) AS rank, arg_max(split, rank) AS split,
-               min(study_id) FILTER (rank = top) AS study_id
-        FROM (SELECT *, max(rank) OVER (PARTITION BY source, subject_id) AS top FROM ranked)
-        GROUP BY source, subject_id
+        SELECT persons, subject_id, max(rank) AS rank, arg_max(split, rank) AS split,
+               min((source, study_id)) FILTER (rank = top) AS twin
+        FROM (SELECT *, max(rank) OVER (PARTITION BY persons, subject_id) AS top FROM ranked)
+        GROUP BY persons, subject_id
     )
     SELECT ranked.source, ranked.study_id,
-           'subject also in ' || held.split || ': study ' || held.study_id AS subject_twin
-    FROM ranked JOIN held USING (source, subject_id) WHERE ranked.rank < held.rank
+           'subject also in ' || held.split || ': ' || CASE WHEN twin[1] = ranked.source THEN ''
+               ELSE twin[1] || ' ' END || 'study ' || twin[2] AS subject_twin
+    FROM ranked JOIN held USING (persons, subject_id) WHERE ranked.rank < held.rank
 """
-"""Studies whose subject stands in a more protected split of its source, with the first such study.
+"""Studies whose subject stands in a more protected split, in the source or in one that shares its
+persons, with the first such study.
 
 A study without a subject id is compared with none."""
+
+DIALOGUE_TWINS: Final = """
+    WITH ranked AS (
+        SELECT source, study_id, dialogue_id, "group", split,
+               list_position(['train', 'validate', 'test'], split) AS rank
+        FROM dialogue WHERE "group" IS NOT NULL AND split IS NOT NULL
+    ), held AS (
+        SELECT source, "group", max(rank) AS rank, arg_max(split, rank) AS split,
+               min(dialogue_id) FILTER (rank = top) AS dialogue_id
+        FROM (SELECT *, max(rank) OVER (PARTITION BY source, "group") AS top FROM ranked)
+        GROUP BY source, "group"
+    )
+    SELECT ranked.source, ranked.study_id, ranked.dialogue_id,
+           'tied to question ' || held.dialogue_id || ' in ' || held.split AS dialogue_twin
+    FROM ranked JOIN held USING (source, "group") WHERE ranked.rank < held.rank
+"""
+"""Questions of the view ``dialogue`` (source, study_id, dialogue_id, split, group) that are tied to
+one in a more protected split, with the first such question.
+
+``split`` is the question's own, else its study's."""
 
 _HASHES: Final = """
     SELECT image.source, image.study_id, image.image_id, study.split, image.perceptual_hash

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,9 +35,12 @@ from sources.record import Level, Rejected, Split, rejected_to_table
 from tasks.examples.plan import ExamplePlan
 
 _IMAGE_COLUMNS: Final = [field.name for field in EXAMPLE_IMAGE_TYPE]
-_FACTS: Final = ("subject_id", "subject_age", "subject_sex", "manufacturer", "site")
+REJECTED_FILE: Final = "rejected.parquet"
+FACTS: Final = ("subject_id", "subject_age", "subject_sex", "manufacturer", "site")
 
 Row = Mapping[str, Any]
+Values = Callable[[Row], Mapping[str, Any]]
+"""A planned row's columns of EXAMPLE_SCHEMA but its images."""
 
 
 def pack_piece(plan: ExamplePlan, key: str, folder: Path) -> BuiltPiece:
@@ -51,28 +55,52 @@ def pack_piece(plan: ExamplePlan, key: str, folder: Path) -> BuiltPiece:
     rows = plan.piece(key).to_pylist()
     kept = [row for row in rows if row["reason"] is None]
     rejected = [row for row in rows if row["reason"] is not None]
-    texts = _read_texts(kept, plan.settings.section)
-    facts = _read_facts(kept)
+    texts = _read_texts(kept, plan.settings.task)
+    values = partial(_values, texts, read_facts(kept), plan.settings)
+    shards = write_shards(kept, values, plan.settings, folder)
+    write_table(folder / REJECTED_FILE, rejected_table(rejected, kept))
+    return BuiltPiece((counted("rows", rows), *_counted_films(plan, kept)), {"shards": shards})
+
+
+def write_shards(
+    kept: Sequence[Row], values: Values, settings: ExampleSettings, folder: Path
+) -> dict[str, int]:
+    """The files of examples, and how many there are of each split."""
     shards: dict[str, int] = {}
     with _open_pixels(kept) as pixels:
         for split in Split:
-            parts = _parts([row for row in kept if row["split"] == split], plan.settings.shard_rows)
+            parts = _parts([row for row in kept if row["split"] == split], settings.shard_rows)
             for number, part in enumerate(parts):
-                table = _shard(part, texts, facts, pixels, plan.settings)
                 path = folder / f"{split}-{number:03d}.parquet"
-                write_table(path, table, row_group_rows=plan.settings.row_group_rows)
+                table = _shard(part, values, pixels)
+                write_table(path, table, row_group_rows=settings.row_group_rows)
             shards[str(split)] = len(parts)
-    write_table(folder / "rejected.parquet", _rejected_table(rejected))
-    reasons = dict(sorted(Counter(row["reason"] for row in rejected).items()))
-    return BuiltPiece((Count("rows", len(rows), len(kept), reasons),), {"shards": shards})
+    return shards
+
+
+def counted(unit: str, rows: Sequence[Row]) -> Count:
+    """Planned rows in, kept, and rejected by reason."""
+    reasons = Counter(row["reason"] for row in rows if row["reason"] is not None)
+    return Count(unit, len(rows), len(rows) - reasons.total(), dict(sorted(reasons.items())))
+
+
+def _counted_films(plan: ExamplePlan, kept: Sequence[Row]) -> tuple[Count, ...]:
+    """Images of the studies that are examples: shown, or left out with a reason."""
+    if plan.settings.images == "each":
+        return ()
+    reasons = Counter(left["reason"] for row in kept for left in row["left_out"])
+    shown = sum(len(row["films"]) for row in kept)
+    return (Count("films", shown + reasons.total(), shown, dict(sorted(reasons.items()))),)
 
 
 def example_id(row: Row) -> str:
-    """``source/study/image/version``; a dash stands for an image or version that is not there.
+    """``source/study/image/version``; a dash stands for an image or version that is not there, and
+    for the image where the whole study is one example. A question stands in the image's place.
 
     What would part them otherwise, or break a line, is written as in a URL: ``a%2Fb`` for ``a/b``.
     """
-    parts = (row["source"], row["study_id"], row["image_id"], row["version"])
+    asked = row.get("dialogue_id") or row["image_id"]
+    parts = (row["source"], row["study_id"], asked, row["version"])
     return "/".join(_NOT_PLAIN.sub(_percent, part) if part else "-" for part in parts)
 
 
@@ -96,7 +124,7 @@ def _parts(rows: list[Row], size: int) -> list[list[Row]]:
     return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
-def _read(path: str, columns: Sequence[str], rows: Sequence[Row]) -> list[dict[str, Any]]:
+def read_rows(path: str, columns: Sequence[str], rows: Sequence[Row]) -> list[dict[str, Any]]:
     """The rows of a Parquet file that belong to the given rows' studies."""
     studies = pa.array(sorted({row["study_id"] for row in rows}), pa.string())
     mine = pc.field("source").isin([row["source"] for row in rows[:1]])
@@ -107,7 +135,7 @@ def _read(path: str, columns: Sequence[str], rows: Sequence[Row]) -> list[dict[s
     return found
 
 
-def _by_file(rows: Sequence[Row], column: str) -> dict[str, list[Row]]:
+def by_file(rows: Sequence[Row], column: str) -> dict[str, list[Row]]:
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(row[column], []).append(row)
@@ -119,50 +147,58 @@ def _read_texts(rows: Sequence[Row], section: str) -> dict[tuple[str, str], dict
     columns = ("study_id", "version", "origin", "indication", section)
     return {
         (text["study_id"], text["version"]): {**text, "section": text[section]}
-        for path, group in _by_file(rows, "report_file").items()
-        for text in _read(path, columns, group)
+        for path, group in by_file(rows, "report_file").items()
+        for text in read_rows(path, columns, group)
     }
 
 
-def _read_facts(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+def read_facts(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     """What is known of the subject and the examination, by study."""
     return {
         study["study_id"]: study
-        for path, group in _by_file(rows, "study_file").items()
-        for study in _read(path, ("study_id", *_FACTS), group)
+        for path, group in by_file(rows, "study_file").items()
+        for study in read_rows(path, ("study_id", *FACTS), group)
     }
 
 
-def _shard(
-    rows: list[Row],
+def _values(
     texts: Mapping[tuple[str, str], Row],
     facts: Mapping[str, Row],
-    pixels: Mapping[str, ShardReader],
     settings: ExampleSettings,
-) -> pa.Table:
+    row: Row,
+) -> dict[str, Any]:
+    task = Task(settings.task)
+    try:
+        text, study = texts[row["study_id"], row["version"]], facts[row["study_id"]]
+    except KeyError:
+        raise moved(row) from None
+    reason = one_line(text["indication"] or "") or None
+    trained = example_id(row) if row["split"] == Split.TRAIN else None
+    return {
+        "example_id": example_id(row),
+        "task": task,
+        **{name: row[name] for name in ("source", "study_id", "split")},
+        "text_version": row["version"],
+        "origin": text["origin"],
+        "indication": reason,
+        "turns": [vars(request_turn(task, reason, settings.request, trained))],
+        "target": target_text(text["section"], row["split"]),
+        **{name: study[name] for name in FACTS},
+    }
+
+
+def moved(row: Row) -> ArtifactError:
+    """The inputs changed under the plan."""
+    return ArtifactError(
+        f"text or study of {example_id(row)} is no longer where it was planned; run again"
+    )
+
+
+def _shard(rows: list[Row], values: Values, pixels: Mapping[str, ShardReader]) -> pa.Table:
     """EXAMPLE_SCHEMA, one row for each given row, in their order."""
-    task = Task(settings.section)
     columns: dict[str, list[Any]] = {name: [] for name in EXAMPLE_SCHEMA.names if name != "images"}
     for row in rows:
-        try:
-            text, study = texts[row["study_id"], row["version"]], facts[row["study_id"]]
-        except KeyError:
-            raise ArtifactError(
-                f"text or study of {example_id(row)} is no longer where it was planned; run again"
-            ) from None
-        reason = one_line(text["indication"] or "") or None
-        values = {
-            "example_id": example_id(row),
-            "task": task,
-            **{name: row[name] for name in ("source", "study_id", "split")},
-            "text_version": row["version"],
-            "origin": text["origin"],
-            "indication": reason,
-            "turns": [vars(request_turn(task, reason, settings.request))],
-            "target": target_text(text["section"], row["split"]),
-            **{name: study[name] for name in _FACTS},
-        }
-        for name, value in values.items():
+        for name, value in values(row).items():
             columns[name].append(value)
     images = _read_images(rows, pixels)
     arrays = [
@@ -175,18 +211,15 @@ def _shard(
 @contextmanager
 def _open_pixels(rows: Sequence[Row]) -> Iterator[Mapping[str, ShardReader]]:
     with ExitStack() as stack:
-        yield {
-            path: stack.enter_context(ShardReader(Path(path)))
-            for path in _by_file(rows, "image_file")
-        }
+        yield {path: stack.enter_context(ShardReader(Path(path))) for path in _by_image_file(rows)}
 
 
 def _read_images(rows: list[Row], files: Mapping[str, ShardReader]) -> pa.Array:
-    """One list of one stored image per row; a row group is read once, whatever the order."""
+    """One list of stored images per row; a row group is read once, whatever the order."""
     tables: list[pa.Table] = []
     place: dict[tuple[str, int], int] = {}
-    for path, group in sorted(_by_file(rows, "image_file").items()):
-        wanted = np.unique([row["image_row"] for row in group])
+    for path, places in sorted(_by_image_file(rows).items()):
+        wanted = np.unique(places)
         ends = np.cumsum(files[path].group_rows)
         for number in np.unique(np.searchsorted(ends, wanted, "right")):
             first = ends[number - 1] if number else 0
@@ -194,29 +227,48 @@ def _read_images(rows: list[Row], files: Mapping[str, ShardReader]) -> pa.Array:
             place |= {(path, int(row)): len(place) + step for step, row in enumerate(inside)}
             table = files[path].table(int(number), _IMAGE_COLUMNS)
             tables.append(table.take(inside - first))
-    order = [place[row["image_file"], row["image_row"]] for row in rows]
+    films = [film for row in rows for film in row["films"]]
+    if not films:
+        return pa.array([[]] * len(rows), pa.list_(EXAMPLE_IMAGE_TYPE))
+    order = [place[film["file"], film["row"]] for film in films]
     images = pa.concat_tables(tables).select(_IMAGE_COLUMNS).take(order).combine_chunks()
-    if images["image_id"].to_pylist() != [row["image_id"] for row in rows]:
+    if images["image_id"].to_pylist() != [film["image_id"] for film in films]:
         raise ArtifactError(
             f"images of study {rows[0]['study_id']} and others are no longer where they were "
             "planned; run again"
         )
     columns = [images[field.name].combine_chunks().cast(field.type) for field in EXAMPLE_IMAGE_TYPE]
     structs = pa.StructArray.from_arrays(columns, fields=list(EXAMPLE_IMAGE_TYPE))
-    return pa.ListArray.from_arrays(np.arange(len(rows) + 1, dtype=np.int32), structs)
+    ends = np.cumsum([0, *(len(row["films"]) for row in rows)], dtype=np.int32)
+    return pa.ListArray.from_arrays(ends, structs)
 
 
-def _rejected_table(rows: Sequence[Row]) -> pa.Table:
-    return rejected_to_table(
-        [
-            Rejected(
-                row["source"],
-                Level.EXAMPLE,
-                example_id(row),
-                row["study_id"],
-                row["reason"],
-                row["detail"],
-            )
-            for row in rows
-        ]
-    )
+def _by_image_file(rows: Sequence[Row]) -> dict[str, list[int]]:
+    """Rows of each file of images that are asked for."""
+    groups: dict[str, list[int]] = {}
+    for row in rows:
+        for film in row["films"]:
+            groups.setdefault(film["file"], []).append(film["row"])
+    return groups
+
+
+def rejected_table(rows: Sequence[Row], kept: Sequence[Row]) -> pa.Table:
+    """Rows that are no examples, and images that the examples leave out, once each."""
+    left = {
+        (row["study_id"], item["image_id"]): Rejected(
+            row["source"],
+            Level.IMAGE,
+            item["image_id"],
+            row["study_id"],
+            item["reason"],
+            f"{len(row['films'])} of {len(row['films']) + len(row['left_out'])} images are shown",
+        )
+        for row in kept
+        for item in row["left_out"]
+    }
+    return rejected_to_table([*left.values(), *(_rejected_example(row) for row in rows)])
+
+
+def _rejected_example(row: Row) -> Rejected:
+    place = row["source"], Level.EXAMPLE, example_id(row), row["study_id"]
+    return Rejected(*place, row["reason"], row["detail"])

@@ -25,6 +25,7 @@ from infra.fingerprint import canonical_json
 from infra.settings.sections import ExampleSettings
 from sources.piece import piece_key, piece_number
 from sources.tables import VISIBLE
+from tasks.examples.films import film_parameters, films_query
 from tasks.examples.filters import RULES, first_match, rule_parameters
 from tasks.examples.leakage import LEAKAGE_RULES, SUBJECT_TWINS, image_twins
 
@@ -42,11 +43,18 @@ class InputFile:
 
 @dataclass(frozen=True)
 class ExampleInputs:
-    """Pieces of all sources: STUDY_SCHEMA, IMAGE_ROW_SCHEMA and REPORT_SCHEMA, in any order."""
+    """Pieces of all sources: STUDY_SCHEMA, IMAGE_ROW_SCHEMA, REPORT_SCHEMA and, of those that have
+    any, WRITTEN_SCHEMA, in any order."""
 
     studies: tuple[InputFile, ...]
     images: tuple[InputFile, ...]
     reports: tuple[InputFile, ...]
+    dialogues: tuple[InputFile, ...] = ()
+
+    @property
+    def pixel_digests(self) -> dict[str, str]:
+        """Digest of each file of images, by its path."""
+        return {str(file.path): file.digest for file in self.images}
 
 
 @dataclass(frozen=True)
@@ -54,13 +62,16 @@ class ExamplePlan:
     """What will be packed: one row per candidate, sorted by piece, study, image and version.
 
     Columns of ``rows``: ``key`` (the piece), ``source, study_id, image_id, version, split``,
-    ``reason`` and ``detail`` (null where kept), ``study_file, image_file, report_file`` (paths),
-    ``image_row`` (in its file) and ``row_digest`` (of the texts and facts that are packed).
+    ``reason`` and ``detail`` (null where kept), ``study_file, report_file`` (paths), ``films``
+    (image id, file and row in it), ``left_out`` (images of the study that are not shown, and why)
+    and ``row_digest`` (of the texts and facts that are packed). ``image_id`` is null where a study
+    is one example. ``shown`` names the columns that are seen in the output even of rejected rows.
     """
 
     rows: pa.Table
     settings: ExampleSettings
     pixel_digests: dict[str, str]
+    shown: tuple[str, ...] = ("source", "study_id", "image_id", "version", "split")
 
     @cached_property
     def _starts(self) -> dict[str, tuple[int, int]]:
@@ -87,20 +98,19 @@ class ExamplePlan:
         """Digest of all that the piece's files depend on, besides the settings and the code."""
         digest = blake2b(digest_size=16)
         for row in self.piece(key).to_pylist():
-            values = [row[name] for name in _SHOWN]
+            values = [row[name] for name in (*self.shown, "reason", "detail")]
             if row["reason"] is None:
-                pixels = self.pixel_digests[row["image_file"]]
-                values += [row["row_digest"], pixels, row["image_row"]]
+                films = [
+                    (film["image_id"], self.pixel_digests[film["file"]], film["row"])
+                    for film in row["films"]
+                ]
+                values += [row["row_digest"], films, row["left_out"]]
             digest.update(canonical_json(values).encode() + b"\n")
         return digest.hexdigest()
 
     def piece_digests(self) -> dict[str, str]:
         """``piece_digest`` of every piece: the input of ``build_artifact``."""
         return {key: self.piece_digest(key) for key in self.keys}
-
-
-_SHOWN: Final = ("source", "study_id", "image_id", "version", "split", "reason", "detail")
-"""What of a row is seen in the output even when it is rejected."""
 
 
 def plan_examples(inputs: ExampleInputs, settings: ExampleSettings, pieces: int) -> ExamplePlan:
@@ -112,6 +122,20 @@ def plan_examples(inputs: ExampleInputs, settings: ExampleSettings, pieces: int)
     Raises:
         ArtifactError: the inputs do not fit together (an id twice, an image of no study).
     """
+    with opened(inputs, pieces) as connection:
+        query = _plan_query(settings)
+        values = rule_parameters(settings) | film_parameters(settings)
+        rows = connection.sql(query, params=values).to_arrow_table()
+    return ExamplePlan(rows.combine_chunks(), settings, inputs.pixel_digests)
+
+
+@contextmanager
+def opened(inputs: ExampleInputs, pieces: int) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with the views ``study``, ``image``, ``report``, ``piece`` and ``image_twins``.
+
+    Raises:
+        ArtifactError: the inputs do not fit together (an id twice, an image of no study).
+    """
     with _connection() as connection:
         _open(connection, "study", inputs.studies)
         _open(connection, "image", inputs.images)
@@ -119,10 +143,7 @@ def plan_examples(inputs: ExampleInputs, settings: ExampleSettings, pieces: int)
         _check_ids(connection)
         connection.register("piece", _pieces(connection, pieces))
         connection.register("image_twins", image_twins(connection))
-        query = _plan_query(settings.section)
-        rows = connection.sql(query, params=rule_parameters(settings)).to_arrow_table()
-    digests = {str(file.path): file.digest for file in inputs.images}
-    return ExamplePlan(rows.combine_chunks(), settings, digests)
+        yield connection
 
 
 @contextmanager
@@ -139,6 +160,7 @@ _COLUMNS: Final = {
         "subject_sex": "VARCHAR",
         "manufacturer": "VARCHAR",
         "site": "VARCHAR",
+        "images": "STRUCT(image_id VARCHAR)[]",
     },
     "image": {
         **dict.fromkeys(("source", "study_id", "image_id", "view"), "VARCHAR"),
@@ -213,8 +235,8 @@ def _pieces(connection: duckdb.DuckDBPyConnection, pieces: int) -> pa.Table:
 _TEXT: Final = pa.string()
 
 
-def _plan_query(section: str) -> str:
-    rules = (*RULES, *LEAKAGE_RULES)
+def _plan_query(settings: ExampleSettings) -> str:
+    rules, section = (*RULES, *LEAKAGE_RULES), settings.task
     return f"""
         WITH subject_twins AS ({SUBJECT_TWINS}),
         text AS (
@@ -224,15 +246,15 @@ def _plan_query(section: str) -> str:
                    sha256(to_json([origin, indication, {section}])) AS text_digest
             FROM report
         ),
+        shown AS ({films_query(settings)}),
         candidate AS (
-            SELECT study.*, key, image_id, view, text.* EXCLUDE (source, study_id),
-                   study.file AS study_file, image.file AS image_file, image.file_row AS image_row,
+            SELECT study.* EXCLUDE (images), key, image_id, view, films, left_out,
+                   text.* EXCLUDE (source, study_id), study.file AS study_file,
                    subject_twin, image_twin
             FROM study JOIN piece USING (source, study_id)
-            LEFT JOIN image USING (source, study_id)
+            LEFT JOIN shown USING (source, study_id)
             LEFT JOIN text USING (source, study_id)
             LEFT JOIN subject_twins USING (source, study_id)
-            LEFT JOIN image_twins USING (source, study_id, image_id)
         ),
         judged AS (
             SELECT *, {first_match(rules, "reason")} AS reason,
@@ -240,7 +262,7 @@ def _plan_query(section: str) -> str:
             FROM candidate
         )
         SELECT key, source, study_id, image_id, version, split, reason, detail,
-               study_file, image_file, report_file, image_row,
+               study_file, report_file, films, left_out,
                CASE WHEN reason IS NULL THEN sha256(to_json([text_digest, subject_id,
                     subject_age::VARCHAR, subject_sex, manufacturer, site])) END AS row_digest
         FROM judged

@@ -10,6 +10,6 @@ from tasks.monitor.step_task import DAY, step_task
 
 
 @step_task("pack examples", tags={"examples"}, timeout=DAY)
-def pack_examples(context: Context) -> StepReport:
-    """Training shards of all sources."""
-    return report_state(write_examples(context, Progress("examples")))
+def pack_examples(context: Context, name: str) -> StepReport:
+    """Training shards of one set, from all sources."""
+    return report_state(write_examples(context, name, Progress("examples")))

@@ -42,7 +42,7 @@ def write_page(context: Context, grounding: Grounding, texts: Texts, folder: Pat
     page = GroundingPage(
         recipe=context.settings.recipe,
         scale=context.settings.scale,
-        fingerprint=context.graph[f"grounding/{context.settings.recipe}"].fingerprint,
+        fingerprint=context.step("grounding").fingerprint,
         grounding=grounding,
         shown=shown,
         replicas=replicas & {one.source for one in texts.sentences},

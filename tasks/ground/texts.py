@@ -201,7 +201,7 @@ def _rank(seed: int, study_id: str, name: str) -> tuple[bytes, str]:
 
 def _predictions(context: Context) -> dict[str, str]:
     """What the model wrote with its own image, by example id."""
-    predicted = context.artifact(f"predictions/{context.settings.recipe}")
+    predicted = context.artifact(f"predictions/{context.ability}")
     columns = ["example_id", "control", "prediction"]
     return {
         row["example_id"]: row["prediction"]
@@ -237,7 +237,7 @@ def _add_phrases(
         for name in sorted(image.boxes):
             if image.pixels is None:
                 texts.count("phrase", source, IMAGE_MISSING)
-            elif image.view not in context.settings.examples.views:
+            elif image.view not in context.examples.views:
                 texts.count("phrase", source, VIEW_NOT_USED)
             elif limit is not None and added >= limit:
                 texts.count("phrase", source, BEYOND_LIMIT)

@@ -39,7 +39,7 @@ OnEvent = Callable[[Event], None]
 
 def ground(context: Context, on_event: OnEvent) -> Artifact:
     """The grounding score with its maps, its page and its overlays."""
-    step = context.graph[f"grounding/{context.settings.recipe}"]
+    step = context.step("grounding")
     artifact = build_artifact(
         context.store, step, lambda: {PIECE: ""}, partial(_ground, context, on_event)
     )
@@ -54,7 +54,7 @@ def no_boxes(context: Context) -> str:
 
 
 def _scratch(context: Context) -> Path:
-    step = context.graph[f"grounding/{context.settings.recipe}"]
+    step = context.step("grounding")
     return context.store.state / "grounding" / step.fingerprint
 
 
@@ -138,9 +138,7 @@ def _explained(
     pq.write_table(spans, scratch / "spans.parquet")
     settings = context.settings.ground
     run = ExplainRun(
-        model=context.artifact(f"stages/{context.settings.stages[-1].name}").local_folder(
-            MODEL_PIECE
-        ),
+        model=context.artifact(f"stages/{context.asked.stage}").local_folder(MODEL_PIECE),
         examples=(scratch / "texts.parquet",),
         sentences=scratch / "spans.parquet",
         background=example_files(context, Split.VALIDATE),

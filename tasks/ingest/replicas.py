@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from infra.artifact import Artifact, OnPiece, build_artifact, ignore_progress
 from infra.pieces import BuiltPiece, Count
 from sources.catalog import get_source
 from sources.replicas.truth import ReplicaSpec
+from sources.replicas.truth_file import TRUTH_FILE
 from tasks.context import Context
 
 PIECE = "tree"
@@ -34,4 +37,11 @@ def _write(name: str, spec: ReplicaSpec, key: str, folder: Path) -> BuiltPiece:
     for path in files:
         # Raw files count by size and time: a replica that is built again must look unchanged.
         os.utime(path, (_WRITTEN_AT, _WRITTEN_AT))
-    return BuiltPiece((Count("files", len(files), len(files)),))
+    return BuiltPiece((Count("files", len(files), len(files)), *_planted(folder)))
+
+
+def _planted(folder: Path) -> tuple[Count, ...]:
+    """How many films of each kind were planted that are no help, where there are any."""
+    lines = (json.loads(line) for line in (folder / TRUTH_FILE).read_text().splitlines())
+    kinds = Counter(kind for line in lines for kind in line.get("superfluous", {}).values())
+    return tuple(Count(f"{kind} films planted", n, n) for kind, n in sorted(kinds.items()))

@@ -65,7 +65,9 @@ class _StudyPieces:
         studies, rejected = self._tables[key]
         write_table(folder / STUDIES_FILE, studies)
         write_table(folder / REJECTED_FILE, rejected)
-        return BuiltPiece((_count_studies(studies, rejected), _count_images(studies, rejected)))
+        counts = [_count_studies(studies, rejected), _count_listed(studies, rejected, Level.IMAGE)]
+        asked = _count_listed(studies, rejected, Level.DIALOGUE)
+        return BuiltPiece((*counts, asked) if asked.rows_in else tuple(counts))
 
 
 def _split(studies: pa.Table, shares: tuple[float, float, float], keep: bool) -> pa.Table:
@@ -107,7 +109,9 @@ def _count_studies(studies: pa.Table, rejected: pa.Table) -> Count:
     return Count("studies", studies.num_rows + sum(reasons.values()), studies.num_rows, reasons)
 
 
-def _count_images(studies: pa.Table, rejected: pa.Table) -> Count:
-    reasons = count_reasons(rejected, Level.IMAGE)
-    kept = pc.sum(pc.list_value_length(studies["images"])).as_py() or 0
-    return Count("images listed", kept + sum(reasons.values()), kept, reasons)
+def _count_listed(studies: pa.Table, rejected: pa.Table, level: Level) -> Count:
+    """Images or dialogues of the studies."""
+    reasons = count_reasons(rejected, level)
+    kept = pc.sum(pc.list_value_length(studies[f"{level}s"])).as_py() or 0
+    unit = "images listed" if level is Level.IMAGE else f"{level}s"
+    return Count(unit, kept + sum(reasons.values()), kept, reasons)

@@ -10,10 +10,14 @@ from typing import Any
 
 from evaluation.interval_text import difference_text, interval_text, plain
 from evaluation.unavailable import by_reason
-from infra.artifact import Artifact, read_artifact
+from infra.artifact import read_artifact
+from infra.settings.abilities import AbilityKind
 from infra.settings.environment import without_password
 from infra.settings.sections import Reading
+from infra.step import Step
+from sources.catalog import get_source
 from sources.funnel import FunnelRow
+from tasks.consistency.outcome import consistency_text
 from tasks.context import Context
 from tasks.examples.funnel import examples_funnel, funnel_rows, funnel_text
 from tasks.ground.outcome import grounding_text
@@ -23,8 +27,9 @@ from tasks.monitor.stage_files import stage_files
 from tasks.monitor.step_report import StepReport
 from tasks.readings import reading_document, reading_page
 from tasks.retrieve.outcome import retrieval_text
+from tasks.score.answers_text import answers_text
 
-FUNNEL_KINDS = ("studies", "images", "reports")
+FUNNEL_KINDS = ("studies", "images", "reports", "dialogues")
 _HEADLINE = re.compile(
     r"BLEU-[14]\[|ROUGE-L\[|rule14-m[a-z]+-F1(-5)?$|chexprompt\[.*\]-(significant-)?error(s|-free-share)$"
 )
@@ -32,6 +37,7 @@ _READS_IMAGES = re.compile(r"rule14-micro-F1$|chexprompt\[.*\]-significant-error
 _READING_TEXT: dict[Reading, Callable[[Mapping[str, Any]], str]] = {
     "retrieval": retrieval_text,
     "grounding": grounding_text,
+    "consistency": consistency_text,
 }
 _MOST_LOSSES = 6  # our choice: as many as fit one line
 
@@ -44,9 +50,10 @@ def funnel(context: Context) -> list[FunnelRow]:
             artifact = read_artifact(context.store, step)
             if artifact is not None:
                 rows += funnel_rows(step.name, kind, artifact.counts)
-    examples = _built(context, f"examples/{context.settings.recipe}")
-    if examples is not None:
-        rows += examples_funnel(examples.pieces)
+    for step in context.graph.of_kind("examples"):
+        artifact = read_artifact(context.store, step)
+        if artifact is not None:
+            rows += examples_funnel(artifact.pieces)
     return rows
 
 
@@ -60,8 +67,8 @@ def losses(context: Context) -> dict[str, list[tuple[int, float]]]:
 
 
 def scores(context: Context) -> dict[str, Any] | None:
-    """The scores document, None before evaluation."""
-    artifact = _built(context, f"scores/{context.settings.recipe}")
+    """The ability's scores document, None before evaluation."""
+    artifact = read_artifact(context.store, context.step("scores"))
     if artifact is None:
         return None
     document: dict[str, Any] = json.loads(artifact.files("scores.json")[0].read_text())
@@ -85,7 +92,7 @@ def outcome_json(context: Context) -> dict[str, Any]:
         "losses": losses(context),
         "throughput": paces(context),
         "kept": kept_weights(context),
-        "scores": scores(context),
+        "scores": {name: scores(context.doing(name)) for name in context.settings.abilities},
         **{kind: reading_document(context, kind) for kind in context.settings.readings},
         "places": places(context),
     }
@@ -94,23 +101,33 @@ def outcome_json(context: Context) -> dict[str, Any]:
 def places(context: Context) -> dict[str, str]:
     """Where a person looks next: the page, the model, the registry."""
     found = {"data root": context.store.root}
-    page = _built(context, f"scores/{context.settings.recipe}")
-    if page is not None:
-        found["report page"] = str(page.files("report.html")[0])
+    for step in context.graph.of_kind("scores"):
+        page = read_artifact(context.store, step)
+        if page is not None:
+            found[_called(context, "report page", step)] = str(page.files("report.html")[0])
     for kind in context.settings.readings:
         place = reading_page(context, kind)
         if place is not None:
             found[f"{kind} page"] = str(place)
-    model = _built(context, f"stages/{context.settings.stages[-1].name}")
-    if model is not None:
-        found["model folder"] = str(model.local_folder("model"))
-    receipt = _built(context, f"models/{context.settings.recipe}")
-    if receipt is not None:
-        facts = json.loads(receipt.files("registered.json")[0].read_text())
-        found["registered model"] = f"models:/{facts['name']}/{facts['version']}"
+    for step in context.graph.of_kind("models"):
+        stage = context.settings.abilities[step.name].stage
+        model = read_artifact(context.store, context.graph[f"stages/{stage}"])
+        if model is not None:
+            found[_called(context, "model folder", step)] = str(model.local_folder("model"))
+        receipt = read_artifact(context.store, step)
+        if receipt is not None:
+            facts = json.loads(receipt.files("registered.json")[0].read_text())
+            name = _called(context, "registered model", step)
+            found[name] = f"models:/{facts['name']}/{facts['version']}"
+    if any(name.startswith("registered model") for name in found):
         uri = without_password(context.environment.tracking_uri)
         found["MLflow"] = f"mlflow ui --backend-store-uri {uri}"
     return found
+
+
+def _called(context: Context, what: str, step: Step) -> str:
+    """A place's name: where the recipe has several abilities, with the one that it belongs to."""
+    return what if len(context.settings.abilities) == 1 else f"{what} of {step.name}"
 
 
 def outcome_text(context: Context, reports: Sequence[StepReport], seconds: float) -> str:
@@ -121,9 +138,11 @@ def outcome_text(context: Context, reports: Sequence[StepReport], seconds: float
         "\n".join(f"kept of {name:9} {what}" for name, what in kept_weights(context).items())
     )
     parts.append(paces_text(paces(context)))
-    found = scores(context)
-    if found is not None:
-        parts.append(_scores_text(found))
+    for name in context.settings.abilities:
+        found = scores(context.doing(name))
+        if found is not None:
+            title = f"{name}\n" if len(context.settings.abilities) > 1 else ""
+            parts.append(title + _SCORES_TEXT[context.settings.abilities[name].kind](found))
     for kind in context.settings.readings:
         document = reading_document(context, kind)
         if document is not None:
@@ -142,8 +161,13 @@ def _lost_text(rows: Sequence[FunnelRow]) -> str:
         f"WARNING: of {row.rows_in:,} {row.unit} of {row.source} none was kept; most often "
         f"{max(row.rejected, key=itemgetter(1))[0]}"
         for row in rows
-        if row.rows_in and not row.kept and row.rejected
+        if row.rows_in and not row.kept and row.rejected and not _has_none(row)
     )
+
+
+def _has_none(row: FunnelRow) -> bool:
+    """A source of questions has no report to lose."""
+    return row.stage == "reports" and get_source(row.source).card.questions_by is not None
 
 
 def _steps_text(reports: Sequence[StepReport], seconds: float) -> str:
@@ -183,6 +207,12 @@ def _scores_text(document: dict[str, Any]) -> str:
     lines += [f"unavailable: {name}: {why}" for name, why in by_reason(document["unavailable"])]
     lines += _judges_text(document)
     return "\n".join([*lines, *_differences_text(document["differences"])])
+
+
+_SCORES_TEXT: dict[AbilityKind, Callable[[dict[str, Any]], str]] = {
+    "report": _scores_text,
+    "vqa": answers_text,
+}
 
 
 def _judges_text(document: dict[str, Any]) -> list[str]:
@@ -229,7 +259,3 @@ def _article(control: str) -> str:
 
 def _title(control: str) -> str:
     return "model" if control == "none" else f"{control} image"
-
-
-def _built(context: Context, key: str) -> Artifact | None:
-    return read_artifact(context.store, context.graph[key])

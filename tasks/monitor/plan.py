@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from infra.artifact import Artifact, damaged_pieces, read_artifact
 from infra.step import Step, why_absent
 from tasks.context import Context
+from tasks.dialogues.estimate import estimate_dialogues
 from tasks.reports.estimate import (
     Estimate,
     TaskEstimate,
@@ -17,12 +18,12 @@ from tasks.reports.estimate import (
 
 KINDS_UNTIL = {
     "ingest": ("replicas", "studies", "images"),
-    "reports": ("replicas", "studies", "images", "reports"),
-    "examples": ("replicas", "studies", "images", "reports", "examples"),
-    "train": ("replicas", "studies", "images", "reports", "examples", "stages"),
+    "reports": ("replicas", "studies", "images", "reports", "dialogues"),
+    "examples": ("replicas", "studies", "images", "reports", "dialogues", "examples"),
+    "train": ("replicas", "studies", "images", "reports", "dialogues", "examples", "stages"),
     "evaluate": (
-        *("replicas", "studies", "images", "reports", "examples", "stages"),
-        *("predictions", "scores", "retrieval", "grounding"),
+        *("replicas", "studies", "images", "reports", "dialogues", "examples", "stages"),
+        *("predictions", "scores", "retrieval", "grounding", "consistency"),
     ),
     "quality": ("replicas", "studies", "teachers"),
 }
@@ -108,12 +109,18 @@ def _estimate(context: Context, step: Step) -> Estimate | str | None:
         needed = f"studies/{step.name}"
         studies = _whole(context, needed)
         return needed if studies is None else estimate_reports(context, step.name, studies)
+    if step.kind == "dialogues":
+        for needed in (f"studies/{step.name}", f"reports/{step.name}"):
+            if _whole(context, needed) is None:
+                return needed
+        return estimate_dialogues(context, step.name)
     if step.kind == "teachers":
         needed = f"studies/{step.name}"
         studies = _whole(context, needed)
         return needed if studies is None else estimate_teacher(context, studies)
-    if step.kind == "scores" and settings.score.judges:
-        needed = f"examples/{settings.recipe}"
+    judged = step.kind == "scores" and settings.abilities[step.name].kind == "report"
+    if judged and settings.score.judges:
+        needed = f"examples/{settings.abilities[step.name].examples}"
         examples = _whole(context, needed)
         return needed if examples is None else estimate_judging(context, examples)
     return None

@@ -17,7 +17,7 @@ from tasks.context import Context
 _HIDDEN = ("pixels", "perceptual_hash", "images")
 _TEXT = (
     "raw_report", "texts", "indication", "technique", "comparison", "findings", "impression",
-    "target", "turns", "prediction", "reference", "dialogues",
+    "target", "turns", "prediction", "reference", "dialogues", "question", "answer", "answers",
 )  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def _rows_in(
     keys = (piece_key(number), f"-{number:04d}")
     found = {}
     for piece in artifact.pieces:
-        per_study = step.kind in ("studies", "images", "reports", "examples")
+        per_study = step.kind in ("studies", "images", "reports", "dialogues", "examples")
         if per_study and not piece.key.endswith(keys):
             continue
         for file in piece.files:

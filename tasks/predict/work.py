@@ -25,8 +25,8 @@ PREDICTIONS_FILE = "predictions.parquet"
 
 
 def predict(context: Context, on_event: Callable[[Event], None]) -> Artifact:
-    """Predictions of the last stage's model on the test split."""
-    step = context.graph[f"predictions/{context.settings.recipe}"]
+    """Predictions of the ability's model on the test split."""
+    step = context.step("predictions")
     return build_artifact(
         context.store,
         step,
@@ -37,7 +37,7 @@ def predict(context: Context, on_event: Callable[[Event], None]) -> Artifact:
 
 def no_test_examples(context: Context) -> str:
     """Why there is nothing to predict or score, for a person."""
-    sources = ", ".join(context.settings.examples.test_sources)
+    sources = ", ".join(context.examples.test_sources)
     return f"no test examples of {sources}: see the examples' rejected rows"
 
 
@@ -45,8 +45,8 @@ def _predict(
     context: Context, on_event: Callable[[Event], None], key: str, folder: Path
 ) -> BuiltPiece:
     del key
-    model = context.artifact(f"stages/{context.settings.stages[-1].name}")
-    step = context.graph[f"predictions/{context.settings.recipe}"]
+    model = context.artifact(f"stages/{context.asked.stage}")
+    step = context.step("predictions")
     scratch = context.store.state / "predictions" / step.fingerprint
     examples = example_files(context, Split.TEST)
     if not examples:
@@ -55,10 +55,10 @@ def _predict(
         return BuiltPiece((Count("predictions", 0, 0),))
     run = GenerateRun(
         model=model.local_folder(PIECE),
-        generate=context.settings.generate,
+        generate=context.asked.generate,
         examples=examples,
         controls=("none", *context.settings.score.controls),
-        plain_request=plain_request(context, context.settings.generate.prompt),
+        plain_request=plain_request(context.examples, context.asked.generate.prompt),
         output=folder,
         scratch=scratch / "parts",
     )

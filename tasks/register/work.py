@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from evaluation.unavailable import by_reason
 from infra.artifact import Artifact, build_artifact
@@ -12,6 +13,7 @@ from infra.parent import ignore_event, run_in_child
 from infra.pieces import BuiltPiece
 from infra.provenance import git_commit
 from infra.runs import RegisterRun
+from infra.settings.sections import ExampleSettings, GenerateSettings
 from tasks.context import Context
 from tasks.monitor.tracked import pipeline_run, run_book
 from tasks.readings import reading_numbers
@@ -26,7 +28,7 @@ LONGEST_TAG = 4000
 
 def register(context: Context) -> Artifact:
     """The recipe's model as a new version with the alias ``candidate``."""
-    step = context.graph[f"models/{context.settings.recipe}"]
+    step = context.step("models")
     return build_artifact(
         context.store, step, lambda: {RECEIPT_PIECE: ""}, partial(_register, context)
     )
@@ -35,13 +37,13 @@ def register(context: Context) -> Artifact:
 def _register(context: Context, key: str, folder: Path) -> BuiltPiece:
     del key
     settings = context.settings
-    step = context.graph[f"models/{settings.recipe}"]
+    step, asked = context.step("models"), _asked(context)
     scratch = context.store.state / "register" / step.fingerprint
     book, scored = run_book(context), scores_of(context)
     metrics = scored | reading_numbers(context)
     run = RegisterRun(
-        model=context.artifact(f"stages/{settings.stages[-1].name}").local_folder(PIECE),
-        model_name=settings.registry.model_name,
+        model=context.artifact(f"stages/{context.asked.stage}").local_folder(PIECE),
+        model_name=context.asked.model_name,
         tracking_uri=book.uri,
         experiment=book.experiment,
         parent_run_id=pipeline_run(context, book),
@@ -52,16 +54,39 @@ def _register(context: Context, key: str, folder: Path) -> BuiltPiece:
             "cxrflow.unavailable": unavailable_tag(context),
         },
         metrics=metrics,
-        max_new_tokens=settings.generate.max_new_tokens,
-        beams=settings.generate.beams,
-        section=settings.examples.section,
-        with_indication=settings.generate.prompt == "turns",
-        request=settings.examples.request,
+        generate=asked.asked.generate,
+        section=_section(asked.examples),
+        answers=_answers(context),
+        request=asked.examples.request,
         output=folder,
     )
     run_in_child("models.register", run, scratch, ignore_event)
     facts = json.loads((folder / RECEIPT_FILE).read_text())
     return BuiltPiece((), facts)
+
+
+def _same(context: Context) -> tuple[str, ...]:
+    return context.settings.abilities_of(context.asked.stage)
+
+
+def _asked(context: Context) -> Context:
+    """Of the stage's abilities the first that writes reports, by which a served model is asked
+    unless something else is; else the first."""
+    kinds = {name: context.settings.abilities[name].kind for name in _same(context)}
+    reports = (name for name, kind in kinds.items() if kind == "report")
+    return context.doing(next(reports, context.ability))
+
+
+def _answers(context: Context) -> GenerateSettings | None:
+    """How the first of the stage's abilities that answers questions is asked."""
+    found = (context.settings.abilities[name] for name in _same(context))
+    return next((one.generate for one in found if one.kind == "vqa"), None)
+
+
+def _section(examples: ExampleSettings) -> Literal["findings", "impression"] | None:
+    """What a served model writes unasked."""
+    task = examples.task
+    return task if task == "findings" or task == "impression" else None
 
 
 def unavailable_tag(context: Context) -> str:
@@ -72,7 +97,7 @@ def unavailable_tag(context: Context) -> str:
 
 def lineage_tags(context: Context) -> dict[str, str]:
     """The git commit and every fingerprint behind the model."""
-    model = context.graph[f"models/{context.settings.recipe}"]
+    model = context.step("models")
     tags = {"cxrflow.git_commit": git_commit(), "cxrflow.scale": context.settings.scale}
     waiting = [model]
     while waiting:

@@ -78,10 +78,10 @@ def estimate_reports(context: Context, name: str, studies: Artifact) -> Estimate
     """What the source's routes would ask that no stored answer settles."""
     paths = [str(path) for path in studies.files("studies.parquet")]
     routes = [route for route in context.settings.sources.routes[name] if route != "keep"]
-    return _total([_estimate_route(context, paths, route) for route in routes])
+    return total([_estimate_route(context, paths, route) for route in routes])
 
 
-def _total(tasks: list[TaskEstimate]) -> Estimate:
+def total(tasks: list[TaskEstimate]) -> Estimate:
     """One after the other, as the pieces are written."""
     costs = [task.cost_usd for task in tasks]
     hours = [task.hours for task in tasks]
@@ -97,20 +97,36 @@ def _total(tasks: list[TaskEstimate]) -> Estimate:
 
 
 def _estimate_route(context: Context, paths: list[str], route: Route) -> TaskEstimate:
-    model = context.settings.reports.model
     read, requests = _sampled_requests(context, paths, route)
-    fresh = _not_cached(context, requests)
     applicable = _applicable(read, route) if len(read) < len(paths) else 0
     scale = _applicable(paths, route) / applicable if applicable else 1.0
+    return estimate_requests(context, route, requests, TOKENS_PER_REQUEST[route][1], scale)
+
+
+def estimate_requests(
+    context: Context,
+    task: str,
+    requests: Mapping[str, ChatRequest],
+    tokens_out: float,
+    scale: float = 1.0,
+) -> TaskEstimate:
+    """What requests (by identity) of the recipe's model would take that no stored answer settles.
+
+    Args:
+        tokens_out: of one answer, until sizes have been observed.
+        scale: how many requests each of these stands for.
+    """
+    model = context.settings.reports.model
+    fresh = _not_cached(context, requests)
     characters = sum(count_characters(item, item.messages) for item in fresh)
     number, cached = (round(scale * each) for each in (len(fresh), len(requests) - len(fresh)))
-    per_token, said = CHARACTERS_PER_TOKEN, float(TOKENS_PER_REQUEST[route][1])
-    seen = _observed(context, route, model)
+    per_token, said = CHARACTERS_PER_TOKEN, tokens_out
+    seen = _observed(context, task, model)
     if seen.asks >= ENOUGH_ASKS:
         per_token = seen.input_characters / max(1, seen.input_tokens)
         said = seen.output_tokens / seen.asks
     each = characters / per_token / max(1, len(fresh))
-    return _priced(context, route, model, (number, cached), (each, said))
+    return _priced(context, task, model, (number, cached), (each, said))
 
 
 def _sampled_requests(
@@ -211,7 +227,7 @@ def estimate_judging(context: Context, examples: Artifact) -> Estimate:
         if seen.asks >= ENOUGH_ASKS:
             tokens = (seen.input_tokens / seen.asks, seen.output_tokens / seen.asks)
         tasks.append(_priced(context, task, judge, (each, 0), tokens))
-    return _total(tasks)
+    return total(tasks)
 
 
 def estimate_teacher(context: Context, studies: Artifact) -> Estimate:

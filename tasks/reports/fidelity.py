@@ -12,9 +12,23 @@
     section-changed    a section appeared or vanished
     language           the text is not English
     length             far too short or too long
-    empty              neither findings nor impression
+    empty              neither findings nor impression; no question, answer or request
 
-The checks are in ``fidelity_synthesized``, ``fidelity_translated`` and ``fidelity_structured``.
+Of dialogues also:
+
+    not-answerable     the report does not tell what is asked
+    question-unclear   asks for no finding, or for several
+    type-wrong         the question's words are of another type
+    answer-wrong       yes, no or doubt against rule14's value
+    answer-unclear     neither yes, no nor doubt where one is asked for; no place
+    place-changed, size-changed, severity-changed, kind-changed, view-changed
+                       not the report's, or words of several findings given to one
+    report-named       speaks of a report
+    request-unclear    asks for none of the report's findings
+    span-malformed     not one whole span with text at the answer's end
+
+The checks are in ``fidelity_synthesized``, ``fidelity_translated`` and ``fidelity_structured``;
+those of dialogues in ``fidelity_questions`` and ``fidelity_requested``.
 Details name observations, sides and counts, never words of a report.
 """
 

@@ -8,7 +8,9 @@ from hashlib import blake2b
 from random import Random
 from typing import Any
 
+from tasks.reports.offline_converse import converse
 from tasks.reports.offline_judge import judge
+from tasks.reports.offline_request import request_film
 from tasks.reports.offline_structure import structure
 from tasks.reports.offline_synthesize import synthesize
 from tasks.reports.offline_translate import translate
@@ -19,6 +21,8 @@ RULES: dict[str, Callable[[dict[str, Any], Random], dict[str, Any]]] = {
     "structured_report": lambda payload, _: structure(payload),
     "translated_report": lambda payload, _: translate(payload),
     "synthesized_report": synthesize,
+    "question_set": converse,
+    "requested_film": request_film,
     "error_counts": lambda payload, _: judge(payload),
 }
 """By the name of the answer's shape: the wire carries it with the schema or in the prompt."""

@@ -21,7 +21,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from infra.llm import Answer, AnswerStatus, ChatRequest, Client, raise_unreached
-from infra.llm.prompt import Prompt
+from infra.llm.prompt import Payload, Prompt
 from infra.settings.sections import ReportSettings, Route
 from sources.card import Card
 from sources.catalog import get_source
@@ -129,7 +129,8 @@ def _requests(
 ) -> list[ChatRequest]:
     prompt = _ROUTES[route][1]
     return [
-        _request(item, prompt, settings, get_source(item.study.source).card) for item in questions
+        chat_request(item.payload, prompt, settings, get_source(item.study.source).card)
+        for item in questions
     ]
 
 
@@ -137,14 +138,15 @@ def _piece(reports: list[Report], rejected: list[Rejected]) -> Piece:
     return Piece(reports_to_table(reports), rejected_to_table(rejected))
 
 
-def _request(
-    question: Question, prompt: Prompt, settings: ReportSettings, card: Card
+def chat_request(
+    payload: Payload, prompt: Prompt, settings: ReportSettings, card: Card
 ) -> ChatRequest:
+    """One case put to the recipe's model, guarded by the source's card."""
     return ChatRequest(
         source=card.name,
         egress=card.llm_egress,
         model=settings.model,
-        messages=prompt.messages(question.payload),
+        messages=prompt.messages(payload),
         answer=prompt.answer,
         prompt_version=prompt.version,
         temperature=settings.temperature,

@@ -112,8 +112,8 @@ def _write(
     counts = tuple(
         _count(route, studies, piece) for route, piece in zip(routes, written, strict=True)
     )
-    _check_failed_share(f"{name} {key}", counts, settings.reports.largest_failed_share)
-    return BuiltPiece(counts, _usage(reports))
+    check_failed_share(f"{name} {key}", counts, settings.reports.largest_failed_share)
+    return BuiltPiece(counts, usage(reports))
 
 
 def _count(route: str, studies: pa.Table, piece: Piece) -> Count:
@@ -131,9 +131,17 @@ NOT_APPLICABLE = frozenset(
 """Reasons that say nothing about the model: the study has nothing to send."""
 
 
-def _check_failed_share(what: str, counts: tuple[Count, ...], largest: float) -> None:
+def check_failed_share(
+    what: str,
+    counts: tuple[Count, ...],
+    largest: float,
+    setting: str = "reports.largest_failed_share",
+    not_applicable: frozenset[str] = NOT_APPLICABLE,
+) -> None:
+    """Raise ArtifactError where more of the model's texts failed their checks than ``setting``
+    allows."""
     for count in counts:
-        reasons = {why: n for why, n in count.rejected.items() if why not in NOT_APPLICABLE}
+        reasons = {why: n for why, n in count.rejected.items() if why not in not_applicable}
         failed = sum(reasons.values())
         asked = count.kept + failed
         # rounded up, so that one bad answer among a dozen does not stop a small source
@@ -142,11 +150,11 @@ def _check_failed_share(what: str, counts: tuple[Count, ...], largest: float) ->
             raise ArtifactError(
                 f"{what}, {count.unit}: {failed} of {asked} texts failed their checks, more than "
                 f"the recipe's share of {largest:g}; most often {worst[0]} ({worst[1]}); look at "
-                "the prompt and the endpoint, or raise reports.largest_failed_share"
+                f"the prompt and the endpoint, or raise {setting}"
             )
 
 
-def _usage(reports: pa.Table) -> dict[str, float]:
+def usage(reports: pa.Table) -> dict[str, float]:
     """Tokens and cost behind the piece's texts."""
     return {
         name: pc.sum(reports[name]).as_py() or 0

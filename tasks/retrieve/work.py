@@ -40,7 +40,7 @@ Row = dict[str, Any]
 
 def retrieve(context: Context, on_event: Callable[[Event], None]) -> Artifact:
     """Embeddings, retrieval and zero-shot scores, and their page."""
-    step = context.graph[f"retrieval/{context.settings.recipe}"]
+    step = context.step("retrieval")
     build = partial(_retrieve, context, on_event)
     return build_artifact(context.store, step, lambda: {PIECE: ""}, build)
 
@@ -63,7 +63,7 @@ def _retrieve(
     films = pq.read_table(folder / "films.parquet").to_pylist()
     texts = pq.read_table(folder / "texts.parquet").to_pylist()
     vectors = load_file(folder / EMBEDDINGS_FILE)
-    pool = _pool(films, texts, context.settings.examples.section)
+    pool = _pool(films, texts, context.examples.task)
     scores = _scores(context, vectors, pool)
     zero_shot, numbers, unavailable = {}, dict(tracked(scores)), {}
     if "dual.images" in vectors:
@@ -85,7 +85,7 @@ def _test_files(context: Context) -> tuple[Path, ...]:
 
 
 def _document(context: Context, rows: Sequence[Row], zero_shot: Row, unavailable: Row) -> Row:
-    step = context.graph[f"retrieval/{context.settings.recipe}"]
+    step = context.step("retrieval")
     return {
         "format": FORMAT,
         "recipe": context.settings.recipe,
@@ -103,19 +103,19 @@ def _embed(context: Context, folder: Path, on_event: Callable[[Event], None]) ->
     from evaluation.zero_shot import prompts
 
     settings = context.settings
-    step = context.graph[f"retrieval/{settings.recipe}"]
+    step = context.step("retrieval")
     scratch = context.store.state / "retrieval" / step.fingerprint
     encoders = [stage.name for stage in settings.stages if stage.kind == "pretrain"]
     folders = {
         name: context.artifact(f"stages/{name}").local_folder(MODEL_PIECE)
-        for name in (*encoders[-1:], settings.stages[-1].name)
+        for name in (*encoders[-1:], context.asked.stage)
     }
     run = EmbedRun(
         dual_encoder=folders[encoders[-1]] if encoders else None,
-        vlm=folders[settings.stages[-1].name],
+        vlm=folders[context.asked.stage],
         examples=_test_files(context),
         prompts=tuple(prompts()) if encoders else (),
-        text_tokens=settings.models.text_encoder.context_tokens,
+        text_tokens=settings.models.text_tower.context_tokens if encoders else None,
         batch_size=settings.retrieval.batch_size,
         output=folder,
     )

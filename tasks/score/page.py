@@ -31,15 +31,14 @@ SHOWN = 4
 
 def make_page(context: Context, scores: Scores, slices: Slices | None) -> ReportPage:
     """Everything on the page of this run."""
-    predictions = f"predictions/{context.settings.recipe}"
     best, worst = choose_examples(scores.examples, SHOWN)
     shown = _shown(context, scores, [*best, *worst])
     replicas = frozenset(step.name for step in context.graph.of_kind("replicas"))
     return ReportPage(
         recipe=context.settings.recipe,
         scale=context.settings.scale,
-        made_on=f"predictions {context.graph[predictions].fingerprint}",
-        fingerprints=_fingerprints(context),
+        made_on=f"predictions {context.step('predictions').fingerprint}",
+        fingerprints=fingerprints(context),
         funnel=funnel(context),
         losses=losses(context),
         kept=kept_weights(context),
@@ -51,7 +50,8 @@ def make_page(context: Context, scores: Scores, slices: Slices | None) -> Report
     )
 
 
-def _fingerprints(context: Context) -> dict[str, str]:
+def fingerprints(context: Context) -> dict[str, str]:
+    """Of the examples, stages and predictions of a run, by kind and name."""
     kinds = ("examples", "stages", "predictions")
     steps = [step for step in context.graph.steps.values() if step.kind in kinds]
     return {f"{step.kind}/{step.name}": step.fingerprint for step in steps}
@@ -61,8 +61,8 @@ def _shown(context: Context, scores: Scores, wanted: Iterable[str]) -> dict[str,
     chosen = sorted(set(wanted))
     if not chosen:
         return {}  # nothing was predicted: there is no shard to look into
-    predictions = _rows(_prediction_files(context), chosen, "control = 'none'")
-    pixels = _rows([str(path) for path in example_files(context, Split.TEST)], chosen, "true")
+    predictions = rows_of(prediction_files(context), chosen, "control = 'none'")
+    pixels = rows_of([str(path) for path in example_files(context, Split.TEST)], chosen, "true")
     replicas = {step.name for step in context.graph.of_kind("replicas")}
     measured = {
         row["example_id"]: row for row in scores.examples.to_pylist() if row["control"] == "none"
@@ -73,7 +73,7 @@ def _shown(context: Context, scores: Scores, wanted: Iterable[str]) -> dict[str,
             study_id=predictions[name]["study_id"],
             view=predictions[name]["view"],
             is_replica=predictions[name]["source"] in replicas,
-            image_png=_as_png(pixels[name]["images"][0]["pixels"]),
+            image_png=as_png(pixels[name]["images"][0]["pixels"]),
             reference=predictions[name]["reference"],
             prediction=predictions[name]["prediction"],
             rule14_f1=measured[name]["rule14_f1"],
@@ -83,12 +83,14 @@ def _shown(context: Context, scores: Scores, wanted: Iterable[str]) -> dict[str,
     }
 
 
-def _prediction_files(context: Context) -> list[str]:
-    artifact = context.artifact(f"predictions/{context.settings.recipe}")
+def prediction_files(context: Context) -> list[str]:
+    """Local paths of the ability's predictions."""
+    artifact = context.artifact(f"predictions/{context.ability}")
     return [str(path) for path in artifact.files(PREDICTIONS_FILE)]
 
 
-def _rows(paths: list[str], chosen: list[str], condition: str) -> dict[str, dict[str, Any]]:
+def rows_of(paths: list[str], chosen: list[str], condition: str) -> dict[str, dict[str, Any]]:
+    """Rows of the chosen examples that meet an SQL condition, by example."""
     with duckdb.connect() as connection:
         connection.register("wanted", pa.table({"example_id": pa.array(chosen, pa.string())}))
         rows = connection.sql(
@@ -98,7 +100,7 @@ def _rows(paths: list[str], chosen: list[str], condition: str) -> dict[str, dict
     return {row["example_id"]: row for row in rows.to_pylist()}
 
 
-def _as_png(pixels: bytes) -> bytes:
+def as_png(pixels: bytes) -> bytes:
     """The stored picture as PNG; it is already as small as the model saw it."""
     with Image.open(BytesIO(pixels)) as image, BytesIO() as sink:
         image.save(sink, "PNG")

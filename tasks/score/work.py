@@ -24,6 +24,7 @@ from tasks.reports.connection import Teacher
 from tasks.score.facts import example_facts
 from tasks.score.neural import encode
 from tasks.score.teachers import teachers_of
+from tasks.score.truths import true_states
 from tasks.train.work import example_files
 
 if TYPE_CHECKING:
@@ -44,21 +45,38 @@ PAGE_FILE = "report.html"
 def score(context: Context, teacher: Teacher, on_progress: Callable[[int, int], None]) -> Artifact:
     """Scores with intervals, the judged pairs, one row per example, the counts that scores are
     computed from, and ``report.html``."""
-    step = context.graph[f"scores/{context.settings.recipe}"]
+    step = context.step("scores")
     build = partial(_score, context, teacher, on_progress)
     return build_artifact(context.store, step, lambda: {PIECE: ""}, build)
 
 
 def scores_of(context: Context) -> dict[str, float]:
-    """The model's scores by ``control/metric``, as numbers for a registry."""
-    artifact = context.artifact(f"scores/{context.settings.recipe}")
+    """The model's scores by ``control/metric``, as numbers for a registry; those of abilities but
+    the stage's first are named ``ability/control/metric``."""
+    found = _tracked_of(context)
+    for other in context.settings.abilities_of(context.asked.stage):
+        if other != context.ability:
+            named = _tracked_of(context.doing(other))
+            found |= {f"{other}/{name}": value for name, value in named.items()}
+    return found
+
+
+def _tracked_of(context: Context) -> dict[str, float]:
+    artifact = context.artifact(f"scores/{context.ability}")
     tracked: dict[str, float] = artifact.pieces[0].facts["tracked"]
     return tracked
 
 
 def unavailable_of(context: Context) -> dict[str, str]:
-    """By name of each metric without a number, why."""
-    artifact = context.artifact(f"scores/{context.settings.recipe}")
+    """By name of each metric without a number, why: of all abilities of the stage."""
+    found: dict[str, str] = {}
+    for name in context.settings.abilities_of(context.asked.stage):
+        found |= _unavailable_of(context.doing(name))
+    return found
+
+
+def _unavailable_of(context: Context) -> dict[str, str]:
+    artifact = context.artifact(f"scores/{context.ability}")
     unavailable: dict[str, str] = artifact.pieces[0].facts["unavailable"]
     return unavailable
 
@@ -76,19 +94,19 @@ def _score(
 
     del key
     settings = context.settings.score
-    predicted = context.artifact(f"predictions/{context.settings.recipe}")
+    predicted = context.artifact(f"predictions/{context.ability}")
     predictions = pa.concat_tables(
         [pq.read_table(path) for path in predicted.files(PREDICTIONS_FILE)]
     )
     if predictions.num_rows:
         judged = _judge(context, teacher, predictions, on_progress)
-        section = context.settings.examples.section
+        section = context.examples.task
         teachers = teachers_of(context)
         cache = MetricCache.in_state(context.environment.state)
         encoded = _encode(context, predicted.files(PREDICTIONS_FILE), predictions, folder, cache)
         scores = score_predictions(
             predictions, judged, settings, section, teachers, encoded=encoded, cache=cache,
-            max_new_tokens=context.settings.generate.max_new_tokens,
+            max_new_tokens=context.asked.generate.max_new_tokens, truths=true_states(context),
         )  # fmt: skip
     else:
         judged = JUDGED_SCHEMA.empty_table()
@@ -108,7 +126,7 @@ def _encode(
     cache: MetricCache,
 ) -> Encoded:
     """What encoders count; their table stays in the artifact's folder."""
-    step = context.graph[f"scores/{context.settings.recipe}"]
+    step = context.step("scores")
     scratch = context.store.state / "scores" / step.fingerprint
     return encode(
         context.settings.score.encoders,

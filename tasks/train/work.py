@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypedDict
@@ -14,6 +14,7 @@ from infra.log import LOGGER
 from infra.parent import run_in_child
 from infra.pieces import BuiltPiece
 from infra.runs import TrainRun
+from infra.settings.sections import ExampleSettings
 from infra.settings.stages import StageSettings
 from sources.example import Task, request_turn
 from sources.record import Split
@@ -52,23 +53,29 @@ def _scratch(context: Context, name: str) -> Path:
     return context.store.state / "stages" / f"{name}-{step.fingerprint}"
 
 
-def example_files(context: Context, split: Split) -> tuple[Path, ...]:
-    """Local shards of one split, in piece order."""
-    artifact = context.artifact(f"examples/{context.settings.recipe}")
+def example_files(
+    context: Context, split: Split, sets: Sequence[str] | None = None
+) -> tuple[Path, ...]:
+    """Local shards of one split, in piece order: of the sets, or of the ability's own."""
     return tuple(
         context.store.local(f"{piece.folder}/{file.name}", file.digest)
-        for piece in artifact.pieces
+        for name in sets or (context.asked.examples,)
+        for piece in context.artifact(f"examples/{name}").pieces
         for file in piece.files
         if file.name.startswith(f"{split}-")
     )
 
 
-def plain_request(context: Context, prompt: str) -> str | None:
-    """The request without indication, where a stage or generation asks so."""
-    if prompt != "no-indication":
+def plain_request(examples: ExampleSettings, prompt: str) -> str | None:
+    """The request without indication, where a stage or generation asks so; a question has none."""
+    if prompt != "no-indication" or not examples.is_report:
         return None
-    examples = context.settings.examples
-    return request_turn(Task(examples.section), None, examples.request).text
+    return request_turn(Task(examples.task), None, examples.request).text
+
+
+def _plain_request(sets: Sequence[ExampleSettings], prompt: str) -> str | None:
+    """That of the first set of reports, for only their requests tell an indication."""
+    return next((plain_request(each, prompt) for each in sets if each.is_report), None)
 
 
 class _Launch(TypedDict, total=False):
@@ -119,12 +126,16 @@ def _train(
 
 def _run(context: Context, name: str, folder: Path) -> TrainRun:
     """What the trainer is told; it goes on from checkpoints beside its scratch, if there are."""
-    stage = context.settings.stage(name)
+    settings = context.settings
+    stage = settings.stage(name)
+    sets = settings.sets_of(stage)
+    by_set = {each: example_files(context, Split.TRAIN, (each,)) for each in sets}
     return TrainRun(
         stage=stage,
-        models=context.settings.models,
-        train_examples=example_files(context, Split.TRAIN),
-        validate_examples=example_files(context, Split.VALIDATE),
+        models=settings.models,
+        train_examples=tuple(path for paths in by_set.values() for path in paths),
+        set_files={name: len(paths) for name, paths in by_set.items()},
+        validate_examples=example_files(context, Split.VALIDATE, sets),
         inputs={
             needed: context.artifact(f"stages/{needed}").local_folder(PIECE)
             for needed in stage.starts_from
@@ -132,6 +143,6 @@ def _run(context: Context, name: str, folder: Path) -> TrainRun:
         output=folder,
         resume=_scratch(context, name) / CHECKPOINTS,
         weights_root=context.environment.weights_root,
-        plain_request=plain_request(context, stage.prompt),
+        plain_request=_plain_request([settings.sets[each] for each in sets], stage.prompt),
         workers=context.environment.loader_workers_per_rank,
     )

@@ -106,7 +106,7 @@ def race(
     return Race(
         title,
         len(requests),
-        len({request.image.tobytes() for request in requests}),
+        len({request.pixels.tobytes() for request in requests}),
         sum(len(ids) for ids in expected),
         {side: tuple(each) for side, each in timings.items()},
         ties,

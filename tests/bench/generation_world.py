@@ -115,7 +115,7 @@ def draw_requests(shape: Shape, traffic: Traffic) -> list[Request]:
     words = shape.vocabulary - 1
     opening = (BEGIN, *rng.integers(3, words, shape.opening_text - 1).tolist())
     places = (words,) * (shape.image_px // shape.patch_px) ** 2
-    side = (shape.image_px, shape.image_px)
+    side = (1, shape.image_px, shape.image_px)
     images: list[Pixels] = [
         rng.integers(0, 256, side, dtype=np.uint8) for _ in range(traffic.images)
     ]
@@ -158,6 +158,8 @@ def ask_generate(
         num_beams=rule.beams,
         length_penalty=rule.length_penalty,
         early_stopping=rule.stop_early,
+        min_new_tokens=rule.least or None,
+        repetition_penalty=rule.repetition_penalty,
         do_sample=False,
         use_cache=True,
         bos_token_id=BEGIN,
@@ -166,11 +168,14 @@ def ask_generate(
         suppress_tokens=[model.config.image_token_index, *rule.never],
     )
     with torch.inference_mode():
-        pixels = normalise([request.image for request in requests])
+        shown = [request.pixels for request in requests if len(request.pixels)]
+        pictures = {}
+        if shown:
+            pictures["pixel_values"] = normalise(shown).to(model.device, model.dtype)
         found = model.generate(
             input_ids=ids.to(model.device),
             attention_mask=mask.to(model.device),
-            pixel_values=pixels.to(model.device, model.dtype),
+            **pictures,
             generation_config=config,
             stopping_criteria=[OwnLength(most, ids.shape[1])] if rule.beams == 1 else [],
         )
@@ -227,7 +232,7 @@ def _is_tie(
         return False
     ids = torch.tensor([[*request.prompt, *one[:place]]])
     with torch.inference_mode():
-        pixels = normalise([request.image]).to(model.device, model.dtype)
+        pixels = normalise([request.pixels]).to(model.device, model.dtype)
         logits = model(input_ids=ids, pixel_values=pixels, logits_to_keep=1).logits[0, -1]
     return bool(abs(logits[one[place]] - logits[two[place]]) <= TIE)
 

@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 import torch
 from torch.utils.data import DataLoader
 
+from models.canvas import Canvas
 from models.collate import stacked
 from models.data import ExampleShards, Sample, TrainingOrder
 from sources.example import Example, ExampleImage, Task, examples_to_table, request_turn
@@ -126,7 +127,7 @@ def load(batches: Iterable[tuple[list[str], torch.Tensor]]) -> Loaded:
 
 
 def ours(paths: Sequence[Path], seed: int, workers: int = WORKERS, start: int = 0) -> Loaded:
-    data = ExampleShards(paths, SIDE_PX)
+    data = ExampleShards(paths, Canvas(SIDE_PX))
     order = TrainingOrder(data, len(data), seed, start=start)
     return load(DataLoader(data, BATCH, sampler=order, num_workers=workers, collate_fn=stack_ours))
 

@@ -73,7 +73,7 @@ class World:
         rng = np.random.default_rng(seed)
         side_px = shapes.vision.image_px
         self.samples = [
-            replace(each, pixels=rng.integers(0, 256, (side_px, side_px)).astype(np.uint8))
+            replace(each, pixels=rng.integers(0, 256, (1, side_px, side_px)).astype(np.uint8))
             for each in texts(examples, seed)
         ]
         language = shapes.language.model_copy(update={"vocabulary": PIECES})

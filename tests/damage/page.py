@@ -9,8 +9,10 @@ from tests.damage import (
     test_archives,
     test_images,
     test_places,
+    test_questions,
     test_reports,
     test_rows,
+    test_shards,
     test_tables,
 )
 from tests.damage.kinds import Kind
@@ -22,6 +24,8 @@ FAMILIES: dict[str, tuple[Kind, ...]] = {
     "Archives": test_archives.KINDS,
     "Images": test_images.KINDS,
     "Reports and annotations": test_reports.KINDS,
+    "Questions": test_questions.KINDS,
+    "Pictures inside Parquet": test_shards.KINDS,
     "Settings, variables and places": test_places.KINDS,
 }
 INTRODUCTION = """# Bad input, and what you see

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from infra.errors import InputError
+from infra.settings import PRESETS
 from tasks.context import Order, open_context
 from tests.damage.kinds import Kind
 from tests.damage.test_images import SMALL
@@ -20,9 +21,11 @@ from tests.small_world import HOUSE, cxr, cxr_environment
 
 MEND = "mend that and run again: finished pieces are kept"
 TABLES = (
-    "expected one of recipe, scale, sources, images, reports, examples, models, stages, generate, "
-    "score, readings, retrieval, ground, registry, replicas; see 'cxr config'"
+    "expected one of recipe, scale, sources, images, reports, dialogues, sets, models, stages, "
+    "abilities, score, readings, retrieval, ground, replicas, examples, generate, registry; see "
+    "'cxr config'"
 )
+RECIPES = ", ".join(sorted(path.stem.replace(".", "/") for path in PRESETS.glob("*.toml")))
 IMAGES = (
     "expected one of short_side_px, resample, encoding, jpeg_quality, smallest_side_px, "
     "largest_megapixels, largest_aspect_ratio; see 'cxr config'"
@@ -43,8 +46,8 @@ SETTINGS = {
     "'nope'; see 'cxr config'",
 }
 KNOWN = (
-    "one of brax, candid_ptx, chexpert, manifest, mimic_cxr, nih_cxr14, object_cxr, openi, "
-    "padchest, vindr_cxr; see 'cxr sources'"
+    "one of brax, candid_ptx, chexpert, manifest, medical_diff_vqa, mimic_cxr, mimic_cxr_vqa, "
+    "nih_cxr14, object_cxr, openi, padchest, rrg24, vindr_cxr, vqa_rad; see 'cxr sources'"
 )
 ROOT_OF = "the root of CheXpert v1.0 and CheXpert Plus; set CXR_SOURCE_CHEXPERT or --source "
 OPTIONS = {
@@ -76,8 +79,7 @@ KINDS = (
     *(Kind(f"--source {name}", "settings", line) for name, line in OPTIONS.items()),
     *(Kind(name, "environment", line) for name, line in VARIABLES.items()),
     Kind("an unknown recipe or scale", "settings",
-         "found recipe 'x' at scale 'tiny'; expected one of llava_rad/paper, llava_rad/tiny; see "
-         "'cxr config --help'"),
+         f"found recipe 'x' at scale 'tiny'; expected one of {RECIPES}; see 'cxr config --help'"),
     Kind("no source at all", "settings",
          "found no raw data for any source of recipe 'llava_rad'; expected at least one of NAMES; "
          "give --source mimic_cxr=PATH, set CXR_SOURCE_MIMIC_CXR, or use --replicas"),
@@ -151,8 +153,8 @@ def test_a_wrong_variable(
 @pytest.mark.parametrize("recipe", ["x", "../../etc/passwd", "a" * 5000, "llava_rad.tiny"])
 def test_an_unknown_recipe(recipe: str, order: Callable[..., Order]) -> None:
     assert refusal(order(recipe=recipe)) == (
-        f"found recipe '{recipe}' at scale 'tiny'; expected one of llava_rad/paper, "
-        "llava_rad/tiny; see 'cxr config --help'"
+        f"found recipe '{recipe}' at scale 'tiny'; expected one of {RECIPES}; see 'cxr config "
+        "--help'"
     )
 
 
@@ -267,6 +269,7 @@ INGEST = """
 import sys
 from pathlib import Path
 from infra.errors import InputError
+from infra.settings import PRESETS
 from tests.damage.test_images import ingest
 try:
     ingest("chexpert", Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,4 +1,4 @@
-"""Tables that are none, or not the publisher's: one exact line, for each of the ten sources."""
+"""Tables that are none, or not the publisher's: one exact line, for each source with tables."""
 
 from __future__ import annotations
 
@@ -223,6 +223,7 @@ REQUIRED = {
     "candid_ptx": "StudyInstanceUID",
     "chexpert": "AP/PA",
     "manifest": "study_id",
+    "medical_diff_vqa": "question_type",
     "mimic_cxr": "ViewPosition",
     "nih_cxr14": "Patient ID",
     "object_cxr": "annotation",

@@ -1,4 +1,4 @@
-"""Small sound trees of all ten sources, to be damaged: replicas, and two written by hand."""
+"""Small sound trees of all sources with tables, to be damaged: replicas, and two by hand."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ TABLES = {
     "candid_ptx": "Pneumothorax_reports.csv",
     "chexpert": "CheXpert-v1.0-small/train.csv",
     "manifest": "manifest.csv",
+    "medical_diff_vqa": "mimic_pair_questions.csv",
     "mimic_cxr": "mimic-cxr-2.0.0-metadata.csv.gz",
     "nih_cxr14": "Data_Entry_2017_v2020.csv",
     "object_cxr": "train.csv",

@@ -194,7 +194,7 @@ def write_shard(samples: Sequence[Sample], folder: Path) -> Path:
 
 def _example(sample: Sample) -> Example:
     assert sample.pixels is not None
-    film = PIL.Image.fromarray(sample.pixels).filter(PIL.ImageFilter.GaussianBlur(2))
+    film = PIL.Image.fromarray(sample.pixels[0]).filter(PIL.ImageFilter.GaussianBlur(2))
     with io.BytesIO() as sink:
         film.save(sink, "JPEG", quality=95)
         image = ExampleImage(sample.study_id, View.PA, sink.getvalue(), film.width, film.height)

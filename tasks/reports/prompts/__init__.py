@@ -6,14 +6,20 @@ or the answer's shape; a test holds a digest of each and fails when one is forgo
 
 from __future__ import annotations
 
+from tasks.reports.prompts.converse import CONVERSE, QuestionSet
+from tasks.reports.prompts.request import REQUEST, RequestedFilm
 from tasks.reports.prompts.structure import STRUCTURE, StructuredReport
 from tasks.reports.prompts.synthesize import SYNTHESIZE, SynthesizedReport
 from tasks.reports.prompts.translate import TRANSLATE, TranslatedReport
 
 __all__ = [
+    "CONVERSE",
+    "REQUEST",
     "STRUCTURE",
     "SYNTHESIZE",
     "TRANSLATE",
+    "QuestionSet",
+    "RequestedFilm",
     "StructuredReport",
     "SynthesizedReport",
     "TranslatedReport",

@@ -1,0 +1,100 @@
+"""Reading short answers: normalised words, yes and no, and answers that list several things.
+
+How answers are compared decides the score more than the model does (evaluation_metrics 6): a search
+for "no" in the text finds it in "normal" and "know". Here words are compared as whole words.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from typing import Final, Literal
+
+YesNo = Literal["yes", "no"]
+
+_ARTICLES: Final = frozenset({"a", "an", "the"})
+_NUMBERS: Final = {
+    word: str(number)
+    for number, word in enumerate(
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+        ]  # VQA's own list ends there
+    )
+}
+_WORD: Final = re.compile(r"[^\W_]+")
+_SEPARATOR: Final = re.compile(r"[,;/]|\band\b", re.IGNORECASE)
+
+
+def words_of(answer: str) -> list[str]:
+    """Words in lower case without articles; number words up to ten as digits, accents composed."""
+    found = _WORD.findall(unicodedata.normalize("NFKC", answer).lower())
+    return [_NUMBERS.get(word, word) for word in found if word not in _ARTICLES]
+
+
+def normal_answer(answer: str) -> str:
+    """The words with single spaces: what exact matches are made of."""
+    return " ".join(words_of(answer))
+
+
+def yes_or_no(answer: str) -> YesNo | None:
+    """The first of the words *yes* and *no*; None where there is neither.
+
+    "There is no effusion" says no; "not seen" and "normal" say neither, and count as wrong.
+    """
+    for word in words_of(answer):
+        if word == "yes":
+            return "yes"
+        if word == "no":
+            return "no"
+    return None
+
+
+def exact_match(prediction: str, reference: str) -> bool:
+    """Equal words in equal order."""
+    return normal_answer(prediction) == normal_answer(reference)
+
+
+def token_overlap(prediction: str, reference: str) -> tuple[float, float]:
+    """F1 and recall over words, each counted as often as it stands there.
+
+    Two empty answers agree; an empty one agrees with nothing else.
+    """
+    said, wanted = Counter(words_of(prediction)), Counter(words_of(reference))
+    if not said or not wanted:
+        equal = float(said == wanted)
+        return equal, equal
+    shared = (said & wanted).total()
+    return 2.0 * shared / (said.total() + wanted.total()), shared / wanted.total()
+
+
+def things_of(answer: str) -> frozenset[str]:
+    """The things that an answer lists, between commas, semicolons, slashes and *and*."""
+    parts = (normal_answer(part) for part in _SEPARATOR.split(answer))
+    return frozenset(part for part in parts if part)
+
+
+def set_f1(prediction: str, reference: str) -> float:
+    """F1 over the things listed, in any order; two empty lists agree."""
+    said, wanted = things_of(prediction), things_of(reference)
+    if not said and not wanted:
+        return 1.0
+    return 2.0 * len(said & wanted) / (len(said) + len(wanted))
+
+
+def is_correct(prediction: str, reference: str) -> bool:
+    """A yes-or-no reference wants that word; any other its own words."""
+    wanted = normal_answer(reference)
+    if wanted in ("yes", "no"):
+        return yes_or_no(prediction) == wanted
+    return exact_match(prediction, reference)

@@ -1,0 +1,261 @@
+"""All that is measured of drawn films, each number with interval and signature.
+
+    scores = image_scores([*distances(...), similarity(...), *findings(...)], unavailable)
+    scores.to_dict()       rows of the same shape as those of texts, for JSON and the leaderboard
+
+Each part may be missing, where weights are not here or no report model was asked: it is then under
+``unavailable`` with the reason, never a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+from evaluation import diversity as similar
+from evaluation import drawn_reports, frechet_scale, kernel_distance, prompted_findings, ssim
+from evaluation.diversity import Diversity
+from evaluation.drawn_reports import Agreement
+from evaluation.frechet_scale import FilmSets
+from evaluation.prompted_findings import PromptedFindings, SideScore
+from evaluation.signature import Signature
+from evaluation.statistics import Interval
+
+FORMAT: Final = 1
+"""Raise when a reader of ``to_dict`` must change."""
+OWN: Final = "cxrflow"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What every signature tells of one set of drawn films.
+
+    The bootstrap draws prompts, each with all its films.
+    """
+
+    prompts: int
+    subjects: int
+    films: int
+    side_px: int
+    resamples: int
+    seed: int
+
+    def signature(self, metric: str, version: str, level: str, **more: Any) -> Signature:
+        """Of one metric; ``more`` overrides and adds."""
+        told: dict[str, Any] = {
+            "metric": metric,
+            "implementation": OWN,
+            "version": version,
+            "scale": "0-1",
+            "level": level,
+            "section": f"films of {self.side_px} px",
+            "studies": self.prompts,
+            "subjects": self.subjects,
+            "examples": self.films,
+            "interval": "bootstrap percentile 95%",
+            "resamples": self.resamples,
+            "seed": self.seed,
+            "unit": "prompt",
+            "empty_output": "every prompt has its film",
+            "images": self.films,
+        }
+        return Signature(**{**told, **more})
+
+
+@dataclass(frozen=True)
+class ImageScore:
+    """One number of drawn films; ``ceiling`` is the same of real films, where there is such."""
+
+    metric: str
+    interval: Interval
+    higher_is_better: bool
+    signature: Signature
+    ceiling: Interval | None = None
+    is_detail: bool = False
+
+    def to_row(self) -> dict[str, Any]:
+        """Plain values for JSON; ``control`` is ``none``, as of a model's own texts."""
+        return {
+            "metric": self.metric,
+            "control": "none",
+            **asdict(self.interval),
+            "higher_is_better": self.higher_is_better,
+            "is_detail": self.is_detail,
+            "real_films": None if self.ceiling is None else asdict(self.ceiling),
+            "signature": self.signature.fields(),
+        }
+
+
+@dataclass(frozen=True)
+class ImageScores:
+    """All of them; ``unavailable`` says by metric why it has no number."""
+
+    scores: tuple[ImageScore, ...]
+    unavailable: Mapping[str, str]
+
+    def score(self, metric: str) -> ImageScore:
+        """The score of that name; KeyError where there is none."""
+        for score in self.scores:
+            if score.metric == metric:
+                return score
+        raise KeyError(metric)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        rows = [each.to_row() for each in self.scores]
+        return {"format": FORMAT, "scores": rows, "unavailable": dict(self.unavailable)}
+
+    def tracked(self) -> dict[str, float]:
+        """``none/metric`` → value, in names that MLflow accepts."""
+        names = str.maketrans({"[": ".", "]": None, "=": "-", ",": None})
+        return {
+            f"none/{each.metric.translate(names)}": each.interval.value
+            for each in self.scores
+            if each.interval.value is not None
+        }
+
+
+def distance_names(extractor: str) -> tuple[str, str, str]:
+    """What ``distances`` measures with an extractor."""
+    return (
+        f"Frechet-relative[{extractor}]",
+        f"Frechet[{extractor}]",
+        f"kernel-distance[{extractor}]",
+    )
+
+
+def distances(sets: FilmSets, extractor: str, weights: str, scored: Scored) -> list[ImageScore]:
+    """Fréchet distance, its place on the scale of real and untrained, and the kernel distance.
+
+    Args:
+        extractor: which network the features are of.
+        weights: the digest of its weights.
+    """
+    relative, plain, kernel = distance_names(extractor)
+    scale = frechet_scale.frechet_scale(sets, scored.seed)
+    apart = kernel_distance.kernel_distance(sets.generated, sets.test, scored.seed)
+    real = kernel_distance.kernel_distance(sets.train, sets.test, scored.seed)
+    told = {"model": extractor, "weights": weights}
+    films = {"examples": scale.films, "images": scale.films, "unit": "film of any of the sets"}
+    none = {"interval": "none: a resample lies further off", "resamples": 0, "scale": "distance"}
+    level = "to real test films, of as many of each"
+    subsets = f"mean over {apart.subsets} subsets of {apart.size}"
+    spread = {"interval": "1.96 standard errors over subsets", "resamples": apart.subsets}
+    return [
+        ImageScore(
+            relative,
+            scale.relative,
+            False,
+            scored.signature(
+                relative,
+                frechet_scale.VERSION,
+                f"{level}; 0 real training films, 1 the untrained model",
+                **{**told, **films, "resamples": frechet_scale.RESAMPLES},
+            ),
+        ),
+        ImageScore(
+            plain,
+            Interval(scale.generated, None, None),
+            False,
+            scored.signature(plain, frechet_scale.VERSION, level, **{**told, **films, **none}),
+            Interval(scale.real, None, None),
+        ),
+        ImageScore(
+            kernel,
+            _by_error(apart),
+            False,
+            scored.signature(
+                kernel,
+                kernel_distance.VERSION,
+                f"to real test films, {subsets}",
+                **{**told, **spread, "scale": "distance", "unit": "subset of films"},
+            ),
+            _by_error(real),
+        ),
+    ]
+
+
+def _by_error(found: kernel_distance.KernelDistance) -> Interval:
+    if found.standard_error is None:
+        return Interval(found.value, None, None)
+    reach = 1.96 * found.standard_error
+    return Interval(found.value, found.value - reach, found.value + reach)
+
+
+SIMILARITY: Final = "MS-SSIM-of-pairs"
+AUROC: Final = "prompted-finding-AUROC"
+SIDE: Final = "prompted-side-accuracy"
+REPORT: Final = "rule14-of-drawn-F1"
+
+
+def similarity(drawn: Diversity, real: Diversity | None, scored: Scored) -> ImageScore:
+    """How alike the films of a prompt are; ``real`` is the same of real films."""
+    signature = scored.signature(
+        SIMILARITY,
+        ssim.VERSION,
+        f"mean over {drawn.groups} prompts of the mean over their pairs",
+        tokenizer=f"{drawn.scales} scales of MS-SSIM's 5, window {ssim.WINDOW_PX} px",
+        resamples=similar.RESAMPLES,
+    )
+    ceiling = None if real is None else real.similarity
+    return ImageScore(SIMILARITY, drawn.similarity, False, signature, ceiling)
+
+
+def findings(
+    found: PromptedFindings, sides: SideScore, classifier: str, scored: Scored
+) -> list[ImageScore]:
+    """What a classifier of real films finds of what was asked for.
+
+    Args:
+        classifier: the digest of its weights.
+    """
+    version, labels = prompted_findings.VERSION, "rule14 of the prompt"
+    told = {"labels": labels, "model": "finding classifier", "weights": classifier}
+    told |= {"uncertain_as": "left out"}
+    mean = f"mean over {len(found.findings)} findings"
+    scores = [
+        ImageScore(
+            f"{AUROC}-macro",
+            found.drawn,
+            True,
+            scored.signature(f"{AUROC}-macro", version, mean, **told),
+            found.real,
+        )
+    ]
+    for each in found.findings:
+        name = f"{AUROC}[{each.finding}]"
+        about = scored.signature(name, version, "films", **told)
+        scores.append(ImageScore(name, each.drawn, True, about, each.real, is_detail=True))
+    cases = replace(
+        scored.signature(SIDE, version, f"{sides.cases} cases of {sides.prompts} prompts", **told),
+        studies=sides.prompts,
+    )
+    return [*scores, ImageScore(SIDE, sides.drawn, True, cases, sides.real)]
+
+
+def reports(
+    drawn: Agreement, real: Agreement | None, uncertain_as: str, model: str, scored: Scored
+) -> list[ImageScore]:
+    """What a report model writes of drawn films against their prompts.
+
+    Args:
+        model: the digest of the report model's weights.
+    """
+    told = {"labels": "rule14", "uncertain_as": uncertain_as, "model": "report model"}
+    found = []
+    for average in ("micro", "macro"):
+        name = f"{REPORT}-{average}"
+        about = scored.signature(
+            name, drawn_reports.VERSION, f"{average} over 14", weights=model, **told
+        )
+        ceiling = None if real is None else getattr(real, average)
+        found.append(ImageScore(name, getattr(drawn, average), True, about, ceiling))
+    return found
+
+
+def image_scores(
+    parts: Sequence[ImageScore], unavailable: Mapping[str, str] | None = None
+) -> ImageScores:
+    """All parts as one, in their order."""
+    return ImageScores(tuple(parts), unavailable or {})

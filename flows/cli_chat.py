@@ -1,0 +1,105 @@
+"""The command that talks with a trained model: a film and questions in, text and films out."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infra.launch import Event
+from infra.talk import Talk
+from tasks.chat import chat_run
+from tasks.context import Order, open_context
+
+WARNING = "Not a medical device: what a model says or draws must not guide anybody's care."
+HELP = """/show PATH   show a film (DICOM, PNG or JPEG) and begin anew
+/new         begin anew, without a film
+/quit        end; so does the end of the input"""
+
+
+@dataclass(frozen=True)
+class ChatOrder:
+    """What a person asks for; ``image`` is shown before the first word."""
+
+    ability: str | None
+    image: Path | None
+    films: Path
+    seed: int
+
+
+def chat(order: Order, asked: ChatOrder, *, as_json: bool) -> bool:
+    """Answer lines of stdin until they end; whether none was refused."""
+    run = chat_run(open_context(order, make=False), asked.ability, asked.films, asked.seed)
+    print(WARNING, file=sys.stderr)
+    refused = 0
+    with (
+        tempfile.TemporaryDirectory(prefix="cxrflow-chat-") as folder,
+        Talk("models.chat", run, Path(folder)) as talk,
+    ):
+        if asked.image is not None:
+            refused += _answered(talk, {"show": str(asked.image)}, as_json=as_json)
+        for line in _lines():
+            if line in ("/quit", "/exit"):
+                break
+            if line in ("/help", "/?"):
+                print(HELP, file=sys.stderr)
+            else:
+                refused += _answered(talk, request_of(line), as_json=as_json)
+    return refused == 0
+
+
+def request_of(line: str) -> dict[str, Any]:
+    """What a typed line asks of the child."""
+    if line == "/new":
+        return {"new": True}
+    if line.startswith("/show "):
+        return {"show": str(Path(line.removeprefix("/show ").strip()).expanduser())}
+    return {"say": line}
+
+
+def _lines() -> Iterator[str]:
+    """Lines that hold something, stripped; a person at a terminal sees a prompt."""
+    prompt = "> " if sys.stdin.isatty() else ""
+    while True:
+        try:
+            line = input(prompt).strip()
+        except EOFError:
+            return
+        if line:
+            yield line
+
+
+def _answered(talk: Talk, request: dict[str, Any], *, as_json: bool) -> int:
+    """Show what comes back; 1 where it was refused, else 0."""
+    event = talk.ask(request)
+    if as_json:
+        print(json.dumps(event), flush=True)
+    elif event["event"] == "refused":
+        print(f"error: {event['message']}", file=sys.stderr)
+    else:
+        print(text_of(event), flush=True)
+    return int(event["event"] == "refused")
+
+
+def text_of(event: Event) -> str:
+    """An event as lines for a person."""
+    if event["event"] == "shown":
+        return f"(shown: {event['image']})"
+    if event["event"] == "new":
+        return "(begun anew)"
+    lines = [event["said"]] if event["said"] else []
+    if event["to_draw"] is not None:
+        where = event["film"] or "not drawn: this recipe has no model that draws"
+        lines.append(f"[film: {where}]")
+        lines.append(f"[of: {event['to_draw']}]")
+    if event["fault"] is not None:
+        lines.append(f"(the request for a film is not well formed: {event['fault']})")
+    if event["is_cut"]:
+        lines.append("(cut at the length limit)")
+    if event["forgotten"]:
+        lines.append(f"(the first {event['forgotten']} exchanges no longer fit and were left out)")
+    return "\n".join(lines) or "(an empty answer)"

@@ -1,0 +1,75 @@
+"""``python -m models.chat run.json``: a conversation with a trained model, line by line.
+
+Each line of stdin is a JSON object: ``{"say": words}``, ``{"show": path}`` or ``{"new": true}``.
+Each is answered by one event on stdout: ``answer``, ``shown``, ``new``, or ``refused`` with the
+reason; the first event, ``ready``, comes before any. The end of stdin ends it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from infra.child import report, run_child
+from infra.errors import InputError
+from infra.runs import ChatRun
+from models.conversation import Conversation
+from models.drawing_sampler import DrawingSampler
+from models.writer import FindingsWriter
+
+
+def chat(run: ChatRun) -> int:
+    """Answer until stdin ends; returns the exit code."""
+    sampler = None
+    if run.pipeline is not None:
+        sampler = DrawingSampler.load(run.pipeline, run.draw, run.device)
+    writer = FindingsWriter.load(run.model, run.generate, run.device)
+    conversation = Conversation(writer, run.images, sampler, run.films, run.seed)
+    report("ready", draws=sampler is not None)
+    for line in sys.stdin:
+        try:
+            event, values = answer(conversation, json.loads(line))
+        except InputError as error:
+            event, values = "refused", {"message": str(error)}
+        report(event, **values)
+    return 0
+
+
+def answer(conversation: Conversation, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The event that answers one request.
+
+    Raises:
+        InputError: it cannot be done; the conversation stays as it was.
+    """
+    if request.get("new"):
+        conversation.start_anew()
+        return "new", {}
+    if "show" in request:
+        conversation.show(_read(Path(request["show"])))
+        return "shown", {"image": request["show"]}
+    reply = conversation.say(request["say"])
+    return "answer", {
+        "text": reply.text,
+        "said": reply.read.said,
+        "to_draw": reply.read.prompt,
+        "film": None if reply.film is None else str(reply.film),
+        "fault": reply.fault,
+        "forgotten": reply.forgotten,
+        "is_cut": reply.is_cut,
+    }
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{path}, which cannot be read ({error.strerror})", "an image file", "check the path"
+        ) from error
+
+
+if __name__ == "__main__":
+    sys.exit(run_child(ChatRun, chat))

@@ -1,0 +1,144 @@
+"""A conversation about a film: what was said so far, and how the next answer comes about.
+
+A film begins a new conversation, as every example that was trained on has one film or none. What
+asks for a picture (``sources.xray_span``) is drawn, and stays in the history as the words it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+from infra.errors import InputError
+from infra.settings.sections import ImageSettings
+from models.data import Pixels, Sample
+from models.drawing_sampler import DrawingSampler, Request
+from models.shards import NO_VIEW
+from models.writer import FindingsWriter
+from sources.example import one_line
+from sources.pixels import PixelError, prepare
+from sources.record import Turn, View
+from sources.xray_span import SpanFault, XrayAnswer, read_span
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the model answered.
+
+    Args:
+        text: all of it, tags included.
+        read: the words beside the tags, and the text to draw, if any.
+        film: the drawn file.
+        forgotten: how many of the first exchanges no longer fit beside the question.
+        is_cut: whether the answer ran into its length limit.
+    """
+
+    text: str
+    read: XrayAnswer
+    film: Path | None
+    forgotten: int
+    is_cut: bool
+
+    @property
+    def fault(self) -> SpanFault | None:
+        """What is wrong with the span of an answer that means to have one."""
+        absent = self.read.fault is SpanFault.ABSENT
+        return None if absent else self.read.fault
+
+
+@dataclass
+class Conversation:
+    """A loaded model, what it is shown, and what was said.
+
+    Args:
+        sampler: draws films; None leaves the text to draw as it is.
+        films: folder that gets them, ``film-001.png`` and on; no file there is overwritten.
+    """
+
+    writer: FindingsWriter
+    images: ImageSettings
+    sampler: DrawingSampler | None
+    films: Path
+    seed: int = 0
+    turns: list[Turn] = field(default_factory=list)
+    pixels: Pixels | None = None
+    drawn: int = 0
+
+    def start_anew(self) -> None:
+        """Forget what was said and shown."""
+        self.turns, self.pixels = [], None
+
+    def show(self, published: bytes) -> None:
+        """Begin a new conversation about a film: a DICOM, PNG or JPEG file.
+
+        Raises:
+            InputError: it cannot be read as a chest image; the conversation stays as it was.
+        """
+        try:
+            stored = prepare(published, self.images)
+        except PixelError as error:
+            raise InputError(
+                f"an image that is {error.reason}", "a DICOM, PNG or JPEG chest film", "check it"
+            ) from error
+        self.start_anew()
+        self.pixels = self.writer.canvas.pictures([memoryview(stored.pixels)])
+
+    def say(self, words: str) -> Reply:
+        """The model's answer, which joins the history with the words.
+
+        Raises:
+            InputError: nothing is said, or more than the model can read beside its film.
+        """
+        said = one_line(words)
+        if not said:
+            raise InputError("an empty line", "words for the model", "say something")
+        asked = [*self.turns, Turn("user", said)]
+        forgotten, prompt = self._fitting(asked)
+        [written] = self.writer.write([prompt], [self.pixels])
+        read = read_span(written.text)
+        self.turns = [*asked[2 * forgotten :], Turn("assistant", written.text)]
+        film = self.draw(read.prompt) if read.prompt is not None else None
+        return Reply(written.text, read, film, forgotten, written.finish_reason == "length")
+
+    def _fitting(self, asked: list[Turn]) -> tuple[int, list[int]]:
+        """How many exchanges are left out from the start, and the prompt of the rest."""
+        model = self.writer.model.config.text_config
+        room = int(model.max_position_embeddings) - self.writer.settings.max_new_tokens
+        for forgotten in range(len(asked) // 2 + 1):
+            prompt = self.writer.prompt(self._sample(asked[2 * forgotten :]))
+            if len(prompt) <= room:
+                return forgotten, prompt
+        raise InputError(
+            f"a question that takes {len(prompt)} tokens with its film",
+            f"at most {room} beside an answer",
+            "ask in fewer words",
+        )
+
+    def _sample(self, turns: list[Turn]) -> Sample:
+        return Sample(
+            example_id="chat",
+            source="chat",
+            study_id="chat",
+            subject_id=None,
+            split="test",
+            view=NO_VIEW if self.pixels is None else View.UNKNOWN.value,
+            pixels=self.pixels,
+            indication=None,
+            turns=tuple(turns),
+            target="",
+        )
+
+    def draw(self, prompt: str) -> Path | None:
+        """The file of a film of that text; None where nothing draws."""
+        if self.sampler is None:
+            return None
+        [film] = self.sampler.draw([Request(prompt, self.seed + self.drawn)])
+        self.drawn += 1
+        number = self.drawn
+        while (path := self.films / f"film-{number:03d}.png").exists():
+            number += 1
+        self.films.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(film).save(path)
+        return path

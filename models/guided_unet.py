@@ -1,0 +1,137 @@
+"""CXR-SD: a frozen diffusion model, and a trained copy of its encoder that reads the report.
+
+    report ─▶ text encoder ─▶ hint ─▶ zero convolution ─┐
+    noisy latent ─▶ first convolution ─────────────────(+)─▶ copy of the encoder ─┐
+                                                            zero convolutions ◀───┘
+    noisy latent ─▶ frozen encoder ─▶ frozen decoder ◀─────────────┘
+
+As MedXChat's figure draws it; how a text becomes a map to be added to a latent is not told there,
+so the hint is our choice: each place of the latent asks the text with its own position. The copy
+and its zero convolutions are ControlNet's. Shapes: B pictures, C channels and h x w places of the
+latent, T tokens, D their width.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from diffusers import ControlNetModel, UNet2DConditionModel
+from torch import nn
+
+_HIGHEST = 10_000.0  # the longest wave of a position's code, as in transformers' own
+HINT_HEADS = 4  # our choice: a place may ask for as many things at once
+
+
+class TextHint(nn.Module):
+    """Token states → a map of the latent's size, all zero before the first step.
+
+    Places ask by a code of their row and column, so that any size of picture can be asked for.
+    """
+
+    def __init__(self, text_width: int, channels: int, heads: int = HINT_HEADS) -> None:
+        super().__init__()
+        self.text_width = text_width
+        self.ask = nn.Linear(text_width, text_width)
+        self.attend = nn.MultiheadAttention(text_width, heads, batch_first=True)
+        self.mix = nn.Sequential(
+            nn.LayerNorm(text_width), nn.Linear(text_width, channels), nn.SiLU()
+        )
+        self.zero = zero_convolution(channels)
+
+    def forward(
+        self, states: torch.Tensor, mask: torch.Tensor | None, size: tuple[int, int]
+    ) -> torch.Tensor:
+        """States [B, T, D], mask [B, T] with ones at tokens, and (h, w) → [B, C, h, w]."""
+        code = place_codes(size, self.text_width).to(states.device, states.dtype)
+        queries = self.ask(code).expand(len(states), -1, -1)
+        unseen = None if mask is None else mask == 0
+        found, _ = self.attend(queries, states, states, key_padding_mask=unseen, need_weights=False)
+        mapped = self.mix(found + queries).transpose(1, 2).unflatten(2, size)
+        made: torch.Tensor = self.zero(mapped)
+        return made
+
+
+def zero_convolution(channels: int) -> nn.Conv2d:
+    """1 x 1, with weights and bias of zero: what is before it does not show until it learns."""
+    made = nn.Conv2d(channels, channels, kernel_size=1)
+    nn.init.zeros_(made.weight)
+    assert made.bias is not None
+    nn.init.zeros_(made.bias)
+    return made
+
+
+def place_codes(size: tuple[int, int], width: int) -> torch.Tensor:
+    """[h x w, width]: half of each code tells the row and half the column, both as shares of the
+    picture's height and width, so that a place means the same in pictures of every size."""
+    height, wide = size
+    half = width // 2
+    rows = _waves((torch.arange(height) + 0.5) / height, half)
+    columns = _waves((torch.arange(wide) + 0.5) / wide, width - half)
+    both = [
+        rows[:, None].expand(-1, wide, -1),
+        columns[None].expand(height, -1, -1),
+    ]
+    return torch.cat(both, dim=-1).flatten(0, 1)
+
+
+def _waves(shares: torch.Tensor, width: int) -> torch.Tensor:
+    """[n] shares in 0..1 → [n, width] sines and cosines, from half a turn to some hundreds."""
+    steps = torch.arange((width + 1) // 2)
+    turns = math.pi * torch.exp(steps / max(1, len(steps) - 1) * math.log(_HIGHEST) / 2)
+    angles = shares[:, None] * turns
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :width]
+
+
+class GuidedUnet(nn.Module):
+    """The frozen base and its guide; trains the guide alone.
+
+    Args:
+        base: predicts noise from a noisy latent, its time and token states.
+    """
+
+    def __init__(self, base: UNet2DConditionModel) -> None:
+        super().__init__()
+        self.base: nn.Module = base  # type: ignore[assignment]  # its mixins hide that it is one
+        self.base.requires_grad_(False)
+        self.guide = ControlNetModel.from_unet(base)
+        self.guide.controlnet_cond_embedding = nn.Identity()  # the hint is a map already
+        shapes = dict(base.config)  # type: ignore[attr-defined]
+        self.hint = TextHint(shapes["cross_attention_dim"], shapes["block_out_channels"][0])
+
+    def forward(
+        self,
+        latents: torch.Tensor,
+        times: torch.Tensor,
+        states: torch.Tensor,
+        empty: torch.Tensor,
+        mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Predicted noise [B, C, h, w].
+
+        Args:
+            latents: [B, C, h, w].
+            times: [B] steps of the noise schedule.
+            states: [B, T, D] of the report, for the guide.
+            empty: [1 or B, T', D] of the prompt that the base was trained with.
+        """
+        hint = self.hint(states, mask, (latents.shape[2], latents.shape[3]))
+        down, middle = self.guide(
+            latents,
+            times,
+            encoder_hidden_states=states,
+            controlnet_cond=hint,
+            return_dict=False,
+        )
+        predicted: torch.Tensor = self.base(
+            latents,
+            times,
+            encoder_hidden_states=empty.expand(len(latents), -1, -1),
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=middle,
+        ).sample
+        return predicted
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """What is learned, by name: the guide and the hint."""
+        return {name: each for name, each in self.named_parameters() if each.requires_grad}

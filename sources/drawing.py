@@ -1,0 +1,44 @@
+"""Texts that films are drawn from, and films that were drawn: their schemas and a prompt's form.
+
+A prompt begins with the view's sentence, as MedXChat's text between ``<Xray>`` tags does; what
+follows is a report's section.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pyarrow as pa
+
+from sources.record import View
+
+VIEW_SENTENCES: Final[dict[str, str]] = {
+    View.PA.value: "PA view of the chest was obtained.",  # MedXChat's dialogues
+    View.AP.value: "AP view of the chest was obtained.",  # our choice, in its form
+    View.LATERAL.value: "Lateral view of the chest was obtained.",  # MedXChat's dialogues
+}
+"""An unknown view is not spoken of."""
+
+PROMPT_SCHEMA: Final = pa.schema(
+    [
+        pa.field("prompt_id", pa.string(), nullable=False),
+        pa.field("prompt", pa.string(), nullable=False),
+        pa.field("seed", pa.int64(), nullable=False),
+    ]
+)
+"""``seed`` is what the film's first noise is drawn from."""
+
+DRAWING_SCHEMA: Final = pa.schema(
+    [
+        *PROMPT_SCHEMA,
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("pixels", pa.large_binary(), nullable=False),
+    ]
+)
+"""``pixels`` is an 8-bit grey PNG; width and height are its own, in px."""
+
+
+def drawing_prompt(view: str, text: str) -> str:
+    """The view's sentence and the report's text."""
+    return " ".join(part for part in (VIEW_SENTENCES.get(view, ""), text.strip()) if part)

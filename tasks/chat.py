@@ -1,0 +1,42 @@
+"""Which trained models of a data root hold a conversation, and what they are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from infra.errors import SettingsError
+from infra.runs import ChatRun
+from tasks.context import Context
+from tasks.train.work import PIECE as MODEL_PIECE
+
+
+def chat_run(context: Context, ability: str | None, films: Path, seed: int) -> ChatRun:
+    """A conversation with the model of an ability, the recipe's first unless it is named; what it
+    asks to be drawn is drawn by the recipe's last stage that draws.
+
+    Raises:
+        SettingsError: the recipe has no such ability, or its models only draw.
+        ArtifactError: a model has not been trained.
+    """
+    settings = context.settings
+    drawing = {stage.name for stage in settings.stages if stage.draws}
+    talking = [name for name, one in settings.abilities.items() if one.stage not in drawing]
+    chosen = ability or next(iter(talking), None)
+    if chosen not in talking:
+        raise SettingsError(
+            f"ability '{chosen}'", f"one of {', '.join(talking)}", "choose one that answers"
+        )
+    asked = settings.abilities[chosen]
+    pipelines = [stage.name for stage in settings.stages if stage.name in drawing]
+    return ChatRun(
+        model=_folder(context, asked.stage),
+        generate=asked.generate.model_copy(update={"batch_size": 1}),
+        images=settings.images,
+        pipeline=_folder(context, pipelines[-1]) if pipelines else None,
+        films=films.absolute(),
+        seed=seed,
+    )
+
+
+def _folder(context: Context, stage: str) -> Path:
+    return context.artifact(f"stages/{stage}").local_folder(MODEL_PIECE)

@@ -1,0 +1,1 @@
+"""What data roots hold of scored recipes, beside published figures."""

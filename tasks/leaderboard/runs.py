@@ -1,0 +1,185 @@
+"""The scored runs of a data root: of which recipe, at which scale, on which test set.
+
+A scores artifact tells none of this itself; the artifacts behind it do. The recipe is the one with
+an ability of that name, on a set and a stage of those names; the scale is the one whose preset the
+stage's settings are nearest to.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, Final
+
+import duckdb
+import pyarrow.parquet as pq
+
+from infra.artifact import Artifact, checked_files, find_artifacts
+from infra.errors import ArtifactError
+from infra.fingerprint import fingerprint
+from infra.settings import Settings, load_settings, preset_names
+from infra.store import Store
+from sources.record import Split
+from tasks.ablate.plan import KIND as ABLATIONS
+from tasks.predict.work import PREDICTIONS_FILE
+from tasks.score.work import SCORES_FILE
+
+_IDENTITY: Final = ("source", "study_id", "reference")
+"""Columns of predictions that say which test set it was, whoever made examples of it."""
+_SHOWN_CHANGES: Final = 3  # our choice: what fits a line
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """Which examples were asked: sources, split, and a digest of studies and references."""
+
+    __test__ = False  # no test, whatever pytest makes of the name
+
+    dataset: str
+    split: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One scored run; ``variant`` names its matrix and variant, where an ablation made it.
+
+    ``recipe`` and ``scale`` are None where no preset has such an ability. ``changes`` are settings
+    of its last stage that differ from the preset's.
+    """
+
+    root: str
+    name: str
+    created_at: str
+    recipe: str | None
+    scale: str | None
+    ability: str
+    variant: str
+    changes: tuple[str, ...]
+    test: TestSet
+    scores: Mapping[str, Any]
+
+    @property
+    def system(self) -> str:
+        """What it is called: recipe, scale, ability where the recipe has several, variant."""
+        recipe = self.recipe or "unknown recipe"
+        ability = "" if self.ability == self.recipe else f" {self.ability}"
+        changed = f", {', '.join(self.changes)}" if self.changes and not self.variant else ""
+        variant = f", {self.variant}" if self.variant else changed
+        return f"{recipe}{ability} {self.scale or ''}".rstrip() + variant
+
+
+def find_runs(store: Store) -> list[Run]:
+    """Every scored run, newest first.
+
+    Raises:
+        ArtifactError: a file that is needed is damaged, or a manifest is.
+    """
+    variants = _variants(store)
+    return [
+        _run(store, artifact, variants.get(artifact.fingerprint, ""))
+        for artifact in find_artifacts(store, "scores", "")
+    ]
+
+
+def _variants(store: Store) -> dict[str, str]:
+    """By fingerprint of scores, the ablation and variant that they are of."""
+    found: dict[str, str] = {}
+    for artifact in find_artifacts(store, ABLATIONS, ""):
+        for variant, scores in artifact.step.inputs.items():
+            found.setdefault(scores, f"{artifact.step.name}: {variant}")
+    return found
+
+
+def _run(store: Store, artifact: Artifact, variant: str) -> Run:
+    [file] = checked_files(artifact, SCORES_FILE)
+    scores = json.loads(file.read_text(encoding="utf-8"))
+    predictions = _input(store, artifact, "predictions")
+    stage, examples = (_input(store, predictions, kind) for kind in ("stages", "examples"))
+    run = Run(
+        store.root,
+        artifact.folder.partition("/")[2],
+        artifact.created_at,
+        None,
+        None,
+        artifact.step.name,
+        variant,
+        (),
+        _test_set(store, predictions, examples),
+        scores,
+    )
+    presets = list(_presets_of(artifact.step.name, stage.step.name, examples.step.name))
+    if not presets:
+        return run
+    apart = [(_differences(stage, preset), preset) for preset in presets]
+    changes, nearest = min(apart, key=lambda item: len(item[0]))
+    shown = changes[:_SHOWN_CHANGES]
+    return replace(run, recipe=nearest.recipe, scale=nearest.scale, changes=tuple(shown))
+
+
+def _input(store: Store, artifact: Artifact, kind: str) -> Artifact:
+    """The first input of that kind.
+
+    Raises:
+        ArtifactError: it is not there.
+    """
+    for key, wanted in artifact.step.inputs.items():
+        if key.startswith(f"{kind}/"):
+            for found in find_artifacts(store, kind, wanted):
+                return found
+    raise ArtifactError(
+        f"found {store.root}/{artifact.folder} without its {kind}; expected both under one data "
+        "root; run again what made it, or remove the folder"
+    )
+
+
+@cache
+def _presets() -> tuple[Settings, ...]:
+    return tuple(load_settings(recipe, scale) for recipe, scale in preset_names())
+
+
+def _presets_of(ability: str, stage: str, examples: str) -> Iterator[Settings]:
+    for preset in _presets():
+        own = preset.abilities.get(ability)
+        if own is not None and (own.stage, own.examples) == (stage, examples):
+            yield preset
+
+
+def _differences(stage: Artifact, preset: Settings) -> list[str]:
+    """Settings of a stage that are not the preset's, as ``key=value``; those that only one of the
+    two knows are another version's, and no difference."""
+    own = preset.stage(stage.step.name).model_dump(mode="json")
+    wanted = {"stage": own, "models": preset.models.model_dump(mode="json")}
+    return list(_leaves("", wanted, stage.step.settings))
+
+
+def _leaves(place: str, wanted: Any, held: Any) -> Iterator[str]:
+    if isinstance(wanted, Mapping) and isinstance(held, Mapping):
+        for key in wanted.keys() & held.keys():
+            yield from _leaves(f"{place}.{key}" if place else key, wanted[key], held[key])
+    elif wanted != held:
+        yield f"{place}={held}"
+
+
+def _test_set(store: Store, predictions: Artifact, examples: Artifact) -> TestSet:
+    """Its sources, those of them that are replicas marked so, and the digest of what was asked."""
+    files = [str(path) for path in checked_files(predictions, PREDICTIONS_FILE)]
+    held = pq.read_schema(files[0]).names
+    columns = ", ".join(name for name in _IDENTITY if name in held)
+    rows = duckdb.execute(
+        f"SELECT {columns} FROM read_parquet($files) WHERE control = 'none' ORDER BY ALL",
+        {"files": files},
+    ).fetchall()
+    sources = sorted({row[0] for row in rows})
+    replicas = {name for name in sources if _is_replica(store, examples, name)}
+    named = [f"{name} (replica)" if name in replicas else name for name in sources]
+    digest = fingerprint([list(row) for row in rows])
+    return TestSet(", ".join(named) or "nothing", str(Split.TEST), digest)
+
+
+def _is_replica(store: Store, examples: Artifact, source: str) -> bool:
+    wanted = examples.step.inputs.get(f"studies/{source}")
+    found = find_artifacts(store, "studies", wanted) if wanted else []
+    return any(f"replicas/{source}" in each.step.inputs for each in found)

@@ -1,0 +1,95 @@
+"""A request for a film and the answer that asks for its drawing, by rules: the offline stand-in.
+
+The request names the view and the findings that rule14 asserts in the report, with their sides,
+places and degrees; the text to draw is the report's, made to speak of the present film alone.
+"""
+
+from __future__ import annotations
+
+import re
+from random import Random
+from typing import Any
+
+from sources.drawing import VIEW_SENTENCES
+from sources.record import LabelValue, View
+from sources.xray_span import with_span
+from tasks.reports.offline_phrases import bare, phrase_of
+from tasks.reports.offline_structure import structure
+from tasks.reports.question_types import films_in
+from tasks.reports.statements import NO_FINDING, Statement, outside_of, read_statements
+
+MOST_FINDINGS = 3
+"""Findings that a request names. Our choice: a person who asks for a film names the main ones."""
+_FILMS = {View.PA: "a PA chest X-ray", View.AP: "an AP chest X-ray",
+          View.LATERAL: "a lateral chest X-ray"}  # fmt: skip
+_REQUESTS = (
+    "Please show me {film} with {findings}.",
+    "I would like to see {film} with {findings}.",
+    "Can you draw {film} of a person with {findings}?",
+    "My students want to see {findings}. Could you make {film} of it?",
+    "For a lecture I need {film} with {findings}.",
+)
+_NORMAL_REQUESTS = (
+    "Please show me {film} that is normal.",
+    "Could you draw {film} of a healthy person, a normal one?",
+    "For a lecture I need {film} without any abnormality, a normal one.",
+)
+_OTHER_REQUESTS = (
+    "Please show me {film} of which this can be said: {sentence}",
+    "For a lecture I need {film}. This is what it shall show: {sentence}",
+)
+_REPLIES = (
+    "Of course, here is the film.",
+    "Here is the X-ray that you asked for.",
+    "Certainly. This is such a film.",
+    "Sure, the picture follows.",
+)
+
+
+def request_film(payload: dict[str, Any], random: Random) -> dict[str, str]:
+    """The answer to a request for such a dialogue."""
+    view = View(payload["view"])
+    drawn = structure({"report": f"FINDINGS: {payload['report']}"})["findings"] or ""
+    chosen = _chosen(drawn, random)
+    sure = [phrase_of(item) for item in chosen if item.value is LabelValue.POSITIVE]
+    doubted = [phrase_of(item) for item in chosen if item.value is LabelValue.UNCERTAIN]
+    findings = " and ".join(sure or [f"possible {bare(phrase)}" for phrase in doubted])
+    other = [
+        part
+        for part in _SENTENCE.split(drawn)
+        if LabelValue.POSITIVE in _outside(part) and not films_in(part)
+    ]
+    templates = _REQUESTS if findings else _OTHER_REQUESTS if other else _NORMAL_REQUESTS
+    request = random.choice(templates).format(
+        film=_FILMS[view], findings=findings, sentence=" ".join(other[:1])
+    )
+    if sure:  # each in a sentence of its own, or the doubt would reach what is sure, or not reach
+        request += "".join(f" It may also show {phrase}." for phrase in doubted)
+    answer = with_span(random.choice(_REPLIES), f"{VIEW_SENTENCES[view]} {drawn}".strip())
+    return {"request": request, "answer": answer}
+
+
+_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
+
+
+def _outside(sentence: str) -> list[LabelValue]:
+    """What a sentence says of findings that rule14 does not know."""
+    return list(outside_of(sentence).values())
+
+
+def _chosen(drawn: str, random: Random) -> list[Statement]:
+    """One statement of each asserted observation, in a drawn order, up to the most."""
+    first: dict[str, Statement] = {}
+    for item in read_statements(drawn).statements:
+        is_asserted = item.value in (LabelValue.POSITIVE, LabelValue.UNCERTAIN)
+        known = first.get(item.observation)
+        if is_asserted and item.observation != NO_FINDING and _tells_more(item, known):
+            first[item.observation] = item
+    return [first[name] for name in random.sample(sorted(first), min(MOST_FINDINGS, len(first)))]
+
+
+def _tells_more(item: Statement, known: Statement | None) -> bool:
+    """A statement that is sure is preferred to one in doubt, and the first to a later one."""
+    if known is None:
+        return True
+    return known.value is LabelValue.UNCERTAIN and item.value is LabelValue.POSITIVE

@@ -1,0 +1,137 @@
+"""``cxr chat``: its child process, its lines, and what it refuses."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from diffusion_world import drawing_world
+from models_world import trained_world
+
+from flows.cli_chat import WARNING, request_of, text_of
+from infra.errors import InputError
+from infra.launch import ChildFailed
+from infra.runs import ChatRun
+from infra.settings.diffusion import DrawSettings
+from infra.settings.sections import GenerateSettings, ImageSettings
+from infra.talk import Talk
+from models.register import synthetic_film
+from sources.xray_span import with_span
+
+
+def chat_run(films: Path, **changes: Any) -> ChatRun:
+    told = {
+        "model": trained_world() / "finetune",
+        "generate": GenerateSettings(batch_size=1, max_new_tokens=8),
+        "images": ImageSettings(short_side_px=128),
+        "pipeline": drawing_world() / "guide",
+        "draw": DrawSettings(steps=2),
+        "films": films,
+        "device": "cpu",
+    }
+    return ChatRun.model_validate({**told, **changes})
+
+
+def test_a_child_answers_one_request_after_another(tmp_path: Path) -> None:
+    film = tmp_path / "film.png"
+    film.write_bytes(synthetic_film())
+    with Talk("models.chat", chat_run(tmp_path / "films"), tmp_path) as talk:
+        assert talk.first == {"event": "ready", "draws": True}
+        assert talk.ask({"show": str(film)}) == {"event": "shown", "image": str(film)}
+        answer = talk.ask({"say": "Describe the findings."})
+        assert answer["event"] == "answer"
+        assert set(answer) == {
+            *("event", "text", "said", "to_draw", "film", "fault", "forgotten", "is_cut")
+        }
+        refused = talk.ask({"show": str(tmp_path / "none.png")})
+        assert refused["event"] == "refused"
+        assert str(tmp_path / "none.png") in refused["message"]
+        assert talk.ask({"new": True}) == {"event": "new"}
+        child = talk.child
+    assert child.returncode is not None
+
+
+def test_a_child_that_cannot_start_says_why(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=str(tmp_path / "nowhere")):
+        Talk("models.chat", chat_run(tmp_path, model=tmp_path / "nowhere"), tmp_path)
+
+
+def test_a_child_that_is_killed_is_told(tmp_path: Path) -> None:
+    with Talk("models.chat", chat_run(tmp_path, pipeline=None), tmp_path) as talk:
+        assert talk.first["draws"] is False
+        os.kill(talk.child.pid, signal.SIGKILL)
+        talk.child.wait()
+        with pytest.raises(ChildFailed, match="was killed by SIGKILL"):
+            talk.ask({"say": "Describe the findings."})
+
+
+@pytest.mark.parametrize(
+    ("line", "request_"),
+    [
+        ("Is there an effusion?", {"say": "Is there an effusion?"}),
+        ("/new", {"new": True}),
+        ("/show a film.png", {"show": "a film.png"}),
+        ("/unknown", {"say": "/unknown"}),
+    ],
+)
+def test_what_a_line_asks(line: str, request_: dict[str, Any]) -> None:
+    assert request_of(line) == request_
+
+
+def event(**values: Any) -> dict[str, Any]:
+    empty = dict.fromkeys(("to_draw", "film", "fault"))
+    return {"event": "answer", "said": "", "forgotten": 0, "is_cut": False, **empty, **values}
+
+
+@pytest.mark.parametrize(
+    ("told", "lines"),
+    [
+        ({"said": "No."}, ["No."]),
+        ({}, ["(an empty answer)"]),
+        (
+            {"said": "Here it is.", "to_draw": "PA view.", "film": "films/film-001.png"},
+            ["Here it is.", "[film: films/film-001.png]", "[of: PA view.]"],
+        ),
+        (
+            {"to_draw": "PA view.", "fault": "no-end", "is_cut": True, "forgotten": 2},
+            [
+                "[film: not drawn: this recipe has no model that draws]",
+                "[of: PA view.]",
+                "(the request for a film is not well formed: no-end)",
+                "(cut at the length limit)",
+                "(the first 2 exchanges no longer fit and were left out)",
+            ],
+        ),
+    ],
+)
+def test_an_answer_as_a_person_reads_it(told: dict[str, Any], lines: list[str]) -> None:
+    assert text_of(event(**told)).splitlines() == lines
+
+
+def test_a_model_that_is_not_trained_is_named(
+    cxr: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("Describe the findings.\n"))
+    said = cxr("chat", "--replicas", "--data-root", tmp_path / "data")
+    assert said.code != 0
+    assert "run the step that makes stages/finetune first" in said.err
+    assert WARNING not in said.err
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_ability_that_is_none_is_refused(cxr: Callable[..., Any], tmp_path: Path) -> None:
+    said = cxr("chat", "--replicas", "--data-root", tmp_path / "data", "--ability", "sing")
+    assert said.code == 2
+    assert "expected one of llava_rad; choose one that answers" in said.err
+
+
+def test_lines_come_back_as_json(tmp_path: Path) -> None:
+    """What the child prints is JSON whatever is in an answer, a quote and a line break too."""
+    text = with_span('It says "no".', "a\nb")
+    assert json.loads(json.dumps(event(said=text)))["said"] == text

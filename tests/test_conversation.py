@@ -1,0 +1,120 @@
+"""A conversation: what the model reads at each turn, what is drawn, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from diffusion_world import SIDE_PX, drawing_world
+from models_world import trained_world
+from PIL import Image
+
+from infra.errors import InputError
+from infra.settings.diffusion import DrawSettings
+from infra.settings.sections import GenerateSettings, ImageSettings
+from models.conversation import Conversation
+from models.drawing_sampler import DrawingSampler
+from models.register import synthetic_film
+from models.writer import FindingsWriter
+from sources.record import Turn
+
+IMAGES = ImageSettings(short_side_px=128)
+WRITER = FindingsWriter.load(
+    trained_world() / "finetune", GenerateSettings(max_new_tokens=12), "cpu"
+)
+
+
+def talk(films: Path, *, draws: bool = False) -> Conversation:
+    sampler = None
+    if draws:
+        sampler = DrawingSampler.load(drawing_world() / "guide", DrawSettings(steps=2), "cpu")
+    return Conversation(WRITER, IMAGES, sampler, films, seed=7)
+
+
+def test_an_answer_is_what_the_model_writes_after_all_that_was_said(tmp_path: Path) -> None:
+    conversation = talk(tmp_path)
+    conversation.show(synthetic_film())
+    first = conversation.say("Describe  the\nfindings.")
+    second = conversation.say("Is there an effusion?")
+    assert conversation.turns == [
+        Turn("user", "Describe the findings."),
+        Turn("assistant", first.text),
+        Turn("user", "Is there an effusion?"),
+        Turn("assistant", second.text),
+    ]
+    prompt = WRITER.tokenizer.decode(WRITER.prompt(conversation._sample(conversation.turns[:3])))
+    assert prompt.index("Describe the findings.") < prompt.index("Is there an effusion?")
+    expected = WRITER.write(
+        [WRITER.prompt(conversation._sample(conversation.turns[:3]))], [conversation.pixels]
+    )
+    assert second.text == expected[0].text
+    assert (first.film, first.fault, first.forgotten) == (None, None, 0)
+
+
+def test_without_a_film_the_prompt_is_text_alone(tmp_path: Path) -> None:
+    conversation = talk(tmp_path)
+    reply = conversation.say("Please draw a film.")
+    image = WRITER.model.config.image_token_index
+    assert image not in WRITER.prompt(conversation._sample(conversation.turns[:1]))
+    assert reply.text == conversation.turns[1].text
+
+
+def test_a_film_begins_a_new_conversation_and_a_bad_one_leaves_the_old(tmp_path: Path) -> None:
+    conversation = talk(tmp_path)
+    conversation.show(synthetic_film())
+    conversation.say("Describe the findings.")
+    shown, said = conversation.pixels, list(conversation.turns)
+    with pytest.raises(InputError, match="expected a DICOM, PNG or JPEG chest film"):
+        conversation.show(b"no image")
+    assert conversation.pixels is shown
+    assert conversation.turns == said
+    conversation.show(synthetic_film())
+    assert conversation.turns == []
+    conversation.start_anew()
+    assert conversation.pixels is None
+
+
+def test_the_oldest_exchanges_go_when_the_history_grows_too_long(tmp_path: Path) -> None:
+    conversation = talk(tmp_path)
+    conversation.show(synthetic_film())
+    question = "Is there an effusion? " * 3
+    replies = [conversation.say(question) for _ in range(12)]
+    assert replies[0].forgotten == 0
+    assert replies[-1].forgotten > 0
+    kept = len(conversation.turns)
+    assert kept % 2 == 0
+    assert kept < 24
+    assert conversation.turns[0].role == "user"
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (" \n", "found an empty line; expected words for the model; say something"),
+        ("effusion " * 3000, "ask in fewer words"),
+    ],
+)
+def test_words_that_cannot_be_answered(tmp_path: Path, words: str, line: str) -> None:
+    conversation = talk(tmp_path)
+    with pytest.raises(InputError, match=line):
+        conversation.say(words)
+    assert conversation.turns == []
+
+
+def test_films_are_drawn_from_their_own_seeds_beside_what_is_there(tmp_path: Path) -> None:
+    conversation = talk(tmp_path / "films", draws=True)
+    prompt = "PA view of the chest was obtained. There is a pleural effusion."
+    first, second = conversation.draw(prompt), conversation.draw(prompt)
+    assert first is not None
+    assert second is not None
+    assert [first.name, second.name] == ["film-001.png", "film-002.png"]
+    pictures = [np.asarray(Image.open(path)) for path in (first, second)]
+    assert pictures[0].shape == (SIDE_PX, SIDE_PX)
+    assert not np.array_equal(*pictures)
+    again = talk(tmp_path / "films", draws=True).draw(prompt)
+    assert again is not None
+    assert again.name == "film-003.png"
+    assert np.array_equal(np.asarray(Image.open(again)), pictures[0])
+    assert replace(conversation, sampler=None).draw(prompt) is None

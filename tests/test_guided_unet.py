@@ -1,0 +1,120 @@
+"""The guided diffusion model: equal to its base before the first step, and nothing else trained."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+
+from models.guided_unet import GuidedUnet, TextHint, place_codes, zero_convolution
+
+WIDTH = 16
+
+
+def base(seed: int = 0) -> UNet2DConditionModel:
+    torch.manual_seed(seed)
+    return UNet2DConditionModel(
+        sample_size=8,
+        in_channels=4,
+        out_channels=4,
+        layers_per_block=1,
+        block_out_channels=(16, 32),
+        norm_num_groups=8,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        cross_attention_dim=WIDTH,
+        attention_head_dim=8,
+    ).eval()
+
+
+def inputs(size: tuple[int, int] = (8, 8)) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return {
+        "latents": torch.randn(2, 4, *size, generator=generator),
+        "times": torch.tensor([3, 700]),
+        "states": torch.randn(2, 5, WIDTH, generator=generator),
+        "empty": torch.randn(1, 2, WIDTH, generator=generator),
+        "mask": torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]]),
+    }
+
+
+@pytest.mark.parametrize("size", [(8, 8), (16, 8)])
+@torch.inference_mode()
+def test_before_the_first_step_it_is_the_base_bit_for_bit(size: tuple[int, int]) -> None:
+    unet, given = base(), inputs(size)
+    alone = unet(given["latents"], given["times"], given["empty"].expand(2, -1, -1)).sample
+    guided = GuidedUnet(unet).eval()
+    assert torch.equal(guided(**given), alone)
+
+
+def test_only_the_guide_and_the_hint_are_trained_and_all_of_what_they_feed() -> None:
+    guided, given = GuidedUnet(base()), inputs()
+    assert {name.split(".")[0] for name in guided.trained()} == {"guide", "hint"}
+    before = {name: each.clone() for name, each in guided.base.state_dict().items()}
+    optimizer = torch.optim.SGD(guided.trained().values(), lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss = (guided(**given) - 1.0).square().mean()
+        loss.backward()
+        optimizer.step()
+    still = {name for name, each in guided.trained().items() if each.grad is None}
+    assert still == set()
+    assert all(torch.equal(each, before[name]) for name, each in guided.base.state_dict().items())
+    moved = [name for name, each in guided.trained().items() if each.grad is not None
+             and each.grad.abs().max() > 0]  # fmt: skip
+    assert any(name.startswith("hint.attend") for name in moved), "the zero convolution has opened"
+
+
+def test_what_the_text_says_shows_after_a_step_and_padding_does_not() -> None:
+    guided, given = GuidedUnet(base()), inputs()
+    optimizer = torch.optim.SGD(guided.trained().values(), lr=0.1)
+    for _ in range(2):
+        (guided(**given) - 1.0).square().mean().backward()
+        optimizer.step()
+    guided.eval()
+    with torch.inference_mode():
+        said = guided(**given)
+        other = guided(**{**given, "states": given["states"].flip(0)})
+        assert not torch.allclose(said, other)
+        hint = guided.hint(given["states"], given["mask"], (4, 4))
+        changed = given["states"].clone()
+        changed[1, 2:] = 9.0
+        assert torch.equal(guided.hint(changed, given["mask"], (4, 4))[1], hint[1])
+
+
+def test_a_hint_is_a_map_of_any_size_and_zero_at_first() -> None:
+    hint = TextHint(WIDTH, 24)
+    made = hint(torch.randn(3, 7, WIDTH), None, (5, 9))
+    assert made.shape == (3, 24, 5, 9)
+    assert (made == 0).all()
+    assert (zero_convolution(4)(torch.randn(1, 4, 2, 2)) == 0).all()
+
+
+def test_places_have_codes_of_their_own_that_mean_the_same_at_every_size() -> None:
+    codes = place_codes((4, 6), WIDTH)
+    assert codes.shape == (24, WIDTH)
+    assert len(torch.unique(codes, dim=0)) == 24
+    small, large = place_codes((1, 1), WIDTH), place_codes((3, 3), WIDTH)
+    torch.testing.assert_close(small[0], large[4])
+
+
+def test_shapes_of_stable_diffusion_2_1() -> None:
+    """Its published UNet; the guide is a ControlNet without the net that reads a hint image."""
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(
+            sample_size=96,
+            block_out_channels=(320, 640, 1280, 1280),
+            cross_attention_dim=1024,
+            attention_head_dim=(5, 10, 20, 20),
+            use_linear_projection=True,
+        )
+        guided = GuidedUnet(unet)
+    assert sum(each.numel() for each in unet.parameters()) == 865_910_724
+    assert len(guided.guide.controlnet_down_blocks) == 12, "and one in the middle"
+    trained = guided.trained()
+    own = {part: sum(each.numel() for name, each in trained.items() if name.startswith(part))
+           for part in ("guide", "hint")}  # fmt: skip
+    assert sum(own.values()) == 368_822_528
+    assert own["hint"] == (1024 * 1024 + 1024) + (4 * 1024 * 1024 + 4 * 1024) + 2 * 1024 + (
+        1024 * 320 + 320
+    ) + (320 * 320 + 320)
