@@ -59,9 +59,10 @@ def test_a_child_answers_one_request_after_another(tmp_path: Path) -> None:
 
 def test_a_child_that_cannot_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=str(tmp_path / "nowhere")):
-        Talk("models.chat", chat_run(tmp_path, model=tmp_path / "nowhere"), tmp_path)
+        Talk("models.chat", chat_run(tmp_path, model=tmp_path / "nowhere", pipeline=None), tmp_path)
 
 
+@pytest.mark.slow
 def test_a_child_that_is_killed_is_told(tmp_path: Path) -> None:
     with Talk("models.chat", chat_run(tmp_path, pipeline=None), tmp_path) as talk:
         assert talk.first["draws"] is False

@@ -23,6 +23,7 @@ from tasks.films.work import (
 from tests.models_world import trained_world, write_shards
 
 
+@pytest.mark.slow
 def test_from_shards_to_readings_in_children(tmp_path: Path) -> None:
     shards = write_shards(tmp_path)
     labels = tmp_path / "labels.parquet"

@@ -65,6 +65,7 @@ def test_a_finetune_stage_trains_no_more_than_that(
     assert image.trained == 12 * 32 * 32, "the one block that is read, by its matrices"
 
 
+@pytest.mark.slow
 def test_two_ranks_train_the_tower_for_more_than_a_step(tmp_path: Path) -> None:
     """DDP waits at the second step for gradients that the first one should have brought."""
     changes = {"trainable": ["vision", "projector", "language"], "lora": None}
