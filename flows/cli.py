@@ -150,8 +150,12 @@ def chat(
         Path | None, typer.Option(help="A film to begin with: DICOM, PNG or JPEG.")
     ] = None,
     films: Annotated[Path, typer.Option(help="Folder that gets what is drawn.")] = Path("films"),
-    seed: Seed = 3,
-    as_json: Json = False,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Equal seeds draw equal films.")
+    ] = 3,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON event a line instead of text.")
+    ] = False,
 ) -> None:
     from flows import cli_chat
 
