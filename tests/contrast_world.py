@@ -20,6 +20,9 @@ STUDIES = (1, 1, 2, 3, 4, 1, 5, 3)
 """Study 1 lies twice in the first half of the batch and once in the second; study 3 in both."""
 TEXTS = (1, 2, 3, 4, 5, 6, 3, 7)
 """The third and the seventh pair share their text, not their study."""
+ROUNDING = 5e-6
+"""How far float32 gradients of the same sum lie apart when it is added in another order: up to 3e-6
+on processors whose matrix products add in wider blocks (measured)."""
 Gradients = dict[str, torch.Tensor]
 
 
@@ -61,7 +64,7 @@ def gradients(model: torch.nn.Module) -> Gradients:
 def assert_same(found: Gradients, expected: Gradients) -> None:
     assert found.keys() == expected.keys()
     for name, value in expected.items():
-        torch.testing.assert_close(found[name], value, atol=1e-6, rtol=1e-5, msg=name)
+        torch.testing.assert_close(found[name], value, atol=ROUNDING, rtol=1e-5, msg=name)
 
 
 def whole(rows: int = ROWS) -> tuple[float, Gradients]:
