@@ -143,6 +143,22 @@ def slice_scores(
     return Slices(tuple(found), _worst(found), len(places), eligible, alike)
 
 
+def joined(found: Sequence[Slices]) -> Slices:
+    """Slices of several systems as one document; their metrics have different names.
+
+    A dimension is named as not sliced where every system has one value of it.
+    """
+    unsliced = [one.unsliced for one in found]
+    first = unsliced[0] if unsliced else {}
+    return Slices(
+        tuple(item for one in found for item in one.scores),
+        {metric: item for one in found for metric, item in one.worst.items()},
+        max((one.looked_at for one in found), default=0),
+        {metric: many for one in found for metric, many in one.eligible.items()},
+        {name: value for name, value in first.items() if all(name in one for one in unsliced)},
+    )
+
+
 def _places(
     facts: Mapping[str, Sequence[str]], examples: int
 ) -> dict[tuple[str, str], NDArray[np.bool_]]:

@@ -262,6 +262,7 @@ def leaderboard(
 @APP.command(help="Scores by source, view, sex, age, manufacturer and site; names the worst slice.")
 def slices(
     run: ScoredRun = None,
+    of: Annotated[str, typer.Option(help="reports, retrieval or grounding.")] = "reports",
     by: Annotated[list[str] | None, typer.Option(help="Dimension; repeatable [all].")] = None,
     metric: Annotated[list[str] | None, typer.Option(help="Repeatable [rule14-micro-F1].")] = None,
     resamples: Resamples = 1000,
@@ -271,8 +272,8 @@ def slices(
 ) -> None:
     from flows import cli_compare
 
-    metrics = tuple(metric or ("rule14-micro-F1",))
-    cli_compare.slices(run, data_root, tuple(by or ()), metrics, resamples, seed, as_json=as_json)
+    chosen = (tuple(by or ()), tuple(metric or ()))
+    cli_compare.slices(run, data_root, of, *chosen, resamples, seed, as_json=as_json)
 
 
 @APP.command(help="Errors of a scored run by kind, finding and side; hallucinated and omitted.")

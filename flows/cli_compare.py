@@ -6,14 +6,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from infra.errors import one_line
+from infra.errors import InputError, one_line
 from infra.settings.environment import load_environment
 from infra.store import Store
+from tasks.compare.queries import READINGS, find_reading, slice_reading
 from tasks.compare.scored import Scored, find_scored, newest_scored
 from tasks.compare.show import comparison_text, errors_text, slices_text
 from tasks.compare.work import compare_scored, list_errors, slice_scored, texts_of
 from tasks.context import open_store
 
+SLICED = ("reports", *READINGS)
+"""What of a run can be sliced."""
 _GROUPS = 20  # our choice: what fits one screen
 
 
@@ -52,6 +55,7 @@ def compare(
 def slices(
     name: str | None,
     data_root: str | None,
+    of: str,
     by: Sequence[str],
     metrics: Sequence[str],
     resamples: int,
@@ -59,13 +63,25 @@ def slices(
     *,
     as_json: bool,
 ) -> None:
-    """Print the scores of every slice, and the worst."""
-    [scored] = _open(data_root, name)
-    found = slice_scored(scored, by, metrics, resamples, seed)
+    """Print the scores of every slice, and the worst; ``of`` says which of a run's scores.
+
+    Raises:
+        InputError: no such run, scores, dimension or metric.
+    """
+    if of not in SLICED:
+        raise InputError(f"--of {of}", f"one of {', '.join(SLICED)}", "see cxr slices --help")
+    if of in READINGS:
+        environment = load_environment(data_root=data_root)
+        reading = find_reading(open_store(environment, make=False), of, name)
+        title, found = reading.folder, slice_reading(reading, by, metrics, resamples, seed)
+    else:
+        [scored] = _open(data_root, name)
+        chosen = metrics or ("rule14-micro-F1",)
+        title, found = scored.name, slice_scored(scored, by, chosen, resamples, seed)
     if as_json:
-        print(json.dumps({"run": scored.name, **found.to_dict()}, indent=1))
+        print(json.dumps({"run": title, **found.to_dict()}, indent=1))
         return
-    print(slices_text(scored.name, found))
+    print(slices_text(title, found))
 
 
 def errors(name: str | None, data_root: str | None, *, with_text: bool, as_json: bool) -> None:

@@ -48,7 +48,7 @@ FLAGS = {
     ),
     "replicate": "name folder --seed=0 --side-px=256 --studies=60",
     "compare": "run_a run_b --data-root --json --resamples=1000 --seed=3 --text",
-    "slices": "[run] --by* --data-root --json --metric* --resamples=1000 --seed=3",
+    "slices": "[run] --by* --data-root --json --metric* --of=reports --resamples=1000 --seed=3",
     "errors": "[run] --data-root --json --text",
     "ablate": "[matrix] --data-root --dry-run --json --list --replicas --scale --set* --source*",
     "submission": "folder --data-root --fill --json --part=test-hidden --recipe=gla_rrg24 "

@@ -15,14 +15,19 @@ from models_world import SIDE_PX, trained_world
 from raw_world import look
 
 from evaluation.grounding_match import asserted
+from evaluation.sliced_readings import GAIN
 from infra.artifact import Artifact, build_artifact
+from infra.errors import InputError
 from infra.parquet import write_table
 from infra.pieces import BuiltPiece, Count
+from infra.store import Store
 from sources.crop import share_seen
 from sources.prediction import PREDICTION_SCHEMA
 from sources.record import Split
 from sources.replicas.mimic_cxr import known_boxes
 from sources.replicas.truth import ReplicaSpec
+from tasks.compare.queries import find_reading, slice_reading
+from tasks.compare.show import slices_text
 from tasks.context import Context, Order, open_context
 from tasks.examples.work import write_examples
 from tasks.ground import texts as ground_texts
@@ -287,3 +292,47 @@ def test_real_raw_data_has_no_known_boxes(world: World, tmp_path: Path) -> None:
     assert tracked(context) == {}
     assert "NOT GROUNDED" in grounding_text(document)
     assert "unavailable" in (artifact.local_folder(PIECE) / "grounding.html").read_text()
+
+
+def test_grounding_is_sliced_by_the_facts_of_its_examples(world: World) -> None:
+    reading = find_reading(world.context.store, "grounding", None)
+    assert reading.folder == world.artifact.folder
+    name = "reference, energy"
+    found = slice_reading(reading, ("view", "source"), (name,), 20, 0)
+    sliced = {item.dimension for item in found.scores} | set(found.unsliced)
+    assert sliced == {"view", "source"}
+    [whole] = (row for row in world.document["scores"] if _is_shown(world, row))
+    views = [item for item in found.scores if item.dimension == "view"]
+    assert sum(item.examples for item in views) == whole["signature"]["examples"]
+    mean = sum((item.score.value or 0.0) * item.examples for item in views)
+    assert mean / whole["signature"]["examples"] == pytest.approx(whole["value"])
+    every = slice_reading(reading, (), (), 20, 0)
+    assert {item.metric for item in every.scores} <= {
+        f"{kind}, {metric}"
+        for kind in ("reference", "prediction", "phrase")
+        for metric in ("energy", GAIN)
+    }
+    assert "no worst slice: none has" in slices_text(reading.folder, every)
+
+
+def _is_shown(world: World, row: dict[str, Any]) -> bool:
+    chosen = world.document["choice"]["name"]
+    place = {name: row[name] for name in ("method", "control", "metric", "text", "group")}
+    return place == {
+        "method": chosen,
+        "control": "none",
+        "metric": "energy",
+        "text": "reference",
+        "group": "all",
+    }
+
+
+def test_a_reading_that_is_not_there_is_one_line(world: World, tmp_path: Path) -> None:
+    empty = Store(str(tmp_path), tmp_path / ".state")
+    with pytest.raises(InputError, match="no retrieval under"):
+        find_reading(empty, "retrieval", None)
+    with pytest.raises(InputError, match="no grounding 'feedbeef' under"):
+        find_reading(world.context.store, "grounding", "feedbeef")
+    reading = find_reading(world.context.store, "grounding", world.artifact.folder)
+    with pytest.raises(InputError, match="metric 'R@5'"):
+        slice_reading(reading, (), ("R@5",), 20, 0)

@@ -142,6 +142,16 @@ def test_a_damaged_checkpoint_is_trained_again_alone(
     assert [loss for _, loss in new] == pytest.approx([loss for _, loss in old], rel=1e-3)
 
 
+def test_retrieval_is_sliced_by_the_facts_of_its_films(first: Any, root: Path) -> None:
+    done = cxr("slices", "--of", "retrieval", "--json", "--data-root", str(root))
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    metrics = {row["metric"] for row in document["scores"]}
+    assert "dual encoder, image to text, distinct texts, R@5" in metrics
+    assert metrics
+    assert all(row["metric"].endswith("distinct texts, R@5") for row in document["scores"])
+
+
 def test_a_study_is_traced_through_every_artifact(first: Any, root: Path) -> None:
     images = next(root.glob("images/mimic_cxr-*/p*/images.parquet"))
     import duckdb

@@ -7,10 +7,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from test_paired import BAD, GOOD, system
+from test_retrieval import pool, unit
 
+from evaluation.grounding_choice import Grounded, Measured
 from evaluation.interval_text import plain
 from evaluation.report_slices import slice_table
-from evaluation.slices import LEAST_EXAMPLES, UNKNOWN, Slices, age_band, slice_scores, verdict
+from evaluation.retrieval import Encoded, score_retrieval
+from evaluation.sliced_readings import GAIN, Asked, grounding_slices, retrieval_slices
+from evaluation.slices import (
+    LEAST_EXAMPLES,
+    UNKNOWN,
+    Slices,
+    age_band,
+    joined,
+    slice_scores,
+    verdict,
+)
 from evaluation.statistics import Interval
 from tasks.compare.show import slices_text
 
@@ -197,3 +209,90 @@ def test_facts_of_another_length_are_a_defect() -> None:
 )
 def test_age_bands(years: float | None, band: str) -> None:
     assert age_band(years) == band
+
+
+# Retrieval and grounding, group by group.
+
+
+def asked(count: int) -> list[Asked]:
+    return [Asked(f"e{n}", "mimic_cxr", f"s{n}", f"p{n // 2}") for n in range(count)]
+
+
+def test_queries_count_what_the_whole_reading_counts() -> None:
+    rng = np.random.default_rng(2)
+    rows = [unit(rng.normal(size=(40, 6))) for _ in range(2)]
+    encoded, films = Encoded("dual encoder", *rows), asked(40)
+    found = list(retrieval_slices([encoded], pool(40), films, films))
+    whole = {
+        f"{one.encoder}, {one.direction}, {one.policy}, {one.metric}": one.interval.value
+        for one in score_retrieval(encoded, pool(40), 10, 0)
+    }
+    names = [name for one in found for name in one.system.measures]
+    assert len(names) == 2 * 3 * 4
+    for one in found:
+        for name, measure in one.system.measures.items():
+            value = measure.statistic(one.system.families[name].sum(axis=0))
+            assert float(value) == pytest.approx(whole[name])
+    assert [name for one in found for name in one.shown] == [
+        f"dual encoder, {direction}, distinct texts, R@5"
+        for direction in ("image to text", "text to image")
+    ]
+
+
+def test_a_text_that_stands_once_is_asked_once() -> None:
+    rows = unit(np.random.default_rng(3).normal(size=(6, 4)))
+    shared = pool(6, ["a", "a", "b", "c", "c", "d"])
+    found = list(retrieval_slices([Encoded("x", rows, rows)], shared, asked(6), asked(6)))
+    by_shown = {name: one for one in found for name in one.shown}
+    texts = by_shown["x, text to image, distinct texts, R@5"].system.outputs.example_ids
+    assert texts == ("e0", "e2", "e3", "e5")
+
+
+def test_a_site_whose_films_are_not_found_is_the_worst() -> None:
+    rows = unit(np.random.default_rng(4).normal(size=(120, 16)))
+    films = rows.copy()
+    films[:40] = np.roll(rows[:40], 3, axis=0)
+    found = next(iter(retrieval_slices([Encoded("x", films, rows)], pool(120), asked(120), [])))
+    sites = ["north" if number < 40 else "south" for number in range(120)]
+    name = "x, image to text, instance, R@1"
+    told = slice_scores(found.system, {"site": sites}, [name], 100, 0)
+    assert (told.worst[name].value, told.worst[name].is_worse) == ("north", True)
+
+
+def test_sentences_are_sliced_by_kind_of_text_with_their_gain() -> None:
+    sentences = [
+        Grounded(f"e{n}", 0, kind, "mimic_cxr", f"s{n}", f"p{n}", "", (), (), is_focal_sided=True)
+        for n, kind in enumerate(["reference", "phrase", "reference"])
+    ]
+    measured = Measured(sentences)
+    for row, (own, other, hit) in enumerate([(0.5, 0.1, 1), (0.2, 0.3, 0), (0.7, 0.1, 1)]):
+        measured.put(("occlusion", 2.0), "none", "energy", row, own)
+        measured.put(("occlusion", 2.0), "shuffled", "energy", row, other)
+        measured.put(("occlusion", 2.0), "none", "pointing", row, hit)
+    first, second = grounding_slices(measured, ("occlusion", 2.0))
+    assert first.system.outputs.example_ids == ("e0", "e2")
+    values = {
+        name: float(measure.statistic(one.system.families[name].sum(axis=0)))
+        for one in (first, second)
+        for name, measure in one.system.measures.items()
+    }
+    assert values == {
+        "reference, energy": pytest.approx(0.6),
+        "reference, pointing": 1.0,
+        f"reference, {GAIN}": pytest.approx(0.5),
+        "phrase, energy": pytest.approx(0.2),
+        "phrase, pointing": 0.0,
+        f"phrase, {GAIN}": pytest.approx(-0.1),
+    }
+
+
+def test_joined_slices_keep_each_metric_and_name_what_none_slices() -> None:
+    texts = [BAD if number < 60 else GOOD for number in range(120)]
+    views = ["PA"] * 60 + ["AP"] * 60
+    one = sliced({"view": views, "sex": ["F"] * 120, "site": ["x"] * 120}, texts)
+    other = sliced({"view": ["PA"] * 120, "sex": ["F"] * 120, "site": ["x"] * 60 + ["y"] * 60})
+    both = joined([one, replace(other, worst={"m": one.worst[METRIC]}, eligible={"m": 2})])
+    assert len(both.scores) == 4
+    assert set(both.worst) == {METRIC, "m"}
+    assert both.unsliced == {"sex": "F"}
+    assert joined([]).scores == ()

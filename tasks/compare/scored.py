@@ -66,13 +66,7 @@ class Scored:
 
     def examples(self) -> tuple[Artifact, ...]:
         """The examples that it was tested on."""
-        store = self.scores.store
-        wanted = [
-            fingerprint
-            for key, fingerprint in self.predictions.step.inputs.items()
-            if key.startswith("examples/")
-        ]
-        return tuple(found for each in wanted for found in find_artifacts(store, "examples", each))
+        return examples_behind(self.predictions)
 
 
 def find_scored(store: Store, environment: Environment, text: str) -> Scored:
@@ -162,8 +156,14 @@ def _table(artifact: Artifact, name: str) -> pa.Table:
     return pa.concat_tables([pq.read_table(path) for path in files])
 
 
-def test_shards(scored: Scored) -> list[str]:
-    """Local paths of the shards that it was tested on.
+def examples_behind(made: Artifact) -> tuple[Artifact, ...]:
+    """The examples that a step read: of its inputs those that lie under the same data root."""
+    wanted = [value for key, value in made.step.inputs.items() if key.startswith("examples/")]
+    return tuple(found for each in wanted for found in find_artifacts(made.store, "examples", each))
+
+
+def test_shards(made: Artifact) -> list[str]:
+    """Local paths of the shards of the test split behind predictions or a reading.
 
     Raises:
         InputError: they are no longer there.
@@ -171,14 +171,14 @@ def test_shards(scored: Scored) -> list[str]:
     """
     found = [
         str(path)
-        for artifact in scored.examples()
+        for artifact in examples_behind(made)
         for name in sorted({file.name for piece in artifact.pieces for file in piece.files})
         if name.startswith(f"{Split.TEST}-")
         for path in checked_files(artifact, name)
     ]
     if not found:
         raise InputError(
-            f"{scored.name} without the examples it was tested on",
+            f"{made.folder} without the examples it was tested on",
             "examples under the same data root",
             "run 'cxr write-examples' with its recipe",
         )

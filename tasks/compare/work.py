@@ -49,14 +49,19 @@ def slice_scored(
     from evaluation.slices import DIMENSIONS, slice_scores
 
     system = scored.system()
-    _require_known("dimension", dimensions, DIMENSIONS)
-    _require_known("metric", metrics, system.measures)
-    facts = example_facts(test_shards(scored), system.outputs.example_ids)
+    require_known("dimension", dimensions, DIMENSIONS)
+    require_known("metric", metrics, system.measures)
+    facts = example_facts(test_shards(scored.predictions), system.outputs.example_ids)
     chosen = {name: facts[name] for name in dimensions or DIMENSIONS}
     return slice_scores(system, chosen, tuple(dict.fromkeys(metrics)), resamples, seed)
 
 
-def _require_known(what: str, given: Iterable[str], known: Iterable[str]) -> None:
+def require_known(what: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse names that there are not.
+
+    Raises:
+        InputError: one is unknown; all that are known are told.
+    """
     names = list(known)
     for name in given:
         if name not in names:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,8 @@ PIECE: Final = "retrieval"
 SCORES_FILE: Final = "retrieval.json"
 PAGE_FILE: Final = "retrieval.html"
 EMBEDDINGS_FILE: Final = "embeddings.safetensors"
+FILMS_FILE: Final = "films.parquet"
+TEXTS_FILE: Final = "texts.parquet"
 FORMAT: Final = 1
 """Raise when a reader of ``retrieval.json`` must change."""
 Row = dict[str, Any]
@@ -60,10 +62,10 @@ def _retrieve(
         (folder / PAGE_FILE).write_text(render_retrieval(document))
         return BuiltPiece((Count("films embedded", 0, 0),), {"tracked": {}})
     _embed(context, folder, on_event)
-    films = pq.read_table(folder / "films.parquet").to_pylist()
-    texts = pq.read_table(folder / "texts.parquet").to_pylist()
+    films = pq.read_table(folder / FILMS_FILE).to_pylist()
+    texts = pq.read_table(folder / TEXTS_FILE).to_pylist()
     vectors = load_file(folder / EMBEDDINGS_FILE)
-    pool = _pool(films, texts, context.examples.task)
+    pool = pool_of(films, texts, context.examples.task)
     scores = _scores(context, vectors, pool)
     zero_shot, numbers, unavailable = {}, dict(tracked(scores)), {}
     if "dual.images" in vectors:
@@ -122,7 +124,8 @@ def _embed(context: Context, folder: Path, on_event: Callable[[Event], None]) ->
     run_in_child("models.embed", run, scratch, on_event)
 
 
-def _pool(films: Sequence[Row], texts: Sequence[Row], section: str) -> Pool:
+def pool_of(films: Sequence[Row], texts: Sequence[Row], section: str) -> Pool:
+    """Rows of the artifact's ``films.parquet`` and ``texts.parquet``."""
     import numpy as np
 
     from evaluation.retrieval import Pool
@@ -143,19 +146,25 @@ def _subject(row: Row) -> str:
     return f"{row['source']}\t{own}"
 
 
-def _scores(context: Context, vectors: dict[str, Floats], pool: Pool) -> list[RetrievalScore]:
-    from evaluation.retrieval import Encoded, centred, score_retrieval
+def encoders_of(vectors: Mapping[str, Floats]) -> list[Encoded]:
+    """What embedded the films and texts: the dual encoder where one was trained, and the VLM."""
+    from evaluation.retrieval import Encoded, centred
+
+    found: list[Encoded] = []
+    if "dual.images" in vectors:
+        found.append(Encoded("dual encoder", vectors["dual.images"], vectors["dual.texts"]))
+    return [*found, Encoded("vlm", centred(vectors["vlm.images"]), centred(vectors["vlm.texts"]))]
+
+
+def _scores(context: Context, vectors: Mapping[str, Floats], pool: Pool) -> list[RetrievalScore]:
+    from evaluation.retrieval import score_retrieval
 
     settings = context.settings.retrieval
-    encoders: list[Encoded] = []
-    if "dual.images" in vectors:
-        encoders.append(Encoded("dual encoder", vectors["dual.images"], vectors["dual.texts"]))
-    vlm = (centred(vectors["vlm.images"]), centred(vectors["vlm.texts"]))
-    encoders.append(Encoded("vlm", *vlm))
-    scores: list[RetrievalScore] = []
-    for encoded in encoders:
-        scores += score_retrieval(encoded, pool, settings.bootstrap_resamples, settings.seed)
-    return scores
+    return [
+        score
+        for encoded in encoders_of(vectors)
+        for score in score_retrieval(encoded, pool, settings.bootstrap_resamples, settings.seed)
+    ]
 
 
 def _zero_shot(

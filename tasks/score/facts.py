@@ -8,6 +8,34 @@ import duckdb
 
 from infra.errors import InputError
 
+Facts = tuple[str | None, ...]
+"""One value for each of ``evaluation.slices.DIMENSIONS``; None where the source does not tell."""
+
+
+def known_facts(shards: Sequence[str]) -> dict[str, Facts]:
+    """By example id what the shards at these local paths tell of it."""
+    from evaluation.slices import age_band
+
+    rows = duckdb.execute(
+        "SELECT example_id, source, images[1].view, subject_sex, subject_age, manufacturer, site "
+        "FROM read_parquet($shards)",
+        {"shards": list(shards)},
+    ).fetchall()
+    return {
+        example_id: (source, view, sex, age_band(age), manufacturer, site)
+        for example_id, source, view, sex, age, manufacturer, site in rows
+    }
+
+
+def by_dimension(facts: Sequence[Facts]) -> dict[str, list[str]]:
+    """One value for each example by dimension; ``unknown`` where it is not told."""
+    from evaluation.slices import DIMENSIONS, UNKNOWN
+
+    return {
+        dimension: [own[place] or UNKNOWN for own in facts]
+        for place, dimension in enumerate(DIMENSIONS)
+    }
+
 
 def example_facts(shards: Sequence[str], example_ids: Sequence[str]) -> dict[str, list[str]]:
     """By dimension one value for each example; ``unknown`` where the source does not tell.
@@ -18,17 +46,7 @@ def example_facts(shards: Sequence[str], example_ids: Sequence[str]) -> dict[str
     Raises:
         InputError: an example is not in them.
     """
-    from evaluation.slices import DIMENSIONS, UNKNOWN, age_band
-
-    rows = duckdb.execute(
-        "SELECT example_id, source, images[1].view, subject_sex, subject_age, manufacturer, site "
-        "FROM read_parquet($shards)",
-        {"shards": list(shards)},
-    ).fetchall()
-    known = {
-        example_id: (source, view, sex, age_band(age), manufacturer, site)
-        for example_id, source, view, sex, age, manufacturer, site in rows
-    }
+    known = known_facts(shards)
     missing = [example_id for example_id in example_ids if example_id not in known]
     if missing:
         raise InputError(
@@ -36,7 +54,4 @@ def example_facts(shards: Sequence[str], example_ids: Sequence[str]) -> dict[str
             "the examples that were predicted",
             "predict again",
         )
-    return {
-        dimension: [known[example_id][place] or UNKNOWN for example_id in example_ids]
-        for place, dimension in enumerate(DIMENSIONS)
-    }
+    return by_dimension([known[example_id] for example_id in example_ids])
