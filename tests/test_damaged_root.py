@@ -151,7 +151,8 @@ def test_checked_files_are_those_of_the_name_alone(tmp_path: Path) -> None:
 
 
 def test_shards_of_a_sound_run_are_found(store: Store) -> None:
-    assert [Path(path).name for path in shards_of(newest_scored(store).predictions)] == ["test-000.parquet"]
+    found = shards_of(newest_scored(store).predictions)
+    assert [Path(path).name for path in found] == ["test-000.parquet"]
 
 
 def test_a_disk_that_fails_is_one_line() -> None:
