@@ -59,15 +59,21 @@ class ChildFailed(CxrError):
 
 
 def _telling_line(lines: Sequence[str]) -> str:
-    """The last line that names an error, as torchrun prints a table of its own after it."""
+    """The last line that names an error, as torchrun prints a table of its own after it.
+
+    A rank that loses its partner may be aborted; that is told only where nobody names a reason.
+    """
+    last = lines[-1] if lines else "no message"
     for line in reversed(lines):
         error = _ERROR_LINE.match(line)
         if error and not _LOST_RANK.search(line):
             return error["error"]
         killed = _RANK_SIGNAL.match(line)
         if killed and killed["name"] != "SIGTERM":  # with which the launcher ends the others
-            return f"a rank was killed by {killed['name']}"
-    return lines[-1] if lines else "no message"
+            last = f"a rank was killed by {killed['name']}"
+            if killed["name"] != "SIGABRT":
+                return last
+    return last
 
 
 @dataclass(frozen=True)

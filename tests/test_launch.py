@@ -229,3 +229,17 @@ def test_a_failed_rank_is_told_before_the_launchers_table(
     with pytest.raises(ChildFailed) as caught:
         run_module("child", module.parent / "run.json", lambda event: None, processes=2)
     assert str(caught.value) == f"child ended with 1: {told}"
+
+
+def test_a_reason_is_told_before_the_abort_of_the_partner_that_it_left(module: Path) -> None:
+    """A rank whose partner has gone may be aborted, which the launcher's table shows last."""
+    with pytest.raises(ChildFailed) as caught:
+        run(
+            module,
+            "import sys\n"
+            "print('[rank0]: infra.errors.CxrError: found a; expected b', file=sys.stderr)\n"
+            "print('ChildFailedError:', file=sys.stderr)\n"
+            "print('  exitcode  : -6 (pid: 44)  (SIGABRT)', file=sys.stderr)\n"
+            "sys.exit(1)\n",
+        )
+    assert str(caught.value) == "child ended with 1: infra.errors.CxrError: found a; expected b"
