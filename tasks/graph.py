@@ -34,7 +34,7 @@ REVISIONS: Final = {
     "consistency": 1,
     "models": 1,
     "teachers": 3,
-    "ablations": 4,
+    "ablations": 5,
 }
 """Raised by a person when the code of a step changes its output."""
 

@@ -22,6 +22,7 @@ from infra.settings.abilities import (
     named,
     section_pair,
     spread,
+    without_null,
 )
 from infra.settings.dialogues import ROUTE_OF_TASK, DialogueSettings
 from infra.settings.sections import (
@@ -265,6 +266,8 @@ def load_settings(recipe: str, scale: str, overrides: Sequence[str] = ()) -> Set
             place = f"{str(tree[key])[:80]} at '{key}' of {path.name}"
             raise SettingsError(place, "a table", "see 'cxr config'")
     tree["stages"] = without_skipped(tree.get("stages", []))
+    for key in ("sets", "abilities"):
+        tree[key] = without_null(tree[key])
     try:
         return Settings.model_validate(spread(tree))
     except ValidationError as error:

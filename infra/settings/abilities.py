@@ -65,6 +65,14 @@ def named(tree: Mapping[str, Any]) -> dict[str, Any]:
     return {"sets": {name: {}}, "abilities": {name: {}}, **tree}
 
 
+def without_null(named_tables: Any) -> Any:
+    """Sets or abilities without those that an override left out by ``null``; what is no table of
+    them is left for the recipe's model to refuse."""
+    if not isinstance(named_tables, Mapping):
+        return named_tables
+    return {name: own for name, own in named_tables.items() if own is not None}
+
+
 def spread(tree: Mapping[str, Any]) -> dict[str, Any]:
     """The tables without those that are shared: each set and ability has its own values over them.
 
