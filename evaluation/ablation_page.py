@@ -66,9 +66,10 @@ def _cell_text(text: str) -> str:
 
 def _about(found: Ablation) -> str:
     text = (
-        f"{found.examples:,} test examples of {found.subjects:,} {found.unit}s. A difference is the "
-        f"variant's score less the baseline's, with the 95 % interval of a bootstrap over "
-        f"{found.unit}s, paired by example; p is two-sided, of {found.resamples:,} random exchanges, and "
+        f"{found.examples:,} test examples of {found.subjects:,} {found.unit}s. A difference is "
+        "the variant's score less the baseline's, with the 95 % interval of a bootstrap over "
+        f"{found.unit}s, paired by example; p is two-sided, of {found.resamples:,} random "
+        "exchanges, and "
         "corrected by Holm over all variants of its metric. A variant is called better or worse "
         f"where p (Holm) is below {LEVEL:g} and the interval excludes zero: "
         f"{found.telling} differences. Training is the time of all stages, also of those that are "

@@ -104,6 +104,13 @@ EXAMPLE_SCHEMA = pa.schema(
 )
 
 
+def subject_place(source: str, subject_id: str | None, study_id: str) -> float:
+    """A subject's place in [0, 1), the same wherever a share of them is chosen, so that a smaller
+    share lies within a larger one; without an id its study's."""
+    key = "\t".join((source, subject_id or f"study {study_id}"))
+    return int.from_bytes(blake2b(key.encode(), digest_size=8).digest()) / 2**64
+
+
 def one_line(text: str) -> str:
     """The text with every run of white space, line breaks too, as one space."""
     return " ".join(text.split())

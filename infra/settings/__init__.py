@@ -25,6 +25,7 @@ from infra.settings.abilities import (
     without_null,
 )
 from infra.settings.dialogues import ROUTE_OF_TASK, DialogueSettings
+from infra.settings.drawn import require_drawn, training_order
 from infra.settings.sections import (
     ExampleSettings,
     GroundSettings,
@@ -95,7 +96,13 @@ class Settings(Section):
         self._require_positions()
         self._require_sets_and_abilities()
         self._require_dialogues()
+        require_drawn(self.sets, self.abilities, self.stages, self.models.diffusion)
         return self
+
+    @property
+    def training_order(self) -> tuple[StageSettings, ...]:
+        """The stages as they are trained: one that trains on drawn films after that which draws."""
+        return tuple(self.stage(name) for name in training_order(self.stages, self.sets))
 
     def _require_dialogues(self) -> None:
         """A set of dialogues has a route that writes them."""
@@ -153,7 +160,8 @@ class Settings(Section):
                     f"stage {stage.name} reads the questions of {unasked[0]}, and its prompt "
                     "image-only asks none"
                 )
-        unread = set(self.sets) - {name for names in wanted.values() for name in names}
+        made_of = {one.drawn.of for one in self.sets.values() if one.drawn is not None}
+        unread = set(self.sets) - made_of - {name for names in wanted.values() for name in names}
         if unread:
             raise ValueError(f"no stage or ability reads the set {', '.join(sorted(unread))}")
         for name, ability in self.abilities.items():
@@ -188,6 +196,10 @@ class Settings(Section):
     def sets_of(self, stage: StageSettings) -> tuple[str, ...]:
         """The sets of examples that a stage is trained on."""
         return tuple(stage.examples or tuple(self.sets)[:1])
+
+    def drawn_sets_of(self, stage: StageSettings) -> tuple[str, ...]:
+        """Those of them whose films another stage draws."""
+        return tuple(name for name in self.sets_of(stage) if self.sets[name].drawn is not None)
 
     def _require_models(self, stage: StageSettings) -> None:
         """A stage that reads a model must start from a stage that makes one of its kind."""

@@ -93,6 +93,8 @@ class KeptSets:
         for stage in settings.stages:
             if stage.name not in self.skip:
                 read |= set(changed.get(stage.name, settings.sets_of(stage)))
+        drawn = (settings.sets[name].drawn for name in read)
+        read |= {each.of for each in drawn if each is not None}
         return [name for name in settings.sets if name not in read]
 
 

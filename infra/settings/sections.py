@@ -121,6 +121,24 @@ class RequestSettings(Section):
         return self
 
 
+class DrawnSettings(Section):
+    """The films of a set that were drawn from the texts of another one (docs/diffusion.md).
+
+    ``stage`` draws them, by DDIM with ``steps`` and ``guidance``, for the training examples of the
+    set ``of``. ``share`` is the part of its subjects whose films are drawn, the same ones that a
+    stage of that share trains on. A film's first noise follows from ``seed`` and its example.
+    The defaults are those of MedXChat's released code.
+    """
+
+    stage: str = Field(pattern=NAME)
+    of: str = Field(pattern=NAME)
+    share: float = Field(default=1.0, gt=0.0, le=1.0)
+    steps: int = Field(default=50, ge=1)
+    guidance: float = Field(default=1.1, ge=0.0)
+    batch_size: int = Field(default=16, ge=1)
+    seed: Seed = 0
+
+
 class ExampleSettings(Section):
     """Which studies become examples, how a model is asked, and how shards are cut.
 
@@ -136,6 +154,9 @@ class ExampleSettings(Section):
 
     Sets of dialogues that were written from reports are about one film each: ``dialogue`` shows it,
     ``generate`` asks for it and has none. They read ``views``, the sources and how shards are cut.
+
+    ``drawn`` makes it a set of drawn films: the examples of another set, with films drawn from
+    their texts.
     """
 
     views: tuple[Literal["PA", "AP", "LATERAL", "UNKNOWN"], ...] = Field(
@@ -151,6 +172,7 @@ class ExampleSettings(Section):
     request: RequestSettings = RequestSettings()
     shard_rows: int = Field(default=512, ge=1)
     row_group_rows: int = Field(default=64, ge=1)
+    drawn: DrawnSettings | None = None
 
     @property
     def is_report(self) -> bool:
