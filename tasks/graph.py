@@ -236,6 +236,8 @@ def _add_stage(builder: _Builder, stage: StageSettings) -> None:
     """A stage's fingerprint covers the shapes of the networks that its kind touches, no others."""
     shapes = _dump(builder.settings.models)
     diffusion = shapes.pop("diffusion")
+    if not shapes["resampler"]["places"]:
+        del shapes["resampler"]["places"]  # as a resampler was before it could have any
     touched = {
         "language": ("language",),
         "pretrain": ("vision", "text_encoder", "embedding"),
