@@ -25,7 +25,7 @@ REVISIONS: Final = {
     "images": 2,
     "reports": 3,
     "dialogues": 1,
-    "examples": 3,
+    "examples": 4,
     "drawings": 1,
     "stages": 5,
     "predictions": 3,
@@ -213,7 +213,8 @@ def _add_sets_and_stages(builder: _Builder, sources: list[str]) -> None:
     """In an order in which they can run: a set of drawn films lies between the stage that draws
     them and the first that trains on them."""
     settings = builder.settings
-    for name, examples in settings.sets.items():
+    for name in settings.sets:
+        examples = settings.shown(name)
         if examples.drawn is None:
             need = _examples_need(builder, examples, sources)
             builder.add("examples", name, _read_of(examples), need)
@@ -246,7 +247,7 @@ _UNREAD: Final = {
     **dict.fromkeys(
         ROUTE_OF_TASK, ("images", "most_images", "choose", "request", "films_on_both_sides")
     ),
-    "vqa": ("views", "images", "most_images", "choose", "request"),
+    "vqa": ("views", "images", "choose", "request"),
     "findings": ("films_on_both_sides",),
     "impression": ("films_on_both_sides",),
 }
@@ -262,6 +263,8 @@ def _add_stage(builder: _Builder, stage: StageSettings) -> None:
     """A stage's fingerprint covers the shapes of the networks that its kind touches, no others."""
     shapes = _dump(builder.settings.models)
     diffusion = shapes.pop("diffusion")
+    if not shapes["resampler"]["places"]:
+        del shapes["resampler"]["places"]  # as a resampler was before it could have any
     touched = {
         "language": ("language",),
         "pretrain": ("vision", "text_encoder", "embedding"),
