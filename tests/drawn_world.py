@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +79,27 @@ def grey_png(seed: int, side_px: int = 48) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def inline(value: Any) -> str:
+    """A value as TOML on one line, for ``--set``; keys without a value are left out."""
+    if isinstance(value, dict):
+        told = (f"{key}={inline(one)}" for key, one in value.items() if one is not None)
+        return "{" + ",".join(told) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(inline(one) for one in value) + "]"
+    return json.dumps(value)
+
+
+def drawn_overrides(**drawn: Any) -> tuple[str, ...]:
+    """``--set`` of LLaVA-Rad's tiny recipe that make the recipe of ``drawn_tree``, shortest."""
+    tree = drawn_tree(**drawn)
+    stages = [{**stage, "steps": 3} for stage in tree["stages"]]
+    asked = tree["sets"]["drawn"]["drawn"]
+    return (
+        f"models.diffusion={inline(DIFFUSION)}",
+        f"stages={inline(stages)}",
+        f"sets={inline({BASE: {}, 'drawn': {'drawn': asked}})}",
+        f"abilities={inline({BASE: {'stage': 'finetune'}})}",
+        "readings=[]",
+    )

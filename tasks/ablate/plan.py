@@ -17,6 +17,8 @@ from tasks.monitor.plan import steps_until
 
 KIND = "ablations"
 UNTIL: Final = "evaluate"
+_MADE_OF_STAGES: Final = ("scores", "retrieval", "grounding", "consistency")
+"""The kinds that a variant is run for."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,13 @@ def plan_variants(matrix: MatrixSettings, order: Order, *, make: bool = True) ->
 
 
 def _context(matrix: MatrixSettings, order: Order, *, make: bool) -> Context:
-    """The plan of one variant, looking at the ability that is tabulated."""
+    """The plan of one variant, looking at the ability that is tabulated; stages that no score
+    needs are not trained."""
     context = open_context(order, make=make)
+    skipped = tuple(f"stages.{name}.skip=true" for name in _unneeded(context))
+    if skipped:
+        every = (*order.overrides, *skipped)
+        context = open_context(order.model_copy(update={"overrides": every}), make=make)
     if matrix.ability is None:
         return context
     if matrix.ability not in context.settings.abilities:
@@ -100,6 +107,20 @@ def _context(matrix: MatrixSettings, order: Order, *, make: bool) -> Context:
             "correct the matrix",
         )
     return context.doing(matrix.ability)
+
+
+def _unneeded(context: Context) -> list[str]:
+    """Stages that nothing which is scored or read depends on: those of abilities left out."""
+    steps = context.graph.steps
+    needed: set[str] = set()
+    waiting = [key for key, step in steps.items() if step.kind in _MADE_OF_STAGES]
+    while waiting:
+        key = waiting.pop()
+        if key not in needed:
+            needed.add(key)
+            waiting += [name for name in steps[key].inputs if name in steps]
+    stages = (step.name for step in context.graph.of_kind("stages"))
+    return [name for name in stages if f"stages/{name}" not in needed]
 
 
 def _require_metrics(matrix: MatrixSettings, base: Context) -> None:
