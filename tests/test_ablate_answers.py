@@ -1,4 +1,4 @@
-"""An ablation told by answers: planned, compared from scores on disk, refused where it cannot be."""
+"""An ablation told by answers: planned, compared from scores on disk, or refused."""
 
 from __future__ import annotations
 
