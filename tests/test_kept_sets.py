@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from drawn_world import drawn_recipe
 
 from infra.errors import SettingsError
 from infra.settings import Settings, load_settings
 from infra.settings.matrix import MatrixSettings
+from tasks.ablate.plan import PlannedVariant, plan_variants
+from tasks.context import Order
 
 RECIPE = ("medxchat", "tiny")
 VARIANT = {"name": "one", "question": "Why?", "stages": ["finetune"]}
@@ -97,6 +101,39 @@ def test_what_does_not_fit_the_recipe_is_one_line(variant: dict[str, object], sa
 def test_a_variant_that_keeps_no_set_differs_by_nothing() -> None:
     with pytest.raises(ValueError, match="does not differ"):
         matrix({"keep_sets": []})
+
+
+# What nothing that is compared depends on is not made.
+
+
+def planned(tmp_path: Path, *left_out: str) -> list[PlannedVariant]:
+    """RRG24's two models, told by findings, with these left out."""
+    given = MatrixSettings.model_validate(
+        {
+            "name": "small",
+            "recipe": "gla_rrg24",
+            "scale": "tiny",
+            "ability": "gla_findings",
+            "set": list(left_out),
+            "variants": [{"name": "half", "question": "?", "share": 0.5}],
+        }
+    )
+    order = Order(replicas=True, data_root=str(tmp_path))
+    return list(plan_variants(given, order, make=False).variants)
+
+
+def test_a_stage_and_a_set_of_an_ability_that_is_left_out_are_left_out_too(tmp_path: Path) -> None:
+    both, one = planned(tmp_path), planned(tmp_path, "abilities.gla_impression=null")
+    made = [{stage.name for stage in each.context.settings.stages} for each in (*both, *one)]
+    assert made[0] == made[1]
+    assert made[2] == made[3] == made[0] - {"align-impression", "finetune-impression"}
+    for before, after in zip(both, one, strict=True):
+        for name in made[2]:
+            key = f"stages/{name}"
+            assert after.context.graph[key].fingerprint == before.context.graph[key].fingerprint
+    assert set(one[1].overrides) == {
+        change for change in both[1].overrides if "impression" not in change
+    }
 
 
 # ``null`` leaves a set or an ability out of any recipe.

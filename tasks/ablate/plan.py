@@ -94,9 +94,9 @@ def _context(matrix: MatrixSettings, order: Order, *, make: bool) -> Context:
     """The plan of one variant, looking at the ability that is tabulated; stages that no score
     needs are not trained."""
     context = open_context(order, make=make)
-    skipped = tuple(f"stages.{name}.skip=true" for name in _unneeded(context))
-    if skipped:
-        every = (*order.overrides, *skipped)
+    left_out = _unneeded(context)
+    if left_out:
+        every = (*order.overrides, *left_out)
         context = open_context(order.model_copy(update={"overrides": every}), make=make)
     if matrix.ability is None:
         return context
@@ -110,7 +110,8 @@ def _context(matrix: MatrixSettings, order: Order, *, make: bool) -> Context:
 
 
 def _unneeded(context: Context) -> list[str]:
-    """Stages that nothing which is scored or read depends on: those of abilities left out."""
+    """Overrides that leave out stages, and their sets, which nothing that is scored or read
+    depends on: those of abilities that are left out."""
     steps = context.graph.steps
     needed: set[str] = set()
     waiting = [key for key, step in steps.items() if step.kind in _MADE_OF_STAGES]
@@ -119,8 +120,14 @@ def _unneeded(context: Context) -> list[str]:
         if key not in needed:
             needed.add(key)
             waiting += [name for name in steps[key].inputs if name in steps]
-    stages = (step.name for step in context.graph.of_kind("stages"))
-    return [name for name in stages if f"stages/{name}" not in needed]
+    stages, sets = (
+        [step.name for step in context.graph.of_kind(kind) if f"{kind}/{step.name}" not in needed]
+        for kind in ("stages", "examples")
+    )
+    return [
+        *(f"stages.{name}.skip=true" for name in stages),
+        *(f"sets.{name}=null" for name in sets),
+    ]
 
 
 def _require_metrics(matrix: MatrixSettings, base: Context) -> None:
