@@ -69,7 +69,8 @@ def answered(plan: AblationPlan, questions: pa.Table) -> None:
     """The baseline always says no; its variant is right on nine of ten. Then both are scored."""
     for item, control in zip(plan.variants, ("blank", "none"), strict=True):
         for stage in item.context.settings.stages:
-            leave(item.context, f"stages/{stage.name}", {}, examples=len(stage.name))
+            model = {"model.parquet": pa.table({"weight": [0.0]})}
+            leave(item.context, f"stages/{stage.name}", model, examples=len(stage.name))
         rows = [
             {**row, "control": "none"}
             for row in predictions_of(questions, ("none", "blank")).to_pylist()
