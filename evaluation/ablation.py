@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from evaluation.paired import (
     PairedDifference,
@@ -18,6 +18,7 @@ from evaluation.statistics import Interval, make_bootstrap, score_interval
 
 FORMAT = 1
 """Raise when a reader of ``to_dict`` must change."""
+Unit = Literal["subject", "film"]
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Ablation:
-    """The whole table; the first row is the baseline's."""
+    """The whole table; the first row is the baseline's.
+
+    ``unit`` is what intervals draw, and ``subjects`` how many of it there are.
+    """
 
     name: str
     metrics: tuple[str, ...]
@@ -107,6 +111,7 @@ class Ablation:
     subjects: int
     resamples: int
     seed: int
+    unit: Unit = "subject"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; unknown numbers are None."""
@@ -178,9 +183,10 @@ def compare_variants(
         tuple(metrics),
         _corrected(rows, metrics),
         len(outputs.example_ids),
-        len(set(outputs.subjects)),
+        len(set(first.system.units)),
         resamples,
         seed,
+        "film" if first.system.films else "subject",
     )
 
 
@@ -212,7 +218,7 @@ def _cell(item: Variant, baseline: System | None, metric: str, resamples: int, s
     if measure is None:
         reason = _why_unavailable(metric, item.unavailable)
         return Cell(metric, Interval(None, None, None), None, None, reason)
-    bootstrap = make_bootstrap(item.system.outputs.subjects, resamples, seed)
+    bootstrap = make_bootstrap(item.system.units, resamples, seed)
     value = score_interval(bootstrap, measure.statistic, item.system.families[measure.family])
     return Cell(
         metric,

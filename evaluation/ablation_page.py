@@ -66,14 +66,15 @@ def _cell_text(text: str) -> str:
 
 def _about(found: Ablation) -> str:
     text = (
-        f"{found.examples:,} test examples of {found.subjects:,} subjects. A difference is the "
-        "variant's score less the baseline's, with the 95 % interval of a bootstrap over subjects, "
-        f"paired by example; p is two-sided, of {found.resamples:,} random exchanges, and "
+        f"{found.examples:,} test examples of {found.subjects:,} {found.unit}s. A difference is "
+        "the variant's score less the baseline's, with the 95 % interval of a bootstrap over "
+        f"{found.unit}s, paired by example; p is two-sided, of {found.resamples:,} random "
+        "exchanges, and "
         "corrected by Holm over all variants of its metric. A variant is called better or worse "
         f"where p (Holm) is below {LEVEL:g} and the interval excludes zero: "
         f"{found.telling} differences. Training is the time of all stages, also of those that are "
-        "shared with the baseline; examples are those of the last stage, GiB the most that a stage "
-        "held, and an answer's seconds those of generating all answers over their number."
+        "shared with the baseline; examples are those of the stage that is scored, GiB the most "
+        "that a stage held, and an answer's seconds those of generating all over their number."
     )
     needed = rounds_needed(found.tests)
     if found.resamples >= needed:
@@ -109,7 +110,7 @@ def cell_texts(cell: Cell | None) -> list[str]:
 
 def _training(row: Row) -> str:
     """What it took: ``4.2 min, 1,204 examples, 1.3 GiB; 0.04 s an answer``; the examples are those
-    of the last stage, and what is not known is left out."""
+    of the stage that is scored, and what is not known is left out."""
     if row.seconds is None:
         return "–"
     told = [_minutes(row.seconds)]

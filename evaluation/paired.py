@@ -44,17 +44,28 @@ LEVEL = 0.05
 @dataclass(frozen=True)
 class System:
     """What one model wrote, as counts (N, K) by family, and the measures that read them;
-    ``versions`` tells by family what made its counts."""
+    ``versions`` tells by family what made its counts.
+
+    ``films`` names each example's film where intervals draw films with all their questions; empty
+    where they draw subjects with all their studies.
+    """
 
     outputs: Outputs
     families: Mapping[str, Floats]
     measures: Mapping[str, Measure]
     versions: Mapping[str, str] = field(default_factory=dict)
+    films: tuple[str, ...] = ()
+
+    @property
+    def units(self) -> Sequence[str]:
+        """(N,) by example the name of what is drawn and exchanged as one: its film or subject."""
+        return self.films or self.outputs.subjects
 
     def present(self, measure: Measure) -> Floats:
-        """(N,) one where the example counts for the measure: a judge may not have judged all."""
+        """(N,) one where the example counts for the measure: a judge may not have judged all, and
+        a measure of answers may be of closed questions alone."""
         counts = self.families[measure.family]
-        if measure.family.startswith(JUDGE):
+        if measure.family.startswith(JUDGE) or self.films:
             return np.asarray(counts[:, -1] > 0, dtype=np.float64)
         return np.ones(len(counts))
 
@@ -114,6 +125,8 @@ def _judges(judged: pa.Table | None) -> list[tuple[str, str]]:
 class PairedDifference:
     """One measure of a model and of another on the same examples; ``difference`` is other less own.
 
+    ``subjects`` counts what was drawn: subjects, or films of questions.
+
     ``p`` is two-sided, and None where ``reason`` says why there is nothing to test. ``p_holm`` is
     the same corrected over all that was tested beside it (``corrected``).
     """
@@ -171,7 +184,7 @@ def paired_difference(
         return _not_compared(own, other, measure, reason)
     both = (own.present(measure) * other.present(measure))[:, None]
     mine, theirs = (side.families[measure.family] * both for side in (own, other))
-    subjects = own.outputs.subjects
+    subjects = own.units
     bootstrap = make_bootstrap(subjects, resamples, seed)
     used = np.flatnonzero(both[:, 0])
     difference = difference_interval(bootstrap, measure.statistic, theirs, mine)

@@ -11,8 +11,10 @@ from tasks.monitor.step_report import StepReport
 
 @flow(name="write examples")
 def write_examples(order: Order) -> list[StepReport]:
-    """One artifact of shards for each set of the recipe."""
+    """One artifact of shards for each set of the recipe but those whose films a stage draws."""
     context = open_context(order)
     return [
-        pack_examples(context, name, return_state=True).result() for name in context.settings.sets
+        pack_examples(context, name, return_state=True).result()
+        for name, examples in context.settings.sets.items()
+        if examples.drawn is None
     ]

@@ -1,19 +1,28 @@
-"""The recipe's training stages, one after the other."""
+"""The recipe's training stages, one after the other, and films that one draws for another."""
 
 from __future__ import annotations
 
 from prefect import flow
 
 from tasks.context import Order, open_context
+from tasks.drawn.task import draw_examples
+from tasks.examples.task import pack_examples
 from tasks.monitor.step_report import StepReport
 from tasks.train.task import run_stage
 
 
 @flow(name="train")
 def train(order: Order) -> list[StepReport]:
-    """Stages run in the recipe's order; each in a process of its own."""
+    """Stages run one by one, each in a process of its own, with drawn films before the first that
+    trains on them."""
     context = open_context(order)
-    return [
-        run_stage(context, stage.name, return_state=True).result()
-        for stage in context.settings.stages
-    ]
+    steps: list[StepReport] = []
+    drawn: set[str] = set()
+    for stage in context.settings.training_order:
+        for name in context.settings.drawn_sets_of(stage):
+            if name not in drawn:
+                steps.append(draw_examples(context, name, return_state=True).result())
+                steps.append(pack_examples(context, name, return_state=True).result())
+                drawn.add(name)
+        steps.append(run_stage(context, stage.name, return_state=True).result())
+    return steps

@@ -123,7 +123,7 @@ class ConversationCollator:
     Args:
         prompts: ``image-only`` is LLaVA's plain form, ``turns`` Vicuna's conversation; of
             several an example's id chooses one, so that a batch may be cut anywhere.
-        image_tokens: places an image takes; 0 puts a jumble of the answer's words there instead
+        image_tokens: places an image takes; 0 puts a jumble of the answers' words there instead
             (text-only training).
         context_tokens: the text, without the image, is cut to this many tokens at its end.
         packing: examples are laid end to end in one row; else they are padded to the longest.
@@ -215,7 +215,8 @@ def _parts(
     """What is said and by whom, with the image's mark or what stands there for it."""
     image: str | None = IMAGE_TOKEN
     if not image_tokens:
-        image = jumble(sample.target, key_of(sample.example_id))
+        told = [turn.text for turn in sample.turns if turn.role == "assistant"]
+        image = jumble(" ".join([*told, sample.target]), key_of(sample.example_id))
     elif sample.view == NO_VIEW:
         image = None
     if prompt == "image-only":

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from infra.errors import InputError
 from models.canvas import Canvas
 from models.shards import Group, GroupReader
 from models.shards import Pixels as Pixels
+from sources.example import subject_place
 from sources.record import Turn
 
 WINDOW_BYTES = 256 * 2**20
@@ -70,9 +70,8 @@ class Selection:
 
 
 def _place(row: Mapping[str, Any]) -> float:
-    """A subject's place in [0, 1), the same in every selection; without an id its study's."""
-    key = "\t".join((row["source"], row["subject_id"] or f"study {row['study_id']}"))
-    return int.from_bytes(blake2b(key.encode(), digest_size=8).digest()) / 2**64
+    """The place of a row's subject."""
+    return subject_place(row["source"], row["subject_id"], row["study_id"])
 
 
 EVERYTHING = Selection()

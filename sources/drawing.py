@@ -38,6 +38,25 @@ DRAWING_SCHEMA: Final = pa.schema(
 )
 """``pixels`` is an 8-bit grey PNG; width and height are its own, in px."""
 
+DRAWN_SCHEMA: Final = pa.schema(
+    [
+        pa.field("example_id", pa.string(), nullable=False),
+        pa.field("drawn_of", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("study_id", pa.string(), nullable=False),
+        pa.field("text_version", pa.string(), nullable=False),
+        pa.field("origin", pa.string(), nullable=False),
+        pa.field("seed", pa.int64(), nullable=False),
+        pa.field("stage", pa.string(), nullable=False),
+        pa.field("model", pa.string(), nullable=False),
+        pa.field("steps", pa.int32(), nullable=False),
+        pa.field("guidance", pa.float64(), nullable=False),
+    ]
+)
+"""How an example's drawn film came to be: ``drawn_of`` is the example whose text it was drawn from,
+``text_version`` and ``origin`` are that text's, ``model`` is the drawing stage's fingerprint. The
+prompt itself lies beside the film (DRAWING_SCHEMA) under the id ``drawn_of``."""
+
 
 def drawing_prompt(view: str, text: str) -> str:
     """The view's sentence and the report's text."""

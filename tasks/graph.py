@@ -25,7 +25,8 @@ REVISIONS: Final = {
     "images": 2,
     "reports": 3,
     "dialogues": 1,
-    "examples": 3,
+    "examples": 4,
+    "drawings": 1,
     "stages": 5,
     "predictions": 3,
     "scores": 9,
@@ -34,7 +35,7 @@ REVISIONS: Final = {
     "consistency": 1,
     "models": 1,
     "teachers": 3,
-    "ablations": 4,
+    "ablations": 5,
 }
 """Raised by a person when the code of a step changes its output."""
 
@@ -48,6 +49,7 @@ CODE: Final = {
         *("tasks.examples.packing", "tasks.examples.question_shards"),
         "tasks.examples.conversation_shards",
     ),
+    "drawings": ("tasks.drawn.chosen", "models.draw"),
     "stages": ("models.train",),
     "predictions": ("models.generate",),
     "scores": ("tasks.score.work", "tasks.reports.offline_answers", "evaluation.neural.readings"),
@@ -66,6 +68,8 @@ SCORED_APART: Final[Mapping[str, tuple[int, tuple[str, ...]]]] = {
 }
 """By kind of ability the revision and the modules of scores that are no report's."""
 
+DRAWN_EXAMPLES: Final = (1, ("tasks.drawn.shards",))
+"""The revision and the modules of examples whose films were drawn."""
 
 RETRIES: Final = "retries"
 """The input that numbers how often a step's failed requests were released to be asked again."""
@@ -137,10 +141,7 @@ def build_graph(
         _add_source(builder, name, raw.get(name), name in replicas)
     for name in names:
         _add_dialogues(builder, name)
-    for name, examples in settings.sets.items():
-        builder.add("examples", name, _read_of(examples), _examples_need(builder, examples, names))
-    for stage in settings.stages:
-        _add_stage(builder, stage)
+    _add_sets_and_stages(builder, names)
     scored = _dump(settings.score) | {"reports": _dump(settings.reports)}
     asked = {"teacher_studies": scored.pop("teacher_studies"), **scored}
     del asked["encoders"]  # how good a teacher's texts are is told without them
@@ -208,6 +209,33 @@ def _asked_of_model(settings: Settings) -> dict[str, Any]:
     return {key: value for key, value in asked.items() if key != "largest_failed_share"}
 
 
+def _add_sets_and_stages(builder: _Builder, sources: list[str]) -> None:
+    """In an order in which they can run: a set of drawn films lies between the stage that draws
+    them and the first that trains on them."""
+    settings = builder.settings
+    for name in settings.sets:
+        examples = settings.shown(name)
+        if examples.drawn is None:
+            need = _examples_need(builder, examples, sources)
+            builder.add("examples", name, _read_of(examples), need)
+    for stage in settings.training_order:
+        for name in settings.drawn_sets_of(stage):
+            if f"examples/{name}" not in builder.steps:
+                _add_drawn(builder, name)
+        _add_stage(builder, stage)
+
+
+def _add_drawn(builder: _Builder, name: str) -> None:
+    """The films of a set, and the examples that they become."""
+    examples = builder.settings.sets[name]
+    drawn = examples.drawn
+    assert drawn is not None, "a set of drawn films"
+    made_of = f"examples/{drawn.of}"
+    builder.add("drawings", name, _dump(drawn), [made_of, f"stages/{drawn.stage}"])
+    chosen = {"share": drawn.share, "row_group_rows": examples.row_group_rows}
+    builder.add("examples", name, chosen, [made_of, f"drawings/{name}"], made_by=DRAWN_EXAMPLES)
+
+
 def _examples_need(builder: _Builder, examples: ExampleSettings, names: list[str]) -> list[str]:
     """What a set is made of: of reports, or of the dialogues that were written from them."""
     kinds = ("studies", "images", "dialogues" if examples.task in ROUTE_OF_TASK else "reports")
@@ -219,7 +247,7 @@ _UNREAD: Final = {
     **dict.fromkeys(
         ROUTE_OF_TASK, ("images", "most_images", "choose", "request", "films_on_both_sides")
     ),
-    "vqa": ("views", "images", "most_images", "choose", "request"),
+    "vqa": ("views", "images", "choose", "request"),
     "findings": ("films_on_both_sides",),
     "impression": ("films_on_both_sides",),
 }
@@ -227,7 +255,7 @@ _UNREAD: Final = {
 
 
 def _read_of(examples: ExampleSettings) -> dict[str, Any]:
-    dumped = _dump(examples)
+    dumped = examples.model_dump(mode="json", exclude={"drawn"})
     return {key: value for key, value in dumped.items() if key not in _UNREAD[examples.task]}
 
 
@@ -235,6 +263,8 @@ def _add_stage(builder: _Builder, stage: StageSettings) -> None:
     """A stage's fingerprint covers the shapes of the networks that its kind touches, no others."""
     shapes = _dump(builder.settings.models)
     diffusion = shapes.pop("diffusion")
+    if not shapes["resampler"]["places"]:
+        del shapes["resampler"]["places"]  # as a resampler was before it could have any
     touched = {
         "language": ("language",),
         "pretrain": ("vision", "text_encoder", "embedding"),

@@ -36,8 +36,8 @@ def test_every_step_comes_after_its_inputs() -> None:
     assert len(plan.of_kind("studies")) == 7
     across = {"ablations"}  # made of several graphs, so a step of none
     spoken = graph('dialogues.routes={brax=["request"]}').of_kind("dialogues")
-    two_sections = {"consistency"}  # of recipes that write both
-    kinds = {step.kind for step in (*plan.steps.values(), *spoken)} | across | two_sections
+    other = {"consistency", "drawings"}  # of recipes that write both sections, or train on films
+    kinds = {step.kind for step in (*plan.steps.values(), *spoken)} | across | other
     assert set(REVISIONS) == set(CODE) == kinds
 
 

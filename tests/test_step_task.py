@@ -19,6 +19,7 @@ TASKS = {
     "ingest images": ("images of {name}", {"ingest"}, 2, None),
     "route reports": ("reports of {name}", {"reports", "llm"}, 1, WEEK),
     "pack examples": (None, {"examples"}, 1, DAY),
+    "draw examples": ("films of {name}", {"train", "gpu"}, 1, DAY),
     "train stage": ("stage {name}", {"train", "gpu"}, 0, WEEK),
     "predict": (None, {"evaluate", "gpu"}, 1, DAY),
     "score predictions": (None, {"evaluate", "llm"}, 1, DAY),

@@ -22,8 +22,10 @@ from infra.settings.abilities import (
     named,
     section_pair,
     spread,
+    without_null,
 )
 from infra.settings.dialogues import ROUTE_OF_TASK, DialogueSettings
+from infra.settings.drawn import require_drawn, training_order
 from infra.settings.sections import (
     ExampleSettings,
     GroundSettings,
@@ -94,7 +96,13 @@ class Settings(Section):
         self._require_positions()
         self._require_sets_and_abilities()
         self._require_dialogues()
+        require_drawn(self.sets, self.abilities, self.stages, self.models.diffusion)
         return self
+
+    @property
+    def training_order(self) -> tuple[StageSettings, ...]:
+        """The stages as they are trained: one that trains on drawn films after that which draws."""
+        return tuple(self.stage(name) for name in training_order(self.stages, self.sets))
 
     def _require_dialogues(self) -> None:
         """A set of dialogues has a route that writes them."""
@@ -152,7 +160,8 @@ class Settings(Section):
                     f"stage {stage.name} reads the questions of {unasked[0]}, and its prompt "
                     "image-only asks none"
                 )
-        unread = set(self.sets) - {name for names in wanted.values() for name in names}
+        made_of = {one.drawn.of for one in self.sets.values() if one.drawn is not None}
+        unread = set(self.sets) - made_of - {name for names in wanted.values() for name in names}
         if unread:
             raise ValueError(f"no stage or ability reads the set {', '.join(sorted(unread))}")
         for name, ability in self.abilities.items():
@@ -184,9 +193,21 @@ class Settings(Section):
         """What one stage's model can do; it is registered under the first."""
         return tuple(name for name, one in self.abilities.items() if one.stage == stage)
 
+    def shown(self, name: str) -> ExampleSettings:
+        """A set as the vision tower will see it: where it is shown the first film alone, a question
+        about several cannot be answered."""
+        examples = self.sets[name]
+        if examples.task == "vqa" and self.models.vision.layout == "first":
+            return examples.model_copy(update={"most_images": 1})
+        return examples
+
     def sets_of(self, stage: StageSettings) -> tuple[str, ...]:
         """The sets of examples that a stage is trained on."""
         return tuple(stage.examples or tuple(self.sets)[:1])
+
+    def drawn_sets_of(self, stage: StageSettings) -> tuple[str, ...]:
+        """Those of them whose films another stage draws."""
+        return tuple(name for name in self.sets_of(stage) if self.sets[name].drawn is not None)
 
     def _require_models(self, stage: StageSettings) -> None:
         """A stage that reads a model must start from a stage that makes one of its kind."""
@@ -265,6 +286,8 @@ def load_settings(recipe: str, scale: str, overrides: Sequence[str] = ()) -> Set
             place = f"{str(tree[key])[:80]} at '{key}' of {path.name}"
             raise SettingsError(place, "a table", "see 'cxr config'")
     tree["stages"] = without_skipped(tree.get("stages", []))
+    for key in ("sets", "abilities"):
+        tree[key] = without_null(tree[key])
     try:
         return Settings.model_validate(spread(tree))
     except ValidationError as error:

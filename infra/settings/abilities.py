@@ -65,6 +65,24 @@ def named(tree: Mapping[str, Any]) -> dict[str, Any]:
     return {"sets": {name: {}}, "abilities": {name: {}}, **tree}
 
 
+def without_null(named_tables: Any) -> Any:
+    """Sets or abilities without those that an override left out by ``null``; what is no table of
+    them is left for the recipe's model to refuse."""
+    if not isinstance(named_tables, Mapping):
+        return named_tables
+    return {name: own for name, own in named_tables.items() if own is not None}
+
+
+def _with_base(own: Any, sets: Mapping[str, Any]) -> Any:
+    """A drawn set's table over that of the set which it is drawn of; others as they are.
+
+    Tables that are none are left for the recipe's model to refuse.
+    """
+    drawn = own.get("drawn") if isinstance(own, Mapping) else None
+    base = sets.get(str(drawn.get("of"))) if isinstance(drawn, Mapping) else None
+    return {**base, **own} if isinstance(base, Mapping) else own
+
+
 def spread(tree: Mapping[str, Any]) -> dict[str, Any]:
     """The tables without those that are shared: each set and ability has its own values over them.
 
@@ -74,7 +92,7 @@ def spread(tree: Mapping[str, Any]) -> dict[str, Any]:
     sets, abilities = tree.get("sets"), tree.get("abilities")
     if isinstance(sets, Mapping):
         common = tree.get("examples", {})
-        rest["sets"] = {name: merge(common, own) for name, own in sets.items()}
+        rest["sets"] = {name: merge(common, _with_base(own, sets)) for name, own in sets.items()}
     if isinstance(abilities, Mapping):
         common = {"generate": tree.get("generate", {}), **_defaults(tree)}
         rest["abilities"] = {

@@ -11,26 +11,35 @@
 
 A variant says what differs by ``set`` (as ``--set``) or by a shorthand for such overrides:
 ``skip`` leaves stages out, ``leave_out`` and ``keep_only`` choose the sources that the stages train
-on, ``text_versions`` the routes of their texts, and ``share`` the part of the subjects.
+on, ``keep_sets`` the sets of their mixture, ``text_versions`` the routes of their texts, and
+``share`` the part of the subjects.
 """
 
 from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from pydantic import Field, ValidationError, model_validator
 
 from infra.errors import SettingsError
 from infra.settings import Settings, load_settings
-from infra.settings.sections import NAME, Resamples, Route, Section, Seed, wanted
+from infra.settings.abilities import AbilityKind
+from infra.settings.kept_sets import KeptSets
+from infra.settings.sections import NAME, Name, Resamples, Route, Section, Seed, wanted
 from infra.settings.stages import StageSettings
 
 BASELINE = "baseline"
 MATRICES = Path(__file__).parent.parent / "ablations"
 """Matrices that come with the package."""
+METRICS_OF_KIND: Final[Mapping[AbilityKind, tuple[str, ...]]] = {
+    "report": ("rule14-micro-F1", "rule14-macro-F1", "ROUGE-L[rouge-score-nostem]"),
+    "vqa": ("accuracy", "closed-accuracy", "open-token-F1"),
+}
+"""What is tabulated where a matrix does not say; abilities of other kinds cannot be compared."""
 
 
 class VariantSettings(Section):
@@ -46,6 +55,7 @@ class VariantSettings(Section):
     skip: tuple[str, ...] = ()
     leave_out: tuple[str, ...] = ()
     keep_only: tuple[str, ...] = ()
+    keep_sets: tuple[Name, ...] = ()
     text_versions: tuple[Route, ...] = ()
     share: float | None = Field(default=None, gt=0.0, le=1.0)
     stages: tuple[str, ...] | None = None
@@ -56,7 +66,8 @@ class VariantSettings(Section):
             raise ValueError(f"variant {self.name} has leave_out and keep_only")
         if self.name == BASELINE:
             raise ValueError(f"a variant is named {BASELINE}")
-        shorthands = (self.skip, self.leave_out, self.keep_only, self.text_versions, self.share)
+        chosen = (self.leave_out, self.keep_only, self.keep_sets, self.text_versions)
+        shorthands = (self.skip, *chosen, self.share)
         if not self.set and not any(shorthands):
             raise ValueError(f"variant {self.name} does not differ from the baseline")
         return self
@@ -65,7 +76,8 @@ class VariantSettings(Section):
 class MatrixSettings(Section):
     """A baseline and its variants.
 
-    ``metrics`` are those that are tabulated and tested; a judge's stand for themselves.
+    ``metrics`` are those that are tabulated and tested; a judge's stand for themselves. None are
+    those of METRICS_OF_KIND.
     ``resamples`` counts bootstrap resamples and random exchanges alike. ``ability`` is the one of
     the recipe's that is tabulated; None is its first.
     """
@@ -76,9 +88,7 @@ class MatrixSettings(Section):
     set: tuple[str, ...] = ()
     ability: str | None = Field(default=None, pattern=NAME)
     variants: tuple[VariantSettings, ...] = Field(min_length=1)
-    metrics: tuple[str, ...] = Field(
-        default=("rule14-micro-F1", "rule14-macro-F1", "ROUGE-L[rouge-score-nostem]"), min_length=1
-    )
+    metrics: tuple[str, ...] | None = Field(default=None, min_length=1)
     resamples: Resamples = 1000
     seed: Seed = 0
 
@@ -88,9 +98,18 @@ class MatrixSettings(Section):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"variant names repeat: {', '.join(twice)}")
-        if len(set(self.metrics)) < len(self.metrics):
-            raise ValueError(f"metrics repeat: {', '.join(self.metrics)}")
+        metrics = self.metrics or ()
+        if len(set(metrics)) < len(metrics):
+            raise ValueError(f"metrics repeat: {', '.join(metrics)}")
         return self
+
+    def metrics_of(self, kind: AbilityKind) -> tuple[str, ...]:
+        """The metrics that are asked for, or else the usual ones of a kind of ability."""
+        return self.metrics or METRICS_OF_KIND[kind]
+
+    def tabulated(self, settings: Settings) -> str:
+        """The ability whose scores are compared."""
+        return settings.first_ability if self.ability is None else self.ability
 
     def overrides(
         self, settings: Settings | None = None, present: Collection[str] | None = None
@@ -103,14 +122,15 @@ class MatrixSettings(Section):
                 others alone are left out (``skipped``).
 
         Raises:
-            SettingsError: a shorthand names a stage or source that the recipe lacks, or leaves a
-                stage without a source.
+            SettingsError: a shorthand names a stage, source or set that the recipe lacks, or leaves
+                a stage without any.
         """
         recipe, here = self._fitted(settings, present)
         found = {BASELINE: self.set}
         for variant in self.variants:
             if _why_skipped(variant, recipe, here) is None:
-                found[variant.name] = (*self.set, *_expanded(variant, recipe, here), *variant.set)
+                own = _expanded(variant, recipe, here, self.tabulated(recipe))
+                found[variant.name] = (*self.set, *own, *variant.set)
         return found
 
     def skipped(
@@ -190,11 +210,17 @@ def _why_skipped(
     return f"{are.format(', '.join(named))} not in this run"
 
 
-def _expanded(variant: VariantSettings, settings: Settings, present: Collection[str]) -> list[str]:
+def _expanded(
+    variant: VariantSettings, settings: Settings, present: Collection[str], tabulated: str
+) -> list[str]:
     """The shorthands of a variant as overrides; those that change nothing are left out, so that a
     variant which trains on the baseline's data is the baseline's own step."""
     found = [f"stages.{settings.stage(name).name}.skip=true" for name in variant.skip]
-    for stage in _chosen_stages(variant, settings):
+    stages = _chosen_stages(variant, settings)
+    if variant.keep_sets:
+        choice = KeptSets(f"variant {variant.name}", variant.keep_sets, variant.skip, tabulated)
+        found += choice.overrides(settings, stages)
+    for stage in stages:
         here = [name for name in stage.sources or settings.sources.names if name in present]
         found += _data_overrides(variant, stage, settings, here)
     return found

@@ -100,8 +100,9 @@ class RequestSettings(Section):
     """The words a model is asked in; None are our own.
 
     A published model expects those it was trained on. ``with_indication`` is used where the exam's
-    reason is known, which takes the place of ``{indication}``. Training examples without one are
-    asked in ``plain`` or a wording of ``also``, each as often; held-out ones in ``plain`` alone.
+    reason is known, which takes the place of ``{indication}``; with a ``plain`` and no
+    ``with_indication`` a model is never told the reason. Training examples without one are asked in
+    ``plain`` or a wording of ``also``, each as often; held-out ones in ``plain`` alone.
     """
 
     plain: str | None = Field(default=None, min_length=1)
@@ -121,6 +122,24 @@ class RequestSettings(Section):
         return self
 
 
+class DrawnSettings(Section):
+    """The films of a set that were drawn from the texts of another one (docs/diffusion.md).
+
+    ``stage`` draws them, by DDIM with ``steps`` and ``guidance``, for the training examples of the
+    set ``of``. ``share`` is the part of its subjects whose films are drawn, the same ones that a
+    stage of that share trains on. A film's first noise follows from ``seed`` and its example.
+    The defaults are those of MedXChat's released code.
+    """
+
+    stage: str = Field(pattern=NAME)
+    of: str = Field(pattern=NAME)
+    share: float = Field(default=1.0, gt=0.0, le=1.0)
+    steps: int = Field(default=50, ge=1)
+    guidance: float = Field(default=1.1, ge=0.0)
+    batch_size: int = Field(default=16, ge=1)
+    seed: Seed = 0
+
+
 class ExampleSettings(Section):
     """Which studies become examples, how a model is asked, and how shards are cut.
 
@@ -129,13 +148,17 @@ class ExampleSettings(Section):
     the first of every view before a second of any (``one-per-view``), or the first that are no near
     copy of one before (``distinct``).
 
-    A set of questions (``vqa``) shows the films that its publisher asks about: of the above it
-    reads the sources and how shards are cut. ``films_on_both_sides`` lets it train on films that a
+    A set of questions (``vqa``) shows the films that its publisher asks about, and leaves out those
+    about more than ``most_images``: more than one where ``models.vision.layout`` is ``first``. Of
+    the above it reads this, the sources and how shards are cut. ``films_on_both_sides`` lets it train on films that a
     held-out question shows too, as VQA-RAD's own split does; no question tied to a held-out one
     goes with them.
 
     Sets of dialogues that were written from reports are about one film each: ``dialogue`` shows it,
     ``generate`` asks for it and has none. They read ``views``, the sources and how shards are cut.
+
+    ``drawn`` makes it a set of drawn films: the examples of another set, with films drawn from
+    their texts.
     """
 
     views: tuple[Literal["PA", "AP", "LATERAL", "UNKNOWN"], ...] = Field(
@@ -151,6 +174,7 @@ class ExampleSettings(Section):
     request: RequestSettings = RequestSettings()
     shard_rows: int = Field(default=512, ge=1)
     row_group_rows: int = Field(default=64, ge=1)
+    drawn: DrawnSettings | None = None
 
     @property
     def is_report(self) -> bool:

@@ -9,8 +9,7 @@ from typing import Any, Final
 
 from infra.artifact import read_artifact
 from infra.errors import SettingsError
-from infra.settings.matrix import BASELINE, MatrixSettings
-from infra.settings.sections import ScoreSettings
+from infra.settings.matrix import BASELINE, METRICS_OF_KIND, MatrixSettings
 from infra.step import Step
 from tasks.context import Context, Order, open_context
 from tasks.graph import CODE, REVISIONS
@@ -18,6 +17,8 @@ from tasks.monitor.plan import steps_until
 
 KIND = "ablations"
 UNTIL: Final = "evaluate"
+_MADE_OF_STAGES: Final = ("scores", "retrieval", "grounding", "consistency")
+"""The kinds that a variant is run for."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,7 @@ def plan_variants(matrix: MatrixSettings, order: Order, *, make: bool = True) ->
     """
     questions = {variant.name: variant.question for variant in matrix.variants}
     base = _context(matrix, _order(matrix, order, matrix.set), make=make)
-    if base.asked.kind != "report":
-        raise SettingsError(
-            f"recipe '{matrix.recipe}' without an ability that writes reports",
-            "one: variants are compared by the scores of reports",
-            "choose another recipe",
-        )
-    _require_metrics(matrix, base.settings.score)
+    _require_metrics(matrix, base)
     reasons = matrix.skipped(base.settings, base.source_names)
     planned = [PlannedVariant(BASELINE, "The recipe as it stands.", (), base)]
     common = len(matrix.set)
@@ -96,8 +91,13 @@ def plan_variants(matrix: MatrixSettings, order: Order, *, make: bool = True) ->
 
 
 def _context(matrix: MatrixSettings, order: Order, *, make: bool) -> Context:
-    """The plan of one variant, looking at the ability that is tabulated."""
+    """The plan of one variant, looking at the ability that is tabulated; stages that no score
+    needs are not trained."""
     context = open_context(order, make=make)
+    left_out = _unneeded(context)
+    if left_out:
+        every = (*order.overrides, *left_out)
+        context = open_context(order.model_copy(update={"overrides": every}), make=make)
     if matrix.ability is None:
         return context
     if matrix.ability not in context.settings.abilities:
@@ -109,13 +109,39 @@ def _context(matrix: MatrixSettings, order: Order, *, make: bool) -> Context:
     return context.doing(matrix.ability)
 
 
-def _require_metrics(matrix: MatrixSettings, settings: ScoreSettings) -> None:
+def _unneeded(context: Context) -> list[str]:
+    """Overrides that leave out stages, and their sets, which nothing that is scored or read
+    depends on: those of abilities that are left out."""
+    steps = context.graph.steps
+    needed: set[str] = set()
+    waiting = [key for key, step in steps.items() if step.kind in _MADE_OF_STAGES]
+    while waiting:
+        key = waiting.pop()
+        if key not in needed:
+            needed.add(key)
+            waiting += [name for name in steps[key].inputs if name in steps]
+    stages, sets = (
+        [step.name for step in context.graph.of_kind(kind) if f"{kind}/{step.name}" not in needed]
+        for kind in ("stages", "examples")
+    )
+    return [
+        *(f"stages.{name}.skip=true" for name in stages),
+        *(f"sets.{name}=null" for name in sets),
+    ]
+
+
+def _require_metrics(matrix: MatrixSettings, base: Context) -> None:
     """A misspelt metric would be missing from the table after hours of training; one that lacks
     weights here is known, and tabulated as unavailable."""
-    from evaluation.paired import known_metrics  # a third of a second that other commands never pay
-
-    known = known_metrics(settings)
-    for name in matrix.metrics:
+    kind = base.asked.kind
+    if kind not in METRICS_OF_KIND:
+        raise SettingsError(
+            f"ability '{base.ability}' of kind {kind} in matrix {matrix.name}",
+            f"one of kind {' or '.join(METRICS_OF_KIND)}: others cannot be compared in pairs",
+            "name another ability in the matrix",
+        )
+    known = _known_metrics(base)
+    for name in matrix.metrics_of(kind):
         if name not in known:
             like = get_close_matches(name, known, cutoff=0.0)
             raise SettingsError(
@@ -123,6 +149,18 @@ def _require_metrics(matrix: MatrixSettings, settings: ScoreSettings) -> None:
                 f"a metric of its baseline, such as {', '.join(like)}",
                 "correct the matrix, or name the judge in score.judges",
             )
+
+
+def _known_metrics(base: Context) -> list[str]:
+    """Names of all metrics that the baseline's scores may hold."""
+    # both a third of a second that other commands never pay
+    if base.asked.kind == "vqa":
+        from evaluation.vqa import METRICS
+
+        return list(METRICS)
+    from evaluation.paired import known_metrics
+
+    return known_metrics(base.settings.score)
 
 
 _SAME = (
@@ -152,7 +190,7 @@ def comparison_step(
     compared = scored(plan, failed)
     scores = {item.name: item.context.step("scores").fingerprint for item in compared}
     asked = {
-        "metrics": list(matrix.metrics),
+        "metrics": list(metrics_of(matrix, plan)),
         "resamples": matrix.resamples,
         "seed": matrix.seed,
         **({"ability": matrix.ability} if matrix.ability else {}),
@@ -160,6 +198,11 @@ def comparison_step(
         "unscored": [asdict(item) for item in (*failed, *plan.skipped)],
     }
     return Step(KIND, matrix.name, asked, scores, REVISIONS[KIND], CODE[KIND])
+
+
+def metrics_of(matrix: MatrixSettings, plan: AblationPlan) -> tuple[str, ...]:
+    """The metrics that are tabulated."""
+    return matrix.metrics_of(plan.baseline.context.asked.kind)
 
 
 def scored(plan: AblationPlan, failed: Sequence[Unscored]) -> tuple[PlannedVariant, ...]:

@@ -14,14 +14,23 @@ import pyarrow.parquet as pq
 from infra.artifact import Artifact, build_artifact, read_artifact
 from infra.pieces import BuiltPiece, Count
 from infra.settings.matrix import BASELINE, MatrixSettings
-from tasks.ablate.plan import AblationPlan, PlannedVariant, Unscored, comparison_step, scored
+from tasks.ablate.plan import (
+    AblationPlan,
+    PlannedVariant,
+    Unscored,
+    comparison_step,
+    metrics_of,
+    scored,
+)
 from tasks.context import Context
+from tasks.examples.question_shards import QUESTIONS_FILE
 from tasks.monitor.pace import paces
 from tasks.predict.work import PREDICTIONS_FILE
 from tasks.score.work import COUNTS_FILE, JUDGED_FILE, unavailable_of
 
 if TYPE_CHECKING:
     from evaluation.ablation import Ablation, Missing, Variant
+    from evaluation.paired import System
 
 PIECE = "table"
 TABLE_FILE = "ablation.json"
@@ -60,7 +69,8 @@ def _compare(
 
     del key
     read = _in_order(matrix, plan, failed)
-    found = compare_variants(matrix.name, read, matrix.metrics, matrix.resamples, matrix.seed)
+    metrics = metrics_of(matrix, plan)
+    found = compare_variants(matrix.name, read, metrics, matrix.resamples, matrix.seed)
     fingerprint = comparison_step(matrix, plan, failed).fingerprint
     _write(found, plan.baseline, f"table {fingerprint}", folder)
     reasons = {
@@ -91,29 +101,40 @@ def _in_order(
 
 
 def _variant(item: PlannedVariant, baseline: PlannedVariant) -> Variant:
-    """A variant's counts, from its predictions and judgements."""
+    """A variant's counts, and what its training took."""
     from evaluation.ablation import Variant
-    from evaluation.paired import read_system
 
     context = item.context
-    predictions = _table(context.artifact(f"predictions/{context.ability}"), PREDICTIONS_FILE)
-    scores = context.artifact(f"scores/{context.ability}")
-    judged, counts = _table(scores, JUDGED_FILE), _table(scores, COUNTS_FILE)
-    system = read_system(predictions, counts, judged, context.settings.score)
     stages = [context.artifact(f"stages/{stage.name}") for stage in context.settings.stages]
+    asked = context.artifact(f"stages/{context.asked.stage}")
     others = {step.fingerprint for step in baseline.context.graph.of_kind("stages")}
     return Variant(
         item.name,
         item.question,
         item.overrides,
-        system,
+        _system(context),
         round(sum(stage.seconds for stage in stages), 1),
-        stages[-1].pieces[0].facts.get("examples"),
+        asked.pieces[0].facts.get("examples"),
         tuple(stage.step.name for stage in stages if stage.fingerprint in others),
         unavailable_of(context),
         _memory(context),
         _answer_seconds(context),
     )
+
+
+def _system(context: Context) -> System:
+    """What the ability's model wrote with what it is counted by: a report's counts and judgements
+    are its scores', answers are held against the questions of their set."""
+    from evaluation.answer_system import read_answer_system
+    from evaluation.paired import read_system
+
+    predictions = _table(context.artifact(f"predictions/{context.ability}"), PREDICTIONS_FILE)
+    scores = context.artifact(f"scores/{context.ability}")
+    if context.asked.kind == "vqa":
+        questions = _table(context.artifact(f"examples/{context.asked.examples}"), QUESTIONS_FILE)
+        return read_answer_system(predictions, questions)
+    judged, counts = _table(scores, JUDGED_FILE), _table(scores, COUNTS_FILE)
+    return read_system(predictions, counts, judged, context.settings.score)
 
 
 def _memory(context: Context) -> float | None:

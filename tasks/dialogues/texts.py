@@ -9,6 +9,7 @@ from typing import Any
 
 from infra.settings.dialogues import DialogueRoute, DialogueSettings
 from sources.drawing import VIEW_SENTENCES
+from sources.example import subject_place
 from sources.record import SECTIONS, Image, Level, Rejected, Study, View
 from tasks.reports.wording import body
 
@@ -64,9 +65,8 @@ def by_study(reports: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Mappin
 
 
 def place_of(study: Study) -> float:
-    """A subject's place in [0, 1), whatever the route; without an id its study's."""
-    key = f"{study.source}\t{study.subject_id or 'study ' + study.study_id}"
-    return _hash(key) / 2**64
+    """The place of a study's subject, whatever the route."""
+    return subject_place(study.source, study.subject_id, study.study_id)
 
 
 def _hash(key: str) -> int:

@@ -20,9 +20,13 @@ KINDS_UNTIL = {
     "ingest": ("replicas", "studies", "images"),
     "reports": ("replicas", "studies", "images", "reports", "dialogues"),
     "examples": ("replicas", "studies", "images", "reports", "dialogues", "examples"),
-    "train": ("replicas", "studies", "images", "reports", "dialogues", "examples", "stages"),
+    "train": (
+        *("replicas", "studies", "images", "reports", "dialogues", "examples", "drawings"),
+        "stages",
+    ),
     "evaluate": (
-        *("replicas", "studies", "images", "reports", "dialogues", "examples", "stages"),
+        *("replicas", "studies", "images", "reports", "dialogues", "examples", "drawings"),
+        "stages",
         *("predictions", "scores", "retrieval", "grounding", "consistency"),
     ),
     "quality": ("replicas", "studies", "teachers"),
@@ -64,12 +68,16 @@ def plan_rows(context: Context, goal: str) -> list[PlanRow]:
 
 
 def steps_until(context: Context, goal: str) -> list[Step]:
-    """The steps that a goal needs, in an order in which they can run."""
+    """The steps that a goal needs, in an order in which they can run.
+
+    Examples whose films a stage draws are made on the way to its training, not to examples.
+    """
     kinds = KINDS_UNTIL.get(goal)
     return [
         step
         for step in context.graph.steps.values()
         if (step.kind not in ASIDE if kinds is None else step.kind in kinds)
+        and not (goal == "examples" and f"drawings/{step.name}" in step.inputs)
     ]
 
 
