@@ -35,6 +35,8 @@ REVISIONS: Final = {
     "models": 1,
     "teachers": 3,
     "ablations": 4,
+    "test_sets": 1,
+    "comparisons": 1,
 }
 """Raised by a person when the code of a step changes its output."""
 
@@ -57,6 +59,8 @@ CODE: Final = {
     "models": ("models.register",),
     "teachers": ("tasks.quality.work", "tasks.quality.page", "tasks.reports.offline_answers"),
     "ablations": ("tasks.ablate.work",),
+    "test_sets": ("tasks.one_set.fair_studies", "tasks.examples.plan"),
+    "comparisons": ("tasks.one_set.work",),
 }
 """The modules whose reachable code makes each kind; readers and rules are found by name, so that
 no import leads to them."""
@@ -138,7 +142,7 @@ def build_graph(
     for name in names:
         _add_dialogues(builder, name)
     for name, examples in settings.sets.items():
-        builder.add("examples", name, _read_of(examples), _examples_need(builder, examples, names))
+        builder.add("examples", name, read_of(examples), _examples_need(builder, examples, names))
     for stage in settings.stages:
         _add_stage(builder, stage)
     scored = _dump(settings.score) | {"reports": _dump(settings.reports)}
@@ -226,7 +230,8 @@ _UNREAD: Final = {
 """By a set's task the settings that its examples do not depend on."""
 
 
-def _read_of(examples: ExampleSettings) -> dict[str, Any]:
+def read_of(examples: ExampleSettings) -> dict[str, Any]:
+    """A set's settings without those that its examples do not depend on."""
     dumped = _dump(examples)
     return {key: value for key, value in dumped.items() if key not in _UNREAD[examples.task]}
 

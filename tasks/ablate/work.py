@@ -22,6 +22,7 @@ from tasks.score.work import COUNTS_FILE, JUDGED_FILE, unavailable_of
 
 if TYPE_CHECKING:
     from evaluation.ablation import Ablation, Missing, Variant
+    from evaluation.paired import System
 
 PIECE = "table"
 TABLE_FILE = "ablation.json"
@@ -90,38 +91,43 @@ def _in_order(
     return [found[name] for name in names]
 
 
-def _variant(item: PlannedVariant, baseline: PlannedVariant) -> Variant:
-    """A variant's counts, from its predictions and judgements."""
-    from evaluation.ablation import Variant
+def system_of(context: Context) -> System:
+    """A model's counts, from its predictions and judgements."""
     from evaluation.paired import read_system
 
-    context = item.context
-    predictions = _table(context.artifact(f"predictions/{context.ability}"), PREDICTIONS_FILE)
+    predictions = table_in(context.artifact(f"predictions/{context.ability}"), PREDICTIONS_FILE)
     scores = context.artifact(f"scores/{context.ability}")
-    judged, counts = _table(scores, JUDGED_FILE), _table(scores, COUNTS_FILE)
-    system = read_system(predictions, counts, judged, context.settings.score)
+    judged, counts = table_in(scores, JUDGED_FILE), table_in(scores, COUNTS_FILE)
+    return read_system(predictions, counts, judged, context.settings.score)
+
+
+def _variant(item: PlannedVariant, baseline: PlannedVariant) -> Variant:
+    """A variant with what it took."""
+    from evaluation.ablation import Variant
+
+    context = item.context
     stages = [context.artifact(f"stages/{stage.name}") for stage in context.settings.stages]
     others = {step.fingerprint for step in baseline.context.graph.of_kind("stages")}
     return Variant(
         item.name,
         item.question,
         item.overrides,
-        system,
+        system_of(context),
         round(sum(stage.seconds for stage in stages), 1),
         stages[-1].pieces[0].facts.get("examples"),
         tuple(stage.step.name for stage in stages if stage.fingerprint in others),
         unavailable_of(context),
-        _memory(context),
-        _answer_seconds(context),
+        memory_gib(context),
+        answer_seconds(context),
     )
 
 
-def _memory(context: Context) -> float | None:
+def memory_gib(context: Context) -> float | None:
     """The most that a stage held at once in GiB; None where no stage measured itself."""
     return max((pace["peak_memory_gib"] for pace in paces(context).values()), default=None)
 
 
-def _answer_seconds(context: Context) -> float | None:
+def answer_seconds(context: Context) -> float | None:
     """Seconds of generation by answer, loading of the model included."""
     facts = context.artifact(f"predictions/{context.ability}").pieces[0].facts
     if not facts.get("predictions"):
@@ -129,7 +135,8 @@ def _answer_seconds(context: Context) -> float | None:
     return round(float(facts["seconds"]) / float(facts["predictions"]), 4)
 
 
-def _table(artifact: Artifact, name: str) -> pa.Table:
+def table_in(artifact: Artifact, name: str) -> pa.Table:
+    """All rows of that table of an artifact."""
     return pa.concat_tables([pq.read_table(path) for path in artifact.files(name)])
 
 
