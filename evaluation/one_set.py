@@ -185,9 +185,7 @@ def _main_metrics(contenders: Sequence[Contender]) -> tuple[str, ...]:
 
 def _controls(contender: Contender, metrics: Sequence[str]) -> list[Control]:
     """What the scoring tells of controls, in the metrics' order."""
-    values = {
-        (row["metric"], row["control"]): _interval(row) for row in contender.scores["scores"]
-    }
+    values = {(row["metric"], row["control"]): _interval(row) for row in contender.scores["scores"]}
     found = []
     for row in contender.scores["differences"]:
         if row["metric"] in metrics:

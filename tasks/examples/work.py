@@ -82,7 +82,7 @@ def example_inputs(context: Context, name: str) -> ExampleInputs:
 
 
 def input_files(context: Context, kind: str, keys: Container[str]) -> tuple[InputFile, ...]:
-    """The pieces of that kind, ``studies`` say, of every source whose artifact is among the keys."""
+    """The pieces of that kind, ``studies`` say, of every source whose artifact the keys name."""
     store = context.store
     return tuple(
         InputFile(store.local(f"{piece.folder}/{file.name}", file.digest), file.digest)

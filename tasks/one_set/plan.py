@@ -55,9 +55,7 @@ class ComparisonPlan:
     @property
     def step(self) -> Step:
         """The comparison itself."""
-        scores = {
-            model.recipe: model.shown.step("scores").fingerprint for model in self.models
-        }
+        scores = {model.recipe: model.shown.step("scores").fingerprint for model in self.models}
         chosen = {
             "recipes": list(self.asked.recipes),
             "metrics": list(self.asked.metrics),
@@ -136,7 +134,7 @@ def _host(asked: ComparisonOrder, context: Context) -> Context:
             return context.doing(name)
     raise SettingsError(
         f"test set '{asked.on}'",
-        f"a recipe, or recipe/set with a set of reports that is scored: {', '.join(reports.values())}",
+        f"a recipe, or recipe/set with one of its scored sets: {', '.join(reports.values())}",
         "correct --on",
     )
 
@@ -229,8 +227,9 @@ def way_of(context: Context, *, with_indication: bool) -> dict[str, str]:
     indication = "in the request, where the exam has one" if with_indication else "not shown"
     if with_indication and generate.prompt == "no-indication":
         indication = "not shown, as its recipe asks"
+    stage = context.asked.stage
     return {
-        "model": f"stage {context.asked.stage} {context.graph[f'stages/{context.asked.stage}'].fingerprint}",
+        "model": f"stage {stage} {context.graph[f'stages/{stage}'].fingerprint}",
         "films": films,
         "film size": f"{vision.image_px} px, stored at {context.settings.images.short_side_px} px",
         "indication": indication,

@@ -1,4 +1,4 @@
-"""The steps of a comparison as Prefect tasks, with one MLflow run and a nested one for each model."""
+"""The steps of a comparison as Prefect tasks, and their MLflow run with one for each model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from tasks.monitor.step_report import StepReport
 from tasks.monitor.step_task import DAY, HOUR, step_task
 from tasks.monitor.tracked import run_book
 from tasks.one_set.plan import ComparisonPlan
-from tasks.one_set.work import MARKDOWN_FILE, PLOT_FILE, TABLE_FILE, choose_studies, compare, pack_test_set
+from tasks.one_set.work import (
+    MARKDOWN_FILE,
+    PLOT_FILE,
+    TABLE_FILE,
+    choose_studies,
+    compare,
+    pack_test_set,
+)
 
 EXPERIMENT = "comparisons"
 """The MLflow experiment: a comparison is of several recipes, so it stands in none of theirs."""

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from infra.artifact import Artifact, OnPiece, build_artifact, checked_files, ignore_progress, read_artifact
+from infra.artifact import (
+    Artifact,
+    OnPiece,
+    build_artifact,
+    checked_files,
+    ignore_progress,
+    read_artifact,
+)
 from infra.parquet import write_table
 from infra.pieces import BuiltPiece, Count
 from sources.record import REJECTED_SCHEMA, Split, rejected_to_table

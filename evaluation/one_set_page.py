@@ -1,0 +1,231 @@
+"""A comparison on one test set for readers: Markdown without texts, and a page with some."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from evaluation.ablation import Cell
+from evaluation.ablation_page import cell_texts, notes
+from evaluation.interval_text import difference_text, interval_text, number_text
+from evaluation.one_set import Control, OneSet
+from evaluation.one_set_plot import one_set_plot
+from evaluation.paired import LEVEL, rounds_needed
+from evaluation.report_views import Segment, mark_findings
+from evaluation.templating import png_uri, render_page
+from evaluation.unavailable import by_reason
+
+__all__ = ["ShownStudy", "as_markdown", "one_set_plot", "render_one_set"]
+
+NOT_MEDICAL = "Not a medical device: for research and development only."
+CONTROL_NAMES = {"shuffled": "another study's films", "blank": "blank films"}
+
+
+@dataclass(frozen=True)
+class ShownStudy:
+    """One of the common studies: its first film as the first model is shown it (PNG), the
+    radiologist's text, and by recipe what its model wrote."""
+
+    source: str
+    study_id: str
+    film_png: bytes
+    reference: str
+    written: Mapping[str, str]
+
+
+def about(found: OneSet) -> str:
+    """What the table is, in sentences."""
+    table = found.table
+    text = (
+        f"{table.examples:,} test studies of {table.subjects:,} subjects, the {found.section} of "
+        f"each written once by every model. A difference is a model's score less that of "
+        f"{found.first}, with the 95 % interval of a bootstrap over subjects, paired by study; p "
+        f"is two-sided, of {table.resamples:,} random exchanges, and corrected by Holm over the "
+        f"models of its metric. A model is called better or worse where p (Holm) is below "
+        f"{LEVEL:g} and the interval excludes zero: {table.telling} differences."
+    )
+    needed = rounds_needed(table.tests)
+    if table.resamples >= needed:
+        return text
+    return f"{text} So few exchanges can tell nothing: set resamples to {needed} or more."
+
+
+def left_out(found: OneSet) -> list[str]:
+    """Which studies of the test set no model was asked about, and why."""
+    reasons = {
+        "study-learned-from": "{recipe} learned from the study",
+        "subject-learned-from": "{recipe} learned from another study of the subject",
+        "film-learned-from": "{recipe} learned from a copy of a film",
+        "not-shown": "{recipe} can be shown no film of it",
+    }
+    return [
+        f"{each.studies:,}: {reasons[each.reason].format(recipe=each.recipe)}"
+        for each in found.left
+    ]
+
+
+def as_markdown(found: OneSet) -> str:
+    """The tables; numbers alone, so that it may stand in MLflow."""
+    titles = [
+        title
+        for recipe in found.recipes
+        for title in ((recipe,) if recipe == found.first else (recipe, "difference", "p (Holm)"))
+    ]
+    lines = [
+        f"# {' · '.join(found.recipes)} on {found.on}",
+        "",
+        f"{found.dataset}. {about(found)}",
+        "",
+        f"| metric | {' | '.join(titles)} |",
+        f"|---|{'---:|' * len(titles)}",
+    ]
+    for metric in found.table.metrics:
+        lines.append(f"| `{metric}` | {' | '.join(_texts(found, metric))} |")
+    lines += ["", *_ways_table(found), "", *_controls_table(found)]
+    studies = found.table.examples
+    lines += ["", f"{studies:,} of {found.studies:,} test studies may be asked of all."]
+    lines += [f"- {line}" for line in left_out(found)]
+    lines += [f"\n{line}" for row in found.table.rows for line in notes(row)]
+    return "\n".join([*lines, "", NOT_MEDICAL, ""])
+
+
+def _texts(found: OneSet, metric: str) -> list[str]:
+    texts: list[str] = []
+    for row in found.table.rows:
+        cell = row.cell(metric)
+        value, *rest = cell_texts(cell)
+        if cell is not None and cell.unavailable is None:
+            value = interval_text(cell.value)
+        texts += [value] if row.name == found.first else [value, *rest]
+    return texts
+
+
+def _ways_table(found: OneSet) -> list[str]:
+    keys = dict.fromkeys(key for way in found.ways.values() for key in way)
+    lines = [f"| asked | {' | '.join(found.recipes)} |", f"|---|{'---|' * len(found.recipes)}"]
+    for key in keys:
+        told = " | ".join(found.ways[recipe].get(key, "–") for recipe in found.recipes)
+        lines.append(f"| {key} | {told} |")
+    took = " | ".join(_took(found, recipe) for recipe in found.recipes)
+    return [*lines, f"| took | {took} |"]
+
+
+def _took(found: OneSet, recipe: str) -> str:
+    """``4.2 min of training, 1.3 GiB, 0.04 s an answer``; what is not known is left out."""
+    [row] = [row for row in found.table.rows if row.name == recipe]
+    told = []
+    if row.seconds is not None:
+        told.append(f"{row.seconds / 60:.1f} min of training")
+    if row.memory_gib is not None:
+        told.append(f"{row.memory_gib:.2f} GiB")
+    if row.answer_seconds is not None:
+        told.append(f"{row.answer_seconds:.2g} s an answer")
+    return ", ".join(told) or "–"
+
+
+def _controls_table(found: OneSet) -> list[str]:
+    if not found.controls:
+        return ["No image-blind control was asked."]
+    lines = [
+        "| model | metric | shown | score | model less this | verdict |",
+        "|---|---|---|---:|---:|---|",
+    ]
+    for each in found.controls:
+        shown = CONTROL_NAMES[each.control]
+        values = f"{number_text(each.value.value)} | {difference_text(each.difference)}"
+        lines.append(f"| {each.recipe} | `{each.metric}` | {shown} | {values} | {verdict(each)} |")
+    return lines
+
+
+def verdict(control: Control) -> str:
+    """Whether the model is better than one that cannot see the film."""
+    words = {True: "reads its films", False: "worse than blind", None: "may be chance"}
+    return words[control.beats]
+
+
+def render_one_set(
+    found: OneSet, made_on: str, replicas: Sequence[str], studies: Sequence[ShownStudy]
+) -> str:
+    """The page as HTML; every text of the data is escaped, and nothing is loaded from outside.
+
+    Args:
+        made_on: what made it, as text.
+        replicas: names of the test sources that are synthetic stand-ins.
+        studies: some of those that were asked about.
+    """
+    keys = dict.fromkeys(key for way in found.ways.values() for key in way)
+    return render_page(
+        "one_set.html.j2",
+        found=found,
+        about=about(found),
+        made_on=made_on,
+        replicas=sorted(replicas),
+        plot=Markup(one_set_plot(found)),  # our own drawing: its texts are escaped by matplotlib
+        rows=[_shown_row(found, metric) for metric in found.table.metrics],
+        ways=[(key, [found.ways[name].get(key, "–") for name in found.recipes]) for key in keys],
+        took=[_took(found, recipe) for recipe in found.recipes],
+        controls=_control_rows(found),
+        control_names=CONTROL_NAMES,
+        left=left_out(found),
+        notes=[line for row in found.table.rows for line in notes(row)],
+        absent=by_reason(found.unavailable),
+        cards=[_card(study) for study in studies],
+    )
+
+
+def _shown_row(found: OneSet, metric: str) -> dict[str, Any]:
+    """A metric's line: for each model value, interval, difference, p and verdict."""
+    cells = [_shown_cell(row.cell(metric)) for row in found.table.rows]
+    higher = [cell["higher"] for cell in cells if cell["higher"] is not None]
+    return {"metric": metric, "cells": cells, "higher": all(higher)}
+
+
+def _shown_cell(cell: Cell | None) -> dict[str, Any]:
+    value, difference, p = cell_texts(cell)
+    words = {True: "better", False: "worse", None: ""}
+    ends = "" if cell is None or cell.unavailable else interval_text(cell.value)
+    return {
+        "value": value,
+        "ends": ends.partition(" ")[2],
+        "difference": difference,
+        "p": p.strip("*"),
+        "verdict": words[cell.better if cell else None],
+        "higher": None if cell is None else cell.higher_is_better,
+    }
+
+
+def _control_rows(found: OneSet) -> list[dict[str, Any]]:
+    """By metric and control the cells of every model, in the models' order."""
+    places = dict.fromkeys((each.metric, each.control) for each in found.controls)
+    held = {(each.metric, each.control, each.recipe): each for each in found.controls}
+    rows = []
+    for metric, control in places:
+        cells = [held.get((metric, control, recipe)) for recipe in found.recipes]
+        rows.append(
+            {
+                "metric": metric,
+                "control": control,
+                "cells": [
+                    None
+                    if each is None
+                    else {
+                        "value": number_text(each.value.value),
+                        "difference": difference_text(each.difference),
+                        "verdict": verdict(each),
+                        "beats": each.beats,
+                    }
+                    for each in cells
+                ],
+            }
+        )
+    return rows
+
+
+def _card(study: ShownStudy) -> dict[str, Any]:
+    marked: dict[str, list[Segment]] = {
+        recipe: mark_findings(study.reference, text)[1] for recipe, text in study.written.items()
+    }
+    return {"study": study, "image": png_uri(study.film_png), "written": marked}
