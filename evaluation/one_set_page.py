@@ -82,8 +82,9 @@ def as_markdown(found: OneSet) -> str:
         f"| metric | {' | '.join(titles)} |",
         f"|---|{'---:|' * len(titles)}",
     ]
-    for metric in found.table.metrics:
-        lines.append(f"| `{metric}` | {' | '.join(_texts(found, metric))} |")
+    lines += [
+        f"| `{metric}` | {' | '.join(_texts(found, metric))} |" for metric in found.table.metrics
+    ]
     lines += ["", *_ways_table(found), "", *_controls_table(found)]
     studies = found.table.examples
     lines += ["", f"{studies:,} of {found.studies:,} test studies may be asked of all."]

@@ -1,4 +1,4 @@
-"""The plot of a comparison: a panel for each metric, a line for each model, its controls beside it."""
+"""The plot of a comparison: a panel for each metric, a line for each model and its controls."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Two recipes over one data root, trained in name alone: their steps up to the stages are there.
 
-RRG24's test split has eight studies ``t0`` … ``t7``, each of a subject of its own. Of those LLaVA-Rad
-learned from another study of ``t1``'s subject and from a copy of ``t2``'s film, and ``t3`` has a
-lateral film alone, which it cannot be shown. Answers are put where a model would have written them.
+RRG24's test split has eight studies ``t0`` … ``t7``, each of a subject of its own. LLaVA-Rad learned
+from another study of ``t1``'s subject and from a copy of ``t2``'s film, and ``t3`` has a lateral
+film alone, which it cannot be shown. Answers are put where a model would have written them.
 """
 
 from __future__ import annotations
@@ -17,24 +17,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from infra.artifact import Artifact, build_artifact, read_artifact
+from infra.artifact import Artifact, build_artifact
 from infra.parquet import write_table
 from infra.pieces import BuiltPiece, Count
 from infra.step import Step
 from infra.store import Store
+from sources.pixels import IMAGE_ROW_SCHEMA
 from sources.prediction import PREDICTION_SCHEMA
-from sources.record import Split
+from sources.record import STUDY_SCHEMA, Split
 from sources.replicas.truth_file import TRUTH_FILE
 from tasks.context import Context, Order
 from tasks.examples.work import write_examples
 from tasks.ingest.replicas import PIECE as TREE
 from tasks.one_set.order import ComparisonOrder
-from tasks.one_set.plan import ComparisonPlan, Model
+from tasks.one_set.plan import Model
 from tasks.predict.work import PREDICTIONS_FILE
 from tasks.train.work import example_files
 from tests.examples_world import REPORT_SCHEMA, World
-from sources.pixels import IMAGE_ROW_SCHEMA
-from sources.record import STUDY_SCHEMA
 
 EFFUSION = "There is a left pleural effusion. The heart is enlarged."
 CLEAR = "The lungs are clear. No pleural effusion."
@@ -50,9 +49,7 @@ RECIPES = ("gla_rrg24", "llava_rad")
 
 def comparison(root: Path, **changes: Any) -> ComparisonOrder:
     """The order that compares both on RRG24's findings."""
-    order = Order(
-        scale="tiny", overrides=OVERRIDES, replicas=True, data_root=str(root / "data")
-    )
+    order = Order(scale="tiny", overrides=OVERRIDES, replicas=True, data_root=str(root / "data"))
     told = {"recipes": RECIPES, "on": "gla_rrg24", "resamples": 40, "order": order}
     return ComparisonOrder(**{**told, **changes})
 
@@ -167,8 +164,3 @@ def answer(model: Model, write: Callable[[str, str], str]) -> None:
                 )
     table = pa.Table.from_pylist(found, schema=PREDICTION_SCHEMA)
     put(context.store, context.step("predictions"), {PREDICTIONS_FILE: table})
-
-
-def is_there(plan: ComparisonPlan, step: Step) -> bool:
-    """Whether the step's artifact is under the data root."""
-    return read_artifact(plan.host.store, step) is not None
