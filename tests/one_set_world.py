@@ -1,8 +1,8 @@
 """Two recipes over one data root, trained in name alone: their steps up to the stages are there.
 
-RRG24's test split has eight studies ``t0`` … ``t7``, each of a subject of its own. LLaVA-Rad learned
-from another study of ``t1``'s subject and from a copy of ``t2``'s film, and ``t3`` has a lateral
-film alone, which it cannot be shown. Answers are put where a model would have written them.
+RRG24's test split has eight studies ``t0`` … ``t7``, each of a subject of its own. LLaVA-Rad
+learned from another study of ``t1``'s subject and from a copy of ``t2``'s film, and ``t3`` has a
+lateral film alone, which it cannot be shown. Answers are put where a model would have written them.
 """
 
 from __future__ import annotations

@@ -169,6 +169,12 @@ def _presets_of(ability: str, stage: str, examples: str) -> Iterator[Settings]:
             yield preset
 
 
+def _presets_with(recipe: str, stage: str) -> Iterator[Settings]:
+    for preset in _presets():
+        if preset.recipe == recipe and any(each.name == stage for each in preset.stages):
+            yield preset
+
+
 def _differences(stage: Artifact, preset: Settings) -> list[str]:
     """Settings of a stage that are not the preset's, as ``key=value``; those that only one of the
     two knows are another version's, and no difference."""
