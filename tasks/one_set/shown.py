@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 import pyarrow.parquet as pq
@@ -47,7 +48,7 @@ def sees_indications(examples: Artifact) -> bool:
     return any(_tells(path) for name in shards for path in examples.files(name))
 
 
-def _tells(path: Any) -> bool:
+def _tells(path: Path) -> bool:
     with pq.ParquetFile(path) as file:
         return any(
             table["indication"].null_count < len(table["indication"])

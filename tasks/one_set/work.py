@@ -72,15 +72,13 @@ def _choose(plan: ComparisonPlan, key: str, folder: Path) -> BuiltPiece:
 
 def _learned(model: Model) -> Learned:
     own = model.own
-    sets = [f"examples/{name}" for name in model.learned]
     images = {f"images/{name}" for name in own.source_names}
     return Learned(
         model.recipe,
         tuple(
             path
             for split in (Split.TRAIN, Split.VALIDATE)
-            for name in sets
-            for path in example_files(own, split, (name.partition("/")[2],))
+            for path in example_files(own, split, model.learned)
         ),
         tuple(file.path for file in input_files(own, "images", images)),
         frozenset(_keys(_tests(_plan(model.shown)))),
