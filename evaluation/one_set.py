@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from evaluation.ablation import Ablation, Variant, compare_variants
+from evaluation.ablation import Ablation, Row, Variant, compare_variants
 from evaluation.statistics import Interval
 
 FORMAT: Final = 1
@@ -71,7 +71,8 @@ class OneSet:
     """The whole comparison; the first row of ``table`` is the model that others are held against.
 
     ``on`` is the host's set, ``dataset`` its sources. ``studies`` is how many its test split has,
-    of which ``left`` tells those that no model was asked about.
+    of which ``left`` tells those that no model was asked about. ``scales`` says by metric what the
+    largest value is.
     """
 
     on: str
@@ -84,6 +85,7 @@ class OneSet:
     unavailable: Mapping[str, str]
     studies: int
     left: tuple[Left, ...]
+    scales: Mapping[str, str]
 
     @property
     def first(self) -> str:
@@ -100,16 +102,19 @@ class OneSet:
             each for each in self.controls if (each.recipe, each.metric) == (recipe, metric)
         )
 
+    def row(self, recipe: str) -> Row:
+        """One model's line of the table."""
+        return next(row for row in self.table.rows if row.name == recipe)
+
     def tracked(self, recipe: str) -> dict[str, float]:
         """Numbers of one model for MLflow: its row of the table, then its controls'."""
-        [row] = [row for row in self.table.rows if row.name == recipe]
         controls = {
             f"{each.control}/{each.metric}": each.value.value
             for each in self.controls
             if each.recipe == recipe
         }
         told = {name: value for name, value in controls.items() if value is not None}
-        return self.table.tracked(row) | told
+        return self.table.tracked(self.row(recipe)) | told
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; unknown numbers are None."""
@@ -171,6 +176,11 @@ def compare_on_one_set(
         {name: why for each in contenders for name, why in each.variant.unavailable.items()},
         studies[0],
         tuple(studies[1]),
+        {
+            row["metric"]: row["signature"].get("scale", "0-1")
+            for each in contenders
+            for row in each.scores["scores"]
+        },
     )
 
 

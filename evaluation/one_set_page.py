@@ -9,10 +9,15 @@ from typing import Any
 from markupsafe import Markup
 
 from evaluation.ablation import Cell
-from evaluation.ablation_page import cell_texts, notes
-from evaluation.interval_text import difference_text, interval_text, number_text
+from evaluation.ablation_page import notes
+from evaluation.interval_text import (
+    UNKNOWN,
+    difference_text,
+    ends_text,
+    number_text,
+)
 from evaluation.one_set import Control, OneSet
-from evaluation.one_set_plot import one_set_plot
+from evaluation.one_set_plot import one_set_plot, plotted
 from evaluation.paired import LEVEL, rounds_needed
 from evaluation.report_views import Segment, mark_findings
 from evaluation.templating import png_uri, render_page
@@ -87,7 +92,7 @@ def as_markdown(found: OneSet) -> str:
     ]
     lines += ["", *_ways_table(found), "", *_controls_table(found)]
     studies = found.table.examples
-    lines += ["", f"{studies:,} of {found.studies:,} test studies may be asked of all."]
+    lines += ["", f"All may be asked about {studies:,} of {found.studies:,} test studies."]
     lines += [f"- {line}" for line in left_out(found)]
     lines += [f"\n{line}" for row in found.table.rows for line in notes(row)]
     return "\n".join([*lines, "", NOT_MEDICAL, ""])
@@ -96,11 +101,10 @@ def as_markdown(found: OneSet) -> str:
 def _texts(found: OneSet, metric: str) -> list[str]:
     texts: list[str] = []
     for row in found.table.rows:
-        cell = row.cell(metric)
-        value, *rest = cell_texts(cell)
-        if cell is not None and cell.unavailable is None:
-            value = interval_text(cell.value)
-        texts += [value] if row.name == found.first else [value, *rest]
+        shown = _shown_cell(row.cell(metric), found.scales.get(metric, "0-1"))
+        p = f"**{shown['p']}**" if shown["verdict"] else shown["p"]
+        value = f"{shown['value']} {shown['ends']}".strip().replace("|", "\\|")
+        texts += [value] if row.name == found.first else [value, shown["difference"], p]
     return texts
 
 
@@ -116,8 +120,7 @@ def _ways_table(found: OneSet) -> list[str]:
 
 def _took(found: OneSet, recipe: str) -> str:
     """``4.2 min of training, 1.3 GiB, 0.04 s an answer``; what is not known is left out."""
-    [row] = [row for row in found.table.rows if row.name == recipe]
-    told = []
+    row, told = found.row(recipe), []
     if row.seconds is not None:
         told.append(f"{row.seconds / 60:.1f} min of training")
     if row.memory_gib is not None:
@@ -134,16 +137,18 @@ def _controls_table(found: OneSet) -> list[str]:
         "| model | metric | shown | score | model less this | verdict |",
         "|---|---|---|---:|---:|---|",
     ]
-    for each in found.controls:
-        shown = CONTROL_NAMES[each.control]
-        values = f"{number_text(each.value.value)} | {difference_text(each.difference)}"
+    headline = plotted(found)[:1]
+    for each in (one for one in found.controls if one.metric in headline):
+        shown, scale = CONTROL_NAMES[each.control], found.scales.get(each.metric, "0-1")
+        value = number_text(each.value.value, scale)
+        values = f"{value} | {difference_text(each.difference, scale)}"
         lines.append(f"| {each.recipe} | `{each.metric}` | {shown} | {values} | {verdict(each)} |")
     return lines
 
 
 def verdict(control: Control) -> str:
     """Whether the model is better than one that cannot see the film."""
-    words = {True: "reads its films", False: "worse than blind", None: "may be chance"}
+    words = {True: "reads its films", False: "worse than blind", None: "no better than blind"}
     return words[control.beats]
 
 
@@ -173,38 +178,72 @@ def render_one_set(
         left=left_out(found),
         notes=[line for row in found.table.rows for line in notes(row)],
         absent=by_reason(found.unavailable),
+        heads=_heads(found),
         cards=[_card(study) for study in studies],
     )
 
 
 def _shown_row(found: OneSet, metric: str) -> dict[str, Any]:
     """A metric's line: for each model value, interval, difference, p and verdict."""
-    cells = [_shown_cell(row.cell(metric)) for row in found.table.rows]
+    scale = found.scales.get(metric, "0-1")
+    cells = [_shown_cell(row.cell(metric), scale) for row in found.table.rows]
     higher = [cell["higher"] for cell in cells if cell["higher"] is not None]
     return {"metric": metric, "cells": cells, "higher": all(higher)}
 
 
-def _shown_cell(cell: Cell | None) -> dict[str, Any]:
-    value, difference, p = cell_texts(cell)
+def _shown_cell(cell: Cell | None, scale: str) -> dict[str, Any]:
+    """Value, its interval, difference and p as text; a verdict only where chance is ruled out."""
     words = {True: "better", False: "worse", None: ""}
-    ends = "" if cell is None or cell.unavailable else interval_text(cell.value)
-    return {
-        "value": value,
-        "ends": ends.partition(" ")[2],
-        "difference": difference,
-        "p": p.strip("*"),
-        "verdict": words[cell.better if cell else None],
-        "higher": None if cell is None else cell.higher_is_better,
-    }
+    shown = {"value": UNKNOWN, "ends": "", "difference": UNKNOWN, "p": UNKNOWN, "verdict": ""}
+    if cell is None:
+        return {**shown, "higher": None}
+    if cell.unavailable is not None:
+        value = f"unavailable: {cell.unavailable}"
+        return {**shown, "value": value, "higher": cell.higher_is_better}
+    shown["value"], shown["ends"] = (
+        number_text(cell.value.value, scale),
+        ends_text(cell.value, scale),
+    )
+    if cell.difference is not None and cell.p_holm is not None:
+        shown["difference"] = difference_text(cell.difference.difference, scale)
+        shown["p"], shown["verdict"] = f"{cell.p_holm:.3f}", words[cell.better]
+    return {**shown, "higher": cell.higher_is_better}
+
+
+def _heads(found: OneSet) -> list[dict[str, Any]]:
+    """Each model in short: the first drawn metric, how often it is told from the first model, and
+    whether it beats all of its controls there."""
+    metric = (plotted(found) or [""])[0]
+    scale = found.scales.get(metric, "0-1")
+    heads = []
+    for row in found.table.rows:
+        verdicts = [cell.better for cell in row.cells]
+        controls = found.of_control(row.name, metric)
+        heads.append(
+            {
+                "recipe": row.name,
+                "metric": metric,
+                **_shown_cell(row.cell(metric), scale),
+                "better": verdicts.count(True),
+                "worse": verdicts.count(False),
+                "reads": bool(controls) and all(each.beats is True for each in controls),
+                "asked": bool(controls),
+            }
+        )
+    return heads
 
 
 def _control_rows(found: OneSet) -> list[dict[str, Any]]:
-    """By metric and control the cells of every model, in the models' order."""
-    places = dict.fromkeys((each.metric, each.control) for each in found.controls)
+    """By metric and control the cells of every model, in the models' order, of the drawn metrics:
+    the document has all."""
+    drawn = plotted(found)
+    known = {(each.metric, each.control): None for each in found.controls if each.metric in drawn}
+    places = sorted(known, key=lambda place: drawn.index(place[0]))
     held = {(each.metric, each.control, each.recipe): each for each in found.controls}
     rows = []
     for metric, control in places:
         cells = [held.get((metric, control, recipe)) for recipe in found.recipes]
+        scale = found.scales.get(metric, "0-1")
         rows.append(
             {
                 "metric": metric,
@@ -213,8 +252,8 @@ def _control_rows(found: OneSet) -> list[dict[str, Any]]:
                     None
                     if each is None
                     else {
-                        "value": number_text(each.value.value),
-                        "difference": difference_text(each.difference),
+                        "value": number_text(each.value.value, scale),
+                        "difference": difference_text(each.difference, scale),
                         "verdict": verdict(each),
                         "beats": each.beats,
                     }

@@ -83,9 +83,25 @@ def test_controls_tell_who_reads_films() -> None:
     verdicts = {each.recipe: each.beats for each in found.controls}
     assert verdicts == {"a": True, "b": None, "c": False}
     page = render_one_set(found, "x", [], [])
-    for word in ("reads its films", "may be chance", "worse than blind"):
+    for word in ("reads its films", "no better than blind", "worse than blind"):
         assert word in page
         assert word in as_markdown(found)
+
+
+def test_each_model_is_told_in_short_before_the_table(found: OneSet) -> None:
+    page = render_one_set(found, "x", [], [])
+    assert page.count('<article class="verdict yes">') == 2, "a and b beat their control"
+    assert page.count('<article class="verdict">') == 1
+    assert "<dt>better in</dt><dd>2 of 3 metrics</dd>" in page
+    assert page.count("<dt>less a</dt>") == 2
+
+
+def test_scores_of_a_hundred_have_one_decimal() -> None:
+    many = tuple(contender(name, good, scale="0-100") for name, good in (("a", 20), ("b", 40)))
+    assert "| 1.0 [1.0, 1.0] |" in as_markdown(compared(*many))
+    assert "| 1.000 [1.000, 1.000] |" in as_markdown(
+        compared(contender("a", 20), contender("b", 40))
+    )
 
 
 def test_without_controls_the_page_says_that_none_was_asked() -> None:
@@ -107,7 +123,7 @@ def test_signatures_that_differ_are_named_by_field(found: OneSet) -> None:
 
 def test_studies_left_out_are_told_with_whose_fault(found: OneSet) -> None:
     assert left_out(found) == ["3: b learned from the study", "1: c can be shown no film of it"]
-    assert "40 of 24 test studies may be asked of all." in as_markdown(found)
+    assert "All may be asked about 40 of 24 test studies." in as_markdown(found)
     assert "b learned from the study" in render_one_set(found, "x", [], [])
 
 

@@ -33,6 +33,8 @@ from tasks.score.work import score
 from tasks.train.work import example_files
 from tests.one_set_world import CLEAR, answer, comparison, train
 
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own tables
+
 METRIC = "rule14-micro-F1"
 WRITES = {
     "gla_rrg24": lambda control, true: true if control == "none" else CLEAR,
