@@ -155,6 +155,12 @@ def test_a_test_set_that_is_none_is_one_line(root: Path, on: str, line: str) -> 
     assert str(caught.value).startswith(line)
 
 
+def test_a_misspelt_metric_is_met_before_anything_is_asked(root: Path) -> None:
+    asked = comparison(root, metrics=("rule14-micro-F2",))
+    with pytest.raises(InputError, match="found metric 'rule14-micro-F2' in --metric; expected a"):
+        plan_comparison(asked, make=False)
+
+
 def test_a_recipe_that_asks_without_indication_says_so(plan: ComparisonPlan) -> None:
     context = shown(plan, "gla_rrg24")
     assert way_of(context, with_indication=True)["indication"] == "not shown, as its recipe asks"

@@ -80,7 +80,7 @@ def plan_variants(matrix: MatrixSettings, order: Order, *, make: bool = True) ->
             "one: variants are compared by the scores of reports",
             "choose another recipe",
         )
-    _require_metrics(matrix, base.settings.score)
+    require_metrics(matrix.metrics, base.settings.score, f"matrix {matrix.name}")
     reasons = matrix.skipped(base.settings, base.source_names)
     planned = [PlannedVariant(BASELINE, "The recipe as it stands.", (), base)]
     common = len(matrix.set)
@@ -109,19 +109,25 @@ def _context(matrix: MatrixSettings, order: Order, *, make: bool) -> Context:
     return context.doing(matrix.ability)
 
 
-def _require_metrics(matrix: MatrixSettings, settings: ScoreSettings) -> None:
+def require_metrics(names: Sequence[str], settings: ScoreSettings, place: str) -> None:
     """A misspelt metric would be missing from the table after hours of training; one that lacks
-    weights here is known, and tabulated as unavailable."""
+    weights here is known, and tabulated as unavailable.
+
+    Raises:
+        SettingsError: no such metric; ``place`` says where it is named.
+    """
+    if not names:
+        return
     from evaluation.paired import known_metrics  # a third of a second that other commands never pay
 
     known = known_metrics(settings)
-    for name in matrix.metrics:
+    for name in names:
         if name not in known:
             like = get_close_matches(name, known, cutoff=0.0)
             raise SettingsError(
-                f"metric '{name}' in matrix {matrix.name}",
+                f"metric '{name}' in {place}",
                 f"a metric of its baseline, such as {', '.join(like)}",
-                "correct the matrix, or name the judge in score.judges",
+                "correct the name, or name the judge in score.judges",
             )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from infra.artifact import read_artifact
 from infra.errors import InputError, SettingsError
 from infra.step import Step
+from tasks.ablate.plan import require_metrics
 from tasks.context import Context, Order, open_context
 from tasks.graph import CODE, REVISIONS
 from tasks.one_set.order import ComparisonOrder
@@ -80,6 +81,7 @@ def plan_comparison(asked: ComparisonOrder, *, make: bool = True) -> ComparisonP
         recipe: _that_writes(open_context(orders[recipe], make=make), host.examples.task)
         for recipe in asked.recipes
     }
+    require_metrics(asked.metrics, host.settings.score, "--metric")
     for context in own.values():
         _require_trained(context)
     told = {
