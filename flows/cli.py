@@ -16,6 +16,7 @@ import typer
 
 from flows.cli_convert import CONVERT
 from flows.cli_llm import LLM
+from flows.cli_one_set import compare_recipes
 from flows.cli_options import (
     DataRoot,
     DryRun,
@@ -231,6 +232,11 @@ def compare(
     from flows import cli_compare
 
     cli_compare.compare((run_a, run_b), data_root, resamples, seed, with_text=text, as_json=as_json)
+
+
+APP.command(help="Compare trained recipes on one test set, each asked in its own way.")(
+    compare_recipes
+)
 
 
 @APP.command(

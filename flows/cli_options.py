@@ -16,6 +16,12 @@ Sets = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override a setting: key.path=value; repeatable."),
 ]
+RecipeSets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="Override of all recipes, or of one: RECIPE:key.path=value; repeatable."
+    ),
+]
 Sources = Annotated[
     list[str] | None,
     typer.Option("--source", help="Where raw data lies: name=path; repeatable."),

@@ -120,9 +120,9 @@ class NestedRun:
         ]
         self.client.log_batch(self.run_id, metrics=metrics)
 
-    def log_pictures(self, paths: Sequence[Path], folder: str) -> None:
-        """Upload picture files into a folder of the run's artifacts; the caller knows which may
-        leave the data root."""
+    def log_files(self, paths: Sequence[Path], folder: str) -> None:
+        """Upload files into a folder of the run's artifacts; the caller knows which may leave the
+        data root."""
         for path in paths:
             self.client.log_artifact(self.run_id, str(path), folder)
 

@@ -36,6 +36,8 @@ REVISIONS: Final = {
     "models": 1,
     "teachers": 3,
     "ablations": 5,
+    "test_sets": 1,
+    "comparisons": 1,
 }
 """Raised by a person when the code of a step changes its output."""
 
@@ -59,6 +61,8 @@ CODE: Final = {
     "models": ("models.register",),
     "teachers": ("tasks.quality.work", "tasks.quality.page", "tasks.reports.offline_answers"),
     "ablations": ("tasks.ablate.work",),
+    "test_sets": ("tasks.one_set.fair_studies", "tasks.examples.plan"),
+    "comparisons": ("tasks.one_set.work",),
 }
 """The modules whose reachable code makes each kind; readers and rules are found by name, so that
 no import leads to them."""
@@ -217,7 +221,7 @@ def _add_sets_and_stages(builder: _Builder, sources: list[str]) -> None:
         examples = settings.shown(name)
         if examples.drawn is None:
             need = _examples_need(builder, examples, sources)
-            builder.add("examples", name, _read_of(examples), need)
+            builder.add("examples", name, read_of(examples), need)
     for stage in settings.training_order:
         for name in settings.drawn_sets_of(stage):
             if f"examples/{name}" not in builder.steps:
@@ -254,7 +258,8 @@ _UNREAD: Final = {
 """By a set's task the settings that its examples do not depend on."""
 
 
-def _read_of(examples: ExampleSettings) -> dict[str, Any]:
+def read_of(examples: ExampleSettings) -> dict[str, Any]:
+    """A set's settings without those that its examples do not depend on."""
     dumped = examples.model_dump(mode="json", exclude={"drawn"})
     return {key: value for key, value in dumped.items() if key not in _UNREAD[examples.task]}
 

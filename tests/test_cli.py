@@ -48,6 +48,8 @@ FLAGS = {
     ),
     "replicate": "name folder --seed=0 --side-px=256 --studies=60",
     "compare": "run_a run_b --data-root --json --resamples=1000 --seed=3 --text",
+    "compare-recipes": "recipes --data-root --dry-run --json --metric* --on --replicas "
+    "--resamples=1000 --scale=tiny --seed=3 --set* --source*",
     "slices": "[run] --by* --data-root --json --metric* --of=reports --resamples=1000 --seed=3",
     "errors": "[run] --data-root --json --text",
     "ablate": "[matrix] --data-root --dry-run --json --list --replicas --scale --set* --source*",

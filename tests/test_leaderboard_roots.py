@@ -11,9 +11,11 @@ import pytest
 
 from flows.cli import main
 from infra.errors import ArtifactError, InputError
+from infra.step import Step
 from tasks.leaderboard.runs import find_runs
 from tasks.leaderboard.work import Leaderboard, leaderboard, open_roots
-from tests.board_world import renamed, store_at, write_ablation, write_run
+from tasks.one_set.plan import KIND as COMPARISONS
+from tests.board_world import put, renamed, store_at, write_ablation, write_run
 from tests.scores_world import NORMAL, predictions_table
 
 METRIC = "rule14-micro-F1"
@@ -72,6 +74,21 @@ def test_two_models_on_one_test_set_are_ranked(tmp_path: Path) -> None:
     [own, policies] = [[row for row in found if row[0] == name] for name in ("a", "b")]
     assert [row[1:] for row in own] == [("llava_rad tiny", 1), ("gla_rrg24 gla_findings paper", 2)]
     assert len(policies) == 2, "the other policy for doubts is a group of its own"
+
+
+def test_models_of_a_comparison_are_their_recipes(tmp_path: Path) -> None:
+    """Asked on another recipe's set, they bear a name that no preset has."""
+    own = write_run(tmp_path, called="llava_rad-on-rrg24_findings")
+    put(
+        store_at(tmp_path),
+        Step(COMPARISONS, "rrg24_findings", {"recipes": ["llava_rad"]},
+             {"llava_rad": own.scores, "test_sets/rrg24_findings": "0" * 16}, 1, ()),
+        "x.json", {},
+    )  # fmt: skip
+    [run] = find_runs(store_at(tmp_path))
+    assert (run.recipe, run.scale) == ("llava_rad", "tiny")
+    assert run.system == "llava_rad on rrg24_findings tiny"
+    assert measured(board(tmp_path), METRIC)[0][1] == "llava_rad on rrg24_findings tiny"
 
 
 def test_other_test_sets_are_not(tmp_path: Path) -> None:

@@ -30,6 +30,9 @@ TASKS = {
     "register model": (None, {"register"}, 1, HOUR),
     "rate teacher": ("teacher of {name}", {"evaluate", "llm"}, 1, DAY),
     "compare variants": (None, {"evaluate"}, 1, HOUR),
+    "choose test studies": (None, {"evaluate"}, 1, DAY),
+    "pack test set": (None, {"evaluate"}, 1, DAY),
+    "compare recipes": (None, {"evaluate"}, 1, HOUR),
 }
 """By name: how runs are named, tags, retries, timeout in seconds. Dashboards and work pools' limits
 go by these."""

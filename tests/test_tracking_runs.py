@@ -224,7 +224,7 @@ def test_pictures_are_uploaded_into_their_folder(book: RunBook, tmp_path: Path) 
         (tmp_path / name).write_bytes(b"png")
     parent = book.pipeline_run("has pictures", {})
     run = book.nested_run(parent, "grounding", {}, {})
-    run.log_pictures([tmp_path / "two.png"], "overlays")
+    run.log_files([tmp_path / "two.png"], "overlays")
     run.end("FINISHED")
     stored = book.client.list_artifacts(run.run_id, "overlays")
     assert [item.path for item in stored] == ["overlays/two.png"]

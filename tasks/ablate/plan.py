@@ -140,14 +140,23 @@ def _require_metrics(matrix: MatrixSettings, base: Context) -> None:
             f"one of kind {' or '.join(METRICS_OF_KIND)}: others cannot be compared in pairs",
             "name another ability in the matrix",
         )
-    known = _known_metrics(base)
-    for name in matrix.metrics_of(kind):
+    require_metrics(matrix.metrics_of(kind), base, f"matrix {matrix.name}")
+
+
+def require_metrics(names: Sequence[str], base: Context, place: str) -> None:
+    """Refuse a metric that the ability's scores cannot hold.
+
+    Raises:
+        SettingsError: no such metric; ``place`` says where it is named.
+    """
+    known = _known_metrics(base) if names else []
+    for name in names:
         if name not in known:
             like = get_close_matches(name, known, cutoff=0.0)
             raise SettingsError(
-                f"metric '{name}' in matrix {matrix.name}",
+                f"metric '{name}' in {place}",
                 f"a metric of its baseline, such as {', '.join(like)}",
-                "correct the matrix, or name the judge in score.judges",
+                "correct the name, or name the judge in score.judges",
             )
 
 

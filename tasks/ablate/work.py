@@ -100,6 +100,21 @@ def _in_order(
     return [found[name] for name in names]
 
 
+def system_of(context: Context) -> System:
+    """What the ability's model wrote with what it is counted by: a report's counts and judgements
+    are its scores', answers are held against the questions of their set."""
+    from evaluation.answer_system import read_answer_system
+    from evaluation.paired import read_system
+
+    predictions = table_in(context.artifact(f"predictions/{context.ability}"), PREDICTIONS_FILE)
+    scores = context.artifact(f"scores/{context.ability}")
+    if context.asked.kind == "vqa":
+        asked = context.artifact(f"examples/{context.asked.examples}")
+        return read_answer_system(predictions, table_in(asked, QUESTIONS_FILE))
+    judged, counts = table_in(scores, JUDGED_FILE), table_in(scores, COUNTS_FILE)
+    return read_system(predictions, counts, judged, context.settings.score)
+
+
 def _variant(item: PlannedVariant, baseline: PlannedVariant) -> Variant:
     """A variant's counts, and what its training took."""
     from evaluation.ablation import Variant
@@ -112,37 +127,22 @@ def _variant(item: PlannedVariant, baseline: PlannedVariant) -> Variant:
         item.name,
         item.question,
         item.overrides,
-        _system(context),
+        system_of(context),
         round(sum(stage.seconds for stage in stages), 1),
         asked.pieces[0].facts.get("examples"),
         tuple(stage.step.name for stage in stages if stage.fingerprint in others),
         unavailable_of(context),
-        _memory(context),
-        _answer_seconds(context),
+        memory_gib(context),
+        answer_seconds(context),
     )
 
 
-def _system(context: Context) -> System:
-    """What the ability's model wrote with what it is counted by: a report's counts and judgements
-    are its scores', answers are held against the questions of their set."""
-    from evaluation.answer_system import read_answer_system
-    from evaluation.paired import read_system
-
-    predictions = _table(context.artifact(f"predictions/{context.ability}"), PREDICTIONS_FILE)
-    scores = context.artifact(f"scores/{context.ability}")
-    if context.asked.kind == "vqa":
-        questions = _table(context.artifact(f"examples/{context.asked.examples}"), QUESTIONS_FILE)
-        return read_answer_system(predictions, questions)
-    judged, counts = _table(scores, JUDGED_FILE), _table(scores, COUNTS_FILE)
-    return read_system(predictions, counts, judged, context.settings.score)
-
-
-def _memory(context: Context) -> float | None:
+def memory_gib(context: Context) -> float | None:
     """The most that a stage held at once in GiB; None where no stage measured itself."""
     return max((pace["peak_memory_gib"] for pace in paces(context).values()), default=None)
 
 
-def _answer_seconds(context: Context) -> float | None:
+def answer_seconds(context: Context) -> float | None:
     """Seconds of generation by answer, loading of the model included."""
     facts = context.artifact(f"predictions/{context.ability}").pieces[0].facts
     if not facts.get("predictions"):
@@ -150,7 +150,8 @@ def _answer_seconds(context: Context) -> float | None:
     return round(float(facts["seconds"]) / float(facts["predictions"]), 4)
 
 
-def _table(artifact: Artifact, name: str) -> pa.Table:
+def table_in(artifact: Artifact, name: str) -> pa.Table:
+    """All rows of that table of an artifact."""
     return pa.concat_tables([pq.read_table(path) for path in artifact.files(name)])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -60,7 +60,7 @@ class _Recipe:
 
     @cached_property
     def plan(self) -> ExamplePlan:
-        inputs = ExampleInputs(**{kind: self._files(kind) for kind in _FILES})
+        inputs = example_inputs(self._context, self._name)
         return self._make[0](inputs, self._set, self._context.settings.sources.pieces)
 
     def pack(self, key: str, folder: Path) -> BuiltPiece:
@@ -74,18 +74,21 @@ class _Recipe:
     def _make(self) -> tuple[Planner, Packer]:
         return MAKERS[self._set.task]
 
-    @property
-    def _read(self) -> Mapping[str, str]:
-        """What the graph says that the set is made of."""
-        return self._context.graph[f"examples/{self._name}"].inputs
 
-    def _files(self, kind: str) -> tuple[InputFile, ...]:
-        store = self._context.store
-        return tuple(
-            InputFile(store.local(f"{piece.folder}/{file.name}", file.digest), file.digest)
-            for name in self._context.source_names
-            if f"{kind}/{name}" in self._read
-            for piece in self._context.artifact(f"{kind}/{name}").pieces
-            for file in piece.files
-            if file.name == _FILES[kind]
-        )
+def example_inputs(context: Context, name: str) -> ExampleInputs:
+    """The pieces that the graph says a set is made of."""
+    read = context.graph[f"examples/{name}"].inputs
+    return ExampleInputs(**{kind: input_files(context, kind, read) for kind in _FILES})
+
+
+def input_files(context: Context, kind: str, keys: Container[str]) -> tuple[InputFile, ...]:
+    """The pieces of that kind, ``studies`` say, of every source whose artifact the keys name."""
+    store = context.store
+    return tuple(
+        InputFile(store.local(f"{piece.folder}/{file.name}", file.digest), file.digest)
+        for name in context.source_names
+        if f"{kind}/{name}" in keys
+        for piece in context.artifact(f"{kind}/{name}").pieces
+        for file in piece.files
+        if file.name == _FILES[kind]
+    )

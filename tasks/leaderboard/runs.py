@@ -1,8 +1,8 @@
 """The scored runs of a data root: of which recipe, at which scale, on which test set.
 
 A scores artifact tells none of this itself; the artifacts behind it do. The recipe is the one with
-an ability of that name, on a set and a stage of those names; the scale is the one whose preset the
-stage's settings are nearest to.
+an ability of that name, on a set and a stage of those names, or the one that a comparison names;
+the scale is the one whose preset the stage's settings are nearest to.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from infra.settings import Settings, load_settings, preset_names
 from infra.store import Store
 from sources.record import Split
 from tasks.ablate.plan import KIND as ABLATIONS
+from tasks.one_set.plan import KIND as COMPARISONS
 from tasks.predict.work import PREDICTIONS_FILE
 from tasks.score.work import SCORES_FILE
 
@@ -77,11 +78,25 @@ def find_runs(store: Store) -> list[Run]:
     Raises:
         ArtifactError: a file that is needed is damaged, or a manifest is.
     """
-    variants = _variants(store)
+    variants, compared = _variants(store), _compared(store)
     return [
-        _run(store, artifact, variants.get(artifact.fingerprint, ""))
+        _run(
+            store,
+            artifact,
+            variants.get(artifact.fingerprint, ""),
+            compared.get(artifact.fingerprint),
+        )
         for artifact in find_artifacts(store, "scores", "")
     ]
+
+
+def _compared(store: Store) -> dict[str, str]:
+    """By fingerprint of scores, the recipe whose model a comparison asked on its one test set."""
+    return {
+        artifact.step.inputs[recipe]: recipe
+        for artifact in find_artifacts(store, COMPARISONS, "")
+        for recipe in artifact.step.settings["recipes"]
+    }
 
 
 def _variants(store: Store) -> dict[str, str]:
@@ -93,7 +108,7 @@ def _variants(store: Store) -> dict[str, str]:
     return found
 
 
-def _run(store: Store, artifact: Artifact, variant: str) -> Run:
+def _run(store: Store, artifact: Artifact, variant: str, compared: str | None) -> Run:
     [file] = checked_files(artifact, SCORES_FILE)
     scores = json.loads(file.read_text(encoding="utf-8"))
     predictions = _input(store, artifact, "predictions")
@@ -110,7 +125,14 @@ def _run(store: Store, artifact: Artifact, variant: str) -> Run:
         _test_set(store, predictions, examples),
         scores,
     )
-    presets = list(_presets_of(artifact.step.name, stage.step.name, examples.step.name))
+    if compared is None:
+        presets = list(_presets_of(artifact.step.name, stage.step.name, examples.step.name))
+    else:
+        presets = [one for one in _presets() if one.recipe == compared]
+        presets = [one for one in presets if stage.step.name in {each.name for each in one.stages}]
+        run = replace(
+            run, ability=artifact.step.name.removeprefix(f"{compared}-").replace("-", " ")
+        )
     if not presets:
         return run
     apart = [(_differences(stage, preset), preset) for preset in presets]
@@ -144,6 +166,12 @@ def _presets_of(ability: str, stage: str, examples: str) -> Iterator[Settings]:
     for preset in _presets():
         own = preset.abilities.get(ability)
         if own is not None and (own.stage, own.examples) == (stage, examples):
+            yield preset
+
+
+def _presets_with(recipe: str, stage: str) -> Iterator[Settings]:
+    for preset in _presets():
+        if preset.recipe == recipe and any(each.name == stage for each in preset.stages):
             yield preset
 
 

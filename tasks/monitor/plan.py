@@ -27,7 +27,7 @@ KINDS_UNTIL = {
     "evaluate": (
         *("replicas", "studies", "images", "reports", "dialogues", "examples", "drawings"),
         "stages",
-        *("predictions", "scores", "retrieval", "grounding", "consistency"),
+        *("test_sets", "predictions", "scores", "retrieval", "grounding", "consistency"),
     ),
     "quality": ("replicas", "studies", "teachers"),
 }

@@ -19,12 +19,12 @@ _OPEN: dict[str, tuple[RunBook, str]] = {}
 _NOT_METRICS = ("event", "step", "steps", "stage", "best_step")
 
 
-def run_book(context: Context) -> RunBook:
-    """The recipe's experiment at the place the environment names."""
+def run_book(context: Context, experiment: str | None = None) -> RunBook:
+    """The recipe's experiment at the place the environment names, or another one there."""
     environment = context.environment
     own = environment.mlflow_uri is None
     artifacts = environment.state / "mlflow" / "artifacts" if own else None
-    return RunBook(environment.tracking_uri, context.settings.recipe, artifacts)
+    return RunBook(environment.tracking_uri, experiment or context.settings.recipe, artifacts)
 
 
 def pipeline_run(context: Context, book: RunBook) -> str:
@@ -90,7 +90,7 @@ def log_step(
     tags = {"cxrflow.fingerprint": step.fingerprint}
     run = book.nested_run(pipeline_run(context, book), title, dict(step.settings), tags)
     run.log_metrics(artifact.pieces[0].facts["tracked"])
-    run.log_pictures(overlays, "overlays")
+    run.log_files(overlays, "overlays")
     run.end("FINISHED")
 
 
