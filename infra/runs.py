@@ -89,6 +89,8 @@ class DrawRun(Section):
         scratch: keeps finished films of this run alone, so that a killed one goes on; None keeps
             them below ``output``.
         png: also write each film as ``<prompt_id>.png`` below ``output``.
+        untrained: the seed of a model of the same shape that has learned nothing, which draws in
+            the trained one's place; None lets the trained one draw.
     """
 
     model: Path
@@ -97,6 +99,7 @@ class DrawRun(Section):
     output: Path
     scratch: Path | None = None
     png: bool = False
+    untrained: Seed | None = None
     device: Device = "auto"
 
 

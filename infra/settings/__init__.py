@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError, field_validator, model_validato
 
 from infra.errors import SettingsError
 from infra.settings.abilities import (
+    READS_REPORTS,
     SHARED,
     AbilitySettings,
     merge,
@@ -24,6 +25,7 @@ from infra.settings.abilities import (
     spread,
 )
 from infra.settings.dialogues import ROUTE_OF_TASK, DialogueSettings
+from infra.settings.film_ability import require_drawers
 from infra.settings.sections import (
     ExampleSettings,
     GroundSettings,
@@ -156,12 +158,13 @@ class Settings(Section):
         if unread:
             raise ValueError(f"no stage or ability reads the set {', '.join(sorted(unread))}")
         for name, ability in self.abilities.items():
-            if (ability.kind == "report") != self.sets[ability.examples].is_report:
+            if (ability.kind in READS_REPORTS) != self.sets[ability.examples].is_report:
                 task = self.sets[ability.examples].task
                 raise ValueError(
                     f"ability {name} of kind {ability.kind} reads {ability.examples}, a set of "
                     f"{task}"
                 )
+        require_drawers(self.abilities, {stage.name: stage for stage in self.stages})
         if self.readings and self.abilities[self.first_ability].kind != "report":
             raise ValueError("readings are taken of an ability of kind report, and there is none")
         if "consistency" in self.readings and section_pair(self.sets, self.abilities) is None:

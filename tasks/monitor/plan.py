@@ -23,7 +23,7 @@ KINDS_UNTIL = {
     "train": ("replicas", "studies", "images", "reports", "dialogues", "examples", "stages"),
     "evaluate": (
         *("replicas", "studies", "images", "reports", "dialogues", "examples", "stages"),
-        *("predictions", "scores", "retrieval", "grounding", "consistency"),
+        *("predictions", "classifiers", "scores", "retrieval", "grounding", "consistency"),
     ),
     "quality": ("replicas", "studies", "teachers"),
 }
