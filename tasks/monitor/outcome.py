@@ -19,6 +19,7 @@ from sources.catalog import get_source
 from sources.funnel import FunnelRow
 from tasks.consistency.outcome import consistency_text
 from tasks.context import Context
+from tasks.draw.outcome import films_text
 from tasks.examples.funnel import examples_funnel, funnel_rows, funnel_text
 from tasks.ground.outcome import grounding_text
 from tasks.monitor.kept import kept_weights
@@ -212,6 +213,7 @@ def _scores_text(document: dict[str, Any]) -> str:
 _SCORES_TEXT: dict[AbilityKind, Callable[[dict[str, Any]], str]] = {
     "report": _scores_text,
     "vqa": answers_text,
+    "draw": films_text,
 }
 
 

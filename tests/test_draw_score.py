@@ -1,0 +1,118 @@
+"""An ability that draws, as units of work: films, their judge, their scores and their page."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from drawn_world import COUNTS, SAID, drawn_context, put_world
+
+from evaluation.film_targets import TARGETS
+from infra.artifact import Artifact
+from infra.parent import ignore_event
+from sources.drawing import AGAIN, DRAWN_SCHEMA, UNTRAINED
+from tasks.context import Context
+from tasks.draw.classifier import build_classifier
+from tasks.draw.films import TRAINED, chosen_rows, draw_films
+from tasks.draw.score import EXAMPLES_FILE, REPORTS_FILE, score_films
+from tasks.predict.work import PREDICTIONS_FILE
+from tasks.score.work import SCORES_FILE, scores_of, unavailable_of
+
+TESTS = COUNTS["test"]
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
+    """Films drawn and a classifier trained."""
+    root = tmp_path_factory.mktemp("drawn")
+    os.environ["CXR_STATE_DIR"] = str(root / "state")
+    try:
+        made = drawn_context(root).doing("draw")
+    finally:
+        del os.environ["CXR_STATE_DIR"]
+    put_world(made)
+    draw_films(made, ignore_event)
+    build_classifier(made, ignore_event)
+    return made
+
+
+def films(context: Context) -> pa.Table:
+    artifact = context.artifact("predictions/draw")
+    return pa.concat_tables([pq.read_table(path) for path in artifact.files(PREDICTIONS_FILE)])
+
+
+def document(artifact: Artifact) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(artifact.files(SCORES_FILE)[0].read_text())
+    return found
+
+
+def test_each_prompt_has_a_film_of_both_models_and_some_have_more(context: Context) -> None:
+    table = films(context)
+    assert table.schema.equals(DRAWN_SCHEMA)
+    rows = table.to_pylist()
+    controls = [row["control"] for row in rows]
+    asked = context.asked.films
+    assert controls.count(TRAINED) == controls.count(UNTRAINED) == TESTS
+    assert controls.count(AGAIN) == asked.repeated * (asked.films - 1)
+    assert len({row["film_id"] for row in rows}) == len(rows)
+    by_prompt: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        by_prompt.setdefault(row["prompt_id"], {})[row["control"]] = row
+    for own in by_prompt.values():
+        assert own[TRAINED]["seed"] == own[UNTRAINED]["seed"], "the same noise"
+        assert own[TRAINED]["pixels"] != own[UNTRAINED]["pixels"]
+        assert own[TRAINED]["prompt"] == f"PA view of the chest was obtained. {own[TRAINED]['reference']}"
+
+
+def test_prompts_are_chosen_by_a_seed(context: Context) -> None:
+    every = [row["example_id"] for row in chosen_rows(context)]
+    assert len(every) == TESTS and every != sorted(every)
+    assert {row["reference"] for row in films(context).to_pylist()} == set(SAID)
+
+
+def test_the_films_are_drawn_once(context: Context) -> None:
+    assert draw_films(context, ignore_event).cached
+    assert build_classifier(context, ignore_event).cached
+
+
+def test_every_number_stands_beside_controls_and_real_films(context: Context) -> None:
+    artifact = score_films(context, ignore_event)
+    found = document(artifact)
+    assert (found["kind"], found["prompts"], found["subjects"]) == ("draw", TESTS, TESTS // 2)
+    rows = {(row["metric"], row["control"]): row for row in found["scores"]}
+    for metric in ("prompted-finding-AUROC-macro", "prompted-side-accuracy"):
+        assert {(metric, name) for name in ("none", "untrained", "shuffled")} <= rows.keys()
+        own = rows[metric, "none"]
+        assert own["low"] <= own["value"] <= own["high"]
+        assert own["real_films"]["value"] is not None
+        assert own["signature"]["unit"] == "subject"
+        assert own["signature"]["subjects"] == TESTS // 2
+    for metric in ("MS-SSIM-of-pairs", "rule14-of-drawn-F1-micro", "kernel-distance[in-house]"):
+        assert rows[metric, "none"]["signature"]["metric"] == metric
+    assert {"Cardiomegaly", "Pleural Effusion", "Edema"} <= found["findings"].keys()
+    assert "Fracture" in found["without_support"]
+    assert "needs" in found["unavailable"]["Frechet[rad-dino]"]
+    assert all(text not in json.dumps(found) for text in SAID)
+
+
+def test_what_was_read_and_written_of_each_film_is_kept(context: Context) -> None:
+    artifact = score_films(context, ignore_event)
+    assert artifact.cached
+    read = pq.read_table(artifact.files(EXAMPLES_FILE)[0])
+    assert read["control"].to_pylist() == ["none"] * TESTS + ["untrained"] * TESTS + ["real"] * TESTS
+    assert {len(row) for row in read["probabilities"].to_pylist()} == {len(TARGETS)}
+    written = pq.read_table(artifact.files(REPORTS_FILE)[0])
+    assert written["control"].to_pylist() == ["none"] * TESTS + ["real"] * TESTS
+    assert set(written["reference"].to_pylist()) == set(SAID)
+
+
+def test_numbers_go_to_the_registry_by_control(context: Context) -> None:
+    score_films(context, ignore_event)
+    tracked = scores_of(context)
+    assert {"none/prompted-side-accuracy", "shuffled/prompted-finding-AUROC-macro"} <= tracked.keys()
+    assert set(unavailable_of(context)) >= {"Frechet[rad-dino]", "Frechet[xrv-densenet121]"}
