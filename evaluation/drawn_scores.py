@@ -154,9 +154,7 @@ def distance_scores(
     return scores, unavailable
 
 
-def reported_scores(
-    told: Reported, uncertain_as: UncertainAs, scored: Scored
-) -> list[ImageScore]:
+def reported_scores(told: Reported, uncertain_as: UncertainAs, scored: Scored) -> list[ImageScore]:
     """What the report model reads off the films, and off them against another's prompt."""
     count = len(told.units)
     draws = (uncertain_as, scored.resamples, scored.seed)

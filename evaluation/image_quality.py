@@ -209,7 +209,11 @@ def similarity(drawn: Diversity, real: Diversity | None, scored: Scored) -> Imag
 
 
 def findings(
-    found: PromptedFindings, sides: SideScore, classifier: str, scored: Scored, control: str = "none"
+    found: PromptedFindings,
+    sides: SideScore,
+    classifier: str,
+    scored: Scored,
+    control: str = "none",
 ) -> list[ImageScore]:
     """What a classifier of real films finds of what was asked for.
 

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from drawn_world import COUNTS, SAID, drawn_context, put_world
+from draw_ability_world import COUNTS, SAID, drawn_context, put_world
 
 from evaluation.film_targets import TARGETS
 from infra.artifact import Artifact
@@ -66,7 +66,10 @@ def test_each_prompt_has_a_film_of_both_models_and_some_have_more(context: Conte
     for own in by_prompt.values():
         assert own[TRAINED]["seed"] == own[UNTRAINED]["seed"], "the same noise"
         assert own[TRAINED]["pixels"] != own[UNTRAINED]["pixels"]
-        assert own[TRAINED]["prompt"] == f"PA view of the chest was obtained. {own[TRAINED]['reference']}"
+        assert (
+            own[TRAINED]["prompt"]
+            == f"PA view of the chest was obtained. {own[TRAINED]['reference']}"
+        )
 
 
 def test_prompts_are_chosen_by_a_seed(context: Context) -> None:
@@ -104,7 +107,9 @@ def test_what_was_read_and_written_of_each_film_is_kept(context: Context) -> Non
     artifact = score_films(context, ignore_event)
     assert artifact.cached
     read = pq.read_table(artifact.files(EXAMPLES_FILE)[0])
-    assert read["control"].to_pylist() == ["none"] * TESTS + ["untrained"] * TESTS + ["real"] * TESTS
+    assert (
+        read["control"].to_pylist() == ["none"] * TESTS + ["untrained"] * TESTS + ["real"] * TESTS
+    )
     assert {len(row) for row in read["probabilities"].to_pylist()} == {len(TARGETS)}
     written = pq.read_table(artifact.files(REPORTS_FILE)[0])
     assert written["control"].to_pylist() == ["none"] * TESTS + ["real"] * TESTS
@@ -114,5 +119,8 @@ def test_what_was_read_and_written_of_each_film_is_kept(context: Context) -> Non
 def test_numbers_go_to_the_registry_by_control(context: Context) -> None:
     score_films(context, ignore_event)
     tracked = scores_of(context)
-    assert {"none/prompted-side-accuracy", "shuffled/prompted-finding-AUROC-macro"} <= tracked.keys()
+    assert {
+        "none/prompted-side-accuracy",
+        "shuffled/prompted-finding-AUROC-macro",
+    } <= tracked.keys()
     assert set(unavailable_of(context)) >= {"Frechet[rad-dino]", "Frechet[xrv-densenet121]"}

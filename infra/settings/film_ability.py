@@ -70,9 +70,7 @@ class FilmAbilitySettings(DrawSettings):
     @property
     def sampler(self) -> DrawSettings:
         """What the sampler alone is told."""
-        return DrawSettings(
-            steps=self.steps, guidance=self.guidance, batch_size=self.batch_size
-        )
+        return DrawSettings(steps=self.steps, guidance=self.guidance, batch_size=self.batch_size)
 
 
 class _Ability(Protocol):
@@ -86,9 +84,7 @@ class _Ability(Protocol):
     def draw(self) -> FilmAbilitySettings | None: ...
 
 
-def require_drawers(
-    abilities: Mapping[str, _Ability], stages: Mapping[str, StageSettings]
-) -> None:
+def require_drawers(abilities: Mapping[str, _Ability], stages: Mapping[str, StageSettings]) -> None:
     """Each ability asks a stage that can do it, and those that judge films exist.
 
     Raises:

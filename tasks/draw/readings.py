@@ -83,9 +83,7 @@ def gather_films(context: Context) -> Films:
         real_films(
             context,
             Split.TRAIN,
-            [row["example_id"] for row in chosen_rows(context, Split.TRAIN)][
-                : len(drawn[TRAINED])
-            ],
+            [row["example_id"] for row in chosen_rows(context, Split.TRAIN)][: len(drawn[TRAINED])],
         ),
     )
 

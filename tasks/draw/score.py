@@ -19,11 +19,12 @@ from infra.pieces import BuiltPiece, Count
 from sources.drawing import AGAIN, UNTRAINED
 from tasks.context import Context
 from tasks.draw.films import TRAINED
+from tasks.draw.page import write_drawn_page
 from tasks.draw.readings import REAL, TRAIN, Films, Read, gather_films, judged_films, read_all
 from tasks.draw.reports import NO_REPORTER, REPORTS_SCHEMA, write_reports
 from tasks.films.work import features_of
 from tasks.predict.work import no_test_examples
-from tasks.score.work import EXAMPLES_FILE, PAGE_FILE, PIECE, SCORES_FILE
+from tasks.score.work import EXAMPLES_FILE, PIECE, SCORES_FILE
 
 if TYPE_CHECKING:
     from evaluation.drawn_scores import DrawnScores
@@ -61,18 +62,25 @@ def _score(
     films = gather_films(context)
     scratch = context.store.state / "scores" / context.step("scores").fingerprint
     reports, probabilities = REPORTS_SCHEMA.empty_table(), PROBABILITIES_SCHEMA.empty_table()
+    read = None
     if films.prompts:
         read = read_all(context, films, scratch / "read", on_event)
         probabilities = _probabilities(films, read)
         scores, reports = _scored(context, films, read, scratch / "reports", on_event)
     else:
         scores = nothing_drawn(no_test_examples(context))
-    (folder / SCORES_FILE).write_text(json.dumps(scores.to_dict(), indent=1) + "\n")
+    document = scores.to_dict()
+    (folder / SCORES_FILE).write_text(json.dumps(document, indent=1) + "\n")
+    pictures = write_drawn_page(context, films, read, document, folder)
     write_table(folder / EXAMPLES_FILE, probabilities)
     write_table(folder / REPORTS_FILE, reports)
     count = Count("films scored", len(films.prompts), len(films.prompts))
     told = scores.scores
-    facts = {"tracked": told.tracked(), "unavailable": dict(told.unavailable)}
+    facts = {
+        "tracked": told.tracked(),
+        "unavailable": dict(told.unavailable),
+        "pictures": pictures,
+    }
     return BuiltPiece((count,), facts)
 
 

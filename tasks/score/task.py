@@ -42,5 +42,7 @@ def _score_films(context: Context) -> Artifact:
     """Scores of films, with their MLflow run."""
     artifact = score_films(context, Progress("readers of films").follow)
     if artifact.built:
-        log_step(context, artifact, f"films of {context.ability}")
+        names = artifact.pieces[0].facts["pictures"]
+        pictures = [path for name in names for path in artifact.files(name)]
+        log_step(context, artifact, f"films of {context.ability}", pictures)
     return artifact
