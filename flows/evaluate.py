@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
+from tasks.coherence.task import run_coherence
 from tasks.consistency.task import run_consistency
 from tasks.context import Order, open_context
 from tasks.draw.task import run_classifier
@@ -18,6 +19,7 @@ READINGS = {
     "retrieval": run_retrieval,
     "grounding": run_grounding,
     "consistency": run_consistency,
+    "coherence": run_coherence,
 }
 
 

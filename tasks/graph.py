@@ -18,6 +18,7 @@ from infra.settings.diffusion import touched_by
 from infra.settings.sections import ExampleSettings
 from infra.settings.stages import StageSettings
 from infra.step import Step
+from tasks.coherence.steps import coherence_told
 from tasks.draw.steps import drawn_films, drawn_scores, film_classifier
 
 REVISIONS: Final = {
@@ -34,6 +35,7 @@ REVISIONS: Final = {
     "grounding": 4,
     "consistency": 1,
     "classifiers": 1,
+    "coherence": 1,
     "models": 1,
     "teachers": 3,
     "ablations": 4,
@@ -56,6 +58,7 @@ CODE: Final = {
     "retrieval": ("tasks.retrieve.work", "models.embed"),
     "grounding": ("tasks.ground.work", "tasks.ground.page", "models.explain"),
     "consistency": ("tasks.consistency.work",),
+    "coherence": ("tasks.coherence.work", "models.generate", "models.draw", "models.read_films"),
     "classifiers": ("tasks.draw.classifier", "models.classify"),
     "models": ("models.register",),
     "teachers": ("tasks.quality.work", "tasks.quality.page", "tasks.reports.offline_answers"),
@@ -302,6 +305,8 @@ def _add_readings(builder: _Builder, sources: list[str]) -> None:
         _add_grounding(builder, sources, first)
     if "consistency" in asked:
         _add_consistency(builder, first)
+    if "coherence" in asked:
+        builder.add("coherence", first, *coherence_told(builder.settings, first))
 
 
 def _add_retrieval(builder: _Builder, name: str) -> None:

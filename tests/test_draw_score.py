@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +10,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from draw_ability_world import COUNTS, SAID, drawn_context, put_world
+from PIL import Image
 
+from evaluation.contact_sheet import SIDE_PX
 from evaluation.film_targets import TARGETS
 from infra.artifact import Artifact
+from infra.errors import InputError
 from infra.parent import ignore_event
 from sources.drawing import AGAIN, DRAWN_SCHEMA, UNTRAINED
 from tasks.context import Context
 from tasks.draw.classifier import build_classifier
 from tasks.draw.films import TRAINED, chosen_rows, draw_films
+from tasks.draw.outcome import films_text
+from tasks.draw.page import SHEET_FILE, SHOWN, asked_for, may_be_shown
 from tasks.draw.score import EXAMPLES_FILE, REPORTS_FILE, score_films
 from tasks.predict.work import PREDICTIONS_FILE
-from tasks.score.work import SCORES_FILE, scores_of, unavailable_of
+from tasks.score.work import PAGE_FILE, SCORES_FILE, scores_of, unavailable_of
 
 TESTS = COUNTS["test"]
 
@@ -29,15 +33,15 @@ TESTS = COUNTS["test"]
 @pytest.fixture(scope="module")
 def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
     """Films drawn and a classifier trained."""
-    root = tmp_path_factory.mktemp("drawn")
-    os.environ["CXR_STATE_DIR"] = str(root / "state")
-    try:
-        made = drawn_context(root).doing("draw")
-    finally:
-        del os.environ["CXR_STATE_DIR"]
-    put_world(made)
+    made = world(tmp_path_factory.mktemp("drawn"))
     draw_films(made, ignore_event)
     build_classifier(made, ignore_event)
+    return made
+
+
+def world(root: Path, counts: dict[str, int] | None = None) -> Context:
+    made = drawn_context(root).doing("draw")
+    put_world(made, counts)
     return made
 
 
@@ -124,3 +128,52 @@ def test_numbers_go_to_the_registry_by_control(context: Context) -> None:
         "shuffled/prompted-finding-AUROC-macro",
     } <= tracked.keys()
     assert set(unavailable_of(context)) >= {"Frechet[rad-dino]", "Frechet[xrv-densenet121]"}
+
+
+def test_the_page_shows_real_drawn_and_untrained_films_of_a_replica(context: Context) -> None:
+    artifact = score_films(context, ignore_event)
+    page = artifact.files(PAGE_FILE)[0].read_text()
+    assert page.count("data:image/png;base64,") == 3 * SHOWN
+    assert "Pleural Effusion, left" in page
+    assert "synthetic replica" in page
+    assert all(text not in page for text in SAID), "findings are named, reports are not quoted"
+    assert artifact.pieces[0].facts["pictures"] == [SHEET_FILE]
+    with Image.open(artifact.files(SHEET_FILE)[0]) as sheet:
+        assert sheet.width > 3 * SIDE_PX
+
+
+def test_a_person_is_told_what_the_films_reach(context: Context) -> None:
+    score_films(context, ignore_event)
+    text = films_text(document(score_films(context, ignore_event)))
+    assert "prompted-finding-AUROC-macro" in text
+    assert "untrained model" in text and "real films" in text
+    assert "prompted-side-accuracy against another's prompt:" in text
+    assert "unavailable: Frechet[rad-dino]: needs" in text
+
+
+def test_pictures_of_gated_sources_are_held_back() -> None:
+    assert may_be_shown("mimic_cxr", frozenset({"mimic_cxr"}))
+    assert not may_be_shown("mimic_cxr", frozenset())
+    assert may_be_shown("openi", frozenset())
+
+
+def test_what_a_prompt_asks_for_is_named_with_its_side() -> None:
+    assert asked_for(SAID[0]) == ("Cardiomegaly", "Pleural Effusion, left")
+    assert asked_for(SAID[3]) == ()
+
+
+def test_nothing_to_draw_is_a_scoring_of_nothing_with_its_reason(tmp_path: Path) -> None:
+    bare = world(tmp_path, {"train": 8, "validate": 8, "test": 0})
+    draw_films(bare, ignore_event)
+    artifact = score_films(bare, ignore_event)
+    found = document(artifact)
+    assert found["prompts"] == 0
+    assert found["unavailable"]["films"].startswith("no test examples of mimic_cxr")
+    assert "NOT SCORED" in films_text(found)
+    assert "this page cannot say" in artifact.files(PAGE_FILE)[0].read_text()
+
+
+def test_a_classifier_needs_films_to_look_at(tmp_path: Path) -> None:
+    bare = world(tmp_path, {"train": 8, "validate": 0, "test": 4})
+    with pytest.raises(InputError, match="found no validate examples of the set reports"):
+        build_classifier(bare, ignore_event)

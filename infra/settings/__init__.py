@@ -24,6 +24,7 @@ from infra.settings.abilities import (
     section_pair,
     spread,
 )
+from infra.settings.coherence import CoherenceSettings, requests_of
 from infra.settings.dialogues import ROUTE_OF_TASK, DialogueSettings
 from infra.settings.film_ability import require_drawers
 from infra.settings.sections import (
@@ -63,6 +64,7 @@ class Settings(Section):
     readings: tuple[Reading, ...] = ("retrieval", "grounding")
     retrieval: RetrievalSettings = RetrievalSettings()
     ground: GroundSettings = GroundSettings()
+    coherence: CoherenceSettings = CoherenceSettings()
     replicas: ReplicaSettings = ReplicaSettings()
 
     @field_validator("stages")
@@ -169,6 +171,9 @@ class Settings(Section):
             raise ValueError("readings are taken of an ability of kind report, and there is none")
         if "consistency" in self.readings and section_pair(self.sets, self.abilities) is None:
             raise ValueError("readings has consistency, and no two abilities write both sections")
+        if "coherence" in self.readings and self.asked_for_films is None:
+            asked = self.abilities[self.first_ability].stage
+            raise ValueError(f"readings has coherence, and stage {asked} learns no set of requests")
         models: dict[str, str] = {}
         for one in self.abilities.values():
             self.stage(one.stage)
@@ -182,6 +187,17 @@ class Settings(Section):
         """The first that writes reports, of which readings are taken; else the first."""
         reports = (name for name, one in self.abilities.items() if one.kind == "report")
         return next(reports, next(iter(self.abilities)))
+
+    @property
+    def asked_for_films(self) -> str | None:
+        """The set of requests for films that the first ability's model has learned, if any."""
+        stage = self.stage(self.abilities[self.first_ability].stage)
+        return requests_of(self.sets, self.sets_of(stage))
+
+    @property
+    def drawer(self) -> str | None:
+        """The first ability that draws, if any."""
+        return next((name for name, one in self.abilities.items() if one.kind == "draw"), None)
 
     def abilities_of(self, stage: str) -> tuple[str, ...]:
         """What one stage's model can do; it is registered under the first."""

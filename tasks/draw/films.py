@@ -77,7 +77,7 @@ def chosen_rows(context: Context, split: Split = Split.TEST) -> list[Row]:
     there are prompts."""
     asked = context.asked.films
     rows = [row for file in example_files(context, split) for row in _rows(file)]
-    rows.sort(key=lambda row: _digest(asked.seed, row["example_id"]))
+    rows.sort(key=lambda row: row_digest(asked.seed, row["example_id"]))
     return rows[: asked.prompts]
 
 
@@ -86,7 +86,8 @@ def _rows(file: Path) -> list[Row]:
     return [row for row in table.to_pylist() if row["images"]]
 
 
-def _digest(*told: object) -> bytes:
+def row_digest(*told: object) -> bytes:
+    """Eight bytes that order rows, or seed them, whatever shards they lie in."""
     return blake2b("\t".join(map(str, told)).encode(), digest_size=8).digest()
 
 
@@ -106,5 +107,5 @@ def _requests(rows: Sequence[Row], asked: FilmAbilitySettings, key: str) -> Iter
                 "prompt_id": name,
                 "prompt": drawing_prompt(view, row["target"]),
                 "reference": row["target"],
-                "seed": int.from_bytes(_digest(asked.seed, name, number)[:4]),
+                "seed": int.from_bytes(row_digest(asked.seed, name, number)[:4]),
             }

@@ -17,6 +17,7 @@ from infra.settings.sections import Reading
 from infra.step import Step
 from sources.catalog import get_source
 from sources.funnel import FunnelRow
+from tasks.coherence.outcome import coherence_text
 from tasks.consistency.outcome import consistency_text
 from tasks.context import Context
 from tasks.draw.outcome import films_text
@@ -39,6 +40,7 @@ _READING_TEXT: dict[Reading, Callable[[Mapping[str, Any]], str]] = {
     "retrieval": retrieval_text,
     "grounding": grounding_text,
     "consistency": consistency_text,
+    "coherence": coherence_text,
 }
 _MOST_LOSSES = 6  # our choice: as many as fit one line
 

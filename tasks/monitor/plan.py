@@ -24,6 +24,7 @@ KINDS_UNTIL = {
     "evaluate": (
         *("replicas", "studies", "images", "reports", "dialogues", "examples", "stages"),
         *("predictions", "classifiers", "scores", "retrieval", "grounding", "consistency"),
+        "coherence",
     ),
     "quality": ("replicas", "studies", "teachers"),
 }
