@@ -154,7 +154,7 @@ def test_a_person_is_told_what_the_films_reach(context: Context) -> None:
 def test_pictures_of_gated_sources_are_held_back() -> None:
     assert may_be_shown("mimic_cxr", frozenset({"mimic_cxr"}))
     assert not may_be_shown("mimic_cxr", frozenset())
-    assert may_be_shown("openi", frozenset())
+    assert may_be_shown("nih_cxr14", frozenset())
 
 
 def test_what_a_prompt_asks_for_is_named_with_its_side() -> None:

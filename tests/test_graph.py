@@ -37,7 +37,9 @@ def test_every_step_comes_after_its_inputs() -> None:
     across = {"ablations"}  # made of several graphs, so a step of none
     spoken = graph('dialogues.routes={brax=["request"]}').of_kind("dialogues")
     two_sections = {"consistency"}  # of recipes that write both
-    kinds = {step.kind for step in (*plan.steps.values(), *spoken)} | across | two_sections
+    drawing = {"classifiers", "coherence"}  # of recipes that draw (tests/test_draw_settings.py)
+    kinds = {step.kind for step in (*plan.steps.values(), *spoken)}
+    kinds |= across | two_sections | drawing
     assert set(REVISIONS) == set(CODE) == kinds
 
 
