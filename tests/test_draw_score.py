@@ -15,15 +15,18 @@ from PIL import Image
 from evaluation.contact_sheet import SIDE_PX
 from evaluation.film_targets import TARGETS
 from infra.artifact import Artifact
-from infra.errors import InputError
+from infra.errors import InputError, SettingsError
 from infra.parent import ignore_event
 from sources.drawing import AGAIN, DRAWN_SCHEMA, UNTRAINED
+from tasks.chat import chat_run
 from tasks.context import Context
 from tasks.draw.classifier import build_classifier
 from tasks.draw.films import TRAINED, chosen_rows, draw_films
 from tasks.draw.outcome import films_text
 from tasks.draw.page import SHEET_FILE, SHOWN, asked_for, may_be_shown
 from tasks.draw.score import EXAMPLES_FILE, REPORTS_FILE, score_films
+from tasks.leaderboard.work import leaderboard
+from tasks.monitor.trace import trace_study
 from tasks.predict.work import PREDICTIONS_FILE
 from tasks.score.work import PAGE_FILE, SCORES_FILE, scores_of, unavailable_of
 
@@ -177,3 +180,42 @@ def test_a_classifier_needs_films_to_look_at(tmp_path: Path) -> None:
     bare = world(tmp_path, {"train": 8, "validate": 0, "test": 4})
     with pytest.raises(InputError, match="found no validate examples of the set reports"):
         build_classifier(bare, ignore_event)
+
+
+def test_the_leaderboard_ranks_films_under_their_own_task(context: Context) -> None:
+    scored = score_films(context, ignore_event)
+    found = leaderboard([context.store])
+    [run] = found.runs
+    assert run.name == scored.folder.removeprefix("scores/")
+    measured = {
+        (table.task, table.measure): placed.entry
+        for table in found.tables
+        for group in table.groups
+        for placed in group.entries
+        if placed.entry.kind == "measured"
+    }
+    assert {task for task, _ in measured} == {"generate"}
+    own = measured["generate", "prompted-side-accuracy"]
+    assert own.standing.told["section"] == "films of 32 px"
+    assert own.standing.details["weights"], "the judge is told"
+    assert not any("[" in measure for _, measure in measured), "findings are details"
+    assert "Frechet[rad-dino]" in found.unavailable[run.name]
+
+
+def test_a_trace_shows_prompts_only_where_text_is_asked_for(context: Context) -> None:
+    score_films(context, ignore_event)
+    study = "test-s0"
+    for with_text in (False, True):
+        found = trace_study(context, study, with_text=with_text)
+        rows = [row for place, rows in found.items() if PREDICTIONS_FILE in place for row in rows]
+        assert {row["study_id"] for row in rows} == {study}
+        assert ({"prompt", "reference"} <= rows[0].keys()) is with_text
+        assert "pixels" not in rows[0]
+
+
+def test_a_conversation_draws_as_films_are_scored(context: Context, tmp_path: Path) -> None:
+    run = chat_run(context, None, tmp_path, 3)
+    assert run.pipeline == context.artifact("stages/guide").local_folder("model")
+    assert run.draw == context.asked.films.sampler
+    with pytest.raises(SettingsError, match="ability 'draw'"):
+        chat_run(context, "draw", tmp_path, 3)
