@@ -191,7 +191,9 @@ def put_examples(context: Context, name: str, rows: dict[str, Sequence[Example]]
         total = sum(map(len, rows.values()))
         return BuiltPiece((Count("examples", total, total),))
 
-    build_artifact(context.store, context.graph[f"examples/{name}"], lambda: {"p000": ""}, build)
+    build_artifact(
+        context.store, context.graph[f"examples/{name}"], lambda: {"mimic_cxr-0000": ""}, build
+    )
 
 
 def put_stage(context: Context, name: str, made: Path) -> None:

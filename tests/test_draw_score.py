@@ -19,6 +19,7 @@ from infra.errors import InputError, SettingsError
 from infra.parent import ignore_event
 from sources.drawing import AGAIN, DRAWN_SCHEMA, UNTRAINED
 from tasks.chat import chat_run
+from tasks.compare.scored import find_scored
 from tasks.context import Context
 from tasks.draw.classifier import build_classifier
 from tasks.draw.films import TRAINED, chosen_rows, draw_films
@@ -219,3 +220,9 @@ def test_a_conversation_draws_as_films_are_scored(context: Context, tmp_path: Pa
     assert run.draw == context.asked.films.sampler
     with pytest.raises(SettingsError, match="ability 'draw'"):
         chat_run(context, "draw", tmp_path, 3)
+
+
+def test_compare_takes_reports_alone(context: Context) -> None:
+    scored = score_films(context, ignore_event)
+    with pytest.raises(InputError, match="with scores of films; expected scores of reports"):
+        find_scored(context.store, context.environment, scored.fingerprint)

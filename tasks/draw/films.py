@@ -82,7 +82,7 @@ def chosen_rows(context: Context, split: Split = Split.TEST) -> list[Row]:
 
 
 def _rows(file: Path) -> list[Row]:
-    table = pq.read_table(file, columns=[*_TOLD, "images.list.element.view"])
+    table = pq.ParquetFile(file).read(columns=[*_TOLD, "images.list.element.view"])
     return [row for row in table.to_pylist() if row["images"]]
 
 

@@ -93,8 +93,12 @@ def real_films(context: Context, split: Split, wanted: Sequence[str]) -> dict[st
     found: dict[str, bytes] = {}
     names = set(wanted)
     for file in example_files(context, split):
-        for batch in pq.ParquetFile(file).iter_batches(64, columns=["example_id", "images"]):
-            for row in batch.to_pylist():
+        shard = pq.ParquetFile(file)
+        for group in range(shard.num_row_groups):
+            ids = shard.read_row_group(group, columns=["example_id"])["example_id"].to_pylist()
+            if names.isdisjoint(ids):
+                continue  # most groups of a large split: their pictures are not read
+            for row in shard.read_row_group(group, columns=["example_id", "images"]).to_pylist():
                 if row["example_id"] in names:
                     found[row["example_id"]] = row["images"][0]["pixels"]
     return {name: found[name] for name in wanted}

@@ -178,12 +178,15 @@ def _similarity(films: Films, scored: Scored) -> tuple[list[ImageScore], dict[st
     for row in films.prompts:
         if row["example_id"] in groups:
             groups[row["example_id"]].append(seen_film(row["pixels"], side))
+    real = _by_finding(films, side)
     try:
         drawn = diversity(groups, scored.seed, resamples=scored.resamples)
-        real = diversity(_by_finding(films, side), scored.seed, resamples=scored.resamples)
     except InputError as error:
         return [], {SIMILARITY: str(error)}
-    return [similarity(drawn, real, scored)], {}
+    ceiling = None
+    if any(len(group) > 1 for group in real.values()):
+        ceiling = diversity(real, scored.seed, resamples=scored.resamples)
+    return [similarity(drawn, ceiling, scored)], {}
 
 
 def _by_finding(films: Films, side_px: int) -> dict[str, list[Any]]:
