@@ -188,7 +188,7 @@ def put_examples(context: Context, name: str, rows: dict[str, Sequence[Example]]
             if examples:
                 table = examples_to_table(list(examples))
                 pq.write_table(table, folder / f"{split}-{key}.parquet", row_group_size=8)
-        total = sum(map(len, rows.values()))
+        total = sum(map(len, rows.values()))  # of one piece, as its key tells
         return BuiltPiece((Count("examples", total, total),))
 
     build_artifact(
