@@ -161,7 +161,7 @@ def build_graph(
     seen = {f"weights of {name}": digest for name, digest in (extractors or {}).items()}
     for name, ability in settings.abilities.items():
         if ability.kind == "draw":
-            _add_drawn(builder, name, seen)
+            _add_films(builder, name, seen)
             continue
         _add_predictions(builder, name)
         if ability.kind == "vqa":
@@ -287,7 +287,7 @@ def _add_answers(builder: _Builder, name: str) -> None:
     builder.add("scores", name, chosen, needs, made_by=SCORED_APART["vqa"])
 
 
-def _add_drawn(builder: _Builder, name: str, extractors: Mapping[str, str]) -> None:
+def _add_films(builder: _Builder, name: str, extractors: Mapping[str, str]) -> None:
     """Films, who judges them, and what comes of it."""
     settings = builder.settings
     builder.add("predictions", name, *drawn_films(settings, name), made_by=DRAWN)

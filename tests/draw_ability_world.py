@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +182,7 @@ def put_world(context: Context, counts: dict[str, int] | None = None) -> None:
         put_stage(context, name, folder)
 
 
-def put_examples(context: Context, name: str, rows: dict[str, Sequence[Example]]) -> None:
+def put_examples(context: Context, name: str, rows: Mapping[str, Sequence[Example]]) -> None:
     def build(key: str, folder: Path) -> BuiltPiece:
         for split, examples in rows.items():
             if examples:

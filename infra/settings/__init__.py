@@ -42,6 +42,7 @@ from infra.settings.sections import (
     wanted,
 )
 from infra.settings.stages import ModelSettings, StageSettings, without_superseded
+from infra.settings.trainable import require_trainable
 
 PRESETS = Path(__file__).parent.parent / "presets"
 
@@ -81,21 +82,7 @@ class Settings(Section):
             raise ValueError(f"stage names repeat: {', '.join(names)}")
         if len(set(self.readings)) != len(self.readings):
             raise ValueError(f"readings repeat: {', '.join(self.readings)}")
-        for number, stage in enumerate(self.stages):
-            later = set(stage.starts_from) - set(names[:number])
-            if later:
-                raise ValueError(
-                    f"stage {stage.name} starts from {', '.join(sorted(later))}, which is no "
-                    "earlier stage"
-                )
-            self._require_models(stage)
-            self._require_drawing(stage)
-            self._require_low_rank(stage)
-            if stage.kind == "pretrain" and self.models.text_encoder is None:
-                raise ValueError(
-                    f"stage {stage.name} is of kind pretrain, and models has no text_encoder"
-                )
-        self._require_positions()
+        require_trainable(self.stages, self.models)
         self._require_sets_and_abilities()
         self._require_dialogues()
         return self
@@ -117,26 +104,6 @@ class Settings(Section):
                     f"ability {name} of kind vqa reads {ability.examples}, a set of {task}, which "
                     "is trained on alone"
                 )
-
-    def _require_low_rank(self, stage: StageSettings) -> None:
-        language = self.models.language
-        if stage.lora and stage.lora.rank > language.width and not language.weights:
-            raise ValueError(
-                f"stage {stage.name}: lora rank {stage.lora.rank} with language width "
-                f"{language.width}: no low rank"
-            )
-
-    def _require_positions(self) -> None:
-        """Room for the longest text and its image, where the recipe itself makes the model."""
-        language, image_tokens = self.models.language, self.models.image_tokens
-        # the placeholder in the text makes room for the first of them
-        longest = language.context_tokens - 1 + image_tokens
-        reads_images = any(stage.kind in ("align", "finetune") for stage in self.stages)
-        if reads_images and longest > language.positions and not language.weights:
-            raise ValueError(
-                f"language.context_tokens {language.context_tokens} with {image_tokens} image "
-                f"tokens make {longest} positions, and language.positions is {language.positions}"
-            )
 
     def _require_sets_and_abilities(self) -> None:
         """Each name stands for something, and each set is read by something."""
@@ -206,39 +173,6 @@ class Settings(Section):
     def sets_of(self, stage: StageSettings) -> tuple[str, ...]:
         """The sets of examples that a stage is trained on."""
         return tuple(stage.examples or tuple(self.sets)[:1])
-
-    def _require_models(self, stage: StageSettings) -> None:
-        """A stage that reads a model must start from a stage that makes one of its kind."""
-        if stage.weights:
-            return
-        kinds = {self.stage(name).kind for name in stage.starts_from}
-        choice = {"align", "finetune", "language"} if stage.kind == "finetune" else {"language"}
-        if stage.kind not in ("align", "finetune") or self.models.language.weights:
-            return
-        if not kinds & choice:
-            raise ValueError(
-                f"stage {stage.name} starts from no stage of kind {' or '.join(sorted(choice))}"
-            )
-
-    def _require_drawing(self, stage: StageSettings) -> None:
-        """A stage of CXR-SD has its shapes, and starts from the parts that it does not train."""
-        if not stage.draws:
-            return
-        if self.models.diffusion is None:
-            raise ValueError(
-                f"stage {stage.name} is of kind {stage.kind}, and models has no diffusion"
-            )
-        if self.models.diffusion.weights:
-            if stage.kind == "autoencode":
-                raise ValueError(f"stage {stage.name} trains what diffusion.weights bring")
-            return
-        kinds = {self.stage(name).kind for name in stage.starts_from}
-        wanted = {"diffuse": {"autoencode", "pretrain"}, "guide": {"diffuse"}}
-        lacking = wanted.get(stage.kind, set()) - kinds
-        if lacking:
-            raise ValueError(
-                f"stage {stage.name} starts from no stage of kind {' or '.join(sorted(lacking))}"
-            )
 
     def stage(self, name: str) -> StageSettings:
         """The stage of that name.

@@ -62,7 +62,7 @@ OnEvent = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class _Found:
-    """Both parts; the second is None where nothing was drawn, ``unavailable`` says why."""
+    """What ``coherence.json`` holds of both parts, and its numbers by name."""
 
     document: dict[str, Any]
     tracked: dict[str, float]
@@ -166,9 +166,12 @@ def _measured(context: Context, rows: list[Row], scratch: Path, on_event: OnEven
 def _requests(rows: list[Row]) -> Requests:
     from evaluation.coherence import Requests
 
-    columns = ("prompt", "prediction", "reference")
-    texts = (tuple(row[name] for row in rows) for name in columns)
-    return Requests(*texts, units=tuple(unit_of(row) for row in rows))
+    return Requests(
+        texts=tuple(row["prompt"] for row in rows),
+        answers=tuple(row["prediction"] for row in rows),
+        references=tuple(row["reference"] for row in rows),
+        units=tuple(unit_of(row) for row in rows),
+    )
 
 
 def _film_part(

@@ -168,7 +168,7 @@ def _extractors(context: Context) -> tuple[dict[Any, Path], dict[str, str], dict
         for kind, folder in published.items()
     }
     folders: dict[Any, Path] = {}
-    missing: dict[str, str] = dict(lacking)
+    missing: dict[str, str] = dict(lacking.items())
     stage = encoder_of(asked, settings.abilities, settings.stages)
     if stage is None:
         missing["in-house"] = NO_TOWER

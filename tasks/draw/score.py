@@ -103,8 +103,12 @@ def _scored(
     scored, settings = _told(context, films), context.settings.score
     apart, unavailable = distance_scores(_feature_sets(read), read.weights, scored)
     alike, why = _similarity(films, scored)
-    kinds = {kind: judged_films(read, kind, films) for kind in (TRAINED, UNTRAINED, REAL)}
-    judged = Judged(*kinds.values(), weights=read.weights["classifier"])
+    judged = Judged(
+        drawn=judged_films(read, TRAINED, films),
+        untrained=judged_films(read, UNTRAINED, films),
+        real=judged_films(read, REAL, films),
+        weights=read.weights["classifier"],
+    )
     asked = context.asked.films.findings or FINDINGS
     found, by_finding = judged_scores(judged, scored, asked)
     written = write_reports(context, films, scratch, on_event)
