@@ -31,6 +31,7 @@ from evaluation.statistics import (
     mean_of,
     score_interval,
 )
+from evaluation.turned import turned_rows
 from sources.record import LabelValue
 from sources.xray_span import SpanFault, XrayAnswer, read_span
 
@@ -153,16 +154,6 @@ def measure_coherence(requests: Requests, resamples: int, seed: int) -> Coherenc
         ]
     subjects = len(set(requests.units))
     return Coherence(tuple(measured), failures, len(requests.texts), subjects, signature)
-
-
-def turned_rows(units: Sequence[str]) -> list[int]:
-    """For each row one of another unit, as far as no unit owns more than half of the rows."""
-    order = sorted(range(len(units)), key=lambda row: units[row])
-    shift = max(Counter(units).values())
-    rows = [0] * len(units)
-    for place, row in enumerate(order):
-        rows[row] = order[(place + shift) % len(order)]
-    return rows
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from evaluation.prompted_findings import (
     score_sides,
     shuffled,
 )
+from evaluation.turned import turned_rows
 from infra.errors import InputError
 
 FORMAT: Final = 1
@@ -156,15 +157,10 @@ def distance_scores(
 
 def reported_scores(told: Reported, uncertain_as: UncertainAs, scored: Scored) -> list[ImageScore]:
     """What the report model reads off the films, and off them against another's prompt."""
-    count = len(told.units)
     draws = (uncertain_as, scored.resamples, scored.seed)
     drawn = report_agreement(told.references, told.drawn, told.units, *draws)
     real = report_agreement(told.references, told.real, told.units, *draws)
-    order = sorted(range(count), key=lambda row: told.units[row])
-    shift = max(told.units.count(unit) for unit in set(told.units))
-    turned = [""] * count
-    for place, row in enumerate(order):
-        turned[row] = told.references[order[(place + shift) % count]]
+    turned = [told.references[row] for row in turned_rows(told.units)]
     other = report_agreement(turned, told.drawn, told.units, *draws)
     return [
         *image_quality.reports(drawn, real, uncertain_as, told.weights, scored),

@@ -26,6 +26,7 @@ from evaluation.statistics import (
     mean_of,
     score_interval,
 )
+from evaluation.turned import turned_rows
 from evaluation.zero_shot import LEAST_SUPPORT, auroc, mean_of_known
 
 VERSION: Final = "1"
@@ -95,13 +96,8 @@ class SideScore:
 
 def shuffled(readings: FilmReadings) -> FilmReadings:
     """The same films held to the text of another unit: what a film that was drawn whatever the
-    prompt says would reach. Units are turned by as many rows as the largest has."""
-    names, counts = np.unique(np.asarray(readings.units), return_counts=True)
-    order = np.argsort(np.asarray(readings.units), kind="stable")
-    targets = np.empty_like(readings.targets)
-    if len(names):
-        targets[order] = readings.targets[np.roll(order, -int(counts.max()))]
-    return replace(readings, targets=targets)
+    prompt says would reach."""
+    return replace(readings, targets=readings.targets[turned_rows(readings.units)])
 
 
 def score_findings(

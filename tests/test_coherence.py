@@ -19,7 +19,6 @@ from evaluation.coherence import (
     hold,
     measure_coherence,
     measure_films,
-    turned_rows,
 )
 from evaluation.coherence_page import FAILURES as TOLD
 from evaluation.coherence_page import render_coherence
@@ -131,13 +130,6 @@ def test_numbers_have_names_for_a_registry(found: Coherence) -> None:
     tracked = found.tracked()
     assert tracked["coherence/none/span-side-accuracy"] == pytest.approx(0.5)
     assert all(name.startswith("coherence/") for name in tracked)
-
-
-def test_rows_are_turned_to_other_units() -> None:
-    units = ["a", "b", "b", "c", "a", "d"]
-    turned = turned_rows(units)
-    assert sorted(turned) == list(range(6))
-    assert all(units[row] != units[other] for row, other in enumerate(turned))
 
 
 SIDES = (SPAN, RIGHT, CLEAR)
