@@ -31,7 +31,8 @@ OWN: Final = "cxrflow"
 class Scored:
     """What every signature tells of one set of drawn films.
 
-    The bootstrap draws prompts, each with all its films.
+    ``unit`` is what the bootstrap draws: prompts, each with all its films, or subjects with all
+    their prompts.
     """
 
     prompts: int
@@ -40,6 +41,7 @@ class Scored:
     side_px: int
     resamples: int
     seed: int
+    unit: str = "prompt"
 
     def signature(self, metric: str, version: str, level: str, **more: Any) -> Signature:
         """Of one metric; ``more`` overrides and adds."""
@@ -56,7 +58,7 @@ class Scored:
             "interval": "bootstrap percentile 95%",
             "resamples": self.resamples,
             "seed": self.seed,
-            "unit": "prompt",
+            "unit": self.unit,
             "empty_output": "every prompt has its film",
             "images": self.films,
         }
@@ -65,7 +67,10 @@ class Scored:
 
 @dataclass(frozen=True)
 class ImageScore:
-    """One number of drawn films; ``ceiling`` is the same of real films, where there is such."""
+    """One number of drawn films; ``ceiling`` is the same of real films, where there is such.
+
+    ``control`` is ``none`` for the trained model's films held to their own prompts.
+    """
 
     metric: str
     interval: Interval
@@ -73,12 +78,13 @@ class ImageScore:
     signature: Signature
     ceiling: Interval | None = None
     is_detail: bool = False
+    control: str = "none"
 
     def to_row(self) -> dict[str, Any]:
-        """Plain values for JSON; ``control`` is ``none``, as of a model's own texts."""
+        """Plain values for JSON."""
         return {
             "metric": self.metric,
-            "control": "none",
+            "control": self.control,
             **asdict(self.interval),
             "higher_is_better": self.higher_is_better,
             "is_detail": self.is_detail,
@@ -95,9 +101,9 @@ class ImageScores:
     unavailable: Mapping[str, str]
 
     def score(self, metric: str) -> ImageScore:
-        """The score of that name; KeyError where there is none."""
+        """The model's own score of that name; KeyError where there is none."""
         for score in self.scores:
-            if score.metric == metric:
+            if (score.metric, score.control) == (metric, "none"):
                 return score
         raise KeyError(metric)
 
@@ -107,10 +113,10 @@ class ImageScores:
         return {"format": FORMAT, "scores": rows, "unavailable": dict(self.unavailable)}
 
     def tracked(self) -> dict[str, float]:
-        """``none/metric`` → value, in names that MLflow accepts."""
+        """``control/metric`` → value, in names that MLflow accepts."""
         names = str.maketrans({"[": ".", "]": None, "=": "-", ",": None})
         return {
-            f"none/{each.metric.translate(names)}": each.interval.value
+            f"{each.control}/{each.metric.translate(names)}": each.interval.value
             for each in self.scores
             if each.interval.value is not None
         }
@@ -203,7 +209,11 @@ def similarity(drawn: Diversity, real: Diversity | None, scored: Scored) -> Imag
 
 
 def findings(
-    found: PromptedFindings, sides: SideScore, classifier: str, scored: Scored
+    found: PromptedFindings,
+    sides: SideScore,
+    classifier: str,
+    scored: Scored,
+    control: str = "none",
 ) -> list[ImageScore]:
     """What a classifier of real films finds of what was asked for.
 
@@ -221,21 +231,27 @@ def findings(
             True,
             scored.signature(f"{AUROC}-macro", version, mean, **told),
             found.real,
+            control=control,
         )
     ]
     for each in found.findings:
         name = f"{AUROC}[{each.finding}]"
         about = scored.signature(name, version, "films", **told)
-        scores.append(ImageScore(name, each.drawn, True, about, each.real, is_detail=True))
+        scores.append(ImageScore(name, each.drawn, True, about, each.real, True, control))
     cases = replace(
         scored.signature(SIDE, version, f"{sides.cases} cases of {sides.prompts} prompts", **told),
         studies=sides.prompts,
     )
-    return [*scores, ImageScore(SIDE, sides.drawn, True, cases, sides.real)]
+    return [*scores, ImageScore(SIDE, sides.drawn, True, cases, sides.real, control=control)]
 
 
 def reports(
-    drawn: Agreement, real: Agreement | None, uncertain_as: str, model: str, scored: Scored
+    drawn: Agreement,
+    real: Agreement | None,
+    uncertain_as: str,
+    model: str,
+    scored: Scored,
+    control: str = "none",
 ) -> list[ImageScore]:
     """What a report model writes of drawn films against their prompts.
 
@@ -250,7 +266,8 @@ def reports(
             name, drawn_reports.VERSION, f"{average} over 14", weights=model, **told
         )
         ceiling = None if real is None else getattr(real, average)
-        found.append(ImageScore(name, getattr(drawn, average), True, about, ceiling))
+        value = getattr(drawn, average)
+        found.append(ImageScore(name, value, True, about, ceiling, control=control))
     return found
 
 

@@ -10,7 +10,7 @@ Shapes: N films, T targets in the order of ``film_targets.TARGETS``, B resamples
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -26,6 +26,7 @@ from evaluation.statistics import (
     mean_of,
     score_interval,
 )
+from evaluation.turned import turned_rows
 from evaluation.zero_shot import LEAST_SUPPORT, auroc, mean_of_known
 
 VERSION: Final = "1"
@@ -93,14 +94,24 @@ class SideScore:
     by_finding: tuple[tuple[str, int, int], ...]
 
 
+def shuffled(readings: FilmReadings) -> FilmReadings:
+    """The same films held to the text of another unit: what a film that was drawn whatever the
+    prompt says would reach."""
+    return replace(readings, targets=readings.targets[turned_rows(readings.units)])
+
+
 def score_findings(
-    drawn: FilmReadings, real: FilmReadings, resamples: int, seed: int
+    drawn: FilmReadings,
+    real: FilmReadings,
+    resamples: int,
+    seed: int,
+    asked: Sequence[str] = FINDINGS,
 ) -> PromptedFindings:
-    """AUROC by finding; one with fewer than LEAST_SUPPORT prompts or studies on a side of either
-    kind has none, and takes no part in the means."""
+    """AUROC by finding that is asked about; one with fewer than LEAST_SUPPORT units on a side of
+    either kind has none, and takes no part in the means."""
     draws = [make_bootstrap(each.units, resamples, seed) for each in (drawn, real)]
     scores, ours, theirs, without = [], [], [], []
-    for finding in FINDINGS:
+    for finding in asked:
         support = drawn.support(finding)
         if min(*support, *real.support(finding)) < LEAST_SUPPORT:
             without.append(finding)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from prefect import flow
 
+from tasks.coherence.task import run_coherence
 from tasks.consistency.task import run_consistency
 from tasks.context import Order, open_context
+from tasks.draw.task import run_classifier
 from tasks.ground.task import run_grounding
 from tasks.monitor.step_report import StepReport
 from tasks.predict.task import run_predictions
@@ -17,6 +19,7 @@ READINGS = {
     "retrieval": run_retrieval,
     "grounding": run_grounding,
     "consistency": run_consistency,
+    "coherence": run_coherence,
 }
 
 
@@ -28,6 +31,8 @@ def evaluate(order: Order) -> list[StepReport]:
     with Teacher(context.environment) as teacher:
         for ability in map(context.doing, context.settings.abilities):
             reports.append(run_predictions(ability, return_state=True).result())
+            if ability.asked.kind == "draw":
+                reports.append(run_classifier(ability, return_state=True).result())
             reports.append(score_predictions(ability, teacher, return_state=True).result())
     readings = context.settings.readings
     reports += [READINGS[kind](context, return_state=True).result() for kind in readings]

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
+from infra.fingerprint import stat_digest
 from infra.runs import Device
 from infra.settings.sections import Section
 
@@ -42,6 +43,12 @@ def find_extractors(
         else:
             found[kind] = root / name
     return found, missing
+
+
+def extractor_digests(root: Path | None) -> dict[str, str]:
+    """Of each published extractor that is here, its files by name, size and time."""
+    return {kind: stat_digest(folder, PUBLISHED[kind][1])
+            for kind, folder in find_extractors(root)[0].items()}  # fmt: skip
 
 
 class ClassifyRun(Section):

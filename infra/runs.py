@@ -89,6 +89,8 @@ class DrawRun(Section):
         scratch: keeps finished films of this run alone, so that a killed one goes on; None keeps
             them below ``output``.
         png: also write each film as ``<prompt_id>.png`` below ``output``.
+        untrained: the seed of a model of the same shape that has learned nothing, which draws in
+            the trained one's place; None lets the trained one draw.
     """
 
     model: Path
@@ -97,6 +99,7 @@ class DrawRun(Section):
     output: Path
     scratch: Path | None = None
     png: bool = False
+    untrained: Seed | None = None
     device: Device = "auto"
 
 
@@ -200,15 +203,11 @@ class NeuralRun(Section):
     device: Device = "auto"
 
 
-class RegisterRun(Section):
-    """``python -m models.register``: one model into the MLflow registry.
+class RegistryRun(Section):
+    """What is told of any model that goes into the MLflow registry.
 
     Args:
-        model: a folder that a finetune stage wrote.
-        images: how the recipe stores pixels; a served image goes the same way.
-        generate, section, request: how the scored model was asked, so that the served one is asked
-            alike; ``section`` is None where it writes no report.
-        answers: how it was asked questions; None where it was scored on none.
+        model: the folder of the stage that made it.
         tags: the git commit and every fingerprint behind the model.
         metrics: scores to log beside it.
         parent_run_id: the pipeline's MLflow run, under which this run is nested.
@@ -222,14 +221,36 @@ class RegisterRun(Section):
     experiment: str
     run_name: str = "register"
     parent_run_id: str | None = None
-    images: ImageSettings
     tags: dict[str, str] = Field(default_factory=dict)
     metrics: dict[str, float] = Field(default_factory=dict)
+    output: Path
+
+
+class RegisterRun(RegistryRun):
+    """``python -m models.register``: a model that a finetune stage wrote.
+
+    Args:
+        images: how the recipe stores pixels; a served image goes the same way.
+        generate, section, request: how the scored model was asked, so that the served one is asked
+            alike; ``section`` is None where it writes no report.
+        answers: how it was asked questions; None where it was scored on none.
+    """
+
+    images: ImageSettings
     generate: GenerateSettings = GenerateSettings()
     section: Literal["findings", "impression"] | None = "findings"
     answers: GenerateSettings | None = None
     request: RequestSettings = RequestSettings()
-    output: Path
+
+
+class RegisterDrawingRun(RegistryRun):
+    """``python -m models.register_drawing``: a pipeline that a guide or diffuse stage wrote.
+
+    Args:
+        draw: how the scored films were drawn, so that served ones are drawn alike.
+    """
+
+    draw: DrawSettings = DrawSettings()
 
 
 class ConvertRun(Section):

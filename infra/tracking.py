@@ -48,7 +48,7 @@ class Registration:
         artifacts: local folders that the pyfunc reads, by name.
         example: a synthetic input, one row.
         columns: input columns with their MLflow types; all optional.
-        outputs: output columns, all text.
+        outputs: output columns with their MLflow types.
         requirements: packages a server needs.
     """
 
@@ -63,7 +63,7 @@ class Registration:
     artifacts: Mapping[str, Path]
     example: pd.DataFrame
     columns: Mapping[str, str]
-    outputs: Sequence[str]
+    outputs: Mapping[str, str]
     requirements: Sequence[str]
 
 
@@ -164,5 +164,5 @@ def _signature(registration: Registration) -> Any:
         inputs=Schema(
             [ColSpec(kind, name, required=False) for name, kind in registration.columns.items()]
         ),
-        outputs=Schema([ColSpec("string", name) for name in registration.outputs]),
+        outputs=Schema([ColSpec(kind, name) for name, kind in registration.outputs.items()]),
     )

@@ -37,7 +37,7 @@ def draw(run: DrawRun) -> int:
     started = time.monotonic()
     prompts = read_prompts(run.prompts)
     _require_file_names(run, prompts)
-    sampler = DrawingSampler.load(run.model, run.draw, run.device)
+    sampler = DrawingSampler.load(run.model, run.draw, run.device, run.untrained)
     report("start", prompts=len(prompts), steps=len(prompts))
     parts = (run.scratch or run.output / ".parts") / _run_key(run)
     parts.mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,7 @@ def _require_file_names(run: DrawRun, prompts: Sequence[Row]) -> None:
 
 def _run_key(run: DrawRun) -> str:
     """What the films depend on: settings, and the bytes of model and prompts."""
-    told = run.model_dump(mode="json", include={"draw", "device"})
+    told = run.model_dump(mode="json", include={"draw", "device", "untrained"})
     model = sorted(path for path in run.model.rglob("*") if path.is_file())
     digests = [file_digest(path) for path in model]
     return fingerprint(told | {"model": digests, "prompts": file_digest(run.prompts)})

@@ -32,6 +32,7 @@ from models.pipeline_folder import (
 )
 from models.prompt_states import PromptReader, PromptTokens
 from models.tokenizers import load_tokenizer
+from models.untrained import without_training
 
 Films = NDArray[np.uint8]
 
@@ -70,11 +71,14 @@ class DrawingSampler:
         return self.image_px if channels == 3 else round(self.image_px / channels**0.5)
 
     @classmethod
-    def load(cls, pipeline: Path, settings: DrawSettings, device: str) -> DrawingSampler:
+    def load(
+        cls, pipeline: Path, settings: DrawSettings, device: str, untrained: int | None = None
+    ) -> DrawingSampler:
         """From the folder of a ``diffuse`` or ``guide`` stage.
 
         Args:
             device: ``auto`` or ``cpu``.
+            untrained: the seed of a UNet that has learned nothing, in the trained one's place.
 
         Raises:
             InputError: it is another model's folder, or not whole.
@@ -96,6 +100,8 @@ class DrawingSampler:
             guided=guided,
             reads_prompts=asked,
         )
+        if untrained is not None:
+            model = without_training(model, untrained)
         on_gpu = torch.cuda.is_available() and device != "cpu"
         return cls(model.to("cuda" if on_gpu else "cpu"), reader, facts["image_px"], settings)
 

@@ -25,7 +25,7 @@ from models.weights import model_type
 
 PYFUNC = Path(__file__).with_name("pyfunc.py")
 COLUMNS = {"image": "binary", "indication": "string"}
-OUTPUTS = ("findings", "finish_reason")
+OUTPUTS = {"findings": "string", "finish_reason": "string"}
 PACKAGES = (
     *("torch", "transformers", "tokenizers", "safetensors", "peft", "numpy", "pydantic", "pyarrow"),
     *("pillow", "opencv-python-headless", "simplejpeg", "xxhash", "fsspec"),
@@ -56,7 +56,7 @@ def synthetic_film() -> bytes:
     return bytes(cv2.imencode(".png", np.clip(film, 0, 255).astype(np.uint8))[1])
 
 
-def _public_version(package: str) -> str:
+def public_version(package: str) -> str:
     """Without a local suffix such as ``+cpu``, which no index carries."""
     return version(package).partition("+")[0]
 
@@ -90,7 +90,7 @@ def _register(run: RegisterRun) -> Registered:
                 example=example,
                 columns=COLUMNS | dict.fromkeys(asked, "string"),
                 outputs=OUTPUTS,
-                requirements=[f"{name}=={_public_version(name)}" for name in PACKAGES],
+                requirements=[f"{name}=={public_version(name)}" for name in PACKAGES],
             )
         )
 

@@ -58,6 +58,26 @@ DRAWN_SCHEMA: Final = pa.schema(
 prompt itself lies beside the film (DRAWING_SCHEMA) under the id ``drawn_of``."""
 
 
+DRAWN_SCHEMA: Final = pa.schema(
+    [
+        *(pa.field(name, pa.string(), nullable=False)
+          for name in ("example_id", "source", "study_id")),
+        pa.field("subject_id", pa.string()),
+        *(pa.field(name, pa.string(), nullable=False)
+          for name in ("split", "view", "control", "film_id", "prompt_id", "prompt", "reference")),
+        pa.field("seed", pa.int64(), nullable=False),
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("pixels", pa.large_binary(), nullable=False),
+    ]
+)  # fmt: skip
+"""A film that was drawn for a test example: ``prompt_id`` is the example, ``reference`` its target.
+``control`` is ``none`` for a prompt's first film by the trained model, ``again`` for more of the
+same prompt, ``untrained`` for the untrained model's. Readers of films take it as FILM_SCHEMA."""
+AGAIN: Final = "again"
+UNTRAINED: Final = "untrained"
+
+
 def drawing_prompt(view: str, text: str) -> str:
     """The view's sentence and the report's text."""
     return " ".join(part for part in (VIEW_SENTENCES.get(view, ""), text.strip()) if part)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from infra.errors import SettingsError
 from infra.runs import ChatRun
+from infra.settings.diffusion import DrawSettings
+from infra.settings.film_ability import DRAWS
 from tasks.context import Context
 from tasks.train.work import PIECE as MODEL_PIECE
 
@@ -27,15 +29,23 @@ def chat_run(context: Context, ability: str | None, films: Path, seed: int) -> C
             f"ability '{chosen}'", f"one of {', '.join(talking)}", "choose one that answers"
         )
     asked = settings.abilities[chosen]
-    pipelines = [stage.name for stage in settings.stages if stage.name in drawing]
+    pipelines = [stage.name for stage in settings.stages if stage.kind in DRAWS]
     return ChatRun(
         model=_folder(context, asked.stage),
         generate=asked.generate.model_copy(update={"batch_size": 1}),
         images=settings.images,
         pipeline=_folder(context, pipelines[-1]) if pipelines else None,
+        draw=_sampler(context, pipelines[-1] if pipelines else None),
         films=films.absolute(),
         seed=seed,
     )
+
+
+def _sampler(context: Context, stage: str | None) -> DrawSettings:
+    """As the films of that stage are scored; where no ability draws with it, the defaults."""
+    abilities = context.settings.abilities.values()
+    scored = (one.draw.sampler for one in abilities if one.draw and one.stage == stage)
+    return next(scored, DrawSettings())
 
 
 def _folder(context: Context, stage: str) -> Path:

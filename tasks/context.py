@@ -15,6 +15,7 @@ from evaluation.encoders import find_encoders
 from evaluation.meteor_program import find_meteor
 from infra.artifact import Artifact, read_artifact
 from infra.errors import ArtifactError, InputError
+from infra.film_runs import extractor_digests
 from infra.fingerprint import stat_digest
 from infra.llm.ledger import task_of
 from infra.llm.quarantine import retry_rounds
@@ -145,7 +146,8 @@ def open_context(order: Order, *, make: bool = True) -> Context:
     meteor = find_meteor(settings.score.encoders, environment.weights_root)
     if not isinstance(meteor, str):
         weights["METEOR"] = meteor.digest
-    graph = build_graph(settings, raw, replicas, retries, weights)
+    films = extractor_digests(environment.weights_root)
+    graph = build_graph(settings, raw, replicas, retries, weights, films)
     store, first = open_store(environment, make=make), settings.first_ability
     return Context(order, settings, environment, store, graph, roots, first)
 

@@ -18,6 +18,8 @@ from infra.settings.diffusion import touched_by
 from infra.settings.sections import ExampleSettings
 from infra.settings.stages import StageSettings
 from infra.step import Step
+from tasks.coherence.steps import coherence_told
+from tasks.draw.steps import drawn_films, drawn_scores, film_classifier
 
 REVISIONS: Final = {
     "replicas": 1,
@@ -33,6 +35,8 @@ REVISIONS: Final = {
     "retrieval": 5,
     "grounding": 4,
     "consistency": 1,
+    "classifiers": 1,
+    "coherence": 1,
     "models": 1,
     "teachers": 3,
     "ablations": 5,
@@ -58,6 +62,8 @@ CODE: Final = {
     "retrieval": ("tasks.retrieve.work", "models.embed"),
     "grounding": ("tasks.ground.work", "tasks.ground.page", "models.explain"),
     "consistency": ("tasks.consistency.work",),
+    "coherence": ("tasks.coherence.work", "models.generate", "models.draw", "models.read_films"),
+    "classifiers": ("tasks.draw.classifier", "models.classify"),
     "models": ("models.register",),
     "teachers": ("tasks.quality.work", "tasks.quality.page", "tasks.reports.offline_answers"),
     "ablations": ("tasks.ablate.work",),
@@ -69,8 +75,13 @@ no import leads to them."""
 
 SCORED_APART: Final[Mapping[str, tuple[int, tuple[str, ...]]]] = {
     "vqa": (1, ("tasks.score.answers",)),
+    "draw": (1, ("tasks.draw.score", "models.read_films", "models.generate")),
 }
 """By kind of ability the revision and the modules of scores that are no report's."""
+DRAWN: Final = (1, ("tasks.draw.films", "models.draw"))
+"""The revision and the modules of predictions that are films."""
+MODELS_APART: Final = (1, ("models.register_drawing",))
+"""Those of a registered model that draws."""
 
 DRAWN_EXAMPLES: Final = (1, ("tasks.drawn.shards",))
 """The revision and the modules of examples whose films were drawn."""
@@ -125,6 +136,7 @@ def build_graph(
     replicas: frozenset[str],
     retries: Mapping[str, str] | None = None,
     weights: Mapping[str, str] | None = None,
+    extractors: Mapping[str, str] | None = None,
 ) -> Graph:
     """All steps of a recipe.
 
@@ -134,6 +146,7 @@ def build_graph(
         replicas: sources that are read from their synthetic stand-in.
         retries: by ``kind/name``, the round of steps whose failed requests are asked again.
         weights: digest of the files of each encoder that scores can be computed with here.
+        extractors: the same of each network that films can be told apart with.
 
     Raises:
         InputError: no source of the recipe is given.
@@ -150,7 +163,11 @@ def build_graph(
     asked = {"teacher_studies": scored.pop("teacher_studies"), **scored}
     del asked["encoders"]  # how good a teacher's texts are is told without them
     encoders = {f"weights of {name}": digest for name, digest in (weights or {}).items()}
+    seen = {f"weights of {name}": digest for name, digest in (extractors or {}).items()}
     for name, ability in settings.abilities.items():
+        if ability.kind == "draw":
+            _add_films(builder, name, seen)
+            continue
         _add_predictions(builder, name)
         if ability.kind == "vqa":
             _add_answers(builder, name)
@@ -305,6 +322,15 @@ def _add_answers(builder: _Builder, name: str) -> None:
     builder.add("scores", name, chosen, needs, made_by=SCORED_APART["vqa"])
 
 
+def _add_films(builder: _Builder, name: str, extractors: Mapping[str, str]) -> None:
+    """Films, who judges them, and what comes of it."""
+    settings = builder.settings
+    builder.add("predictions", name, *drawn_films(settings, name), made_by=DRAWN)
+    builder.add("classifiers", name, *film_classifier(settings, name))
+    told = drawn_scores(settings, name)
+    builder.add("scores", name, *told, raw=extractors, made_by=SCORED_APART["draw"])
+
+
 def _add_readings(builder: _Builder, sources: list[str]) -> None:
     """What is read of the first ability's model beside its scores."""
     first, asked = builder.settings.first_ability, builder.settings.readings
@@ -314,6 +340,8 @@ def _add_readings(builder: _Builder, sources: list[str]) -> None:
         _add_grounding(builder, sources, first)
     if "consistency" in asked:
         _add_consistency(builder, first)
+    if "coherence" in asked:
+        builder.add("coherence", first, *coherence_told(builder.settings, first))
 
 
 def _add_retrieval(builder: _Builder, name: str) -> None:
@@ -356,7 +384,8 @@ def _add_models(builder: _Builder) -> None:
         read = [f"{kind}/{other}" for kind in builder.settings.readings for other in same]
         known = [each for each in read if each in builder.steps]
         needs = [f"stages/{ability.stage}", *(f"scores/{other}" for other in same), *known]
-        builder.add("models", name, {"model_name": ability.model_name}, needs)
+        made_by = MODELS_APART if ability.kind == "draw" else None
+        builder.add("models", name, {"model_name": ability.model_name}, needs, made_by=made_by)
 
 
 def _dump(section: Any) -> dict[str, Any]:

@@ -79,7 +79,11 @@ def test_answers_are_short_and_greedy_unless_the_ability_says_otherwise() -> Non
             (*BOTH, "abilities.vqa.kind=report"),
             "ability vqa of kind report reads questions, a set of vqa",
         ),
-        ((*BOTH, "abilities.vqa.kind=draw"), "found 'draw' at 'abilities.vqa.kind'"),
+        (
+            (*BOTH, "abilities.vqa.kind=draw"),
+            "ability vqa of kind draw reads questions, a set of vqa",
+        ),
+        ((*BOTH, "abilities.vqa.kind=sing"), "found 'sing' at 'abilities.vqa.kind'"),
         ((*BOTH, "abilities.vqa.kind=[1]"), "found [1] at 'abilities.vqa.kind'"),
         (
             (*ALONE, 'readings=["retrieval"]'),

@@ -37,7 +37,8 @@ def test_every_step_comes_after_its_inputs() -> None:
     across = {"ablations", "test_sets", "comparisons"}  # of several graphs, so a step of none
     spoken = graph('dialogues.routes={brax=["request"]}').of_kind("dialogues")
     other = {"consistency", "drawings"}  # of recipes that write both sections, or train on films
-    kinds = {step.kind for step in (*plan.steps.values(), *spoken)} | across | other
+    drawing = {"classifiers", "coherence"}  # of recipes that draw (tests/test_draw_settings.py)
+    kinds = {step.kind for step in (*plan.steps.values(), *spoken)} | across | other | drawing
     assert set(REVISIONS) == set(CODE) == kinds
 
 

@@ -65,8 +65,19 @@ def test_one_model_learns_three_abilities_by_their_shares() -> None:
     graph = build_graph(PAPER, {}, frozenset(PAPER.sources.names))
     sets = {f"examples/{name}" for name in PAPER.sets}
     assert set(graph["stages/finetune"].inputs) == {"stages/align", *sets}
-    assert [step.name for step in graph.of_kind("models")] == ["report"]
-    assert {one.model_name for one in PAPER.abilities.values()} == {"medxchat"}
+    assert [step.name for step in graph.of_kind("models")] == ["report", "draw"]
+    names = {name: one.model_name for name, one in PAPER.abilities.items()}
+    assert names == {"report": "medxchat", "vqa": "medxchat", "draw": "medxchat-cxr-sd"}
+
+
+def test_films_are_drawn_as_the_released_code_does_and_judged_by_the_same_model() -> None:
+    asked = PAPER.abilities["draw"].films
+    assert (asked.steps, asked.guidance) == (50, 1.1)
+    graph = build_graph(PAPER, {}, frozenset(PAPER.sources.names))
+    assert "stages/guide" in graph["predictions/draw"].inputs
+    assert graph["scores/draw"].settings["reporter"]["stage"] == "finetune"
+    held = {"stages/finetune", "examples/requests", "stages/guide", "classifiers/draw"}
+    assert set(graph["coherence/report"].inputs) == held
 
 
 def test_reports_are_decoded_as_the_published_script_does() -> None:

@@ -26,6 +26,8 @@ TASKS = {
     "retrieve": (None, {"evaluate", "gpu"}, 1, DAY),
     "ground": (None, {"evaluate", "gpu"}, 1, DAY),
     "hold sections together": (None, {"evaluate"}, 1, HOUR),
+    "train classifier": (None, {"evaluate", "gpu"}, 1, DAY),
+    "check coherence": (None, {"evaluate", "gpu"}, 1, DAY),
     "write dialogues": ("dialogues of {name}", {"llm", "dialogues"}, 1, WEEK),
     "register model": (None, {"register"}, 1, HOUR),
     "rate teacher": ("teacher of {name}", {"evaluate", "llm"}, 1, DAY),

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError, field_validator, model_validato
 
 from infra.errors import SettingsError
 from infra.settings.abilities import (
+    READS_REPORTS,
     SHARED,
     AbilitySettings,
     merge,
@@ -24,8 +25,10 @@ from infra.settings.abilities import (
     spread,
     without_null,
 )
+from infra.settings.coherence import CoherenceSettings, requests_of
 from infra.settings.dialogues import ROUTE_OF_TASK, DialogueSettings
 from infra.settings.drawn import require_drawn, training_order
+from infra.settings.film_ability import require_drawers
 from infra.settings.sections import (
     ExampleSettings,
     GroundSettings,
@@ -41,6 +44,7 @@ from infra.settings.sections import (
     wanted,
 )
 from infra.settings.stages import ModelSettings, StageSettings, without_superseded
+from infra.settings.trainable import require_trainable
 
 PRESETS = Path(__file__).parent.parent / "presets"
 
@@ -63,6 +67,7 @@ class Settings(Section):
     readings: tuple[Reading, ...] = ("retrieval", "grounding")
     retrieval: RetrievalSettings = RetrievalSettings()
     ground: GroundSettings = GroundSettings()
+    coherence: CoherenceSettings = CoherenceSettings()
     replicas: ReplicaSettings = ReplicaSettings()
 
     @field_validator("stages")
@@ -79,21 +84,7 @@ class Settings(Section):
             raise ValueError(f"stage names repeat: {', '.join(names)}")
         if len(set(self.readings)) != len(self.readings):
             raise ValueError(f"readings repeat: {', '.join(self.readings)}")
-        for number, stage in enumerate(self.stages):
-            later = set(stage.starts_from) - set(names[:number])
-            if later:
-                raise ValueError(
-                    f"stage {stage.name} starts from {', '.join(sorted(later))}, which is no "
-                    "earlier stage"
-                )
-            self._require_models(stage)
-            self._require_drawing(stage)
-            self._require_low_rank(stage)
-            if stage.kind == "pretrain" and self.models.text_encoder is None:
-                raise ValueError(
-                    f"stage {stage.name} is of kind pretrain, and models has no text_encoder"
-                )
-        self._require_positions()
+        require_trainable(self.stages, self.models)
         self._require_sets_and_abilities()
         self._require_dialogues()
         require_drawn(self.sets, self.abilities, self.stages, self.models.diffusion)
@@ -122,26 +113,6 @@ class Settings(Section):
                     "is trained on alone"
                 )
 
-    def _require_low_rank(self, stage: StageSettings) -> None:
-        language = self.models.language
-        if stage.lora and stage.lora.rank > language.width and not language.weights:
-            raise ValueError(
-                f"stage {stage.name}: lora rank {stage.lora.rank} with language width "
-                f"{language.width}: no low rank"
-            )
-
-    def _require_positions(self) -> None:
-        """Room for the longest text and its image, where the recipe itself makes the model."""
-        language, image_tokens = self.models.language, self.models.image_tokens
-        # the placeholder in the text makes room for the first of them
-        longest = language.context_tokens - 1 + image_tokens
-        reads_images = any(stage.kind in ("align", "finetune") for stage in self.stages)
-        if reads_images and longest > language.positions and not language.weights:
-            raise ValueError(
-                f"language.context_tokens {language.context_tokens} with {image_tokens} image "
-                f"tokens make {longest} positions, and language.positions is {language.positions}"
-            )
-
     def _require_sets_and_abilities(self) -> None:
         """Each name stands for something, and each set is read by something."""
         if not self.sets or not self.abilities:
@@ -165,16 +136,20 @@ class Settings(Section):
         if unread:
             raise ValueError(f"no stage or ability reads the set {', '.join(sorted(unread))}")
         for name, ability in self.abilities.items():
-            if (ability.kind == "report") != self.sets[ability.examples].is_report:
+            if (ability.kind in READS_REPORTS) != self.sets[ability.examples].is_report:
                 task = self.sets[ability.examples].task
                 raise ValueError(
                     f"ability {name} of kind {ability.kind} reads {ability.examples}, a set of "
                     f"{task}"
                 )
+        require_drawers(self.abilities, {stage.name: stage for stage in self.stages})
         if self.readings and self.abilities[self.first_ability].kind != "report":
             raise ValueError("readings are taken of an ability of kind report, and there is none")
         if "consistency" in self.readings and section_pair(self.sets, self.abilities) is None:
             raise ValueError("readings has consistency, and no two abilities write both sections")
+        if "coherence" in self.readings and self.asked_for_films is None:
+            asked = self.abilities[self.first_ability].stage
+            raise ValueError(f"readings has coherence, and stage {asked} learns no set of requests")
         models: dict[str, str] = {}
         for one in self.abilities.values():
             self.stage(one.stage)
@@ -188,6 +163,17 @@ class Settings(Section):
         """The first that writes reports, of which readings are taken; else the first."""
         reports = (name for name, one in self.abilities.items() if one.kind == "report")
         return next(reports, next(iter(self.abilities)))
+
+    @property
+    def asked_for_films(self) -> str | None:
+        """The set of requests for films that the first ability's model has learned, if any."""
+        stage = self.stage(self.abilities[self.first_ability].stage)
+        return requests_of(self.sets, self.sets_of(stage))
+
+    @property
+    def drawer(self) -> str | None:
+        """The first ability that draws, if any."""
+        return next((name for name, one in self.abilities.items() if one.kind == "draw"), None)
 
     def abilities_of(self, stage: str) -> tuple[str, ...]:
         """What one stage's model can do; it is registered under the first."""
@@ -208,39 +194,6 @@ class Settings(Section):
     def drawn_sets_of(self, stage: StageSettings) -> tuple[str, ...]:
         """Those of them whose films another stage draws."""
         return tuple(name for name in self.sets_of(stage) if self.sets[name].drawn is not None)
-
-    def _require_models(self, stage: StageSettings) -> None:
-        """A stage that reads a model must start from a stage that makes one of its kind."""
-        if stage.weights:
-            return
-        kinds = {self.stage(name).kind for name in stage.starts_from}
-        choice = {"align", "finetune", "language"} if stage.kind == "finetune" else {"language"}
-        if stage.kind not in ("align", "finetune") or self.models.language.weights:
-            return
-        if not kinds & choice:
-            raise ValueError(
-                f"stage {stage.name} starts from no stage of kind {' or '.join(sorted(choice))}"
-            )
-
-    def _require_drawing(self, stage: StageSettings) -> None:
-        """A stage of CXR-SD has its shapes, and starts from the parts that it does not train."""
-        if not stage.draws:
-            return
-        if self.models.diffusion is None:
-            raise ValueError(
-                f"stage {stage.name} is of kind {stage.kind}, and models has no diffusion"
-            )
-        if self.models.diffusion.weights:
-            if stage.kind == "autoencode":
-                raise ValueError(f"stage {stage.name} trains what diffusion.weights bring")
-            return
-        kinds = {self.stage(name).kind for name in stage.starts_from}
-        wanted = {"diffuse": {"autoencode", "pretrain"}, "guide": {"diffuse"}}
-        lacking = wanted.get(stage.kind, set()) - kinds
-        if lacking:
-            raise ValueError(
-                f"stage {stage.name} starts from no stage of kind {' or '.join(sorted(lacking))}"
-            )
 
     def stage(self, name: str) -> StageSettings:
         """The stage of that name.

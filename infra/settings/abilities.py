@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from infra.settings.film_ability import FilmAbilitySettings
 from infra.settings.sections import NAME, ExampleSettings, GenerateSettings, Section
 
 MODEL_NAME = r"^[A-Za-z0-9_.-]+$"
@@ -21,11 +22,14 @@ SHARED = ("examples", "generate", "registry")
 """Tables of a preset that ``spread`` takes apart."""
 
 
-AbilityKind = Literal["report", "vqa"]
-"""What is scored: a text against a reference, or answers to questions."""
+AbilityKind = Literal["report", "vqa", "draw"]
+"""What is scored: a text against a reference, answers to questions, or films against prompts."""
+READS_REPORTS: Final = ("report", "draw")
+"""Kinds that are asked by a set of reports: to write them, or to draw from them."""
 
 KIND_VALUES: Final[Mapping[str, Mapping[str, Any]]] = {
     "vqa": {"generate": {"max_new_tokens": 48, "beams": 1}},
+    "draw": {"draw": {}},
 }
 """What a kind sets over the shared tables; an ability's own values win. Answers are greedy and
 short: the longest of VQA-RAD's about chests has 14 words, and 48 tokens hold them in any tokenizer
@@ -36,7 +40,8 @@ class AbilitySettings(Section):
     """One thing that a stage's model can do, how it is asked, and where the model is registered.
 
     ``kind`` says how it is scored, ``examples`` names the set whose test split it is scored on.
-    Abilities of one stage are one registered model.
+    Abilities of one stage are one registered model. ``generate`` is how text is asked for, ``draw``
+    how films are: an ability of that kind has it, and no other.
     """
 
     kind: AbilityKind = "report"
@@ -44,6 +49,19 @@ class AbilitySettings(Section):
     examples: str = Field(pattern=NAME)
     generate: GenerateSettings
     model_name: str = Field(pattern=MODEL_NAME)
+    draw: FilmAbilitySettings | None = None
+
+    @model_validator(mode="after")
+    def _a_table_for_its_kind(self) -> AbilitySettings:
+        if (self.draw is not None) != (self.kind == "draw"):
+            raise ValueError(f"an ability of kind {self.kind} and a table draw do not go together")
+        return self
+
+    @property
+    def films(self) -> FilmAbilitySettings:
+        """How films are asked for, of an ability that draws."""
+        assert self.draw is not None, "an ability of kind draw has its table"
+        return self.draw
 
 
 def section_pair(

@@ -37,7 +37,7 @@ Resamples = Annotated[int, Field(ge=10, le=1_000_000)]
 """Bootstrap resamples. The bound is our choice: an interval's last shown digit needs fewer, and a
 slip of the pen would be met after all training only."""
 Route = Literal["keep", "structure", "translate", "synthesize"]
-Reading = Literal["retrieval", "grounding", "consistency"]
+Reading = Literal["retrieval", "grounding", "consistency", "coherence"]
 REPORT_TASKS = ("findings", "impression")
 """What a set's examples may be of a report; each is the section's name."""
 

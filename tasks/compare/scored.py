@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 
 from infra.artifact import Artifact, checked_files, find_artifacts
 from infra.errors import InputError
+from infra.settings.abilities import AbilityKind
 from infra.settings.environment import Environment
 from infra.settings.sections import ScoreSettings
 from infra.store import Store
@@ -87,8 +89,9 @@ def find_scored(store: Store, environment: Environment, text: str) -> Scored:
     found = [one for each in beginnings for one in find_artifacts(store, "scores", each)]
     reports = [artifact for artifact in found if _is_of_reports(artifact)]
     if found and not reports:
+        what = _OTHERS[_kind_of(found[0])]
         raise InputError(
-            f"{found[0].folder} with scores of answers", "scores of reports", "look at its page"
+            f"{found[0].folder} with scores of {what}", "scores of reports", "look at its page"
         )
     found = reports
     if not found:
@@ -111,10 +114,17 @@ def newest_scored(store: Store) -> Scored:
     return Scored(found[0], _predictions_of(store, found[0]))
 
 
+_OTHERS: Final[Mapping[AbilityKind, str]] = {"vqa": "answers", "draw": "films"}
+"""By kind of ability what has scores of its own, which are compared on their page alone."""
+
+
+def _kind_of(scores: Artifact) -> AbilityKind:
+    kind: AbilityKind = scores.step.settings.get("kind", "report")
+    return kind
+
+
 def _is_of_reports(scores: Artifact) -> bool:
-    """Answers to questions have scores of their own, which are compared on their page alone."""
-    kind: str = scores.step.settings.get("kind", "report")
-    return kind == "report"
+    return _kind_of(scores) == "report"
 
 
 def _fingerprints_of_model(environment: Environment, text: str) -> list[str]:

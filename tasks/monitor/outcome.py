@@ -17,8 +17,10 @@ from infra.settings.sections import Reading
 from infra.step import Step
 from sources.catalog import get_source
 from sources.funnel import FunnelRow
+from tasks.coherence.outcome import coherence_text
 from tasks.consistency.outcome import consistency_text
 from tasks.context import Context
+from tasks.draw.outcome import films_text
 from tasks.examples.funnel import examples_funnel, funnel_rows, funnel_text
 from tasks.ground.outcome import grounding_text
 from tasks.monitor.kept import kept_weights
@@ -38,6 +40,7 @@ _READING_TEXT: dict[Reading, Callable[[Mapping[str, Any]], str]] = {
     "retrieval": retrieval_text,
     "grounding": grounding_text,
     "consistency": consistency_text,
+    "coherence": coherence_text,
 }
 _MOST_LOSSES = 6  # our choice: as many as fit one line
 
@@ -212,6 +215,7 @@ def _scores_text(document: dict[str, Any]) -> str:
 _SCORES_TEXT: dict[AbilityKind, Callable[[dict[str, Any]], str]] = {
     "report": _scores_text,
     "vqa": answers_text,
+    "draw": films_text,
 }
 
 

@@ -27,7 +27,8 @@ KINDS_UNTIL = {
     "evaluate": (
         *("replicas", "studies", "images", "reports", "dialogues", "examples", "drawings"),
         "stages",
-        *("test_sets", "predictions", "scores", "retrieval", "grounding", "consistency"),
+        *("test_sets", "predictions", "classifiers", "scores", "retrieval", "grounding"),
+        *("consistency", "coherence"),
     ),
     "quality": ("replicas", "studies", "teachers"),
 }

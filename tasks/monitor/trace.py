@@ -18,6 +18,7 @@ _HIDDEN = ("pixels", "perceptual_hash", "images")
 _TEXT = (
     "raw_report", "texts", "indication", "technique", "comparison", "findings", "impression",
     "target", "turns", "prediction", "reference", "dialogues", "question", "answer", "answers",
+    "prompt",
 )  # fmt: skip
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from evaluation.unavailable import by_reason
 from infra.artifact import Artifact, build_artifact
 from infra.parent import ignore_event, run_in_child
 from infra.pieces import BuiltPiece
 from infra.provenance import git_commit
-from infra.runs import RegisterRun
+from infra.runs import RegisterDrawingRun, RegisterRun
 from infra.settings.sections import ExampleSettings, GenerateSettings
 from tasks.context import Context
 from tasks.monitor.tracked import pipeline_run, run_book
@@ -36,33 +36,47 @@ def register(context: Context) -> Artifact:
 
 def _register(context: Context, key: str, folder: Path) -> BuiltPiece:
     del key
-    settings = context.settings
-    step, asked = context.step("models"), _asked(context)
-    scratch = context.store.state / "register" / step.fingerprint
+    scratch = context.store.state / "register" / context.step("models").fingerprint
+    told = _told(context, folder)
+    if context.asked.kind == "draw":
+        drawing = RegisterDrawingRun(**told, draw=context.asked.films.sampler)
+        run_in_child("models.register_drawing", drawing, scratch, ignore_event)
+    else:
+        run_in_child("models.register", _writing(context, told), scratch, ignore_event)
+    facts = json.loads((folder / RECEIPT_FILE).read_text())
+    return BuiltPiece((), facts)
+
+
+def _told(context: Context, folder: Path) -> dict[str, Any]:
+    """What is told of every model: where it lies and goes, its lineage and its scores."""
     book, scored = run_book(context), scores_of(context)
-    metrics = scored | reading_numbers(context)
-    run = RegisterRun(
-        model=context.artifact(f"stages/{context.asked.stage}").local_folder(PIECE),
-        model_name=context.asked.model_name,
-        tracking_uri=book.uri,
-        experiment=book.experiment,
-        parent_run_id=pipeline_run(context, book),
-        images=settings.images,
-        tags={
+    return {
+        "model": context.artifact(f"stages/{context.asked.stage}").local_folder(PIECE),
+        "model_name": context.asked.model_name,
+        "tracking_uri": book.uri,
+        "experiment": book.experiment,
+        "parent_run_id": pipeline_run(context, book),
+        "tags": {
             **lineage_tags(context),
             "cxrflow.scored": "yes" if scored else "no",
             "cxrflow.unavailable": unavailable_tag(context),
         },
-        metrics=metrics,
+        "metrics": scored | reading_numbers(context),
+        "output": folder,
+    }
+
+
+def _writing(context: Context, told: dict[str, Any]) -> RegisterRun:
+    """How a model that writes is asked when it is served."""
+    asked = _asked(context)
+    return RegisterRun(
+        **told,
+        images=context.settings.images,
         generate=asked.asked.generate,
         section=_section(asked.examples),
         answers=_answers(context),
         request=asked.examples.request,
-        output=folder,
     )
-    run_in_child("models.register", run, scratch, ignore_event)
-    facts = json.loads((folder / RECEIPT_FILE).read_text())
-    return BuiltPiece((), facts)
 
 
 def _same(context: Context) -> tuple[str, ...]:

@@ -22,8 +22,8 @@ from tests.small_world import HOUSE, cxr, cxr_environment
 MEND = "mend that and run again: finished pieces are kept"
 TABLES = (
     "expected one of recipe, scale, sources, images, reports, dialogues, sets, models, stages, "
-    "abilities, score, readings, retrieval, ground, replicas, examples, generate, registry; see "
-    "'cxr config'"
+    "abilities, score, readings, retrieval, ground, coherence, replicas, examples, generate, "
+    "registry; see 'cxr config'"
 )
 RECIPES = ", ".join(sorted(path.stem.replace(".", "/") for path in PRESETS.glob("*.toml")))
 IMAGES = (

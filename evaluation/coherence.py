@@ -1,0 +1,300 @@
+"""Does the text that a model wants drawn say what it was asked for, and does the film show it?
+
+    request ─▶ answer ─▶ <Xray> span </Xray> ─▶ film
+          rule14 of both texts            a classifier of real films
+
+Of each request for a film the findings that it asks for (rule14: asserted in it, doubts left out)
+are held to those that the span asserts, and their sides to its sides. What goes wrong is counted by
+kind; a request may show several. ``reference`` is the span that the request was written with: a
+request names the main findings of a report, so its precision is the ceiling. ``shuffled`` holds the
+model's spans to another subject's request. Shapes: N requests, K counts, T targets.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+
+from evaluation import labeler_rules
+from evaluation.film_targets import FINDINGS, SIDED, SIDES, film_targets, place_of, sided
+from evaluation.labeler import label_report
+from evaluation.prompted_findings import FilmReadings, score_findings, score_sides
+from evaluation.statistics import (
+    Floats,
+    Interval,
+    make_bootstrap,
+    mean_of,
+    score_interval,
+)
+from evaluation.turned import turned_rows
+from sources.record import LabelValue
+from sources.xray_span import SpanFault, XrayAnswer, read_span
+
+VERSION: Final = "1"
+REFERENCE: Final = "reference"
+MODEL: Final = "none"
+SHUFFLED: Final = "shuffled"
+OMITS: Final = "omits-asked-finding"
+CONTRADICTS: Final = "contradicts-request"
+WRONG_SIDE: Final = "wrong-side"
+FAILURES: Final = (*(str(fault) for fault in SpanFault), OMITS, CONTRADICTS, WRONG_SIDE)
+"""Faults of the span's form (``sources.xray_span``), then of what it says."""
+SHOWN_FROM: Final = 0.5
+"""The classifier's probability from which a film is counted as showing a finding. Our choice: the
+middle of what it was trained towards; the AUROCs beside it need none."""
+_COLUMNS: Final = ("shown", "asked", "said", "right", "sided", "whole", "coherent", "requests")
+_METRICS: Final[Mapping[str, tuple[str, str]]] = {
+    "span-recall": ("shown", "asked"),
+    "span-precision": ("shown", "said"),
+    "span-side-accuracy": ("right", "sided"),
+    "whole-spans": ("whole", "requests"),
+    "coherent-requests": ("coherent", "requests"),
+}
+"""By metric the counts that it is a share of: asked findings that the span asserts; findings of the
+span that were asked for; findings asked for on one side that the span has on that side alone;
+answers with exactly one whole span; requests without any failure."""
+
+
+@dataclass(frozen=True)
+class Requests:
+    """N requests, what a model answered, and the answers that they were written with.
+
+    Args:
+        units: the subject behind each.
+    """
+
+    texts: tuple[str, ...]
+    answers: tuple[str, ...]
+    references: tuple[str, ...]
+    units: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One metric of one system."""
+
+    system: str
+    metric: str
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class Coherence:
+    """All systems: shares with intervals over subjects, and failures counted by kind."""
+
+    measured: tuple[Measured, ...]
+    failures: Mapping[str, Mapping[str, int]]
+    requests: int
+    subjects: int
+    signature: Mapping[str, str | int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; unknown numbers are None."""
+        return {
+            "requests": self.requests,
+            "subjects": self.subjects,
+            "measured": [asdict(each) for each in self.measured],
+            "failures": {name: dict(counts) for name, counts in self.failures.items()},
+            "signature": dict(self.signature),
+        }
+
+    def value(self, system: str, metric: str) -> Interval:
+        """One metric of one system; KeyError where there is none."""
+        for each in self.measured:
+            if (each.system, each.metric) == (system, metric):
+                return each.interval
+        raise KeyError(f"{metric} of {system}")
+
+    def tracked(self) -> dict[str, float]:
+        """``coherence/system/metric`` → value."""
+        return {
+            f"coherence/{each.system}/{each.metric}": each.interval.value
+            for each in self.measured
+            if each.interval.value is not None
+        }
+
+
+def measure_coherence(requests: Requests, resamples: int, seed: int) -> Coherence:
+    """Spans held to their requests: the model's, the references', and the model's to others'."""
+    signature: dict[str, str | int] = {
+        "implementation": "cxrflow",
+        "version": VERSION,
+        "labeler": f"cxrflow rule14 {labeler_rules.REVISION}",
+        "uncertain_as": "left out",
+        "requests": len(requests.texts),
+        "subjects": len(set(requests.units)),
+        "interval": "bootstrap percentile 95%",
+        "unit": "subject",
+        "resamples": resamples,
+        "seed": seed,
+    }
+    if not requests.texts:
+        return Coherence((), {}, 0, 0, signature)
+    turned = [requests.texts[row] for row in turned_rows(requests.units)]
+    systems = {
+        REFERENCE: (requests.texts, requests.references),
+        MODEL: (requests.texts, requests.answers),
+        SHUFFLED: (turned, requests.answers),
+    }
+    bootstrap = make_bootstrap(requests.units, resamples, seed)
+    measured: list[Measured] = []
+    failures = {}
+    for name, (texts, answers) in systems.items():
+        held = [hold(text, read_span(answer)) for text, answer in zip(texts, answers, strict=True)]
+        counts = np.array([each.counts for each in held], dtype=np.float64)
+        failures[name] = _counted(held)
+        measured += [
+            Measured(name, metric, score_interval(bootstrap, _share(metric), counts))
+            for metric in _METRICS
+        ]
+    subjects = len(set(requests.units))
+    return Coherence(tuple(measured), failures, len(requests.texts), subjects, signature)
+
+
+@dataclass(frozen=True)
+class Held:
+    """One span held to one request: counts in the order of ``_COLUMNS``, and what went wrong."""
+
+    counts: tuple[int, ...]
+    failures: frozenset[str]
+
+
+def hold(request: str, answer: XrayAnswer) -> Held:
+    """What of the request stands in the text to draw."""
+    span = answer.prompt or ""
+    asked, said = (asserted(text) for text in (request, span))
+    sides = {name: _side(request, name) for name in asked if name in SIDED}
+    one_sided = {name: side for name, side in sides.items() if side is not None}
+    right = {name for name, side in one_sided.items() if _side(span, name) == side}
+    other = {name for name, side in one_sided.items() if _side(span, name) not in (side, None)}
+    failures = {str(answer.fault)} if answer.fault is not None else set()
+    if answer.prompt is not None:
+        failures |= {OMITS} if asked - said else set()
+        failures |= {CONTRADICTS} if _contradicts(request, span, asked, said) else set()
+        failures |= {WRONG_SIDE} if other else set()
+    counts = (
+        len(asked & said),
+        len(asked),
+        len(said),
+        len(right),
+        len(one_sided),
+        int(answer.fault is None),
+        int(not failures),
+        1,
+    )
+    return Held(counts, frozenset(failures))
+
+
+def asserted(text: str) -> frozenset[str]:
+    """Findings that rule14 asserts in the text; ``No Finding`` is none."""
+    labels = label_report(text)
+    return frozenset(name for name in FINDINGS if labels.get(name) is LabelValue.POSITIVE)
+
+
+def _side(text: str, finding: str) -> str | None:
+    """The one side on which a text asserts a finding; None for both, none, or no such finding."""
+    row = film_targets([text])[0]
+    on = [side for side in SIDES if row[place_of(sided(finding, side))] == 1.0]
+    return on[0] if len(on) == 1 else None
+
+
+def _contradicts(request: str, span: str, asked: frozenset[str], said: frozenset[str]) -> bool:
+    """One asserts what the other denies, or one is of a normal chest and the other of a disease."""
+    wanted, told = label_report(request), label_report(span)
+    denied = any(told.get(name) is LabelValue.NEGATIVE for name in asked)
+    denied |= any(wanted.get(name) is LabelValue.NEGATIVE for name in said)
+    normal, sick = "No Finding", {*FINDINGS} - {"Support Devices"}
+    denied |= wanted.get(normal) is LabelValue.POSITIVE and not asked and bool(said & sick)
+    denied |= told.get(normal) is LabelValue.POSITIVE and not said & sick and bool(asked & sick)
+    return bool(denied)
+
+
+def _counted(held: Sequence[Held]) -> dict[str, int]:
+    counts = Counter(kind for each in held for kind in each.failures)
+    return {kind: counts[kind] for kind in FAILURES}
+
+
+def _share(metric: str) -> Callable[[Floats], Floats]:
+    part, whole = (_COLUMNS.index(name) for name in _METRICS[metric])
+    return partial(_of_columns, part=part, whole=whole)
+
+
+def _of_columns(sums: Floats, part: int, whole: int) -> Floats:
+    return mean_of(np.stack([sums[..., part], sums[..., whole]], axis=-1))
+
+
+# The films of the spans.
+
+
+@dataclass(frozen=True)
+class FilmCoherence:
+    """What a classifier finds on the films of M spans.
+
+    Args:
+        measured: AUROC of the classifier against the span's findings and the request's, and sides;
+            system ``none``, and ``shuffled`` where films are held to others' texts.
+        asked, missed: findings asked for, and those of them that the film does not show.
+    """
+
+    measured: tuple[Measured, ...]
+    films: int
+    findings: tuple[str, ...]
+    asked: int
+    missed: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "films": self.films,
+            "findings": list(self.findings),
+            "asked_findings": self.asked,
+            "not_on_film": self.missed,
+            "shown_from": SHOWN_FROM,
+            "measured": [asdict(each) for each in self.measured],
+        }
+
+
+def measure_films(
+    probabilities: Floats,
+    requests: Sequence[str],
+    spans: Sequence[str],
+    units: Sequence[str],
+    resamples: int,
+    seed: int,
+) -> FilmCoherence:
+    """Films held to the spans that they were drawn from and to the requests behind those.
+
+    Args:
+        probabilities: (M, T) of the classifier.
+    """
+    turned = turned_rows(units)
+    texts = {
+        (MODEL, "span"): list(spans),
+        (MODEL, "request"): list(requests),
+        (SHUFFLED, "span"): [spans[row] for row in turned],
+        (SHUFFLED, "request"): [requests[row] for row in turned],
+    }
+    measured: list[Measured] = []
+    known: dict[str, tuple[str, ...]] = {}
+    for (system, what), held in texts.items():
+        films = FilmReadings(probabilities, film_targets(held), tuple(units))
+        asked = known.get(what, FINDINGS)
+        found = score_findings(films, films, resamples, seed, asked)
+        known.setdefault(what, tuple(each.finding for each in found.findings))
+        sides = score_sides(films, films, resamples, seed)
+        measured.append(Measured(system, f"film-of-{what}-AUROC-macro", found.drawn))
+        measured.append(Measured(system, f"film-of-{what}-side-accuracy", sides.drawn))
+    wanted = film_targets(requests)[:, : len(FINDINGS)] == 1.0
+    hidden = wanted & (probabilities[:, : len(FINDINGS)] < SHOWN_FROM)
+    shares = np.stack([(wanted & ~hidden).sum(axis=1), wanted.sum(axis=1)], axis=1)
+    bootstrap = make_bootstrap(list(units), resamples, seed)
+    on_film = score_interval(bootstrap, mean_of, shares.astype(np.float64))
+    measured.append(Measured(MODEL, "asked-findings-on-film", on_film))
+    return FilmCoherence(
+        tuple(measured), len(spans), known["span"], int(wanted.sum()), int(hidden.sum())
+    )

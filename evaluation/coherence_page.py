@@ -1,0 +1,50 @@
+"""The page about requests, spans and films: ``coherence.html``, one file, nothing fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from evaluation.interval_text import interval_text
+from evaluation.templating import render_page
+
+Row = Mapping[str, Any]
+TITLES: Final = {
+    "reference": "References: the ceiling",
+    "none": "The model",
+    "shuffled": "The model, held to another's request",
+}
+FAILURES: Final = {
+    "nested": "a tag inside a span",
+    "no-start": "a span without its start",
+    "no-span": "no span",
+    "no-end": "a span without its end",
+    "empty": "an empty span",
+    "several": "several spans",
+    "omits-asked-finding": "omits a finding that was asked for",
+    "contradicts-request": "contradicts the request",
+    "wrong-side": "says the other side",
+}
+
+
+def render_coherence(document: Row) -> str:
+    """The page as HTML, from what ``coherence.json`` holds; no text of the data is on it."""
+    films = document["of_films"]
+    return render_page(
+        "coherence.html.j2",
+        page=document,
+        titles=TITLES,
+        spans=grid(document["measured"]),
+        kinds=FAILURES,
+        films=films,
+        of_films=[] if films is None else grid(films["measured"]),
+    )
+
+
+def grid(measured: Sequence[Row]) -> list[dict[str, Any]]:
+    """A row for each metric: its value by system."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in measured:
+        own = found.setdefault(row["metric"], {"metric": row["metric"], "cells": {}})
+        own["cells"][row["system"]] = interval_text(row["interval"])
+    return list(found.values())

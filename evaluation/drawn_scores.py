@@ -1,0 +1,168 @@
+"""All scores of an ability that draws: what its films reach beside real ones and two controls.
+
+``untrained`` are films of an untrained model of the same shape, from the same prompts and noise;
+``shuffled`` are the model's own films held to another subject's prompt. Every interval draws
+subjects, but for the distances (see ``image_quality``). Shapes: N films, W width of features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from evaluation import image_quality
+from evaluation.drawn_reports import UncertainAs, report_agreement
+from evaluation.film_targets import FINDINGS
+from evaluation.frechet_scale import FilmSets
+from evaluation.image_quality import ImageScore, ImageScores, Scored, image_scores
+from evaluation.prompted_findings import (
+    FilmReadings,
+    PromptedFindings,
+    score_findings,
+    score_sides,
+    shuffled,
+)
+from evaluation.turned import turned_rows
+from infra.errors import InputError
+
+FORMAT: Final = 1
+"""Raise when a reader of ``DrawnScores.to_dict`` must change."""
+FEWEST_FINDINGS: Final = 5
+"""A mean over fewer says little of a model that draws chests (the bar that the recipe is held to);
+it is told all the same, with a note."""
+UNTRAINED: Final = "untrained"
+SHUFFLED: Final = "shuffled"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the classifier reads of N films of each kind, and the digest of its weights."""
+
+    drawn: FilmReadings
+    untrained: FilmReadings
+    real: FilmReadings
+    weights: str
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What a report model wrote about drawn and real films, and the digest of its weights.
+
+    Args:
+        references: what each film was asked by; a real film's own report.
+        units: the subject behind each film.
+    """
+
+    references: tuple[str, ...]
+    drawn: tuple[str, ...]
+    real: tuple[str, ...]
+    units: tuple[str, ...]
+    weights: str
+
+
+@dataclass(frozen=True)
+class DrawnScores:
+    """Everything measured of one set of prompts.
+
+    Args:
+        sources: prompts by source.
+        findings: those that were judged, with how many subjects have and lack them.
+        without_support: those with too few subjects on a side.
+        notes: what a reader must know of the numbers, a line each.
+    """
+
+    told: Scored
+    scores: ImageScores
+    sources: Mapping[str, int]
+    findings: Mapping[str, tuple[int, int]]
+    without_support: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, without any text of the data."""
+        return {
+            "kind": "draw",
+            "prompts": self.told.prompts,
+            "subjects": self.told.subjects,
+            "films": self.told.films,
+            "side_px": self.told.side_px,
+            "sources": dict(self.sources),
+            "findings": {name: list(counts) for name, counts in self.findings.items()},
+            "without_support": list(self.without_support),
+            "notes": list(self.notes),
+            **self.scores.to_dict(),
+            "format": FORMAT,
+        }
+
+
+def nothing_drawn(why: str) -> DrawnScores:
+    """The scores of no prompt at all."""
+    none = Scored(0, 0, 0, 0, 0, 0, "subject")
+    return DrawnScores(none, image_scores([], {"films": why}), {}, {}, (), ())
+
+
+def judged_scores(
+    judged: Judged, scored: Scored, asked: Sequence[str] = FINDINGS
+) -> tuple[list[ImageScore], PromptedFindings]:
+    """AUROC by finding and sides: of the films, and of both controls."""
+    real, draws = judged.real, (scored.resamples, scored.seed)
+    found = score_findings(judged.drawn, real, *draws, asked)
+    known = [each.finding for each in found.findings]
+    sides = score_sides(judged.drawn, real, *draws)
+    scores = image_quality.findings(found, sides, judged.weights, scored)
+    for control, other in (
+        (UNTRAINED, judged.untrained),
+        (SHUFFLED, shuffled(judged.drawn)),
+    ):
+        beside = score_findings(other, real, *draws, known)
+        turned = score_sides(other, real, *draws)
+        scores += image_quality.findings(beside, turned, judged.weights, scored, control)
+    return scores, found
+
+
+def notes_of(found: PromptedFindings) -> list[str]:
+    """Whether the mean over findings is of too few of them."""
+    judged = [each.finding for each in found.findings]
+    if len(judged) >= FEWEST_FINDINGS:
+        return []
+    names = f" ({', '.join(judged)})" if judged else ""
+    return [
+        f"{len(judged)} findings{names} have enough subjects with and without them, fewer than the "
+        f"{FEWEST_FINDINGS} that a mean over findings is worth"
+    ]
+
+
+def unjudged(found: PromptedFindings) -> dict[str, str]:
+    """What could not be judged, and why."""
+    if found.findings:
+        return {}
+    return {f"{image_quality.AUROC}-macro": "no finding has enough subjects with and without it"}
+
+
+def distance_scores(
+    sets: Mapping[str, FilmSets], weights: Mapping[str, str], scored: Scored
+) -> tuple[list[ImageScore], dict[str, str]]:
+    """Distances by extractor; those that cannot be measured, with the reason."""
+    scores: list[ImageScore] = []
+    unavailable: dict[str, str] = {}
+    for extractor, each in sets.items():
+        try:
+            scores += image_quality.distances(each, extractor, weights[extractor], scored)
+        except InputError as error:
+            why = str(error)
+            unavailable |= dict.fromkeys(image_quality.distance_names(extractor), why)
+    return scores, unavailable
+
+
+def reported_scores(told: Reported, uncertain_as: UncertainAs, scored: Scored) -> list[ImageScore]:
+    """What the report model reads off the films, and off them against another's prompt."""
+    draws = (uncertain_as, scored.resamples, scored.seed)
+    drawn = report_agreement(told.references, told.drawn, told.units, *draws)
+    real = report_agreement(told.references, told.real, told.units, *draws)
+    turned = [told.references[row] for row in turned_rows(told.units)]
+    other = report_agreement(turned, told.drawn, told.units, *draws)
+    return [
+        *image_quality.reports(drawn, real, uncertain_as, told.weights, scored),
+        *image_quality.reports(other, real, uncertain_as, told.weights, scored, SHUFFLED),
+    ]

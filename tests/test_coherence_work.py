@@ -1,0 +1,108 @@
+"""Coherence as a unit of work: answers, films of their spans, and what is lacking."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from draw_ability_world import (
+    ABILITIES,
+    COUNTS,
+    drawn_context,
+    inline,
+    put_examples,
+    put_world,
+    request_example,
+)
+
+from evaluation.film_targets import TARGETS
+from infra.artifact import Artifact
+from infra.parent import ignore_event
+from tasks.coherence.films import drawn_probabilities
+from tasks.coherence.work import (
+    ANSWERS_FILE,
+    NO_DRAWER,
+    NO_SPAN,
+    PAGE_FILE,
+    SCORES_FILE,
+    check_coherence,
+    chosen_requests,
+)
+from tasks.context import Context
+from tasks.draw.classifier import build_classifier
+from tasks.monitor.trace import trace_study
+from tasks.readings import reading_numbers
+
+TESTS = COUNTS["test"]
+ASKED = ("readings=['coherence']", "coherence.max_new_tokens=8", "coherence.bootstrap_resamples=20")
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
+    made = drawn_context(tmp_path_factory.mktemp("coherence"), *ASKED)
+    put_world(made)
+    build_classifier(made.doing("draw"), ignore_event)
+    return made
+
+
+def document(artifact: Artifact) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(artifact.files(SCORES_FILE)[0].read_text())
+    return found
+
+
+def test_every_request_is_answered_and_held(context: Context) -> None:
+    artifact = check_coherence(context, ignore_event)
+    found = document(artifact)
+    assert (found["requests"], found["subjects"]) == (TESTS, TESTS // 2)
+    assert set(found["failures"]) == {"reference", "none", "shuffled"}
+    assert not any(found["failures"]["reference"].values())
+    assert pq.read_table(artifact.files(ANSWERS_FILE)[0]).num_rows == TESTS
+    assert "not a medical device" in artifact.files(PAGE_FILE)[0].read_text().lower()
+    assert check_coherence(context, ignore_event).cached
+
+
+def test_a_model_that_asks_for_nothing_has_no_film_and_says_so(context: Context) -> None:
+    """Six steps teach nobody to write tags."""
+    found = document(check_coherence(context, ignore_event))
+    assert found["failures"]["none"]["no-span"] == TESTS
+    assert (found["of_films"], found["unavailable"]) == (None, {"films": NO_SPAN})
+
+
+def test_texts_are_drawn_and_read(context: Context, tmp_path: Path) -> None:
+    texts = {"one": "There is a left pleural effusion.", "two": "The lungs are clear."}
+    read = drawn_probabilities(context.doing("draw"), texts, 3, tmp_path, ignore_event)
+    assert read.shape == (2, len(TARGETS))
+    assert ((read > 0) & (read < 1)).all()
+
+
+def test_its_numbers_go_to_the_registry_with_the_model(context: Context) -> None:
+    check_coherence(context, ignore_event)
+    assert "coherence/none/whole-spans" in reading_numbers(context)
+
+
+def test_a_trace_shows_requests_only_where_text_is_asked_for(context: Context) -> None:
+    check_coherence(context, ignore_event)
+    for with_text in (False, True):
+        found = trace_study(context, "test-s0", with_text=with_text)
+        [rows] = [rows for place, rows in found.items() if place.endswith(ANSWERS_FILE)]
+        assert ("prompt" in rows[0]) is with_text
+        assert ("prediction" in rows[0]) is with_text
+
+
+def test_requests_are_chosen_by_a_seed(context: Context) -> None:
+    every = [row["example_id"] for row in chosen_requests(context)]
+    assert len(every) == TESTS and every != sorted(every)
+
+
+def test_without_a_request_nothing_is_asked(tmp_path: Path) -> None:
+    alone = {"report": ABILITIES["report"]}
+    context = drawn_context(tmp_path, *ASKED, f"abilities={inline(alone)}")
+    rows = [request_example(number, "train") for number in range(4)]
+    put_examples(context, "requests", {"train": rows, "test": []})
+    found = document(check_coherence(context, ignore_event))
+    assert found["requests"] == 0
+    assert found["unavailable"] == {"coherence": "no request for a film in the test split"}
+    assert context.settings.drawer is None and NO_DRAWER

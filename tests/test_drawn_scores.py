@@ -1,0 +1,209 @@
+"""Scores of drawn films beside an untrained model's, another's prompt and real films."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evaluation.contact_sheet import SIDE_PX, SheetRow, draw_sheet, film_png
+from evaluation.drawn_page import DrawnPage, render_drawn, table_rows, verdicts
+from evaluation.drawn_scores import (
+    FEWEST_FINDINGS,
+    DrawnScores,
+    Judged,
+    Reported,
+    distance_scores,
+    judged_scores,
+    notes_of,
+    nothing_drawn,
+    reported_scores,
+    unjudged,
+)
+from evaluation.film_targets import FINDINGS, TARGETS
+from evaluation.frechet_scale import FilmSets
+from evaluation.image_quality import ImageScore, Scored, image_scores
+from evaluation.prompted_findings import FilmReadings, score_findings, shuffled
+from tasks.draw.outcome import films_text
+from tests.models_world import picture
+from tests.test_frechet_scale import films, sets
+from tests.test_prompted_findings import TEXTS, readings, seen
+
+SCORED = Scored(80, 80, 80, 36, resamples=60, seed=3, unit="subject")
+
+
+def judged(noise: float = 0.2) -> Judged:
+    """Films that show what is asked for through noise, an untrained model's that show nothing."""
+    nothing = np.random.default_rng(5).random((len(TEXTS), len(TARGETS)))
+    return Judged(seen(TEXTS, noise, 0), readings(TEXTS, nothing), seen(TEXTS, 0.1, 1), "abc")
+
+
+def by_key(scores: list[ImageScore]) -> dict[tuple[str, str], ImageScore]:
+    return {(each.metric, each.control): each for each in scores}
+
+
+def test_films_that_show_their_prompts_stand_apart_from_both_controls() -> None:
+    scores, found = judged_scores(judged(), SCORED)
+    rows = by_key(scores)
+    for metric in ("prompted-finding-AUROC-macro", "prompted-side-accuracy"):
+        own = rows[metric, "none"].interval
+        assert own.value is not None and own.low is not None and own.value > 0.8
+        for control in ("untrained", "shuffled"):
+            other = rows[metric, control].interval
+            assert other.value is not None and other.high is not None
+            assert other.value < 0.7 and own.low > other.high
+    assert rows["prompted-side-accuracy", "none"].signature.unit == "subject"
+    assert [each.finding for each in found.findings] == ["Cardiomegaly", "Pleural Effusion"]
+
+
+def test_films_that_show_nothing_do_not() -> None:
+    blind = judged(30.0)
+    rows = by_key(judged_scores(blind, SCORED)[0])
+    own = rows["prompted-finding-AUROC-macro", "none"].interval
+    other = rows["prompted-finding-AUROC-macro", "untrained"].interval
+    assert own.low is not None and other.high is not None and own.low < other.high
+
+
+def test_only_the_findings_that_are_asked_about_are_judged() -> None:
+    scores, found = judged_scores(judged(), SCORED, ("Cardiomegaly",))
+    assert [each.finding for each in found.findings] == ["Cardiomegaly"]
+    names = {each.metric for each in scores if each.is_detail}
+    assert names == {"prompted-finding-AUROC[Cardiomegaly]"}
+
+
+def test_fewer_than_five_findings_are_said() -> None:
+    _, found = judged_scores(judged(), SCORED)
+    [note] = notes_of(found)
+    assert note.startswith("2 findings (Cardiomegaly, Pleural Effusion) have enough subjects")
+    assert f"fewer than the {FEWEST_FINDINGS}" in note
+    assert unjudged(found) == {}
+    alone = score_findings(seen(TEXTS[:2], 0.1, 0), seen(TEXTS[:2], 0.1, 1), 20, 3)
+    assert notes_of(alone)[0].startswith("0 findings have enough subjects")
+    assert unjudged(alone) == {
+        "prompted-finding-AUROC-macro": "no finding has enough subjects with and without it"
+    }
+
+
+def test_a_shuffled_film_is_held_to_another_units_text() -> None:
+    units = [f"p{number // 2}" for number in range(8)]
+    truth = np.zeros((8, len(TARGETS)))
+    truth[:, 0] = range(8)
+    turned = shuffled(FilmReadings(truth, truth, tuple(units)))
+    assert sorted(turned.targets[:, 0]) == list(range(8)), "each text once"
+    for unit, row in zip(units, turned.targets[:, 0], strict=True):
+        assert units[int(row)] != unit
+    assert turned.units == tuple(units)
+
+
+def test_distances_that_cannot_be_measured_say_why() -> None:
+    good, lost = distance_scores({"in-house": sets(films(4, 2.0))}, {"in-house": "a"}, SCORED)
+    assert len(good) == 3 and lost == {}
+    same = films(1, 1.0)
+    flat = FilmSets(same, films(2, 1.0), films(3, 1.0), films(4, 1.0))
+    none, why = distance_scores({"in-house": flat}, {"in-house": "a"}, SCORED)
+    if not none:
+        assert "untrained model" in why["Frechet-relative[in-house]"]
+    few = FilmSets(same[:1], same[:1], same[:1], same[:1])
+    none, why = distance_scores({"rad-dino": few}, {"rad-dino": "a"}, SCORED)
+    assert none == []
+    assert set(why) == {
+        *("Frechet-relative[rad-dino]", "Frechet[rad-dino]", "kernel-distance[rad-dino]"),
+    }
+
+
+def reported() -> Reported:
+    """A report model that reads drawn films half as well as real ones."""
+    count = len(TEXTS)
+    drawn = tuple(text if row % 2 else "The lungs are clear." for row, text in enumerate(TEXTS))
+    return Reported(tuple(TEXTS), drawn, tuple(TEXTS), tuple(f"p{n}" for n in range(count)), "w")
+
+
+def test_reports_of_drawn_films_lie_between_anothers_prompt_and_real_films() -> None:
+    rows = by_key(reported_scores(reported(), "negative", SCORED))
+    own = rows["rule14-of-drawn-F1-micro", "none"]
+    other = rows["rule14-of-drawn-F1-micro", "shuffled"]
+    assert own.ceiling is not None and own.ceiling.value == 1.0
+    assert own.interval.value is not None and other.interval.value is not None
+    assert other.interval.value < own.interval.value < 1.0
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    scores, found = judged_scores(judged(), SCORED)
+    told = DrawnScores(
+        SCORED,
+        image_scores([*scores, *reported_scores(reported(), "negative", SCORED)], {"x": "why"}),
+        {"mimic_cxr": 80},
+        {each.finding: (each.positive, each.negative) for each in found.findings},
+        found.without_support,
+        tuple(notes_of(found)),
+    )
+    read: dict[str, Any] = json.loads(json.dumps(told.to_dict()))
+    return read
+
+
+def test_the_document_tells_what_was_judged(document: dict[str, Any]) -> None:
+    assert (document["kind"], document["format"], document["prompts"]) == ("draw", 1, 80)
+    assert document["findings"]["Cardiomegaly"] == [20, 60]
+    assert set(document["without_support"]) == set(FINDINGS) - document["findings"].keys()
+    assert {row["control"] for row in document["scores"]} == {"none", "untrained", "shuffled"}
+
+
+def test_a_person_reads_a_line_for_each_metric_and_verdict(document: dict[str, Any]) -> None:
+    text = films_text(document)
+    assert "80 prompts of 80 subjects, films of 36 px" in text
+    assert "prompted-finding-AUROC-macro against untrained model: intervals apart" in text
+    assert "NOTE: 2 findings" in text
+    assert "unavailable: x: why" in text
+    assert "prompted-finding-AUROC[" not in text, "details are for the page"
+
+
+def page_of(told: dict[str, Any], sheet: tuple[SheetRow, ...] = ()) -> str:
+    return render_drawn(
+        DrawnPage(
+            recipe="medxchat", scale="tiny", ability="draw", made_on="predictions f", funnel=(),
+            fingerprints={"stages/guide": "0" * 16}, losses={"guide": [(1, 2.0), (2, 1.0)]},
+            document=told, replicas=frozenset({"mimic_cxr"}), sheet=sheet,
+        )
+    )  # fmt: skip
+
+
+def test_the_page_has_verdicts_tables_and_films(document: dict[str, Any]) -> None:
+    row = SheetRow(
+        "mimic_cxr", "s<1>", True, ("Pleural Effusion, left",), {"Pleural Effusion, left": 0.75},
+        picture("left", 1), picture("right", 2), picture("left", 3),
+    )  # fmt: skip
+    page = page_of(document, (row,))
+    assert page.count("data:image/png;base64,") == 3
+    assert "Apart from the control" in page
+    assert "Pleural Effusion, left 0.750" in page
+    assert "s&lt;1&gt;" in page and "s<1>" not in page
+    assert "prompted-finding-AUROC[Cardiomegaly]" in page
+    assert "2 findings (Cardiomegaly, Pleural Effusion)" in page
+    assert "x: unavailable: why" in page
+
+
+def test_the_page_of_nothing_says_why() -> None:
+    page = page_of(nothing_drawn("no test examples").to_dict())
+    assert "films: unavailable: no test examples" in page
+    assert "this page cannot say" in page
+
+
+def test_rows_and_verdicts_leave_out_what_has_no_number(document: dict[str, Any]) -> None:
+    scores = [{**row, "value": None} for row in document["scores"]]
+    assert table_rows(scores, is_detail=False) == []
+    assert verdicts(scores) == []
+    first = table_rows(document["scores"], is_detail=False)[0]
+    assert first["cells"].keys() == {"none", "untrained", "shuffled"}
+    assert first["real"] is not None
+
+
+def test_a_sheet_has_three_films_a_row_and_says_what_was_asked() -> None:
+    normal = SheetRow("a", "s", True, (), {}, *(picture("left", n) for n in range(3)))
+    assert normal.caption == "no finding"
+    one, two = draw_sheet([normal]), draw_sheet([normal, normal])
+    assert one.startswith(b"\x89PNG") and len(two) > len(one)
+    assert film_png(normal.real).startswith(b"\x89PNG")
+    assert SIDE_PX > 64
