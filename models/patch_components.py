@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import nn
 
-CONSTANT = 30.0
-"""Our choice: the spread of a group then hangs on the film by less than one part in a hundred."""
+CONSTANT = 10.0
+"""Our choice: the spread of a group then hangs on the film by about one part in a hundred."""
 SPREAD_LOG = -6.0
 """The logarithm of the variance of latents, as of other untrained autoencoders."""
 

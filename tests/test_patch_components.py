@@ -66,7 +66,7 @@ def test_it_is_the_best_linear_map_of_patches(channels: int, latents: int, group
     wanted = best_linear(films, 4, latents)
     real = as_grey(as_channels(films, 16))
     assert (wanted - real).abs().mean() < 0.06, "the films are nearly of so few components"
-    torch.testing.assert_close(drawn, wanted, atol=0.02, rtol=0)
+    torch.testing.assert_close(drawn, wanted, atol=0.04, rtol=0)
     assert 0.04 < float(spread.std.mean()) < 0.06
 
 
@@ -81,13 +81,13 @@ def test_its_latents_have_mean_0_and_spread_1_without_a_step() -> None:
 
 
 def test_training_goes_on_from_there() -> None:
-    shapes = AutoencoderSettings.model_validate(SHAPES)
+    shapes = AutoencoderSettings.model_validate({**SHAPES, "latent_channels": 2})
     films = smooth_films(40)
     training = AutoencoderTraining(begun(shapes, films), shapes, seed=0).train()
     keys = torch.arange(len(films))
-    optimizer = torch.optim.AdamW(training.parameters(), lr=1e-3)
+    optimizer = torch.optim.AdamW(training.parameters(), lr=2e-4)
     losses = []
-    for step in range(12):
+    for step in range(20):
         training.step = step
         loss = training(films, keys).loss
         optimizer.zero_grad()
