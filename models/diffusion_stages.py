@@ -7,7 +7,7 @@ guide        the same with a report to follow: a guide beside the frozen base, o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from models.diffusion_trainer import DiffusionTrainer
 from models.guided_unet import GuidedUnet
 from models.latents import Latents, as_channels
 from models.packing import Batch
+from models.patch_components import begin_as_components
 from models.pipeline_folder import (
     load_autoencoder,
     load_schedule,
@@ -57,10 +58,15 @@ def canvas_of(diffusion: DiffusionSettings) -> Canvas:
 
 
 def prepare_autoencode(run: TrainRun) -> Prepared:
-    """An autoencoder from nothing; its latents' mean and spread are measured when it is saved."""
+    """An untrained autoencoder, or one that is its patches' components already; its latents' mean
+    and spread are measured when it is saved."""
     diffusion = run.models.drawing
     assert diffusion.autoencoder is not None, "settings refuse the stage where weights bring it"
     autoencoder = new_autoencoder(diffusion.autoencoder, diffusion.image_px)
+    if diffusion.autoencoder.begins == "components":
+        films = torch.cat(list(_chosen_films(run)))
+        read = as_channels(films, diffusion.autoencoder.patch_px**2)
+        begin_as_components(autoencoder, read.movedim(1, -1).flatten(0, 2))
     model = AutoencoderTraining(autoencoder, diffusion.autoencoder, run.stage.seed)
 
     def save(folder: Path) -> None:
@@ -93,20 +99,25 @@ def _prepared(
 def _statistics(autoencoder: Any, run: TrainRun) -> tuple[list[float], list[float]]:
     """Mean and spread of each channel of the latents over training films (some hundreds)."""
     autoencoder.eval()
-    stage = run.stage
-    chosen = Selection(stage.sources, stage.text_versions, stage.share)
-    examples = ExampleShards(run.train_examples, canvas_of(run.models.drawing), chosen)
-    collate, rows = FilmCollator(), chosen_rows(len(examples))
     device = next(autoencoder.parameters()).device
     found = []
-    for start in range(0, len(rows), stage.batch_size):
-        batch = collate([examples[row] for row in rows[start : start + stage.batch_size]])
-        read = as_channels(batch["films"].to(device), autoencoder.config.in_channels)
+    for films in _chosen_films(run):
+        read = as_channels(films.to(device), autoencoder.config.in_channels)
         found.append(autoencoder.encode(read).latent_dist.mode().float().cpu())
     latents = torch.cat(found)
     axes = (0, 2, 3)
     spread = latents.std(dim=axes).clamp_min(1e-6)  # a channel that is not used has none
     return latents.mean(dim=axes).tolist(), spread.tolist()
+
+
+def _chosen_films(run: TrainRun) -> Iterator[torch.Tensor]:
+    """Some hundreds of the stage's training films, the same each time: uint8 [B, P, P]."""
+    stage = run.stage
+    chosen = Selection(stage.sources, stage.text_versions, stage.share)
+    examples = ExampleShards(run.train_examples, canvas_of(run.models.drawing), chosen)
+    collate, rows = FilmCollator(), chosen_rows(len(examples))
+    for start in range(0, len(rows), stage.batch_size):
+        yield collate([examples[row] for row in rows[start : start + stage.batch_size]])["films"]
 
 
 def prepare_diffuse(run: TrainRun) -> Prepared:
@@ -146,7 +157,7 @@ def prepare_guide(run: TrainRun) -> Prepared:
     unet = load_unet(part_folder(run, "unet"))
     guided = None
     if diffusion.guide == "zero-convolutions":
-        guided = GuidedUnet(unet)
+        guided = GuidedUnet(unet, diffusion.hint_reach)
     else:
         train_decoder(unet)
     reader = PromptReader(tokenizer, diffusion.context_tokens)
@@ -188,6 +199,7 @@ def _save(
         "image_px": diffusion.image_px,
         "context_tokens": diffusion.context_tokens,
         "guide": guide,
+        "hint_reach": diffusion.hint_reach,
         "base_prompts": diffusion.base_prompts,
     }
     write_index(folder, facts, model.text_encoder)

@@ -87,7 +87,7 @@ class DrawingSampler:
         unet = load_unet(pipeline / "unet")
         guided = None
         if facts["guide"] == "zero-convolutions":
-            guided = GuidedUnet(unet)
+            guided = GuidedUnet(unet, facts["hint_reach"])
             load_guide(guided, pipeline)
         reader = PromptReader(load_tokenizer(pipeline / "tokenizer"), facts["context_tokens"])
         asked = facts["guide"] != "none" or facts["base_prompts"] == "reports"

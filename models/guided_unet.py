@@ -23,15 +23,42 @@ _HIGHEST = 10_000.0  # the longest wave of a position's code, as in transformers
 HINT_HEADS = 4  # our choice: a place may ask for as many things at once
 
 
+class Neighbours(nn.Module):
+    """Adds to a token's state what its neighbours say, two times ``reach`` tokens far.
+
+    A large text encoder has told each token what is said around it. A small one's tower has hardly
+    tried, since one layer hands its findings to CLS alone: with it alone ``left`` stays a word
+    beside ``effusion``.
+    """
+
+    def __init__(self, text_width: int, reach: int) -> None:
+        super().__init__()
+        size = 2 * reach + 1
+        self.first = nn.Conv1d(text_width, text_width, size, padding=reach)
+        self.second = nn.Conv1d(text_width, text_width, size, padding=reach)
+
+    def forward(self, states: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        """States [B, T, D], mask [B, T] with ones at tokens → [B, T, D]."""
+        seen = states if mask is None else states * mask.unsqueeze(-1).to(states.dtype)
+        told: torch.Tensor = self.second(nn.functional.gelu(self.first(seen.transpose(1, 2))))
+        return states + told.transpose(1, 2)
+
+
 class TextHint(nn.Module):
     """Token states → a map of the latent's size, all zero before the first step.
 
     Places ask by a code of their row and column, so that any size of picture can be asked for.
+
+    Args:
+        reach: how far ``Neighbours`` looks; 0 leaves states as they are.
     """
 
-    def __init__(self, text_width: int, channels: int, heads: int = HINT_HEADS) -> None:
+    def __init__(
+        self, text_width: int, channels: int, heads: int = HINT_HEADS, reach: int = 0
+    ) -> None:
         super().__init__()
         self.text_width = text_width
+        self.neighbours = Neighbours(text_width, reach) if reach else None
         self.ask = nn.Linear(text_width, text_width)
         self.attend = nn.MultiheadAttention(text_width, heads, batch_first=True)
         self.mix = nn.Sequential(
@@ -39,10 +66,14 @@ class TextHint(nn.Module):
         )
         self.zero = zero_convolution(channels)
 
+    def read(self, states: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        """States [B, T, D] as the guide reads them, of the same shape."""
+        return states if self.neighbours is None else self.neighbours(states, mask)
+
     def forward(
         self, states: torch.Tensor, mask: torch.Tensor | None, size: tuple[int, int]
     ) -> torch.Tensor:
-        """States [B, T, D], mask [B, T] with ones at tokens, and (h, w) → [B, C, h, w]."""
+        """What ``read`` made [B, T, D], mask [B, T] (ones at tokens), (h, w) → [B, C, h, w]."""
         code = place_codes(size, self.text_width).to(states.device, states.dtype)
         queries = self.ask(code).expand(len(states), -1, -1)
         unseen = None if mask is None else mask == 0
@@ -88,16 +119,18 @@ class GuidedUnet(nn.Module):
 
     Args:
         base: predicts noise from a noisy latent, its time and token states.
+        reach: of the hint's ``Neighbours``.
     """
 
-    def __init__(self, base: UNet2DConditionModel) -> None:
+    def __init__(self, base: UNet2DConditionModel, reach: int = 0) -> None:
         super().__init__()
         self.base: nn.Module = base  # type: ignore[assignment]  # its mixins hide that it is one
         self.base.requires_grad_(False)
         self.guide = ControlNetModel.from_unet(base)
         self.guide.controlnet_cond_embedding = nn.Identity()  # the hint is a map already
         shapes = dict(base.config)  # type: ignore[attr-defined]
-        self.hint = TextHint(shapes["cross_attention_dim"], shapes["block_out_channels"][0])
+        width, channels = shapes["cross_attention_dim"], shapes["block_out_channels"][0]
+        self.hint = TextHint(width, channels, reach=reach)
 
     def forward(
         self,
@@ -115,11 +148,12 @@ class GuidedUnet(nn.Module):
             states: [B, T, D] of the report, for the guide.
             empty: [1 or B, T', D] of the prompt that the base was trained with.
         """
-        hint = self.hint(states, mask, (latents.shape[2], latents.shape[3]))
+        read = self.hint.read(states, mask)
+        hint = self.hint(read, mask, (latents.shape[2], latents.shape[3]))
         down, middle = self.guide(
             latents,
             times,
-            encoder_hidden_states=states,
+            encoder_hidden_states=read,
             controlnet_cond=hint,
             return_dict=False,
         )

@@ -47,6 +47,7 @@ def test_a_stage_depends_on_the_shapes_that_it_reads_alone() -> None:
         return {name for name in STAGES if after[name] != before[name]}
 
     assert changed(guide="decoder") == {"guide"}
+    assert changed(hint_reach=2) == {"guide"}
     assert changed(context_tokens=20) == {"diffuse", "guide"}
     assert changed(image_px=64) == set(STAGES)
     unet = {"channels": [8, 24], "heads": [2, 2], "groups": 4}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from models.guided_unet import GuidedUnet, TextHint, place_codes, zero_convolution
+from models.guided_unet import GuidedUnet, Neighbours, TextHint, place_codes, zero_convolution
 
 WIDTH = 16
 
@@ -38,17 +38,20 @@ def inputs(size: tuple[int, int] = (8, 8)) -> dict[str, torch.Tensor]:
     }
 
 
-@pytest.mark.parametrize("size", [(8, 8), (16, 8)])
+@pytest.mark.parametrize(("size", "reach"), [((8, 8), 0), ((16, 8), 0), ((8, 8), 2)])
 @torch.inference_mode()
-def test_before_the_first_step_it_is_the_base_bit_for_bit(size: tuple[int, int]) -> None:
+def test_before_the_first_step_it_is_the_base_bit_for_bit(
+    size: tuple[int, int], reach: int
+) -> None:
     unet, given = base(), inputs(size)
     alone = unet(given["latents"], given["times"], given["empty"].expand(2, -1, -1)).sample
-    guided = GuidedUnet(unet).eval()
+    guided = GuidedUnet(unet, reach).eval()
     assert torch.equal(guided(**given), alone)
 
 
-def test_only_the_guide_and_the_hint_are_trained_and_all_of_what_they_feed() -> None:
-    guided, given = GuidedUnet(base()), inputs()
+@pytest.mark.parametrize("reach", [0, 1])
+def test_only_the_guide_and_the_hint_are_trained_and_all_of_what_they_feed(reach: int) -> None:
+    guided, given = GuidedUnet(base(), reach), inputs()
     assert {name.split(".")[0] for name in guided.trained()} == {"guide", "hint"}
     before = {name: each.clone() for name, each in guided.base.state_dict().items()}
     optimizer = torch.optim.SGD(guided.trained().values(), lr=0.1)
@@ -88,6 +91,24 @@ def test_a_hint_is_a_map_of_any_size_and_zero_at_first() -> None:
     assert made.shape == (3, 24, 5, 9)
     assert (made == 0).all()
     assert (zero_convolution(4)(torch.randn(1, 4, 2, 2)) == 0).all()
+
+
+@torch.inference_mode()
+def test_a_token_hears_its_neighbours_within_reach_and_no_padding() -> None:
+    torch.manual_seed(0)
+    neighbours = Neighbours(WIDTH, reach=2)
+    states = torch.randn(1, 12, WIDTH)
+    mask = torch.ones(1, 12)
+    mask[:, 10:] = 0
+    before = neighbours(states, mask)
+    assert before.shape == states.shape
+    changed = states.clone()
+    changed[0, 7] += 1.0
+    moved = (neighbours(changed, mask) != before).any(dim=-1)[0].nonzero().flatten().tolist()
+    assert moved == [3, 4, 5, 6, 7, 8, 9, 10, 11], "twice two tokens far, on both sides"
+    padded = states.clone()
+    padded[0, 10:] = 9.0
+    assert torch.equal(neighbours(padded, mask)[:, :10], before[:, :10])
 
 
 def test_places_have_codes_of_their_own_that_mean_the_same_at_every_size() -> None:

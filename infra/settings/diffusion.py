@@ -16,6 +16,7 @@ Fit = Literal["crop", "pad", "stretch"]
 DIFFUSION_KINDS: tuple[str, ...] = ("autoencode", "diffuse", "guide")
 """Kinds of stage that train a part of CXR-SD."""
 _OF_THE_AUTOENCODER = ("weights", "image_px", "fit", "autoencoder")
+_OF_THE_GUIDE = ("guide", "hint_reach")
 
 
 class AutoencoderSettings(Section):
@@ -23,7 +24,9 @@ class AutoencoderSettings(Section):
 
     ``patch_px`` x ``patch_px`` grey values are one place with as many channels before the first
     convolution: convolutions at a film's full size would take most of a small machine's time. Each
-    level but the last halves the places. ``channels`` are multiples of ``groups``.
+    level but the last halves the places. ``channels`` are multiples of ``groups``. ``begins`` says
+    from which weights it is trained: ``random`` ones, or the principal ``components`` of patches,
+    which is for one level (``models.patch_components``).
     """
 
     channels: tuple[int, ...] = Field(min_length=1)
@@ -33,11 +36,32 @@ class AutoencoderSettings(Section):
     patch_px: int = Field(default=1, ge=1)
     kl_weight: float = Field(default=1e-4, ge=0.0)
     edge_weight: float = Field(default=0.5, ge=0.0)
+    begins: Literal["random", "components"] = "random"
 
     @model_validator(mode="after")
     def _whole_groups(self) -> AutoencoderSettings:
         _require_groups("autoencoder", self.channels, self.groups)
+        if self.begins == "components":
+            self._require_room_for_components()
         return self
+
+    def _require_room_for_components(self) -> None:
+        """Each group carries as many components with both signs, and an even number of constants
+        beside them, as each other."""
+        carried = 2 * self.latent_channels
+        if len(self.channels) != 1:
+            raise ValueError("an autoencoder that begins as components has one level of channels")
+        if self.latent_channels > self.patch_px**2:
+            raise ValueError(
+                f"patches of {self.patch_px} px have no {self.latent_channels} components"
+            )
+        free = self.channels[0] - carried
+        if carried % self.groups or free < 1 or free % (2 * self.groups):
+            raise ValueError(
+                f"autoencoder.channels {self.channels[0]} less {carried} for {self.latent_channels}"
+                f" components are to be a multiple of {2 * self.groups}, and {carried} one of"
+                f" {self.groups} groups"
+            )
 
     @property
     def shrinks(self) -> int:
@@ -101,8 +125,10 @@ class DiffusionSettings(Section):
     ``guide`` is what a ``guide`` stage trains: a copy of the UNet's encoder behind
     ``zero-convolutions``, as MedXChat's figure has it, or the UNet's own ``decoder``, as its
     released code does. ``base_prompts`` says what the base reads in a ``diffuse`` stage:
-    ``empty`` prompts or the ``reports``. A prompt of more than ``context_tokens`` is read in pieces
-    (``models.prompt_states``), never cut.
+    ``empty`` prompts or the ``reports``. With ``hint_reach`` the guide first tells each token what
+    so many tokens on either side of it say, twice (``models.guided_unet``): for text encoders that
+    are too small to have done so; 0 for all others. A prompt of more than ``context_tokens`` is
+    read in pieces (``models.prompt_states``), never cut.
     """
 
     weights: str = ""
@@ -113,6 +139,7 @@ class DiffusionSettings(Section):
     noise: NoiseSettings = NoiseSettings()
     guide: Literal["zero-convolutions", "decoder"] = "zero-convolutions"
     base_prompts: Literal["empty", "reports"] = "empty"
+    hint_reach: int = Field(default=0, ge=0)
     context_tokens: int = Field(default=77, ge=8)
 
     @model_validator(mode="after")
@@ -164,5 +191,5 @@ def touched_by(kind: str, diffusion: dict[str, Any]) -> dict[str, Any]:
     if kind == "autoencode":
         return {name: diffusion[name] for name in _OF_THE_AUTOENCODER}
     if kind == "diffuse":
-        return {name: value for name, value in diffusion.items() if name != "guide"}
+        return {name: value for name, value in diffusion.items() if name not in _OF_THE_GUIDE}
     return diffusion
