@@ -1,4 +1,4 @@
-"""Queries that begin with a place of their own: each reads its part of the image before it learns."""
+"""Queries that begin with a place of their own: each reads its part of the image untrained."""
 
 from __future__ import annotations
 
