@@ -201,7 +201,7 @@ def paired_difference(
         p if reason is None else None,
         measure.higher_is_better,
         len(used),
-        len({subjects[row] for row in used}),
+        len({subjects[int(row)] for row in used}),
         reason,
     )
 

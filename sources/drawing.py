@@ -38,7 +38,7 @@ DRAWING_SCHEMA: Final = pa.schema(
 )
 """``pixels`` is an 8-bit grey PNG; width and height are its own, in px."""
 
-DRAWN_SCHEMA: Final = pa.schema(
+DRAWN_EXAMPLE_SCHEMA: Final = pa.schema(
     [
         pa.field("example_id", pa.string(), nullable=False),
         pa.field("drawn_of", pa.string(), nullable=False),
@@ -58,7 +58,7 @@ DRAWN_SCHEMA: Final = pa.schema(
 prompt itself lies beside the film (DRAWING_SCHEMA) under the id ``drawn_of``."""
 
 
-DRAWN_SCHEMA: Final = pa.schema(
+DRAWN_FILM_SCHEMA: Final = pa.schema(
     [
         *(pa.field(name, pa.string(), nullable=False)
           for name in ("example_id", "source", "study_id")),

@@ -17,7 +17,7 @@ from evaluation.film_targets import TARGETS
 from infra.artifact import Artifact
 from infra.errors import InputError, SettingsError
 from infra.parent import ignore_event
-from sources.drawing import AGAIN, DRAWN_SCHEMA, UNTRAINED
+from sources.drawing import AGAIN, DRAWN_FILM_SCHEMA, UNTRAINED
 from tasks.chat import chat_run
 from tasks.compare.scored import find_scored
 from tasks.context import Context
@@ -61,7 +61,7 @@ def document(artifact: Artifact) -> dict[str, Any]:
 
 def test_each_prompt_has_a_film_of_both_models_and_some_have_more(context: Context) -> None:
     table = films(context)
-    assert table.schema.equals(DRAWN_SCHEMA)
+    assert table.schema.equals(DRAWN_FILM_SCHEMA)
     rows = table.to_pylist()
     controls = [row["control"] for row in rows]
     asked = context.asked.films

@@ -10,7 +10,7 @@ import pytest
 from drawn_world import drawn_overrides
 from small_world import SMALL, cxr, cxr_json
 
-from sources.drawing import DRAWN_SCHEMA
+from sources.drawing import DRAWN_EXAMPLE_SCHEMA
 
 pytestmark = pytest.mark.slow
 
@@ -57,7 +57,7 @@ def test_shards_hold_the_drawn_films_and_say_where_they_are_from(trained: Any, r
     told = [
         row
         for path in sorted(examples.rglob("drawn.parquet"))
-        for row in pq.read_table(path, schema=DRAWN_SCHEMA).to_pylist()
+        for row in pq.read_table(path, schema=DRAWN_EXAMPLE_SCHEMA).to_pylist()
     ]
     assert len(told) == len(rows) > 0
     drawn = {

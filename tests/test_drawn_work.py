@@ -14,7 +14,7 @@ from drawn_world import BASE, drawn_films, grey_png
 
 from infra.errors import ArtifactError
 from infra.settings.sections import DrawnSettings
-from sources.drawing import DRAWING_SCHEMA, DRAWN_SCHEMA, PROMPT_SCHEMA
+from sources.drawing import DRAWING_SCHEMA, DRAWN_EXAMPLE_SCHEMA, PROMPT_SCHEMA
 from sources.example import (
     EXAMPLE_SCHEMA,
     Example,
@@ -165,7 +165,7 @@ def test_held_out_examples_are_never_drawn_and_every_row_is_told_of(
 def test_it_is_told_how_each_film_came_to_be(shards: dict[str, Path], tmp_path: Path) -> None:
     pack(shards, HALF, tmp_path)
     told = pq.read_table(tmp_path / DRAWN_FILE)
-    assert told.schema.equals(DRAWN_SCHEMA)
+    assert told.schema.equals(DRAWN_EXAMPLE_SCHEMA)
     drawn = sorted(tmp_path.glob("train-*.parquet"))
     names = [name for path in drawn for name in pq.read_table(path)["example_id"].to_pylist()]
     assert told["example_id"].to_pylist() == names

@@ -33,6 +33,9 @@ from infra.settings.sections import NAME, Name, Resamples, Route, Section, Seed,
 from infra.settings.stages import StageSettings
 
 BASELINE = "baseline"
+NO_READINGS = "readings=[]"
+"""The table is made of scores: what else a recipe reads of a model would be time for nothing. A
+matrix that wants it says so in ``set``."""
 MATRICES = Path(__file__).parent.parent / "ablations"
 """Matrices that come with the package."""
 METRICS_OF_KIND: Final[Mapping[AbilityKind, tuple[str, ...]]] = {
@@ -144,7 +147,7 @@ class MatrixSettings(Section):
     def _fitted(
         self, settings: Settings | None, present: Collection[str] | None
     ) -> tuple[Settings, Collection[str]]:
-        recipe = settings or load_settings(self.recipe, self.scale, self.set)
+        recipe = settings or load_settings(self.recipe, self.scale, (NO_READINGS, *self.set))
         return recipe, recipe.sources.names if present is None else present
 
 

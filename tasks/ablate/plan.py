@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from infra.artifact import read_artifact
 from infra.errors import SettingsError
-from infra.settings.matrix import BASELINE, METRICS_OF_KIND, MatrixSettings
+from infra.settings.matrix import BASELINE, METRICS_OF_KIND, NO_READINGS, MatrixSettings
 from infra.step import Step
 from tasks.context import Context, Order, open_context
 from tasks.graph import CODE, REVISIONS
@@ -176,14 +176,11 @@ _SAME = (
     "the same as the baseline here: its stages train on the same data, and its predictions are "
     "the baseline's"
 )
-_NO_READINGS = "readings=[]"
-"""The table is made of scores: what else a recipe reads of a model would be time for nothing. A
-matrix that wants it says so in ``set``."""
 
 
 def _order(matrix: MatrixSettings, order: Order, overrides: tuple[str, ...]) -> Order:
     """The order of one variant; those of the command come last."""
-    every = (_NO_READINGS, *overrides, *order.overrides)
+    every = (NO_READINGS, *overrides, *order.overrides)
     told = {"recipe": matrix.recipe, "scale": matrix.scale, "overrides": every}
     return order.model_copy(update=told)
 

@@ -19,7 +19,7 @@ from infra.parquet import write_table
 from infra.pieces import BuiltPiece, Count
 from infra.runs import DrawRun
 from infra.settings.film_ability import FilmAbilitySettings
-from sources.drawing import AGAIN, DRAWN_SCHEMA, PROMPT_SCHEMA, UNTRAINED, drawing_prompt
+from sources.drawing import AGAIN, DRAWN_FILM_SCHEMA, PROMPT_SCHEMA, UNTRAINED, drawing_prompt
 from sources.record import Split
 from tasks.context import Context
 from tasks.predict.work import PREDICTIONS_FILE, no_test_examples
@@ -48,7 +48,7 @@ def _draw(
     rows = list(_requests(chosen_rows(context), asked, key))
     if not rows:
         LOGGER.warning("nothing to draw: %s", no_test_examples(context))
-        write_table(folder / PREDICTIONS_FILE, DRAWN_SCHEMA.empty_table())
+        write_table(folder / PREDICTIONS_FILE, DRAWN_FILM_SCHEMA.empty_table())
         return BuiltPiece((Count("films", 0, 0),))
     scratch = context.store.state / "drawn" / context.step("predictions").fingerprint / key
     prompts = scratch / "prompts.parquet"
@@ -67,8 +67,8 @@ def _draw(
     facts = run_in_child("models.draw", run, scratch, on_event)
     drawn = pq.read_table(run.output / "drawings.parquet", columns=["width", "height", "pixels"])
     films = [{**row, **film} for row, film in zip(rows, drawn.to_pylist(), strict=True)]
-    write_table(folder / PREDICTIONS_FILE, pa.Table.from_pylist(films, schema=DRAWN_SCHEMA))
-    pace = {name: facts[name] for name in ("seconds", "seconds_per_film") if name in facts}
+    write_table(folder / PREDICTIONS_FILE, pa.Table.from_pylist(films, schema=DRAWN_FILM_SCHEMA))
+    pace: Row = {name: facts[name] for name in ("seconds", "seconds_per_film") if name in facts}
     return BuiltPiece((Count("films", len(rows), len(films)),), {}, pace)
 
 
@@ -92,7 +92,7 @@ def row_digest(*told: object) -> bytes:
 
 
 def _requests(rows: Sequence[Row], asked: FilmAbilitySettings, key: str) -> Iterator[Row]:
-    """DRAWN_SCHEMA rows without their films; the untrained model draws each prompt once, from the
+    """DRAWN_FILM_SCHEMA rows without their films; the untrained model draws each prompt once, from the
     same noise as the trained one."""
     for place, row in enumerate(rows):
         repeats = asked.films if place < asked.repeated and key == TRAINED else 1

@@ -40,7 +40,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Films:
-    """Drawn films, one row each (DRAWN_SCHEMA), and by example its real film.
+    """Drawn films, one row each (DRAWN_FILM_SCHEMA), and by example its real film.
 
     Args:
         drawn: by control, in the prompts' order.

@@ -1,6 +1,6 @@
 """One piece of a set of drawn films: the chosen training examples, each with its drawn film.
 
-Files of a piece: ``train-000.parquet``, … (EXAMPLE_SCHEMA), ``drawn.parquet`` (DRAWN_SCHEMA: how
+Files of a piece: ``train-000.parquet``, … (EXAMPLE_SCHEMA), ``drawn.parquet`` (DRAWN_EXAMPLE_SCHEMA: how
 each film came to be) and ``rejected.parquet``. Held-out examples are never drawn: what a model is
 tested on is a film of a person.
 """
@@ -20,7 +20,7 @@ from infra.errors import ArtifactError
 from infra.parquet import write_table
 from infra.pieces import BuiltPiece, Count
 from infra.settings.sections import DrawnSettings
-from sources.drawing import DRAWN_SCHEMA
+from sources.drawing import DRAWN_EXAMPLE_SCHEMA
 from sources.example import EXAMPLE_IMAGE_TYPE, EXAMPLE_SCHEMA
 from sources.record import Level, Rejected, Split, rejected_to_table
 from tasks.drawn.chosen import is_drawn
@@ -69,7 +69,7 @@ class DrawnShards:
                 write_table(target, drawn, row_group_rows=self.row_group_rows)
                 told += list(self._told(table, films))
                 written += 1
-        write_table(folder / DRAWN_FILE, pa.Table.from_pylist(told, schema=DRAWN_SCHEMA))
+        write_table(folder / DRAWN_FILE, pa.Table.from_pylist(told, schema=DRAWN_EXAMPLE_SCHEMA))
         rejected = [self._rejected(row) for row in lost]
         write_table(folder / REJECTED_FILE, rejected_to_table(rejected))
         reasons = dict(sorted(Counter(row.reason for row in rejected).items()))
