@@ -187,7 +187,7 @@ def test_compare_and_errors_take_the_newest_scores_of_reports(tmp_path: Any) -> 
         find_scored(store, place, "scores/vqa-")
 
 
-def test_a_matrix_compares_reports(tmp_path: Any) -> None:
+def test_a_matrix_of_answers_knows_no_metric_of_reports(tmp_path: Any) -> None:
     matrix = MatrixSettings.model_validate(
         {
             "name": "m", "recipe": "llava_rad", "scale": "tiny", "set": list(ALONE),
@@ -199,5 +199,5 @@ def test_a_matrix_compares_reports(tmp_path: Any) -> None:
     (raw / "VQA_RAD Image Folder").mkdir(parents=True)
     (raw / "VQA_RAD Dataset Public.json").write_text("[]")
     order = Order(data_root=str(tmp_path / "data"), sources=(f"vqa_rad={raw}",))
-    with pytest.raises(SettingsError, match="without an ability that writes reports"):
+    with pytest.raises(SettingsError, match="metric 'rule14-micro-F1' in matrix m"):
         plan_variants(matrix, order)

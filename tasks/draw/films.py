@@ -92,8 +92,8 @@ def row_digest(*told: object) -> bytes:
 
 
 def _requests(rows: Sequence[Row], asked: FilmAbilitySettings, key: str) -> Iterator[Row]:
-    """DRAWN_FILM_SCHEMA rows without their films; the untrained model draws each prompt once, from the
-    same noise as the trained one."""
+    """DRAWN_FILM_SCHEMA rows without their films; the untrained model draws each prompt once, from
+    the same noise as the trained one."""
     for place, row in enumerate(rows):
         repeats = asked.films if place < asked.repeated and key == TRAINED else 1
         name, view = row["example_id"], row["images"][0]["view"]

@@ -1,8 +1,8 @@
 """One piece of a set of drawn films: the chosen training examples, each with its drawn film.
 
-Files of a piece: ``train-000.parquet``, … (EXAMPLE_SCHEMA), ``drawn.parquet`` (DRAWN_EXAMPLE_SCHEMA: how
-each film came to be) and ``rejected.parquet``. Held-out examples are never drawn: what a model is
-tested on is a film of a person.
+Files of a piece: ``train-000.parquet``, … (EXAMPLE_SCHEMA), ``drawn.parquet``
+(DRAWN_EXAMPLE_SCHEMA: how each film came to be) and ``rejected.parquet``. Held-out examples are
+never drawn: what a model is tested on is a film of a person.
 """
 
 from __future__ import annotations
