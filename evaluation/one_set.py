@@ -180,6 +180,7 @@ def compare_on_one_set(
             row["metric"]: row["signature"].get("scale", "0-1")
             for each in contenders
             for row in each.scores["scores"]
+            if row["control"] == "none"
         },
     )
 
