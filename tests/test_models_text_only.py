@@ -61,7 +61,8 @@ def test_every_question_about_a_film_is_asked_beside_all_that_is_known() -> None
     for one in questions():
         before, found, _ = read(one, collate).partition(f"\n{one.turns[0].text}")
         assert found
-        assert set(before.partition("USER: ")[2].split()) == {"edema", "pleural", "effusion", "left"}
+        shown = set(before.partition("USER: ")[2].split())
+        assert shown == {"edema", "pleural", "effusion", "left"}
 
 
 def test_a_film_of_which_nothing_is_known_shows_nothing() -> None:
