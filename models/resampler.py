@@ -18,7 +18,6 @@ from transformers import LlavaConfig
 
 from models.towers import FEED_FORWARD
 
-
 PLACE_SCALE: Final = 3.0
 """Places are this much larger than what is asked and seen. Our choice: among 16 patches of random
 content a fresh query then has half of its attention on its own patch; at 1 it has a sixteenth."""

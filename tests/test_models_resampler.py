@@ -1,4 +1,4 @@
-"""Queries that begin with a place of their own: each reads its part of the image before it learns."""
+"""Queries that begin with a place of their own read their part of the image before they learn."""
 
 from __future__ import annotations
 

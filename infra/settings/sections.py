@@ -150,9 +150,9 @@ class ExampleSettings(Section):
 
     A set of questions (``vqa``) shows the films that its publisher asks about, and leaves out those
     about more than ``most_images``: more than one where ``models.vision.layout`` is ``first``. Of
-    the above it reads this, the sources and how shards are cut. ``films_on_both_sides`` lets it train on films that a
-    held-out question shows too, as VQA-RAD's own split does; no question tied to a held-out one
-    goes with them.
+    the above it reads this, the sources and how shards are cut. ``films_on_both_sides`` lets it
+    train on films that a held-out question shows too, as VQA-RAD's own split does; no question tied
+    to a held-out one goes with them.
 
     Sets of dialogues that were written from reports are about one film each: ``dialogue`` shows it,
     ``generate`` asks for it and has none. They read ``views``, the sources and how shards are cut.

@@ -37,8 +37,8 @@ QUESTION_RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "more-films-than-shown",
-        "A question about what changed cannot be answered from one of its films: what is learned of "
-        "it is to guess.",
+        "A question about what changed cannot be answered from one of its films: what is learned "
+        "of it is to guess.",
         "asked > $most_images",
         "asked || ' films are asked about, of which ' || $most_images || ' would be shown'",
     ),
