@@ -51,7 +51,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
         for number in range(file.num_row_groups):
             table = file.read_row_group(number, columns=[*_READ, _VIEW])
             for row in table.to_pylist():
-                yield {**row, "view": row.pop("images")[0]["view"]}
+                yield {"view": row.pop("images")[0]["view"], **row}
 
 
 def seed_of(example_id: str, seed: int) -> int:

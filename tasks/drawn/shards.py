@@ -56,7 +56,9 @@ class DrawnShards:
         Raises:
             ArtifactError: a chosen example has no film.
         """
-        written, told, lost = 0, [], []
+        told: list[Row] = []
+        lost: list[Row] = []
+        written = 0
         for path in shards:
             rows = _ids(path)
             chosen = [place for place, row in enumerate(rows) if self._why_lost(row) is None]
