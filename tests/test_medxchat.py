@@ -114,7 +114,7 @@ def test_tiny_has_the_papers_stages_behind_two_stand_ins() -> None:
 
 
 def test_tiny_keeps_what_makes_the_system() -> None:
-    """Its projector, adapters on queries and values alone, and its prompts."""
+    """Its projector, and adapters on queries and values alone."""
     tuned, published = TINY.stage("finetune"), PAPER.stage("finetune")
     assert tuned.lora is not None
     assert published.lora is not None
