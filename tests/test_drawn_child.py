@@ -76,7 +76,7 @@ def test_a_film_is_drawn_for_each_chosen_example(
     rows = pq.read_table(artifact.files(FILMS_FILE)[0]).to_pylist()
     assert {(row["width"], row["height"]) for row in rows} == {(SIDE_PX, SIDE_PX)}
     assert all(row["seed"] == seed_of(row["prompt_id"], 0) for row in rows)
-    assert all("-train-" in row["prompt_id"] or "chexpert" in row["prompt_id"] for row in rows)
+    assert all("-train-" in row["prompt_id"] for row in rows)
     steps = [event["step"] for event in events if event["event"] == "progress"]
     assert steps[-1] == len(rows)
     assert not list(context.store.state.rglob("prompts.parquet"))
