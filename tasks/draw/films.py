@@ -68,7 +68,8 @@ def _draw(
     drawn = pq.read_table(run.output / "drawings.parquet", columns=["width", "height", "pixels"])
     films = [{**row, **film} for row, film in zip(rows, drawn.to_pylist(), strict=True)]
     write_table(folder / PREDICTIONS_FILE, pa.Table.from_pylist(films, schema=DRAWN_SCHEMA))
-    pace = {name: facts[name] for name in ("seconds", "seconds_per_film") if name in facts}
+    told_of_pace = ("seconds", "seconds_per_film")
+    pace: Row = {name: value for name, value in facts.items() if name in told_of_pace}
     return BuiltPiece((Count("films", len(rows), len(films)),), {}, pace)
 
 

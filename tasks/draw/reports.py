@@ -18,7 +18,6 @@ from infra.parent import run_in_child
 from infra.parquet import write_table
 from infra.runs import GenerateRun
 from infra.settings.film_ability import reporter_of
-from sources.drawing import AGAIN
 from sources.example import EXAMPLE_SCHEMA, Task, request_turn
 from sources.record import Origin, Split
 from tasks.context import Context
@@ -42,7 +41,6 @@ REPORTS_SCHEMA: Final = pa.schema(
 )
 """What the report model wrote: ``control`` is ``none`` for a drawn film and ``real`` for a real
 one."""
-assert AGAIN != REAL != TRAINED
 
 
 def write_reports(
