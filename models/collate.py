@@ -7,7 +7,7 @@ model does (not with ImageNet's). Collators leave that to the device (``with_fil
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Literal
 
@@ -16,11 +16,13 @@ import torch
 from torch.utils.data import default_collate
 
 from infra.log import LOGGER
+from infra.settings.sections import REPORT_TASKS
 from infra.settings.stages import Learned, Negatives
 from models.data import Pixels, Sample
 from models.packing import Batch, Encoded, lay_end_to_end, pad_right
-from models.prompts import PLAIN_END, conversation_parts, jumble, plain_prompt
+from models.prompts import PLAIN_END, conversation_parts, plain_prompt
 from models.shards import NO_VIEW
+from models.text_only import NOTHING, Known, read_for_image
 from models.tokenizers import IMAGE_TOKEN, Tokenizer
 
 PromptKind = Literal["image-only", "turns"]
@@ -122,12 +124,14 @@ class ConversationCollator:
 
     Args:
         prompts: ``image-only`` is LLaVA's plain form, ``turns`` Vicuna's conversation; of
-            several an example's id chooses one, so that a batch may be cut anywhere.
-        image_tokens: places an image takes; 0 puts a jumble of the answer's words there instead
+            several an example's id chooses one, so that a batch may be cut anywhere. Questions and
+            dialogues are conversations always.
+        image_tokens: places an image takes; 0 puts a jumble of the answers' words there instead
             (text-only training).
         context_tokens: the text, without the image, is cut to this many tokens at its end.
         packing: examples are laid end to end in one row; else they are padded to the longest.
         learn: the assistant's last answer, all of its answers, or all that is said.
+        known: what is known of films that questions are asked about, for text-only training.
     """
 
     tokenizer: Tokenizer
@@ -136,6 +140,7 @@ class ConversationCollator:
     context_tokens: int
     packing: bool = True
     learn: Learned = "last-answer"
+    known: Known = field(default_factory=dict)
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
         """What ``lay_end_to_end`` or ``pad_right`` returns, and pixel_values uint8 [M, P, P]."""
@@ -154,7 +159,10 @@ class ConversationCollator:
 
     def _encoded(self, sample: Sample) -> Encoded:
         kind = self.prompts[key_of("prompt", sample.example_id) % len(self.prompts)]
-        prompt, also = _prompt(sample, self.tokenizer, kind, self.image_tokens, self.learn)
+        if sample.task not in REPORT_TASKS:
+            kind = "turns"  # what is asked is not to be guessed
+        said = (sample, self.tokenizer, kind, self.image_tokens, self.learn, self.known)
+        prompt, also = _prompt(*said)
         end = PLAIN_END if kind == "image-only" else self.tokenizer.eos_token
         answer = self.tokenizer(f"{sample.target}{end}", add_special_tokens=False)["input_ids"]
         pictures = 0 if sample.pixels is None else len(sample.pixels)
@@ -182,10 +190,15 @@ def prompt_ids(
 
 
 def _prompt(
-    sample: Sample, tokenizer: Tokenizer, prompt: PromptKind, image_tokens: int, learn: Learned
+    sample: Sample,
+    tokenizer: Tokenizer,
+    prompt: PromptKind,
+    image_tokens: int,
+    learn: Learned,
+    known: Known = NOTHING,
 ) -> tuple[list[int], tuple[int, ...]]:
     """Token ids of the prompt, and the places of those that are learned."""
-    parts = _parts(sample, tokenizer, prompt, image_tokens)
+    parts = _parts(sample, tokenizer, prompt, image_tokens, known)
     text = "".join(said for said, _ in parts)
     before, mark, behind = text.partition(IMAGE_TOKEN)
     if not mark:
@@ -210,12 +223,12 @@ def _prompt(
 
 
 def _parts(
-    sample: Sample, tokenizer: Tokenizer, prompt: PromptKind, image_tokens: int
+    sample: Sample, tokenizer: Tokenizer, prompt: PromptKind, image_tokens: int, known: Known
 ) -> list[tuple[str, str]]:
     """What is said and by whom, with the image's mark or what stands there for it."""
     image: str | None = IMAGE_TOKEN
     if not image_tokens:
-        image = jumble(sample.target, key_of(sample.example_id))
+        image = read_for_image(sample, known, key_of(sample.example_id))
     elif sample.view == NO_VIEW:
         image = None
     if prompt == "image-only":

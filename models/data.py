@@ -20,6 +20,7 @@ from infra.errors import InputError
 from models.canvas import Canvas
 from models.shards import Group, GroupReader
 from models.shards import Pixels as Pixels
+from sources.example import Task
 from sources.record import Turn
 
 WINDOW_BYTES = 256 * 2**20
@@ -27,7 +28,9 @@ WINDOW_BYTES = 256 * 2**20
 from epoch to epoch; of a larger one no film is asked for again before others have pushed it out."""
 
 _SELECTED_BY = ("source", "text_version", "subject_id", "study_id")
-_COLUMNS = ("example_id", "source", "study_id", "subject_id", "split", "indication", "turns")
+_COLUMNS = (
+    *("example_id", "source", "study_id", "subject_id", "split", "indication", "turns", "task"),
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Sample:
     indication: str | None
     turns: tuple[Turn, ...]
     target: str
+    task: str = Task.FINDINGS.value
 
 
 @dataclass(frozen=True)

@@ -55,13 +55,12 @@ def conversation_parts(turns: Sequence[Turn], image: str | None, end: str) -> li
     return said
 
 
-def jumble(text: str, seed: int) -> str:
-    """A random share (a third to all) of a text's words, each once, in random order.
+def jumble(text: str, seed: int, least: float = _LEAST_SHARE) -> str:
+    """A random share (``least``, a third, to all) of a text's words, each once, in random order.
 
-    Stands at the image's place while the stand-in language model learns: like Vicuna it must be
-    able to use what the user shows it, or projected image features would find no reader.
+    Stands at the image's place while a stand-in language model learns (``models.text_only``).
     """
     rng = np.random.default_rng(seed)
     words = sorted({word.strip(".,;:") for word in text.split()})
-    count = round(float(rng.uniform(_LEAST_SHARE, 1.0)) * len(words))
+    count = round(float(rng.uniform(least, 1.0)) * len(words))
     return " ".join(rng.permutation(words)[:count].tolist())

@@ -11,6 +11,7 @@ Every output is a folder in Hugging Face's layout.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -21,6 +22,7 @@ from infra.runs import TrainRun
 from infra.weights import weights_folder
 from models.canvas import write_canvas
 from models.collate import ConversationCollator, PairCollator, PromptKind
+from models.data import ExampleShards
 from models.diffusion_stages import prepare_autoencode, prepare_diffuse, prepare_guide
 from models.dual_encoder import DUAL_ENCODER_TYPE, CxrDualEncoder, dual_encoder_config
 from models.packing import attend_within_examples
@@ -30,6 +32,7 @@ from models.processor import save_image_processor, save_vlm_processor
 from models.projector import projector_of
 from models.prompts import conversation_prompt
 from models.quantized import load_vlm_nf4, merge_adapter
+from models.text_only import words_of_films
 from models.tokenizers import (
     Tokenizer,
     load_tokenizer,
@@ -78,12 +81,14 @@ def prepare(run: TrainRun, read_texts: ReadTexts) -> Prepared:
 
 
 def _prepare_language(run: TrainRun, read_texts: ReadTexts) -> Prepared:
-    shapes = run.models.language
-    texts = (f"{conversation_prompt(sample.turns, '')} {sample.target}" for sample in read_texts())
+    shapes, samples = run.models.language, list(read_texts())
+    texts = (f"{conversation_prompt(sample.turns, '')} {sample.target}" for sample in samples)
     tokenizer = train_language_tokenizer(texts, shapes)
     model = AutoModelForCausalLM.from_config(language_config(shapes, tokenizer))
     # Vicuna has seen conversations and running text; so does its stand-in.
     collate = _conversations(run, model, tokenizer, ("turns", "image-only"), image_tokens=0)
+    held_out = ExampleShards(run.validate_examples, None) if run.validate_examples else ()
+    collate = replace(collate, known=words_of_films([*samples, *held_out]))
 
     def save(folder: Path) -> None:
         model.save_pretrained(folder)

@@ -83,6 +83,7 @@ def vlm_config(
     queries = {
         "resampler_queries": models.resampler.queries,
         "resampler_layers": models.resampler.layers,
+        "resampler_places": models.resampler.places,
     }
     return LlavaConfig(
         vision_config=vision_config or tower_config(models.vision),

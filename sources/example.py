@@ -118,13 +118,15 @@ def request_turn(
     """What the user asks of a model: the section, in the light of the indication if there is one.
 
     The wording is ours unless ``words`` gives another; that the indication stands in the request,
-    on one line, is LLaVA-Rad's. A served model is asked in the same words as it was trained on.
+    on one line, is LLaVA-Rad's. A recipe that asks in words of its own and has none for an
+    indication is told none. A served model is asked in the same words as it was trained on.
 
     Args:
         trained: the id of an example to train on, which chooses among several wordings.
     """
     ours = f"Report the {task} of this chest X-ray."
-    if not indication or not indication.strip():
+    untold = words.plain is not None and words.with_indication is None
+    if untold or not indication or not indication.strip():
         wordings = (words.plain or ours, *(words.also if trained is not None else ()))
         digest = blake2b((trained or "").encode(), digest_size=8).digest()
         return Turn("user", wordings[int.from_bytes(digest) % len(wordings)])

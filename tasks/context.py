@@ -130,15 +130,14 @@ def open_context(order: Order, *, make: bool = True) -> Context:
     for name, root in roots.items():
         get_source(name).card.require_files(root)
     _require_apart(environment, roots)
-    replicas = frozenset(settings.sources.names) - roots.keys() if order.replicas else frozenset()
-    _require_replicas(replicas)
+    replicas, without = _replicas(settings, roots) if order.replicas else (frozenset(), ())
     present = tuple(name for name in settings.sources.names if name in roots or name in replicas)
     settings, more = fit_to_sources(settings, present) if present else (settings, [])
     left = [name for name in given if name not in settings.sources.names]
     unused = [
         f"CXR_SOURCE_{name.upper()} is not used: the recipe has no source {name}" for name in left
     ]
-    _say_once((*notes, *unused, *more))
+    _say_once((*notes, *without, *unused, *more))
     raw = {name: raw_digest(root) for name, root in roots.items()}
     retries = _retries(environment.state, settings)
     found, _ = find_encoders(settings.score.encoders, environment.weights_root)
@@ -181,12 +180,26 @@ def _require_apart(environment: Environment, roots: Mapping[str, Path]) -> None:
                 )
 
 
-def _require_replicas(names: frozenset[str]) -> None:
-    for name in sorted(names):
-        if get_source(name).write_replica is None:
-            raise InputError(
-                f"no replica for source '{name}'", "raw data", f"give --source {name}=PATH"
-            )
+def _replicas(
+    settings: Settings, roots: Mapping[str, Path]
+) -> tuple[frozenset[str], tuple[str, ...]]:
+    """The sources that are read from a stand-in, and a note on each that has none: open data, which
+    a person gives or does without.
+
+    Raises:
+        InputError: nothing is left to read.
+    """
+    absent = [name for name in settings.sources.names if name not in roots]
+    without = [name for name in absent if get_source(name).write_replica is None]
+    if len(without) == len(settings.sources.names):
+        raise InputError(
+            f"no replica for source '{without[0]}'", "raw data", f"give --source {without[0]}=PATH"
+        )
+    notes = tuple(
+        f"source {name} is left out: it has no replica; give --source {name}=PATH to read it"
+        for name in without
+    )
+    return frozenset(absent) - frozenset(without), notes
 
 
 @cache

@@ -25,7 +25,7 @@ REVISIONS: Final = {
     "images": 2,
     "reports": 3,
     "dialogues": 1,
-    "examples": 3,
+    "examples": 4,
     "stages": 5,
     "predictions": 3,
     "scores": 9,
@@ -137,7 +137,8 @@ def build_graph(
         _add_source(builder, name, raw.get(name), name in replicas)
     for name in names:
         _add_dialogues(builder, name)
-    for name, examples in settings.sets.items():
+    for name in settings.sets:
+        examples = settings.shown(name)
         builder.add("examples", name, _read_of(examples), _examples_need(builder, examples, names))
     for stage in settings.stages:
         _add_stage(builder, stage)
@@ -219,7 +220,7 @@ _UNREAD: Final = {
     **dict.fromkeys(
         ROUTE_OF_TASK, ("images", "most_images", "choose", "request", "films_on_both_sides")
     ),
-    "vqa": ("views", "images", "most_images", "choose", "request"),
+    "vqa": ("views", "images", "choose", "request"),
     "findings": ("films_on_both_sides",),
     "impression": ("films_on_both_sides",),
 }
@@ -235,6 +236,8 @@ def _add_stage(builder: _Builder, stage: StageSettings) -> None:
     """A stage's fingerprint covers the shapes of the networks that its kind touches, no others."""
     shapes = _dump(builder.settings.models)
     diffusion = shapes.pop("diffusion")
+    if not shapes["resampler"]["places"]:
+        del shapes["resampler"]["places"]  # as a resampler was before it could have any
     touched = {
         "language": ("language",),
         "pretrain": ("vision", "text_encoder", "embedding"),

@@ -128,12 +128,20 @@ def fingerprint(key: str, *overrides: str) -> str:
     return graph(recipe(*BOTH, *overrides))[key].fingerprint
 
 
-@pytest.mark.parametrize("setting", ["views=['AP']", "most_images=2", "request.plain=Say it."])
+@pytest.mark.parametrize("setting", ["views=['AP']", "choose=distinct", "request.plain=Say it."])
 def test_what_questions_do_not_read_packs_them_not_again(setting: str) -> None:
     name, _, value = setting.partition("=")
     for of, changes in (("questions", False), ("llava_rad", True)):
         key = f"examples/{of}"
         assert (fingerprint(key) != fingerprint(key, f"sets.{of}.{name}={value}")) is changes
+
+
+@pytest.mark.parametrize(("layout", "most"), [("first", 1), ("stitch", 4)])
+def test_a_layout_of_one_film_shows_no_question_about_two(layout: str, most: int) -> None:
+    settings = recipe(*BOTH, f"models.vision.layout={layout}")
+    assert settings.shown("questions").most_images == most
+    assert settings.shown("llava_rad") == settings.sets["llava_rad"]
+    assert graph(settings)["examples/questions"].settings["most_images"] == most
 
 
 def test_films_on_both_sides_is_a_matter_of_questions() -> None:

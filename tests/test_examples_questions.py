@@ -143,6 +143,20 @@ def test_a_question_about_no_film_is_none(tmp_path: Path) -> None:
     assert found["train"].num_rows == 1
 
 
+def test_a_question_about_more_films_than_are_shown_is_none(tmp_path: Path) -> None:
+    """And does not hold out the earlier film for it."""
+    one_film = ASKED.model_copy(update={"most_images": 1})
+    world = question_world()
+    study(world, DIFF, "held new", Split.TEST, question("13", ("held new.jpg", "new.jpg")))
+    found = packed(plan(world, tmp_path, one_film), tmp_path / "out")
+    lost = {row["row_id"]: row for row in found["rejected.parquet"].to_pylist()}
+    for row_id in ("medical_diff_vqa/new/9/keep", "medical_diff_vqa/held new/13/keep"):
+        assert lost[row_id]["reason"] == "more-films-than-shown"
+        assert lost[row_id]["detail"] == "2 films are asked about, of which 1 would be shown"
+    kept = {row["dialogue_id"] for row in found["questions.parquet"].to_pylist()}
+    assert kept == {"1", "3", "8", "10"}
+
+
 def test_a_near_copy_of_either_film_is_held_out(tmp_path: Path) -> None:
     world = World()
     study(world, RAD, "held", Split.TEST, question("1", ("held.jpg",)))

@@ -101,7 +101,15 @@ def test_training_examples_are_asked_in_each_wording_and_held_out_ones_in_the_fi
     assert min(counts) > 150
     assert asked[7] == request_turn(Task.FINDINGS, None, words, "e7").text
     assert request_turn(Task.FINDINGS, None, words).text == "Report."
-    assert "Cough" in request_turn(Task.FINDINGS, "Cough.", words, "e7").text
+
+
+def test_a_recipe_with_words_of_its_own_and_none_for_an_indication_tells_none() -> None:
+    own = RequestSettings(plain="Report.", also=("Describe.",))
+    told = [request_turn(Task.FINDINGS, "Cough.", own, f"e{n}").text for n in range(50)]
+    assert set(told) == {"Report.", "Describe."}
+    assert told == [request_turn(Task.FINDINGS, None, own, f"e{n}").text for n in range(50)]
+    only_with = RequestSettings(with_indication="After {indication}, report.")
+    assert request_turn(Task.FINDINGS, "Cough.", only_with).text == "After Cough., report."
 
 
 @pytest.mark.parametrize("told", [{"also": ["x"]}, {"plain": "x", "also": ["x"]}])

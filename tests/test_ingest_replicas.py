@@ -101,6 +101,18 @@ def test_open_data_has_no_replica(tmp_path: Path) -> None:
     )
 
 
+def test_open_data_is_left_out_beside_what_has_a_replica(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    routes = 'sources.routes={mimic_cxr=["keep"],openi=["keep"],vqa_rad=["keep"]}'
+    order = Order(data_root=str(tmp_path), replicas=True, overrides=(routes,))
+    assert open_context(order).source_names == ("mimic_cxr",)
+    told = [row.getMessage() for row in caplog.records]
+    for name in ("openi", "vqa_rad"):
+        note = f"source {name} is left out: it has no replica; give --source {name}=PATH to read it"
+        assert note in told
+
+
 KINDS = ("duplicate", "rotated", "stranger")
 PLANTED = (
     'sources.routes={rrg24=["keep"]}',

@@ -1,14 +1,20 @@
-"""MedXChat's recipe at the paper's scale: shapes of both models, what is trained, and how."""
+"""MedXChat's recipe: shapes of both models at the paper's scale, what is trained, and how; and what
+the demo's scale keeps of it."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from questions_world import record, write_vqa_rad
 from test_models_shapes import paper_vlm
 
 from infra.settings import load_settings
 from models.projector import projector_of
 from models.vlm import parameters, with_lora
+from sources.example import Task, request_turn
+from tasks.context import Order, open_context
 from tasks.graph import build_graph
 
 PAPER = load_settings("medxchat", "paper")
@@ -76,3 +82,60 @@ def test_either_guide_is_one_setting(guide: str) -> None:
     chosen = load_settings("medxchat", "paper", [f"models.diffusion.guide={guide}"])
     assert chosen.models.drawing.guide == guide
     assert chosen.models.drawing.weights == "stabilityai/stable-diffusion-2-1"
+
+
+TINY = load_settings("medxchat", "tiny")
+
+
+def test_tiny_has_the_papers_stages_behind_two_stand_ins() -> None:
+    """CXR-SD's are not among them yet."""
+    shared = [stage for stage in PAPER.stages if not stage.draws]
+    named = [stage.name for stage in TINY.stages if not stage.draws]
+    assert named == ["language", "pretrain", *(stage.name for stage in shared)]
+    for stage in shared:
+        small = TINY.stage(stage.name)
+        assert (small.kind, set(small.examples)) == (stage.kind, set(stage.examples))
+    for name in ("report", "vqa"):
+        assert TINY.abilities[name].stage == PAPER.abilities[name].stage == "finetune"
+    graph = build_graph(TINY, {}, frozenset(TINY.sources.names))
+    trained = {"stages/language", "stages/pretrain"}
+    assert trained <= set(graph["stages/align"].inputs)
+
+
+def test_tiny_keeps_what_makes_the_system() -> None:
+    """Its projector, and adapters on queries and values alone."""
+    tuned, published = TINY.stage("finetune"), PAPER.stage("finetune")
+    assert tuned.lora is not None
+    assert published.lora is not None
+    assert tuned.lora.layers == published.lora.layers
+    assert tuned.prompt == published.prompt
+    assert "language" not in tuned.trainable
+    assert (TINY.models.projector, TINY.models.vision.architecture) == ("resampler", "clip")
+    assert (TINY.models.vision.fit, TINY.models.vision.layout) == ("stretch", "first")
+
+
+def test_tiny_tells_no_indication_as_the_paper_does_not() -> None:
+    for settings in (PAPER, TINY):
+        words = settings.sets["reports"].request
+        asked = request_turn(Task.FINDINGS, "Cough.", words, "example")
+        assert "Cough" not in asked.text
+        assert asked.text in (words.plain, *words.also)
+
+
+def test_tiny_runs_on_replicas_without_the_open_source() -> None:
+    order = Order(recipe="medxchat", replicas=True)
+    context = open_context(order, make=False)
+    assert "vqa_rad" not in context.source_names
+    assert set(context.source_names) == set(TINY.sources.names) - {"vqa_rad"}
+    questions = context.settings.sets["questions"]
+    assert questions.test_sources == ("mimic_cxr_vqa", "medical_diff_vqa")
+    assert questions.validate_sources == ("medical_diff_vqa",)
+
+
+def test_tiny_is_tested_on_vqa_rad_where_it_is_given(tmp_path: Path) -> None:
+    raw = write_vqa_rad(tmp_path / "raw", [record(1)])
+    order = Order(recipe="medxchat", replicas=True, sources=(f"vqa_rad={raw}",))
+    context = open_context(order, make=False)
+    assert context.source_names == TINY.sources.names
+    assert context.settings.sets["questions"].test_sources == ("vqa_rad",)
+    assert "replicas/vqa_rad" not in context.graph.steps

@@ -44,6 +44,20 @@ def test_what_is_learned_of_a_conversation(learn: Learned, learned: str, packing
     assert batch["input_ids"].tolist() == plain["input_ids"].tolist(), "what is read is the same"
 
 
+def test_read_as_text_words_of_every_answer_stand_for_the_image() -> None:
+    """A question in between is answered from them too."""
+    tokenizer = language_tokenizer()
+    text_only = replace(collator(tokenizer), image_tokens=0)
+    one = replace(sample("In the left lung."), turns=TALK)
+    shown: set[str] = set()
+    for number in range(30):
+        batch = text_only([replace(one, example_id=f"e{number}")])
+        text = tokenizer.decode(batch["input_ids"][0])
+        jumbled = text.partition("USER: ")[2].partition("\n")[0]
+        shown |= set(jumbled.split())
+    assert shown == {"Yes", "In", "the", "left", "lung"}
+
+
 def test_an_example_without_an_image_has_no_places_and_no_pixels() -> None:
     tokenizer = language_tokenizer()
     film = sample()

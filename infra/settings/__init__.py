@@ -184,6 +184,14 @@ class Settings(Section):
         """What one stage's model can do; it is registered under the first."""
         return tuple(name for name, one in self.abilities.items() if one.stage == stage)
 
+    def shown(self, name: str) -> ExampleSettings:
+        """A set as the vision tower will see it: where it is shown the first film alone, a question
+        about several cannot be answered."""
+        examples = self.sets[name]
+        if examples.task == "vqa" and self.models.vision.layout == "first":
+            return examples.model_copy(update={"most_images": 1})
+        return examples
+
     def sets_of(self, stage: StageSettings) -> tuple[str, ...]:
         """The sets of examples that a stage is trained on."""
         return tuple(stage.examples or tuple(self.sets)[:1])

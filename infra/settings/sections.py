@@ -100,8 +100,9 @@ class RequestSettings(Section):
     """The words a model is asked in; None are our own.
 
     A published model expects those it was trained on. ``with_indication`` is used where the exam's
-    reason is known, which takes the place of ``{indication}``. Training examples without one are
-    asked in ``plain`` or a wording of ``also``, each as often; held-out ones in ``plain`` alone.
+    reason is known, which takes the place of ``{indication}``; with a ``plain`` and no
+    ``with_indication`` a model is never told the reason. Training examples without one are asked in
+    ``plain`` or a wording of ``also``, each as often; held-out ones in ``plain`` alone.
     """
 
     plain: str | None = Field(default=None, min_length=1)
@@ -129,10 +130,11 @@ class ExampleSettings(Section):
     the first of every view before a second of any (``one-per-view``), or the first that are no near
     copy of one before (``distinct``).
 
-    A set of questions (``vqa``) shows the films that its publisher asks about: of the above it
-    reads the sources and how shards are cut. ``films_on_both_sides`` lets it train on films that a
-    held-out question shows too, as VQA-RAD's own split does; no question tied to a held-out one
-    goes with them.
+    A set of questions (``vqa``) shows the films that its publisher asks about, and leaves out those
+    about more than ``most_images``: more than one where ``models.vision.layout`` is ``first``. Of
+    the above it reads this, the sources and how shards are cut. ``films_on_both_sides`` lets it
+    train on films that a held-out question shows too, as VQA-RAD's own split does; no question tied
+    to a held-out one goes with them.
 
     Sets of dialogues that were written from reports are about one film each: ``dialogue`` shows it,
     ``generate`` asks for it and has none. They read ``views``, the sources and how shards are cut.

@@ -6,6 +6,7 @@ text. The same code runs at every scale.
 
 from __future__ import annotations
 
+from math import isqrt
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
@@ -149,11 +150,19 @@ class LanguageSettings(Section):
 class ResamplerSettings(Section):
     """The projector ``resampler``: learned queries that read the patches, at the tower's width.
 
-    The defaults are MedXChat's visual abstractor: 64 queries, 6 layers.
+    The defaults are MedXChat's visual abstractor: 64 queries, 6 layers. With ``places`` the queries
+    lie over the image as a square grid, and each begins by reading the patches where it lies.
     """
 
     queries: int = Field(default=64, ge=1)
     layers: int = Field(default=6, ge=1)
+    places: bool = False
+
+    @model_validator(mode="after")
+    def _square_grid(self) -> ResamplerSettings:
+        if self.places and isqrt(self.queries) ** 2 != self.queries:
+            raise ValueError(f"resampler.places with {self.queries} queries, which is no square")
+        return self
 
 
 class ModelSettings(Section):

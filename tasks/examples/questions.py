@@ -36,6 +36,13 @@ QUESTION_RULES: Final[tuple[Rule, ...]] = (
         "stored || ' of its ' || asked || ' films are stored'",
     ),
     Rule(
+        "more-films-than-shown",
+        "A question about what changed cannot be answered from one of its films: what is learned "
+        "of it is to guess.",
+        "asked > $most_images",
+        "asked || ' films are asked about, of which ' || $most_images || ' would be shown'",
+    ),
+    Rule(
         "not-answered",
         "What is learned is the last answer; a dialogue that ends otherwise has none.",
         "NOT answered",
@@ -63,7 +70,7 @@ def plan_questions(inputs: ExampleInputs, settings: ExampleSettings, pieces: int
     with opened(inputs, pieces) as connection:
         _open_dialogues(connection, inputs.studies)
         query = _plan_query(question_rules(settings))
-        values = rule_parameters(settings)
+        values = rule_parameters(settings) | {"most_images": settings.most_images}
         rows = connection.sql(query, params=_used(values, query)).to_arrow_table()
     shown = ("source", "study_id", "dialogue_id", "split")
     return ExamplePlan(rows.combine_chunks(), settings, inputs.pixel_digests, shown)

@@ -68,7 +68,7 @@ class _Recipe:
 
     @property
     def _set(self) -> ExampleSettings:
-        return self._context.settings.sets[self._name]
+        return self._context.settings.shown(self._name)
 
     @property
     def _make(self) -> tuple[Planner, Packer]:
