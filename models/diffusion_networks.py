@@ -129,6 +129,7 @@ class LatentDiffusion(nn.Module):
         guided: with zero convolutions; None where the UNet reads the prompts itself.
         empty: tokens of the empty prompt, [1, 1, L].
         reads_prompts: whether the UNet reads films' prompts; else the empty one.
+        hint_weight: of the hint's own loss in training, what it guesses of latents.
     """
 
     empty_ids: torch.Tensor
@@ -144,13 +145,14 @@ class LatentDiffusion(nn.Module):
         *,
         guided: GuidedUnet | None = None,
         reads_prompts: bool = True,
+        hint_weight: float = 0.0,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.autoencoder = latents.autoencoder.requires_grad_(False)
         self.text_encoder = text_encoder.requires_grad_(False)
         self.latents, self.schedule = latents, schedule
-        self.guided, self.reads_prompts = guided, reads_prompts
+        self.guided, self.reads_prompts, self.hint_weight = guided, reads_prompts, hint_weight
         if guided is None:
             self.unet = unet
         self.seed, self.step = seed, 0
@@ -211,5 +213,11 @@ class LatentDiffusion(nn.Module):
         aim = noise
         if self.schedule.config.prediction_type == "v_prediction":
             aim = self.schedule.get_velocity(clean, noise, times)
-        made = self.predicted(noisy, times, tokens, self.states(tokens))
-        return TrainingLoss(loss=functional.mse_loss(made.float(), aim.float()))
+        states = self.states(tokens)
+        made = self.predicted(noisy, times, tokens, states)
+        loss = functional.mse_loss(made.float(), aim.float())
+        if self.guided is not None and self.hint_weight and self.training:
+            size = (clean.shape[2], clean.shape[3])
+            guessed = self.guided.hint.guess(states, tokens.mask.flatten(1, 2), size)
+            loss = loss + self.hint_weight * functional.mse_loss(guessed.float(), clean.float())
+        return TrainingLoss(loss=loss)

@@ -157,7 +157,7 @@ def prepare_guide(run: TrainRun) -> Prepared:
     unet = load_unet(part_folder(run, "unet"))
     guided = None
     if diffusion.guide == "zero-convolutions":
-        guided = GuidedUnet(unet, diffusion.hint_reach)
+        guided = GuidedUnet(unet, diffusion.hint_reach, guesses=diffusion.hint_weight > 0)
     else:
         train_decoder(unet)
     reader = PromptReader(tokenizer, diffusion.context_tokens)
@@ -168,6 +168,7 @@ def prepare_guide(run: TrainRun) -> Prepared:
         load_schedule(part_folder(run, "scheduler")),
         reader.read([""]),
         guided=guided,
+        hint_weight=diffusion.hint_weight,
         seed=run.stage.seed,
     )
     save = partial(_save, model, tokenizer, diffusion, diffusion.guide)

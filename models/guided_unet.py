@@ -51,10 +51,16 @@ class TextHint(nn.Module):
 
     Args:
         reach: how far ``Neighbours`` looks; 0 leaves states as they are.
+        guessed: channels of the latents that it guesses (``guess``); 0 where it does not.
     """
 
     def __init__(
-        self, text_width: int, channels: int, heads: int = HINT_HEADS, reach: int = 0
+        self,
+        text_width: int,
+        channels: int,
+        heads: int = HINT_HEADS,
+        reach: int = 0,
+        guessed: int = 0,
     ) -> None:
         super().__init__()
         self.text_width = text_width
@@ -65,22 +71,37 @@ class TextHint(nn.Module):
             nn.LayerNorm(text_width), nn.Linear(text_width, channels), nn.SiLU()
         )
         self.zero = zero_convolution(channels)
+        self.guessing = nn.Linear(channels, guessed) if guessed else None
 
     def read(self, states: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """States [B, T, D] as the guide reads them, of the same shape."""
         return states if self.neighbours is None else self.neighbours(states, mask)
 
     def forward(
-        self, states: torch.Tensor, mask: torch.Tensor | None, size: tuple[int, int]
+        self, read: torch.Tensor, mask: torch.Tensor | None, size: tuple[int, int]
     ) -> torch.Tensor:
         """What ``read`` made [B, T, D], mask [B, T] (ones at tokens), (h, w) → [B, C, h, w]."""
-        code = place_codes(size, self.text_width).to(states.device, states.dtype)
-        queries = self.ask(code).expand(len(states), -1, -1)
-        unseen = None if mask is None else mask == 0
-        found, _ = self.attend(queries, states, states, key_padding_mask=unseen, need_weights=False)
-        mapped = self.mix(found + queries).transpose(1, 2).unflatten(2, size)
-        made: torch.Tensor = self.zero(mapped)
+        made: torch.Tensor = self.zero(self._mapped(read, mask, size))
         return made
+
+    def guess(
+        self, states: torch.Tensor, mask: torch.Tensor | None, size: tuple[int, int]
+    ) -> torch.Tensor:
+        """The latents that one would expect of the text, seen through no noise: [B, C', h, w]."""
+        assert self.guessing is not None, "a hint that is to guess"
+        mapped = self._mapped(self.read(states, mask), mask, size)
+        guessed: torch.Tensor = self.guessing(mapped.movedim(1, -1)).movedim(-1, 1)
+        return guessed
+
+    def _mapped(
+        self, read: torch.Tensor, mask: torch.Tensor | None, size: tuple[int, int]
+    ) -> torch.Tensor:
+        code = place_codes(size, self.text_width).to(read.device, read.dtype)
+        queries = self.ask(code).expand(len(read), -1, -1)
+        unseen = None if mask is None else mask == 0
+        found, _ = self.attend(queries, read, read, key_padding_mask=unseen, need_weights=False)
+        mapped: torch.Tensor = self.mix(found + queries).transpose(1, 2).unflatten(2, size)
+        return mapped
 
 
 def zero_convolution(channels: int) -> nn.Conv2d:
@@ -120,9 +141,12 @@ class GuidedUnet(nn.Module):
     Args:
         base: predicts noise from a noisy latent, its time and token states.
         reach: of the hint's ``Neighbours``.
+        guesses: whether the hint learns to guess latents too.
     """
 
-    def __init__(self, base: UNet2DConditionModel, reach: int = 0) -> None:
+    def __init__(
+        self, base: UNet2DConditionModel, reach: int = 0, *, guesses: bool = False
+    ) -> None:
         super().__init__()
         self.base: nn.Module = base  # type: ignore[assignment]  # its mixins hide that it is one
         self.base.requires_grad_(False)
@@ -130,7 +154,8 @@ class GuidedUnet(nn.Module):
         self.guide.controlnet_cond_embedding = nn.Identity()  # the hint is a map already
         shapes = dict(base.config)  # type: ignore[attr-defined]
         width, channels = shapes["cross_attention_dim"], shapes["block_out_channels"][0]
-        self.hint = TextHint(width, channels, reach=reach)
+        guessed = int(shapes["in_channels"]) if guesses else 0
+        self.hint = TextHint(width, channels, reach=reach, guessed=guessed)
 
     def forward(
         self,

@@ -152,10 +152,14 @@ def load_guide(guided: GuidedUnet, pipeline: Path) -> None:
 
 
 def save_guide(guided: GuidedUnet, pipeline: Path) -> None:
-    """The guide's two parts."""
+    """The guide's two parts; what the hint guesses is for training alone."""
     guided.guide.save_pretrained(pipeline / "controlnet")
     (pipeline / "hint").mkdir(parents=True, exist_ok=True)
-    state = {name: each.contiguous() for name, each in guided.hint.state_dict().items()}
+    state = {
+        name: each.contiguous()
+        for name, each in guided.hint.state_dict().items()
+        if not name.startswith("guessing.")
+    }
     save_file(state, pipeline / "hint" / _WEIGHTS)
 
 

@@ -48,6 +48,7 @@ def test_a_stage_depends_on_the_shapes_that_it_reads_alone() -> None:
 
     assert changed(guide="decoder") == {"guide"}
     assert changed(hint_reach=2) == {"guide"}
+    assert changed(hint_weight=1.0) == {"guide"}
     assert changed(context_tokens=20) == {"diffuse", "guide"}
     assert changed(image_px=64) == set(STAGES)
     unet = {"channels": [8, 24], "heads": [2, 2], "groups": 4}
@@ -79,6 +80,7 @@ UNET = {"channels": [8, 16], "heads": [2, 2], "groups": 4}
         ({"noise": {"to_the_end": True}}, "needs prediction 'v_prediction'"),
         ({"noise": {"beta_start": 0.5}}, "beta_end 0.012 is below beta_start 0.5"),
         ({"guide": "both"}, "zero-convolutions"),
+        ({"guide": "decoder", "hint_weight": 1.0}, "'decoder' has no hint"),
         ({"context_tokens": 2}, "greater than or equal to 8"),
     ],
 )

@@ -18,6 +18,7 @@ from transformers.models.bert import BertModel
 
 from infra.errors import InputError
 from infra.runs import TrainRun
+from infra.settings.diffusion import DrawSettings
 from models.canvas import Canvas
 from models.checkpoint import TRAINABLE
 from models.data import ExampleShards
@@ -25,6 +26,7 @@ from models.diffusion_collate import FilmCollator
 from models.diffusion_pace import DiffusionMeter
 from models.diffusion_stages import prepare_guide
 from models.divergence import Diverged
+from models.drawing_sampler import DrawingSampler, Request
 from models.latents import Latents
 from models.pipeline_folder import load_autoencoder, read_facts
 from models.running_mean import MEAN
@@ -87,6 +89,23 @@ def test_the_guide_learns_and_begins_at_zero() -> None:
     result = json.loads((drawing_world() / "guide" / "result.json").read_text())
     assert result["kind"] == "guide"
     assert result["kept"] == "best on validate"
+
+
+def test_what_a_hint_guesses_is_learned_and_not_saved(tmp_path: Path) -> None:
+    models = drawing_models(hint_reach=1, hint_weight=1.0)
+    run = drawing_run(tmp_path, drawing_stage("guide", steps=2), models=models)
+    plain = drawing_run(
+        tmp_path / "plain", drawing_stage("guide", steps=2), models=drawing_models(hint_reach=1)
+    )
+    assert train(run) == train(plain) == 0
+    assert losses(run.output)[0] > losses(plain.output)[0], "the hint's own loss is added"
+    hint = load_file(run.output / "hint" / "model.safetensors")
+    assert {name.split(".")[0] for name in hint} == {
+        *("neighbours", "ask", "attend", "mix", "zero")
+    }
+    assert read_facts(run.output)["hint_reach"] == 1
+    sampler = DrawingSampler.load(run.output, DrawSettings(steps=2), "cpu")
+    assert sampler.draw([Request("There is a nodule.", 1)]).shape == (1, 32, 32)
 
 
 @torch.inference_mode()

@@ -111,6 +111,30 @@ def test_a_token_hears_its_neighbours_within_reach_and_no_padding() -> None:
     assert torch.equal(neighbours(padded, mask)[:, :10], before[:, :10])
 
 
+def test_a_hint_that_guesses_learns_which_place_a_token_speaks_of() -> None:
+    torch.manual_seed(0)
+    guided = GuidedUnet(base(), reach=1, guesses=True)
+    states = torch.randn(16, 5, WIDTH)
+    left = (states[:, 2, 0] > 0).float()
+    wanted = torch.zeros(16, 4, 2, 2)
+    wanted[:, :, :, 0] = left[:, None, None]
+    wanted[:, :, :, 1] = 1 - left[:, None, None]
+    mask = torch.ones(16, 5)
+    learned = [each for name, each in guided.hint.named_parameters() if not name.startswith("zero")]
+    optimizer = torch.optim.Adam(learned, lr=1e-2)
+    losses = []
+    for _ in range(150):
+        loss = (guided.hint.guess(states, mask, (2, 2)) - wanted).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.1 * losses[0]
+    given = inputs()
+    alone = guided.base(given["latents"], given["times"], given["empty"].expand(2, -1, -1)).sample
+    assert torch.equal(guided.eval()(**given), alone), "what is guessed reaches no film by itself"
+
+
 def test_places_have_codes_of_their_own_that_mean_the_same_at_every_size() -> None:
     codes = place_codes((4, 6), WIDTH)
     assert codes.shape == (24, WIDTH)

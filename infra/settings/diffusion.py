@@ -16,7 +16,7 @@ Fit = Literal["crop", "pad", "stretch"]
 DIFFUSION_KINDS: tuple[str, ...] = ("autoencode", "diffuse", "guide")
 """Kinds of stage that train a part of CXR-SD."""
 _OF_THE_AUTOENCODER = ("weights", "image_px", "fit", "autoencoder")
-_OF_THE_GUIDE = ("guide", "hint_reach")
+_OF_THE_GUIDE = ("guide", "hint_reach", "hint_weight")
 
 
 class AutoencoderSettings(Section):
@@ -127,8 +127,10 @@ class DiffusionSettings(Section):
     released code does. ``base_prompts`` says what the base reads in a ``diffuse`` stage:
     ``empty`` prompts or the ``reports``. With ``hint_reach`` the guide first tells each token what
     so many tokens on either side of it say, twice (``models.guided_unet``): for text encoders that
-    are too small to have done so; 0 for all others. A prompt of more than ``context_tokens`` is
-    read in pieces (``models.prompt_states``), never cut.
+    are too small to have done so; 0 for all others. ``hint_weight`` adds so much of the hint's own
+    loss in training, how well it guesses a film's latents from its text alone: through the noise
+    of denoising a small guide learns what a text shows ten times slower. A prompt of more than
+    ``context_tokens`` is read in pieces (``models.prompt_states``), never cut.
     """
 
     weights: str = ""
@@ -140,10 +142,13 @@ class DiffusionSettings(Section):
     guide: Literal["zero-convolutions", "decoder"] = "zero-convolutions"
     base_prompts: Literal["empty", "reports"] = "empty"
     hint_reach: int = Field(default=0, ge=0)
+    hint_weight: float = Field(default=0.0, ge=0.0)
     context_tokens: int = Field(default=77, ge=8)
 
     @model_validator(mode="after")
     def _shapes_are_told_once(self) -> DiffusionSettings:
+        if self.guide == "decoder" and (self.hint_reach or self.hint_weight):
+            raise ValueError("diffusion.guide 'decoder' has no hint: leave hint_* at 0")
         told = self.autoencoder is not None and self.unet is not None
         if self.weights:
             if self.autoencoder is not None or self.unet is not None:
