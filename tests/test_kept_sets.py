@@ -9,7 +9,7 @@ from drawn_world import drawn_recipe
 
 from infra.errors import SettingsError
 from infra.settings import Settings, load_settings
-from infra.settings.matrix import MatrixSettings
+from infra.settings.matrix import NO_READINGS, MatrixSettings
 from tasks.ablate.plan import PlannedVariant, plan_variants
 from tasks.context import Order
 
@@ -28,7 +28,7 @@ def overrides(variant: dict[str, object], **more: object) -> tuple[str, ...]:
 
 
 def settings(variant: dict[str, object], **more: object) -> Settings:
-    return load_settings(*RECIPE, overrides(variant, **more))
+    return load_settings(*RECIPE, (NO_READINGS, *overrides(variant, **more)))
 
 
 def test_a_stage_keeps_the_sets_that_are_named_with_their_shares() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from infra.settings import Settings, load_settings
-from infra.settings.matrix import MatrixSettings, VariantSettings, load_matrix
+from infra.settings.matrix import NO_READINGS, MatrixSettings, VariantSettings, load_matrix
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +49,8 @@ def test_a_model_of_one_ability_reads_as_much_of_it_as_the_unified_one(
 
 def test_the_unified_model_and_the_others_differ_in_their_mixture_alone(recipe: Settings) -> None:
     overrides = load_matrix("medxchat_one_model").overrides()
-    base = load_settings("medxchat", "tiny", overrides["baseline"])
-    alone = load_settings("medxchat", "tiny", overrides["reports-alone"])
+    base = load_settings("medxchat", "tiny", (NO_READINGS, *overrides["baseline"]))
+    alone = load_settings("medxchat", "tiny", (NO_READINGS, *overrides["reports-alone"]))
     assert base.stage("finetune") == recipe.stage("finetune")
     assert alone.stage("finetune").examples == {
         "reports": base.stage("finetune").examples["reports"]
