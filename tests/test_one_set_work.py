@@ -150,7 +150,7 @@ def test_those_left_out_are_told_by_reason_and_recipe(document: Any) -> None:
 
 def test_the_page_shows_the_films_and_what_each_wrote(made: Made) -> None:
     page = made.table.files(PAGE_FILE)[0].read_text()
-    assert page.count("<article") == 5
+    assert page.count('<article class="card"') == 5
     assert "data:image/png;base64," in page
     assert page.count("<h4>gla_rrg24</h4>") == 5
     assert "synthetic replica" in page
