@@ -217,7 +217,16 @@ class LatentDiffusion(nn.Module):
         made = self.predicted(noisy, times, tokens, states)
         loss = functional.mse_loss(made.float(), aim.float())
         if self.guided is not None and self.hint_weight and self.training:
-            size = (clean.shape[2], clean.shape[3])
-            guessed = self.guided.hint.guess(states, tokens.mask.flatten(1, 2), size)
-            loss = loss + self.hint_weight * functional.mse_loss(guessed.float(), clean.float())
+            loss = loss + self.hint_weight * self._guess_loss(clean, states, tokens)
         return TrainingLoss(loss=loss)
+
+    def _guess_loss(
+        self, clean: torch.Tensor, states: torch.Tensor, tokens: PromptTokens
+    ) -> torch.Tensor:
+        """How well the hint guesses clean latents [B, C, h, w]; scalar."""
+        assert self.guided is not None and self.guided.hint.guess is not None
+        hint, mask = self.guided.hint, tokens.mask.flatten(1, 2)
+        size = (clean.shape[2], clean.shape[3])
+        mapped = hint.mapped(hint.read(states, mask), mask, size)
+        loss: torch.Tensor = hint.guess.loss(mapped.float(), clean.float())
+        return loss

@@ -201,6 +201,7 @@ def _save(
         "context_tokens": diffusion.context_tokens,
         "guide": guide,
         "hint_reach": diffusion.hint_reach,
+        "hint_guesses": diffusion.hint_weight > 0,
         "base_prompts": diffusion.base_prompts,
     }
     write_index(folder, facts, model.text_encoder)

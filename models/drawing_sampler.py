@@ -87,7 +87,7 @@ class DrawingSampler:
         unet = load_unet(pipeline / "unet")
         guided = None
         if facts["guide"] == "zero-convolutions":
-            guided = GuidedUnet(unet, facts["hint_reach"])
+            guided = GuidedUnet(unet, facts["hint_reach"], guesses=facts["hint_guesses"])
             load_guide(guided, pipeline)
         reader = PromptReader(load_tokenizer(pipeline / "tokenizer"), facts["context_tokens"])
         asked = facts["guide"] != "none" or facts["base_prompts"] == "reports"

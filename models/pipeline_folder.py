@@ -152,14 +152,10 @@ def load_guide(guided: GuidedUnet, pipeline: Path) -> None:
 
 
 def save_guide(guided: GuidedUnet, pipeline: Path) -> None:
-    """The guide's two parts; what the hint guesses is for training alone."""
+    """The guide's two parts."""
     guided.guide.save_pretrained(pipeline / "controlnet")
     (pipeline / "hint").mkdir(parents=True, exist_ok=True)
-    state = {
-        name: each.contiguous()
-        for name, each in guided.hint.state_dict().items()
-        if not name.startswith("guessing.")
-    }
+    state = {name: each.contiguous() for name, each in guided.hint.state_dict().items()}
     save_file(state, pipeline / "hint" / _WEIGHTS)
 
 

@@ -91,7 +91,7 @@ def test_the_guide_learns_and_begins_at_zero() -> None:
     assert result["kept"] == "best on validate"
 
 
-def test_what_a_hint_guesses_is_learned_and_not_saved(tmp_path: Path) -> None:
+def test_a_hint_that_guesses_is_trained_saved_and_drawn_with(tmp_path: Path) -> None:
     models = drawing_models(hint_reach=1, hint_weight=1.0)
     run = drawing_run(tmp_path, drawing_stage("guide", steps=2), models=models)
     plain = drawing_run(
@@ -101,9 +101,11 @@ def test_what_a_hint_guesses_is_learned_and_not_saved(tmp_path: Path) -> None:
     assert losses(run.output)[0] > losses(plain.output)[0], "the hint's own loss is added"
     hint = load_file(run.output / "hint" / "model.safetensors")
     assert {name.split(".")[0] for name in hint} == {
-        *("neighbours", "ask", "attend", "mix", "zero")
+        *("neighbours", "ask", "attend", "mix", "zero", "guess")
     }
-    assert read_facts(run.output)["hint_reach"] == 1
+    assert hint["guess.gate.weight"].abs().max() > 0
+    facts = read_facts(run.output)
+    assert (facts["hint_reach"], facts["hint_guesses"]) == (1, True)
     sampler = DrawingSampler.load(run.output, DrawSettings(steps=2), "cpu")
     assert sampler.draw([Request("There is a nodule.", 1)]).shape == (1, 32, 32)
 

@@ -127,9 +127,10 @@ class DiffusionSettings(Section):
     released code does. ``base_prompts`` says what the base reads in a ``diffuse`` stage:
     ``empty`` prompts or the ``reports``. With ``hint_reach`` the guide first tells each token what
     so many tokens on either side of it say, twice (``models.guided_unet``): for text encoders that
-    are too small to have done so; 0 for all others. ``hint_weight`` adds so much of the hint's own
-    loss in training, how well it guesses a film's latents from its text alone: through the noise
-    of denoising a small guide learns what a text shows ten times slower. A prompt of more than
+    are too small to have done so; 0 for all others. With ``hint_weight`` the hint
+    also guesses a film's latents from its text alone, by a loss of its own of that weight, and what
+    it guesses is added to what the guide predicts (``models.text_hint``): through noise a small
+    guide learns what a text shows ten times slower. A prompt of more than
     ``context_tokens`` is read in pieces (``models.prompt_states``), never cut.
     """
 
