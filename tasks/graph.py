@@ -29,7 +29,7 @@ REVISIONS: Final = {
     "dialogues": 1,
     "examples": 4,
     "drawings": 1,
-    "stages": 5,
+    "stages": 6,
     "predictions": 3,
     "scores": 9,
     "retrieval": 5,
