@@ -99,7 +99,7 @@ TINY = load_settings("medxchat", "tiny")
 
 
 def test_tiny_has_the_papers_stages_behind_two_stand_ins() -> None:
-    """CXR-SD's are not among them yet."""
+    """CXR-SD's are apart."""
     shared = [stage for stage in PAPER.stages if not stage.draws]
     named = [stage.name for stage in TINY.stages if not stage.draws]
     assert named == ["language", "pretrain", *(stage.name for stage in shared)]
@@ -111,6 +111,20 @@ def test_tiny_has_the_papers_stages_behind_two_stand_ins() -> None:
     graph = build_graph(TINY, {}, frozenset(TINY.sources.names))
     trained = {"stages/language", "stages/pretrain"}
     assert trained <= set(graph["stages/align"].inputs)
+
+
+def test_tiny_trains_all_of_the_model_that_draws() -> None:
+    """On reports alone; the base reads empty prompts, so that what follows a report is the guide's.
+    A guide needs the language model's stages no more than those need it."""
+    drawing = {stage.kind: stage for stage in TINY.stages if stage.draws}
+    assert list(drawing) == ["autoencode", "diffuse", "guide"]
+    assert all(set(stage.examples) == {"reports"} for stage in drawing.values())
+    chosen = TINY.models.drawing
+    assert (chosen.weights, chosen.base_prompts) == ("", "empty")
+    assert chosen.guide == PAPER.models.drawing.guide == "zero-convolutions"
+    graph = build_graph(TINY, {}, frozenset(TINY.sources.names))
+    needs = {step for step in graph["stages/diffuse"].inputs if step.startswith("stages/")}
+    assert needs == {"stages/autoencode", "stages/pretrain"}
 
 
 def test_tiny_keeps_what_makes_the_system() -> None:
