@@ -19,6 +19,8 @@ from evaluation.statistics import Interval
 PANELS: Final = 6
 """Our choice: two rows of three, which a screen shows whole."""
 _COLUMNS: Final = 3
+_LONGEST_TITLE: Final = 26
+"""Characters of a title that fit over a panel; a longer one's brackets go to a second line."""
 _MARKERS: Final = {"none": "o", "shuffled": "D", "blank": "s"}
 _PLACES: Final = {"none": -0.18, "shuffled": 0.06, "blank": 0.24}
 _NAMES: Final = {
@@ -98,6 +100,8 @@ def _draw(panel: Axes, found: OneSet, metric: str, title: str) -> None:
 def _finish(panel: Axes, recipes: Sequence[str], title: str, side: str) -> None:
     panel.set_yticks(range(len(recipes)), list(recipes))
     panel.set_ylim(len(recipes) - 0.5, -0.5)
+    if len(title) > _LONGEST_TITLE:
+        title = title.replace(" (", "\n(", 1)
     panel.set_title(title, loc="left", fontsize=11, fontweight="bold")
     panel.set_xlabel(side, color=MUTED, fontsize=9)
     panel.grid(axis="x", color=GRID, linewidth=0.6, alpha=0.6)
