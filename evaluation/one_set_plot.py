@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from typing import Final
 
@@ -20,8 +19,8 @@ from evaluation.statistics import Interval
 PANELS: Final = 6
 """Our choice: two rows of three, which a screen shows whole."""
 _COLUMNS: Final = 3
-_TITLE_CHARACTERS: Final = 24
-"""What a third of the width holds in bold at 11 points."""
+_LONGEST_TITLE: Final = 26
+"""Characters of a title that fit over a panel; a longer one's brackets go to a second line."""
 _MARKERS: Final = {"none": "o", "shuffled": "D", "blank": "s"}
 _PLACES: Final = {"none": -0.18, "shuffled": 0.06, "blank": 0.24}
 _NAMES: Final = {
@@ -65,7 +64,7 @@ def one_set_plot(found: OneSet) -> str:
     if not metrics:
         return ""
     lines = -(-len(metrics) // _COLUMNS)
-    height = lines * (1.15 + 0.42 * len(found.recipes)) + 0.4
+    height = lines * (0.9 + 0.42 * len(found.recipes)) + 0.4
     with rc_context(STYLE):
         figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
         columns = min(_COLUMNS, len(metrics))
@@ -101,8 +100,9 @@ def _draw(panel: Axes, found: OneSet, metric: str, title: str) -> None:
 def _finish(panel: Axes, recipes: Sequence[str], title: str, side: str) -> None:
     panel.set_yticks(range(len(recipes)), list(recipes))
     panel.set_ylim(len(recipes) - 0.5, -0.5)
-    wrapped = textwrap.fill(title, _TITLE_CHARACTERS)
-    panel.set_title(wrapped, loc="left", fontsize=11, fontweight="bold")
+    if len(title) > _LONGEST_TITLE:
+        title = title.replace(" (", "\n(", 1)
+    panel.set_title(title, loc="left", fontsize=11, fontweight="bold")
     panel.set_xlabel(side, color=MUTED, fontsize=9)
     panel.grid(axis="x", color=GRID, linewidth=0.6, alpha=0.6)
     panel.tick_params(length=0)
