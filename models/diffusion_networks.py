@@ -224,8 +224,9 @@ class LatentDiffusion(nn.Module):
         self, clean: torch.Tensor, states: torch.Tensor, tokens: PromptTokens
     ) -> torch.Tensor:
         """How well the hint guesses clean latents [B, C, h, w]; scalar."""
-        assert self.guided is not None and self.guided.hint.guess is not None
+        assert self.guided is not None, "only a guide has a hint"
         hint, mask = self.guided.hint, tokens.mask.flatten(1, 2)
+        assert hint.guess is not None, "a weight of the hint's loss makes it guess"
         size = (clean.shape[2], clean.shape[3])
         mapped = hint.mapped(hint.read(states, mask), mask, size)
         loss: torch.Tensor = hint.guess.loss(mapped.float(), clean.float())
