@@ -57,9 +57,9 @@ class System:
     films: tuple[str, ...] = ()
 
     @property
-    def units(self) -> Sequence[str]:
+    def units(self) -> list[str]:
         """(N,) by example the name of what is drawn and exchanged as one: its film or subject."""
-        return self.films or self.outputs.subjects
+        return list(self.films) or self.outputs.subjects
 
     def present(self, measure: Measure) -> Floats:
         """(N,) one where the example counts for the measure: a judge may not have judged all, and
