@@ -163,10 +163,9 @@ def build_graph(
     asked = {"teacher_studies": scored.pop("teacher_studies"), **scored}
     del asked["encoders"]  # how good a teacher's texts are is told without them
     encoders = {f"weights of {name}": digest for name, digest in (weights or {}).items()}
-    seen = {f"weights of {name}": digest for name, digest in (extractors or {}).items()}
     for name, ability in settings.abilities.items():
         if ability.kind == "draw":
-            _add_films(builder, name, seen)
+            _add_films(builder, name, extractors or {})
             continue
         _add_predictions(builder, name)
         if ability.kind == "vqa":
@@ -328,7 +327,8 @@ def _add_films(builder: _Builder, name: str, extractors: Mapping[str, str]) -> N
     builder.add("predictions", name, *drawn_films(settings, name), made_by=DRAWN)
     builder.add("classifiers", name, *film_classifier(settings, name))
     told = drawn_scores(settings, name)
-    builder.add("scores", name, *told, raw=extractors, made_by=SCORED_APART["draw"])
+    seen = {f"weights of {each}": digest for each, digest in extractors.items()}
+    builder.add("scores", name, *told, raw=seen, made_by=SCORED_APART["draw"])
 
 
 def _add_readings(builder: _Builder, sources: list[str]) -> None:
