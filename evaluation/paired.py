@@ -33,6 +33,7 @@ from evaluation.statistics import (
     Statistic,
     difference_interval,
     make_bootstrap,
+    require_room,
 )
 from infra.errors import InputError
 from infra.settings.sections import ScoreSettings
@@ -239,8 +240,12 @@ def randomisation_p(
     In each round every subject's counts (N, K) change sides or not, all of its examples together;
     c counts rounds whose difference is at least the observed one, or is no number: what is not
     known must not make a difference look certain. The added ones keep p above zero.
+
+    Raises:
+        InputError: so many rounds do not fit the memory that is free.
     """
     names, of_example = np.unique(np.asarray(subjects, dtype=str), return_inverse=True)
+    require_room(rounds, len(names), len(of_example))
     random = np.random.default_rng([seed, 1])  # other draws than the bootstrap's
     moved = random.integers(0, 2, (rounds, len(names))).astype(np.float64)[:, of_example]
     gap = others - counts

@@ -74,14 +74,19 @@ def make_bootstrap(subjects: Sequence[str], resamples: int, seed: int) -> Bootst
     """
     names, of_study = np.unique(np.asarray(subjects, dtype=str), return_inverse=True)
     count = len(names)
-    _require_room(resamples, count, len(of_study))
+    require_room(resamples, count, len(of_study))
     random = np.random.default_rng(seed)
     drawn = random.multinomial(count, np.full(count, 1.0 / count), size=resamples)
     return Bootstrap(drawn.astype(np.float64)[:, of_study], count, seed)
 
 
-def _require_room(resamples: int, subjects: int, studies: int) -> None:
-    """Counts of subjects, the same as numbers, and those of studies are held at once."""
+def require_room(resamples: int, subjects: int, studies: int) -> None:
+    """Counts of subjects, the same as numbers, and those of studies are held at once; so are the
+    exchanges of a randomisation.
+
+    Raises:
+        InputError: so many do not fit the memory that is free.
+    """
     free = psutil.virtual_memory().available
     fit = free // (8 * (2 * subjects + studies)) if studies else resamples
     if resamples > fit:

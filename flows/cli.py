@@ -268,7 +268,9 @@ def leaderboard(
 @APP.command(help="Scores by source, view, sex, age, manufacturer and site; names the worst slice.")
 def slices(
     run: ScoredRun = None,
-    of: Annotated[str, typer.Option(help="reports, retrieval or grounding.")] = "reports",
+    of: Annotated[
+        str, typer.Option(help="reports; or retrieval, grounding: RUN is then a folder of theirs.")
+    ] = "reports",
     by: Annotated[list[str] | None, typer.Option(help="Dimension; repeatable [all].")] = None,
     metric: Annotated[list[str] | None, typer.Option(help="Repeatable [rule14-micro-F1].")] = None,
     resamples: Resamples = 1000,

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,6 +48,18 @@ def settle(name: str, **values: object) -> Callable[[Path], object]:
     return change
 
 
+def retold(key: str, value: object) -> Callable[[Path], object]:
+    """Another value in the table about texts."""
+
+    def change(folder: Path) -> None:
+        place = folder / "biomedclipcxr_518.json"
+        told = json.loads(place.read_text())
+        told["text_cfg"][key] = value
+        place.write_text(json.dumps(told))
+
+    return change
+
+
 def cast(name: str, kind: torch.dtype) -> Callable[[Path], object]:
     """Another type for the first tensor of a checkpoint."""
 
@@ -78,6 +91,11 @@ RELEASES: dict[str, Harm] = {
         settle("adapter_config.json", r=4.5),
         "found r 4.5 in adapter_config.json; expected a valid integer, got a number with a "
         f"fractional part; {OWN}",
+    ),
+    "a yes for a rank": (
+        settle("adapter_config.json", r=True),
+        "found no r, lora_alpha, lora_dropout in adapter_config.json; expected three numbers; "
+        + OWN,
     ),
     "no rank": (
         settle("adapter_config.json", r=0),
@@ -119,6 +137,16 @@ RELEASES: dict[str, Harm] = {
         "found vision_cfg [1] in biomedclipcxr_518.json; expected an object; use its publisher's "
         "JSON",
     ),
+    "a text longer than the tower": (
+        retold("context_length", 10**9),
+        "found text_cfg.context_length 1000000000 in biomedclipcxr_518.json; expected a number of "
+        "tokens up to the text tower's 40 positions; use the JSON of this checkpoint",
+    ),
+    "a text of no length": (
+        retold("context_length", 0),
+        "found text_cfg.context_length 0 in biomedclipcxr_518.json; expected a number of tokens up "
+        "to the text tower's 40 positions; use the JSON of this checkpoint",
+    ),
     "whole numbers for weights": (
         cast("adapter_model.bin", torch.int64),
         "found 'base_model.model.model.language_model.layers.0.self_attn.q_proj.lora_A.weight' in "
@@ -140,6 +168,20 @@ def test_an_odd_release_is_one_line(tmp_path: Path, language: Path, harm: str) -
     with pytest.raises(InputError) as caught:
         import_release(release, tmp_path / "out", language)
     assert str(caught.value).replace(str(release), "RELEASE") == message
+
+
+def test_a_flipped_bit_is_no_weight(tmp_path: Path, language: Path) -> None:
+    """PyTorch reads a part whose checksum is another."""
+    release = write_release(tmp_path / "release")
+    place = release / "adapter_model.bin"
+    with zipfile.ZipFile(place) as parts:
+        largest = max(parts.infolist(), key=lambda part: part.file_size)
+    whole = bytearray(place.read_bytes())
+    at = whole.index(b"data/", largest.header_offset) + 200
+    whole[at] ^= 1
+    place.write_bytes(whole)
+    with pytest.raises(InputError, match=r"adapter_model.bin: the checksum of '.*' is another"):
+        import_release(release, tmp_path / "out", language)
 
 
 def test_a_language_model_with_just_room_for_the_image_is_taken(

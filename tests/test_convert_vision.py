@@ -135,6 +135,17 @@ def test_safetensors_are_read_too(tmp_path: Path) -> None:
     assert converted(run).config.image_size == 112
 
 
+@pytest.mark.parametrize("heads", [5, 10**6])
+def test_heads_that_do_not_divide_the_width_are_one_line(tmp_path: Path, heads: int) -> None:
+    for name, state in {
+        "timm": drawn(trunk_shapes(VISION), seed=6),
+        "clip": clip_tensors(),
+    }.items():
+        (tmp_path / name).mkdir()
+        with pytest.raises(InputError, match=f"found {heads} heads for .* wide; expected a number"):
+            converted(run_of(tmp_path / name, state, heads=heads))
+
+
 def test_heads_can_be_told(tmp_path: Path) -> None:
     state = drawn(trunk_shapes(VISION), seed=6)
     with torch.no_grad():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -260,3 +261,13 @@ def test_holm_never_lowers_keeps_the_order_and_stays_below_bonferroni(values: li
         assert p <= more <= min(1.0, p * len(values)) + 1e-12
     order = sorted(range(len(values)), key=lambda place: values[place])
     assert [raised[place] for place in order] == sorted(raised)
+
+
+def test_more_rounds_than_fit_the_memory_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = psutil.virtual_memory()._replace(available=8 * 3 * 4 * 100)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+    counts = np.ones((4, 2))
+    people = ["a", "b", "c", "d"]
+    assert randomisation_p(mean_of, counts, counts, people, 100, 0) == 1.0
+    with pytest.raises(InputError, match=r"found 101 bootstrap resamples of 4 studies"):
+        randomisation_p(mean_of, counts, counts, people, 101, 0)

@@ -59,7 +59,7 @@ def lora_numbers(told: dict[str, Any], where: str) -> LoraSettings:
         InputError: one is absent, or no LoRA has it.
     """
     numbers = [told.get(key) for key in ("r", "lora_alpha", "lora_dropout")]
-    if not all(isinstance(number, int | float) for number in numbers):
+    if not all(type(number) in (int, float) for number in numbers):  # JSON's true is an int
         raise InputError(
             f"no r, lora_alpha, lora_dropout in {where}", "three numbers", "use the release's own"
         )

@@ -211,6 +211,17 @@ def require_open_clip(told: dict[str, Any], shapes: EncoderShapes, where: str) -
             raise InputError(
                 f"{key} {held!r} in {where}", f"{expected!r}", "use the JSON of this checkpoint"
             )
+    _require_context(text.get("context_length"), shapes.text.max_position_embeddings, where)
+
+
+def _require_context(tokens: Any, positions: int, where: str) -> None:
+    """How long a text is read, which no tensor tells; absent is open_clip's default."""
+    if tokens is not None and (type(tokens) is not int or not 0 < tokens <= positions):
+        raise InputError(
+            f"text_cfg.context_length {tokens!r} in {where}",
+            f"a number of tokens up to the text tower's {positions} positions",
+            "use the JSON of this checkpoint",
+        )
 
 
 def _table(told: dict[str, Any], key: str, where: str) -> dict[str, Any]:

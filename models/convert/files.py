@@ -111,6 +111,8 @@ def _load(path: Path) -> dict[str, Any]:
             return dict(load_file(path))
         # A file of the format before PyTorch 1.6 is no zip and cannot be mapped.
         mapped = zipfile.is_zipfile(path)
+        if mapped:
+            _require_checksums(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickles of other protocols: they load or do not
             value = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
@@ -121,6 +123,19 @@ def _load(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _no_checkpoint(path, f"it holds a {type(value).__name__}")
     return {str(name): each for name, each in value.items()}
+
+
+def _require_checksums(path: Path) -> None:
+    """PyTorch writes the checksum of each part and does not look at it: a flipped bit would pass as
+    another weight.
+
+    Raises:
+        InputError: a part's bytes are not those that were written.
+    """
+    with zipfile.ZipFile(path) as parts:
+        broken = parts.testzip()
+    if broken is not None:
+        raise _no_checkpoint(path, f"the checksum of '{broken}' is another")
 
 
 def _refused(error: pickle.UnpicklingError) -> str:

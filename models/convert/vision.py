@@ -78,6 +78,7 @@ def timm_tower(state: dict[str, torch.Tensor], run: ConvertRun) -> PreTrainedMod
     where = run.source.name
     config = dinov2_shapes(state, where)
     require_patch(config.patch_size, run, where)
+    require_heads(config.hidden_size, run, where)
     config.num_attention_heads = run.heads or config.num_attention_heads
     if run.image_px:
         config.image_size = run.image_px
@@ -97,6 +98,7 @@ def clip_tower(state: dict[str, torch.Tensor], run: ConvertRun) -> PreTrainedMod
     require_tower(state["conv1.weight"], ours[name], 2, layers, where)
     width, patch = state["conv1.weight"].shape[0], state["conv1.weight"].shape[-1]
     require_patch(patch, run, where)
+    require_heads(width, run, where)
     side = run.image_px // patch if run.image_px else isqrt(max(len(ours[name]) - 1, 0))
     ours[name] = resize_positions(ours[name], side, special=1)
     config = CLIPVisionConfig(
@@ -118,6 +120,20 @@ def filled(tower: PreTrainedModel, ours: dict[str, torch.Tensor], where: str) ->
     widest = reduce(torch.promote_types, (each.dtype for each in ours.values()))
     tower.to(widest).load_state_dict(ours)
     return tower
+
+
+def require_heads(width: int, run: ConvertRun, where: str) -> None:
+    """Heads share a tower's width in equal parts.
+
+    Raises:
+        InputError: the asked number does not divide it.
+    """
+    if run.heads and width % run.heads:
+        raise InputError(
+            f"{run.heads} heads for {where}, which is {width} wide",
+            "a number that divides its width",
+            "leave --heads out unless its publisher tells another number",
+        )
 
 
 def require_patch(patch_px: int, run: ConvertRun, where: str) -> None:

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 from infra.artifact import Artifact, checked_files, find_artifacts
 from infra.errors import InputError
 from infra.store import Store
-from tasks.compare.scored import examples_behind, test_shards
+from tasks.compare.scored import SHORTEST, test_shards
 from tasks.ground.outcome import GROUNDING_FILE
 from tasks.ground.page import MAPS_FILE
 from tasks.ground.work import SENTENCES_FILE
@@ -38,6 +38,8 @@ def find_reading(store: Store, kind: str, text: str | None) -> Artifact:
         InputError: there is none, or several.
     """
     beginning = (text or "").removeprefix(f"{kind}/").strip("/")
+    if text is not None and len(beginning) < SHORTEST:
+        raise InputError(f"'{text}' for a run", f"{SHORTEST} characters at least", "see --help")
     found = find_artifacts(store, kind, beginning)
     if not found:
         what = f"'{text}' " if text else ""
@@ -98,8 +100,8 @@ def _retrieved(reading: Artifact) -> Iterator[Sliceable]:
 
     films, texts = (_rows(reading, name) for name in (FILMS_FILE, TEXTS_FILE))
     vectors = load_file(_file(reading, EMBEDDINGS_FILE))
-    [task] = {str(one.step.settings["task"]) for one in examples_behind(reading)}
-    pool = pool_of(films, texts, task)
+    section = ""  # it names a signature's, and slices have none
+    pool = pool_of(films, texts, section)
     return retrieval_slices(encoders_of(vectors), pool, _asked(films), _asked(texts))
 
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from evaluation.paired import System
 
 _MODEL = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<version>\d+)|(?P<alias>@.+))")
-_SHORTEST = 4  # characters of a fingerprint: fewer are a slip more often than a name (our choice)
+SHORTEST = 4
+"""Characters of a fingerprint: fewer are a slip more often than a name (our choice)."""
 _MODEL_ITSELF = "none"  # the control column's value of the model with its own image
 ADVICE = "give a fingerprint's beginning, a folder's name under scores/, or models:/NAME/VERSION"
 
@@ -84,8 +85,8 @@ def find_scored(store: Store, environment: Environment, text: str) -> Scored:
     beginnings = _fingerprints_of_model(environment, text) or [
         text.removeprefix("scores/").strip("/")
     ]
-    if min(map(len, beginnings)) < _SHORTEST:
-        raise InputError(f"'{text}' for a run", f"{_SHORTEST} characters at least", ADVICE)
+    if min(map(len, beginnings)) < SHORTEST:
+        raise InputError(f"'{text}' for a run", f"{SHORTEST} characters at least", ADVICE)
     found = [one for each in beginnings for one in find_artifacts(store, "scores", each)]
     reports = [artifact for artifact in found if _is_of_reports(artifact)]
     if found and not reports:
