@@ -13,6 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from infra.errors import InputError
 from infra.store import explained_place, make_folder
 
 SQLITE = "sqlite:///"
@@ -35,6 +36,20 @@ def make_database(uri: str) -> None:
             left.unlink()  # by a process that was killed here
         if not place.exists():
             _make(place)
+
+
+def require_database(uri: str) -> None:
+    """For those who only look: the file of a SQLite URI is there, and none is made.
+
+    Raises:
+        InputError: nothing was registered under this data root.
+    """
+    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists():
+        raise InputError(
+            f"no registry at {uri}",
+            "the database of a run that registered a model",
+            "name the data root of that run, or set CXR_MLFLOW_URI",
+        )
 
 
 def _make(place: Path) -> None:

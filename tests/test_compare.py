@@ -21,6 +21,7 @@ from infra.settings.environment import Environment
 from infra.settings.sections import ScoreSettings
 from infra.step import Step
 from infra.store import Store
+from infra.tracking_database import make_database
 from sources.example import examples_to_table
 from sources.prediction import PREDICTION_SCHEMA
 from tasks.compare.errors import error_table
@@ -163,8 +164,8 @@ def test_a_run_is_found_by_its_fingerprint_or_its_folder(
         ("abc", "4 characters at least"),
         ("ffffffffff", "no scores 'ffffffffff'"),
         ("small-", "2 scored runs for 'small-'"),
-        ("models:/nothing/7", "no version '7' of model 'nothing'"),
-        ("models:/nothing@champion", "no version '@champion'"),
+        ("models:/nothing/7", "no registry at sqlite:"),
+        ("models:/nothing@champion", "no registry at sqlite:"),
     ],
 )
 def test_a_name_of_no_run_or_of_several_is_one_line(
@@ -174,6 +175,17 @@ def test_a_name_of_no_run_or_of_several_is_one_line(
         find_scored(store, environment, name)
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("version", ["/7", "@champion"])
+def test_a_version_that_the_registry_has_not_is_one_line(
+    store: Store, tmp_path: Path, version: str
+) -> None:
+    place = Environment(data_root=store.root, mlflow_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
+    make_database(place.tracking_uri)
+    told = version.strip("/")
+    with pytest.raises(InputError, match=f"no version '{told}' of model 'nothing'"):
+        find_scored(store, place, f"models:/nothing{version}")
 
 
 def test_a_run_scored_by_an_earlier_version_is_one_line(tmp_path: Path) -> None:

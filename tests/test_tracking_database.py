@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from infra.errors import InputError
-from infra.tracking_database import make_database
+from infra.tracking_database import make_database, require_database
 from tests.small_world import HOUSE, cxr_environment
 
 MAKE = "import sys; from infra.tracking_database import make_database; make_database(sys.argv[1])"
@@ -84,3 +84,14 @@ def test_a_file_in_its_folders_way_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "mlflow").write_text("in the way")
     with pytest.raises(InputError, match=r"found a file in the way at .*mlflow"):
         make_database(f"sqlite:///{tmp_path / 'mlflow' / 'mlflow.db'}")
+
+
+def test_who_only_looks_makes_none(tmp_path: Path) -> None:
+    place = tmp_path / "mlflow" / "mlflow.db"
+    with pytest.raises(InputError, match="no registry at sqlite:"):
+        require_database(f"sqlite:///{place}")
+    assert not place.parent.exists()
+    require_database("http://registry.example")
+    place.parent.mkdir()
+    place.touch()
+    require_database(f"sqlite:///{place}")

@@ -18,6 +18,7 @@ from infra.settings.environment import Environment
 from infra.settings.sections import ScoreSettings
 from infra.store import Store
 from infra.tracking import version_tags
+from infra.tracking_database import require_database
 from infra.tracking_runs import RunBook
 from sources.record import Split
 from tasks.predict.work import PREDICTIONS_FILE
@@ -133,6 +134,7 @@ def _fingerprints_of_model(environment: Environment, text: str) -> list[str]:
     named = _MODEL.fullmatch(text)
     if named is None:
         return []
+    require_database(environment.tracking_uri)  # MLflow would make one
     book = RunBook(environment.tracking_uri, named["name"])
     tags = version_tags(book, named["name"], named["version"] or named["alias"])
     found = [value for key, value in tags.items() if key.startswith("cxrflow.scores.")]
