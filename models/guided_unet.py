@@ -39,7 +39,7 @@ class GuidedUnet(nn.Module):
         self.guide.controlnet_cond_embedding = nn.Identity()  # the hint is a map already
         shapes = dict(base.config)  # type: ignore[attr-defined]
         width, channels = shapes["cross_attention_dim"], shapes["block_out_channels"][0]
-        guessed = int(shapes["in_channels"]) if guesses else 0
+        guessed = (int(shapes["in_channels"]), int(shapes["sample_size"])) if guesses else None
         self.hint = TextHint(width, channels, reach=reach, guessed=guessed)
 
     def forward(
