@@ -92,6 +92,11 @@ def new_schedule(noise: NoiseSettings) -> Any:
     )
 
 
+NOTHING_PREDICTED = 1.0
+"""The error of a model that predicts nothing: noise, and v too, have a spread of 1. It stands for
+the prediction in steps that make none, so that a stage's losses are of one kind."""
+
+
 @dataclass
 class TrainingLoss(ModelOutput):  # type: ignore[misc]
     """The mean loss of a batch, scalar."""
@@ -130,6 +135,7 @@ class LatentDiffusion(nn.Module):
         empty: tokens of the empty prompt, [1, 1, L].
         reads_prompts: whether the UNet reads films' prompts; else the empty one.
         hint_weight: of the hint's own loss in training, what it guesses of latents.
+        hint_steps: so many first steps of training have no other loss.
     """
 
     empty_ids: torch.Tensor
@@ -146,6 +152,7 @@ class LatentDiffusion(nn.Module):
         guided: GuidedUnet | None = None,
         reads_prompts: bool = True,
         hint_weight: float = 0.0,
+        hint_steps: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -153,6 +160,7 @@ class LatentDiffusion(nn.Module):
         self.text_encoder = text_encoder.requires_grad_(False)
         self.latents, self.schedule = latents, schedule
         self.guided, self.reads_prompts, self.hint_weight = guided, reads_prompts, hint_weight
+        self.hint_steps = hint_steps
         if guided is None:
             self.unet = unet
         self.seed, self.step = seed, 0
@@ -204,21 +212,24 @@ class LatentDiffusion(nn.Module):
         """uint8 films [B, P, P], keys [B], tokens and their mask [B, K, L]."""
         with torch.no_grad():
             clean = self.latents.of_films(films)
+        tokens = PromptTokens(input_ids, attention_mask)
+        states = self.states(tokens)
+        guessed = None
+        if self.training and self.hint_weight:
+            guessed = self.hint_weight * self._guess_loss(clean, states, tokens)
+            if self.step < self.hint_steps:
+                return TrainingLoss(loss=guessed + NOTHING_PREDICTED)
         step = self.step if self.training else LOOK
         steps = int(self.schedule.config.num_train_timesteps)
         noise, times = draw(keys, self.seed, step, tuple(clean.shape[1:]), steps)
         noise, times = noise.to(clean), times.to(films.device)
-        tokens = PromptTokens(input_ids, attention_mask)
         noisy = self.schedule.add_noise(clean, noise, times)
         aim = noise
         if self.schedule.config.prediction_type == "v_prediction":
             aim = self.schedule.get_velocity(clean, noise, times)
-        states = self.states(tokens)
         made = self.predicted(noisy, times, tokens, states)
         loss = functional.mse_loss(made.float(), aim.float())
-        if self.guided is not None and self.hint_weight and self.training:
-            loss = loss + self.hint_weight * self._guess_loss(clean, states, tokens)
-        return TrainingLoss(loss=loss)
+        return TrainingLoss(loss=loss if guessed is None else loss + guessed)
 
     def _guess_loss(
         self, clean: torch.Tensor, states: torch.Tensor, tokens: PromptTokens

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from infra.errors import InputError
 from infra.runs import TrainRun
 from infra.settings.diffusion import DiffusionSettings
 from models.canvas import Canvas
@@ -45,6 +46,7 @@ from models.pipeline_folder import (
 from models.portable import forget_places
 from models.prepared import Prepared
 from models.prompt_states import PromptReader
+from models.ranks import rank_and_ranks
 from models.tokenizers import Tokenizer
 from models.validate import chosen_rows
 
@@ -153,6 +155,12 @@ def prepare_diffuse(run: TrainRun) -> Prepared:
 def prepare_guide(run: TrainRun) -> Prepared:
     """The guide around an earlier stage's base, or around the published one."""
     diffusion = run.models.drawing
+    if diffusion.hint_steps and rank_and_ranks()[1] > 1:
+        raise InputError(
+            f"hint_steps {diffusion.hint_steps} on {rank_and_ranks()[1]} ranks",
+            "one, since ranks wait for the gradients that such steps do not make",
+            "set models.diffusion.hint_steps to 0, or train on one device",
+        )
     text_encoder, tokenizer = load_text(run)
     unet = load_unet(part_folder(run, "unet"))
     guided = None
@@ -168,7 +176,8 @@ def prepare_guide(run: TrainRun) -> Prepared:
         load_schedule(part_folder(run, "scheduler")),
         reader.read([""]),
         guided=guided,
-        hint_weight=diffusion.hint_weight,
+        hint_weight=diffusion.hint_weight if guided is not None else 0.0,
+        hint_steps=diffusion.hint_steps,
         seed=run.stage.seed,
     )
     save = partial(_save, model, tokenizer, diffusion, diffusion.guide)

@@ -81,6 +81,7 @@ UNET = {"channels": [8, 16], "heads": [2, 2], "groups": 4}
         ({"noise": {"beta_start": 0.5}}, "beta_end 0.012 is below beta_start 0.5"),
         ({"guide": "both"}, "zero-convolutions"),
         ({"guide": "decoder", "hint_weight": 1.0}, "'decoder' has no hint"),
+        ({"hint_steps": 3}, "set hint_weight"),
         ({"context_tokens": 2}, "greater than or equal to 8"),
     ],
 )

@@ -110,6 +110,24 @@ def test_a_hint_that_guesses_is_trained_saved_and_drawn_with(tmp_path: Path) -> 
     assert sampler.draw([Request("There is a nodule.", 1)]).shape == (1, 32, 32)
 
 
+def test_first_steps_train_what_a_hint_guesses_alone(tmp_path: Path) -> None:
+    models = drawing_models(hint_reach=1, hint_weight=1.0, hint_steps=2)
+    run = drawing_run(tmp_path, drawing_stage("guide", steps=2), models=models)
+    longer = drawing_run(tmp_path / "longer", drawing_stage("guide", steps=4), models=models)
+    assert train(run) == train(longer) == 0
+    hint, guide = (
+        load_file(run.output / part / f"{name}.safetensors")
+        for part, name in (("hint", "model"), ("controlnet", "diffusion_pytorch_model"))
+    )
+    assert hint["guess.usual"].abs().max() > 0
+    assert hint["zero.weight"].abs().max() == 0
+    assert hint["guess.gate.weight"].abs().max() == 0
+    copied = unet_of(drawing_world() / "diffuse")
+    assert torch.equal(guide["conv_in.weight"], copied["conv_in.weight"])
+    later = load_file(longer.output / "hint" / "model.safetensors")
+    assert later["zero.weight"].abs().max() > 0
+
+
 @torch.inference_mode()
 def test_latents_of_training_films_have_mean_0_and_spread_1() -> None:
     root = drawing_world()

@@ -16,7 +16,7 @@ Fit = Literal["crop", "pad", "stretch"]
 DIFFUSION_KINDS: tuple[str, ...] = ("autoencode", "diffuse", "guide")
 """Kinds of stage that train a part of CXR-SD."""
 _OF_THE_AUTOENCODER = ("weights", "image_px", "fit", "autoencoder")
-_OF_THE_GUIDE = ("guide", "hint_reach", "hint_weight")
+_OF_THE_GUIDE = ("guide", "hint_reach", "hint_weight", "hint_steps")
 
 
 class AutoencoderSettings(Section):
@@ -130,7 +130,8 @@ class DiffusionSettings(Section):
     are too small to have done so; 0 for all others. With ``hint_weight`` the hint
     also guesses a film's latents from its text alone, by a loss of its own of that weight, and what
     it guesses is added to what the guide predicts (``models.text_hint``): through noise a small
-    guide learns what a text shows ten times slower. A prompt of more than
+    guide learns what a text shows ten times slower. The first ``hint_steps`` of a guide stage train
+    the hint's guess alone, each for about a tenth of the other steps' time. A prompt of more than
     ``context_tokens`` is read in pieces (``models.prompt_states``), never cut.
     """
 
@@ -144,12 +145,15 @@ class DiffusionSettings(Section):
     base_prompts: Literal["empty", "reports"] = "empty"
     hint_reach: int = Field(default=0, ge=0)
     hint_weight: float = Field(default=0.0, ge=0.0)
+    hint_steps: int = Field(default=0, ge=0)
     context_tokens: int = Field(default=77, ge=8)
 
     @model_validator(mode="after")
     def _shapes_are_told_once(self) -> DiffusionSettings:
         if self.guide == "decoder" and (self.hint_reach or self.hint_weight):
             raise ValueError("diffusion.guide 'decoder' has no hint: leave hint_* at 0")
+        if self.hint_steps and not self.hint_weight:
+            raise ValueError("diffusion.hint_steps train what a hint guesses: set hint_weight")
         told = self.autoencoder is not None and self.unet is not None
         if self.weights:
             if self.autoencoder is not None or self.unet is not None:
