@@ -94,7 +94,7 @@ def drawn(*more: str, abilities: dict[str, dict[str, Any]] | None = None) -> tup
         "readings=[]",
         "generate.max_new_tokens=8",
         f"replicas.studies.mimic_cxr={STUDIES}",
-        "replicas.side_px=96",
+        "replicas.side_px=144",
         *more,
     )
 
