@@ -100,8 +100,7 @@ def _retrieved(reading: Artifact) -> Iterator[Sliceable]:
 
     films, texts = (_rows(reading, name) for name in (FILMS_FILE, TEXTS_FILE))
     vectors = load_file(_file(reading, EMBEDDINGS_FILE))
-    section = ""  # it names a signature's, and slices have none
-    pool = pool_of(films, texts, section)
+    pool = pool_of(films, texts, section="")  # a signature's word, and slices have none
     return retrieval_slices(encoders_of(vectors), pool, _asked(films), _asked(texts))
 
 
