@@ -81,7 +81,9 @@ class Conversation:
             stored = prepare(published, self.images)
         except PixelError as error:
             raise InputError(
-                f"an image that is {error.reason}", "a DICOM, PNG or JPEG chest film", "check it"
+                f"an image that is {error.reason} ({error.detail})",
+                "a DICOM, PNG or JPEG chest film",
+                "check it",
             ) from error
         self.start_anew()
         self.pixels = self.writer.canvas.pictures([memoryview(stored.pixels)])
