@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +21,11 @@ WARNING = "Not a medical device: what a model says or draws must not guide anybo
 HELP = """/show PATH   show a film (DICOM, PNG or JPEG) and begin anew
 /new         begin anew, without a film
 /quit        end; so does the end of the input"""
+
+_NO_TEXT: Event = {
+    "event": "refused",
+    "message": "found a line that is no UTF-8; expected text; look at the terminal's coding",
+}
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ def chat(order: Order, asked: ChatOrder, *, as_json: bool) -> bool:
         Talk("models.chat", run, Path(folder)) as talk,
     ):
         if asked.image is not None:
-            refused += _answered(talk, {"show": str(asked.image)}, as_json=as_json)
+            refused += _answered(talk, {"show": _path(str(asked.image))}, as_json=as_json)
         for line in _lines():
             if line in ("/quit", "/exit"):
                 break
@@ -52,17 +59,30 @@ def chat(order: Order, asked: ChatOrder, *, as_json: bool) -> bool:
     return refused == 0
 
 
-def request_of(line: str) -> dict[str, Any]:
-    """What a typed line asks of the child."""
+def request_of(line: str) -> dict[str, Any] | None:
+    """What a typed line asks of the child; None where it is no text."""
+    if any("\ud800" <= letter <= "\udfff" for letter in line):
+        return None
     if line == "/new":
         return {"new": True}
     if line.startswith("/show "):
-        return {"show": str(Path(line.removeprefix("/show ").strip()).expanduser())}
+        return {"show": _path(line.removeprefix("/show ").strip())}
     return {"say": line}
 
 
+def _path(typed: str) -> str:
+    """As a person means it, who is in another folder than the child."""
+    known = os.path.expanduser(typed)  # noqa: PTH111  # Path's own raises at the home of nobody
+    return str(Path(known).absolute())
+
+
 def _lines() -> Iterator[str]:
-    """Lines that hold something, stripped; a person at a terminal sees a prompt."""
+    """Lines that hold something, stripped; a person at a terminal sees a prompt.
+
+    A byte that is no UTF-8 becomes a lone surrogate: of a whole pipe that one line is refused.
+    """
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")
     prompt = "> " if sys.stdin.isatty() else ""
     while True:
         try:
@@ -73,9 +93,9 @@ def _lines() -> Iterator[str]:
             yield line
 
 
-def _answered(talk: Talk, request: dict[str, Any], *, as_json: bool) -> int:
+def _answered(talk: Talk, request: dict[str, Any] | None, *, as_json: bool) -> int:
     """Show what comes back; 1 where it was refused, else 0."""
-    event = talk.ask(request)
+    event = _NO_TEXT if request is None else talk.ask(request)
     if as_json:
         print(json.dumps(event), flush=True)
     elif event["event"] == "refused":

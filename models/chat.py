@@ -19,6 +19,7 @@ from infra.runs import ChatRun
 from models.conversation import Conversation
 from models.drawing_sampler import DrawingSampler
 from models.writer import FindingsWriter
+from sources.raw_files import LARGEST_FILE_BYTES
 
 
 def chat(run: ChatRun) -> int:
@@ -63,12 +64,19 @@ def answer(conversation: Conversation, request: Mapping[str, Any]) -> tuple[str,
 
 
 def _read(path: Path) -> bytes:
+    """A file's bytes; what is no file is not opened, since reading a pipe may wait for ever."""
+    expected = "an image file", "check the path"
     try:
+        size = path.stat().st_size
+        if not path.is_file():
+            raise InputError(f"{path}, which is no file", *expected)
+        if size > LARGEST_FILE_BYTES:
+            raise InputError(f"{path} of {size} bytes", *expected)
         return path.read_bytes()
     except OSError as error:
-        raise InputError(
-            f"{path}, which cannot be read ({error.strerror})", "an image file", "check the path"
-        ) from error
+        raise InputError(f"{path}, which cannot be read ({error.strerror})", *expected) from error
+    except ValueError as error:  # a NUL in its name
+        raise InputError(f"{path}, which names no file", *expected) from error
 
 
 if __name__ == "__main__":

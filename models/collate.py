@@ -20,7 +20,7 @@ from infra.settings.sections import REPORT_TASKS
 from infra.settings.stages import Learned, Negatives
 from models.data import Pixels, Sample
 from models.packing import Batch, Encoded, lay_end_to_end, pad_right
-from models.prompts import PLAIN_END, conversation_parts, plain_prompt
+from models.prompts import PLAIN_END, conversation_parts, plain_prompt, without_marks
 from models.shards import NO_VIEW
 from models.text_only import NOTHING, Known, read_for_image
 from models.tokenizers import IMAGE_TOKEN, Tokenizer
@@ -164,7 +164,8 @@ class ConversationCollator:
         said = (sample, self.tokenizer, kind, self.image_tokens, self.learn, self.known)
         prompt, also = _prompt(*said)
         end = PLAIN_END if kind == "image-only" else self.tokenizer.eos_token
-        answer = self.tokenizer(f"{sample.target}{end}", add_special_tokens=False)["input_ids"]
+        target = without_marks(sample.target, self.tokenizer.eos_token)
+        answer = self.tokenizer(f"{target}{end}", add_special_tokens=False)["input_ids"]
         pictures = 0 if sample.pixels is None else len(sample.pixels)
         room = self.context_tokens - (len(prompt) - pictures * max(0, self.image_tokens - 1))
         if len(answer) > room:
@@ -228,7 +229,8 @@ def _parts(
     """What is said and by whom, with the image's mark or what stands there for it."""
     image: str | None = IMAGE_TOKEN
     if not image_tokens:
-        image = read_for_image(sample, known, key_of(sample.example_id))
+        words = read_for_image(sample, known, key_of(sample.example_id))
+        image = without_marks(words, tokenizer.eos_token)
     elif sample.view == NO_VIEW:
         image = None
     if prompt == "image-only":

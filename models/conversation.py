@@ -13,6 +13,7 @@ from PIL import Image
 
 from infra.errors import InputError
 from infra.settings.sections import ImageSettings
+from infra.store import explained_place, make_folder
 from models.data import Pixels, Sample
 from models.drawing_sampler import DrawingSampler, Request
 from models.shards import NO_VIEW
@@ -80,7 +81,9 @@ class Conversation:
             stored = prepare(published, self.images)
         except PixelError as error:
             raise InputError(
-                f"an image that is {error.reason}", "a DICOM, PNG or JPEG chest film", "check it"
+                f"an image that is {error.reason} ({error.detail})",
+                "a DICOM, PNG or JPEG chest film",
+                "check it",
             ) from error
         self.start_anew()
         self.pixels = self.writer.canvas.pictures([memoryview(stored.pixels)])
@@ -89,7 +92,8 @@ class Conversation:
         """The model's answer, which joins the history with the words.
 
         Raises:
-            InputError: nothing is said, or more than the model can read beside its film.
+            InputError: nothing is said, or more than the model can read beside its film, or what is
+                drawn cannot be written; the conversation stays as it was.
         """
         said = one_line(words)
         if not said:
@@ -98,8 +102,8 @@ class Conversation:
         forgotten, prompt = self._fitting(asked)
         [written] = self.writer.write([prompt], [self.pixels])
         read = read_span(written.text)
-        self.turns = [*asked[2 * forgotten :], Turn("assistant", written.text)]
         film = self.draw(read.prompt) if read.prompt is not None else None
+        self.turns = [*asked[2 * forgotten :], Turn("assistant", written.text)]
         return Reply(written.text, read, film, forgotten, written.finish_reason == "length")
 
     def _fitting(self, asked: list[Turn]) -> tuple[int, list[int]]:
@@ -131,14 +135,34 @@ class Conversation:
         )
 
     def draw(self, prompt: str) -> Path | None:
-        """The file of a film of that text; None where nothing draws."""
+        """The file of a film of that text; None where nothing draws.
+
+        Raises:
+            InputError: it cannot be drawn or written.
+        """
         if self.sampler is None:
             return None
+        make_folder(self.films)
         [film] = self.sampler.draw([Request(prompt, self.seed + self.drawn)])
+        with explained_place(str(self.films)):
+            path = self._new_file()
+            try:
+                Image.fromarray(film).save(path)
+            except OSError:
+                path.unlink()
+                raise
         self.drawn += 1
-        number = self.drawn
-        while (path := self.films / f"film-{number:03d}.png").exists():
-            number += 1
-        self.films.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(film).save(path)
         return path
+
+    def _new_file(self) -> Path:
+        """An empty file under the first number that is free; another conversation may take one
+        meanwhile."""
+        number = self.drawn + 1
+        while True:
+            path = self.films / f"film-{number:03d}.png"
+            try:
+                path.touch(exist_ok=False)
+            except FileExistsError:
+                number += 1
+            else:
+                return path

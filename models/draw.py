@@ -67,10 +67,10 @@ def read_prompts(path: Path) -> list[Row]:
     advice = "write it with sources.drawing.PROMPT_SCHEMA"
     try:
         table = pq.read_table(path).select(PROMPT_SCHEMA.names).cast(PROMPT_SCHEMA)
-    except (OSError, KeyError, pa.ArrowException) as error:
+        rows: list[Row] = table.to_pylist()
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:  # ValueError: a null
         why = type(error).__name__
         raise InputError(f"{path}, which cannot be read ({why})", "prompts", advice) from error
-    rows: list[Row] = table.to_pylist()
     if not rows:
         raise InputError(f"no prompt in {path}", "one at least", advice)
     if len({row["prompt_id"] for row in rows}) < len(rows):

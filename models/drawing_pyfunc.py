@@ -7,7 +7,9 @@ and runs it in the server; the server has cxrflow installed.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +75,10 @@ def request_of(row: Mapping[str, Any]) -> Request:
     prompt, seed = row.get("prompt"), row.get("seed")
     if not isinstance(prompt, str) or not prompt.strip():
         raise InputError("a row without a prompt", "what the film shall show", "fill the column")
-    if seed is None or seed != seed:  # pandas has nan where nothing is given
+    if seed is None or (isinstance(seed, float) and math.isnan(seed)):  # as pandas has what is not
         return Request(prompt, 0)
-    if isinstance(seed, bool) or not float(seed).is_integer() or seed < 0:
+    is_number = isinstance(seed, Real) and not isinstance(seed, bool)
+    if not is_number or not float(seed).is_integer() or seed < 0:
         raise InputError(f"the seed {seed}", "a whole number from 0 on", "correct it")
     return Request(prompt, int(seed))
 

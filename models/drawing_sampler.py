@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from infra.errors import InputError
 from infra.settings.diffusion import DrawSettings
 from models.diffusion_networks import LatentDiffusion
 from models.example_noise import generator_of
@@ -60,6 +61,11 @@ class DrawingSampler:
         self.model = model.eval().requires_grad_(False)
         self.reader, self.image_px, self.settings = reader, image_px, settings
         self.schedule = model.schedule
+        most = int(self.schedule.config.num_train_timesteps)
+        if settings.steps > most:
+            raise InputError(
+                f"{settings.steps} steps to draw in", f"at most the noise's {most}", "take fewer"
+            )
         self.schedule.set_timesteps(settings.steps)
         places = 2 ** (len(model.autoencoder.config.block_out_channels) - 1)
         side = self._side_of_channels() // places
@@ -111,11 +117,21 @@ class DrawingSampler:
 
         Prompts of unequal numbers of pieces are drawn apart, so that none is read otherwise because
         of its neighbours.
+
+        Raises:
+            InputError: a film is no numbers.
         """
         films = np.empty((len(requests), self.image_px, self.image_px), np.uint8)
         for rows in self._of_like_length(requests):
             latents = self.latents([requests[row] for row in rows])
-            films[rows] = as_films(self.model.latents.to_grey(latents)).cpu().numpy()
+            grey = self.model.latents.to_grey(latents)
+            if not bool(grey.isfinite().all()):
+                raise InputError(
+                    f"a film that is no numbers, drawn with guidance {self.settings.guidance:g}",
+                    "grey values",
+                    "draw with less guidance",
+                )
+            films[rows] = as_films(grey).cpu().numpy()
         return films
 
     def _of_like_length(self, requests: Sequence[Request]) -> list[list[int]]:

@@ -33,6 +33,8 @@ from models.whole import ADVICE, UNREADABLE, load_tensors, load_whole, require_f
 CXR_SD_TYPE = "cxr-sd"
 INDEX = "model_index.json"
 _WEIGHTS = "model.safetensors"
+_FACTS = ("image_px", "context_tokens", "guide", "hint_reach", "hint_guesses", "base_prompts")
+"""What drawing reads in ``config.json``."""
 _CLASSES = {
     "vae": ("diffusers", "AutoencoderKL"),
     "unet": ("diffusers", "UNet2DConditionModel"),
@@ -192,4 +194,11 @@ def read_facts(pipeline: Path) -> dict[str, Any]:
             "name such a stage's folder",
         )
     facts: dict[str, Any] = json.loads((pipeline / "config.json").read_text())
+    lacking = [name for name in _FACTS if name not in facts]
+    if lacking:
+        raise InputError(
+            f"no '{lacking[0]}' in {pipeline / 'config.json'}",
+            "a pipeline that draws, as a guide or diffuse stage makes it",
+            "name such a stage's folder; an autoencoder alone draws nothing",
+        )
     return facts

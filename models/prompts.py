@@ -47,12 +47,21 @@ def conversation_parts(turns: Sequence[Turn], image: str | None, end: str) -> li
     assert turns[-1].role == "user", f"the last turn is the {turns[-1].role}'s, not the user's"
     said = [(SYSTEM, "system")]
     for index, turn in enumerate(turns):
+        words = without_marks(turn.text, end)
         if turn.role == "user":
             first = f"{image}\n" if image is not None and index == 0 else ""
-            said.append((f" USER: {first}{turn.text} ASSISTANT:", turn.role))
+            said.append((f" USER: {first}{words} ASSISTANT:", turn.role))
         else:
-            said.append((f" {turn.text}{end}", turn.role))
+            said.append((f" {words}{end}", turn.role))
     return said
+
+
+def without_marks(text: str, end: str) -> str:
+    """Anybody's words, in which the image's mark and the end's are words too: a place for an image
+    that nobody shows, or an answer that ends where nobody ended it, is none."""
+    for mark in (IMAGE_TOKEN, end):
+        text = text.replace(mark, f"{mark[:1]} {mark[1:]}")
+    return text
 
 
 def jumble(text: str, seed: int, least: float = _LEAST_SHARE) -> str:

@@ -20,7 +20,7 @@ def model_type(folder: Path) -> str:
     """
     try:
         return str(json.loads((folder / "config.json").read_text())["model_type"])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"no readable config.json in {folder}", "a model's folder", "run the stage before it"
         ) from error

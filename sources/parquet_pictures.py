@@ -73,10 +73,10 @@ class ParquetPictures:
             pictures = self._group(column, group)[row - self._starts[group]].as_py() or []
         except DAMAGED as error:
             raise MemberError("archive-broken", "damaged row group") from error
-        data = pictures[place]["bytes"] if place < len(pictures) else None
-        if data is None:
+        picture = pictures[place] if place < len(pictures) else None
+        data = picture["bytes"] if isinstance(picture, dict) else None
+        if not isinstance(data, bytes):
             raise MemberError("member-missing", "no such picture")
-        assert isinstance(data, bytes)
         return data
 
     def _parsed(self, member: str) -> tuple[str, int, int]:

@@ -25,6 +25,7 @@ SPLIT_WORDS: Final = {
     "val": Split.VALIDATE,
     "test": Split.TEST,
 }
+_TEXT: Final = (pa.string(), pa.large_string())
 _TEXTS: Final = ("source", "findings", "impression")
 DEPTHS: Final = ("*.parquet", "*/*.parquet", "*/*/*.parquet", "*/*/*/*.parquet")
 """Where shards may lie: the deepest is repository/data/split/shard."""
@@ -102,7 +103,8 @@ def read_shard(shard: Shard) -> pa.Table:
         ) from None
     raise SourceError(
         f"no column '{missing[0]}' of its type in {shard.path}",
-        "source, findings and impression as text, images as lists of pictures",
+        "source, findings and impression as text, images as lists of pictures, images_path as "
+        "lists of texts",
         "check that this is the publisher's file",
     )
 
@@ -112,7 +114,26 @@ def _leaves(file: pq.ParquetFile) -> tuple[list[str], list[str]]:
     pictures = leaf_path(file, "images", "path") or leaf_path(file, "images", "bytes")
     paths = leaf_path(file, "images_path", "element") or leaf_path(file, "images_path", "item")
     kinds = {field.name: field.type for field in file.schema_arrow}
-    missing = [n for n in _TEXTS if kinds.get(n) not in (pa.string(), pa.large_string())]
-    if pictures is None:
+    missing = [n for n in _TEXTS if kinds.get(n) not in _TEXT]
+    if pictures is None or not _holds_pictures(kinds["images"]):
         return [], [*missing, "images"]
+    if not _may_be_paths(kinds.get("images_path", pa.null())):
+        return [], [*missing, "images_path"]
     return [*_TEXTS, pictures, *([paths] if paths else [])], missing
+
+
+def _holds_pictures(kind: pa.DataType) -> bool:
+    """Whether it is lists of structs, whose bytes are bytes."""
+    if not _is_list(kind) or not pa.types.is_struct(kind.value_type):
+        return False
+    held = kind.value_type.get_field_index("bytes")
+    return held < 0 or kind.value_type.field(held).type in (pa.binary(), pa.large_binary())
+
+
+def _may_be_paths(kind: pa.DataType) -> bool:
+    """Whether it is lists of texts, or holds nothing at all."""
+    return kind == pa.null() or (_is_list(kind) and kind.value_type in (*_TEXT, pa.null()))
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))

@@ -14,15 +14,18 @@ import pytest
 from diffusion_world import drawing_world
 from models_world import trained_world
 
-from flows.cli_chat import WARNING, request_of, text_of
+from flows.cli_chat import WARNING, ChatOrder, chat, request_of, text_of
 from infra.errors import InputError
 from infra.launch import ChildFailed
 from infra.runs import ChatRun
 from infra.settings.diffusion import DrawSettings
 from infra.settings.sections import GenerateSettings, ImageSettings
 from infra.talk import Talk
+from models.chat import _read
 from models.register import synthetic_film
+from sources.raw_files import LARGEST_FILE_BYTES
 from sources.xray_span import with_span
+from tasks.context import Order
 
 
 def chat_run(films: Path, **changes: Any) -> ChatRun:
@@ -77,11 +80,14 @@ def test_a_child_that_is_killed_is_told(tmp_path: Path) -> None:
     [
         ("Is there an effusion?", {"say": "Is there an effusion?"}),
         ("/new", {"new": True}),
-        ("/show a film.png", {"show": "a film.png"}),
+        ("/show a film.png", {"show": str(Path.cwd() / "a film.png")}),
+        ("/show ~/film.png", {"show": str(Path.home() / "film.png")}),
+        ("/show ~nobody-at-all/x.png", {"show": str(Path.cwd() / "~nobody-at-all/x.png")}),
+        ("no \udcff text", None),
         ("/unknown", {"say": "/unknown"}),
     ],
 )
-def test_what_a_line_asks(line: str, request_: dict[str, Any]) -> None:
+def test_what_a_line_asks(line: str, request_: dict[str, Any] | None) -> None:
     assert request_of(line) == request_
 
 
@@ -136,3 +142,35 @@ def test_lines_come_back_as_json(tmp_path: Path) -> None:
     """What the child prints is JSON whatever is in an answer, a quote and a line break too."""
     text = with_span('It says "no".', "a\nb")
     assert json.loads(json.dumps(event(said=text)))["said"] == text
+
+
+def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    """Reading a pipe may wait for ever, and a device gives bytes without end."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "huge.png").touch()
+    os.truncate(tmp_path / "huge.png", LARGEST_FILE_BYTES + 1)
+    for place, said in (
+        (tmp_path / "pipe", "which is no file"),
+        (Path("/dev/zero"), "which is no file"),
+        (tmp_path, "which is no file"),
+        (tmp_path / "huge.png", f"of {LARGEST_FILE_BYTES + 1} bytes"),
+        (Path("a\0b.png"), "which names no file"),
+        (tmp_path / ("x" * 300), "File name too long"),
+    ):
+        with pytest.raises(InputError, match=said):
+            _read(place)
+
+
+def test_a_line_that_is_no_utf_8_is_refused_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stdin = io.TextIOWrapper(io.BytesIO(b"/new\n\xff\xfe\n/new\n"), encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", stdin)
+    monkeypatch.setattr("flows.cli_chat.open_context", lambda *_, **__: None)
+    run = chat_run(tmp_path / "films", pipeline=None)
+    monkeypatch.setattr("flows.cli_chat.chat_run", lambda *_: run)
+    asked = ChatOrder(None, None, tmp_path / "films", 3)
+    assert not chat(Order(), asked, as_json=False)
+    said = capsys.readouterr()
+    assert said.out == "(begun anew)\n(begun anew)\n"
+    assert "error: found a line that is no UTF-8; expected text" in said.err

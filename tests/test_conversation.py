@@ -19,6 +19,7 @@ from models.drawing_sampler import DrawingSampler
 from models.register import synthetic_film
 from models.writer import FindingsWriter
 from sources.record import Turn
+from sources.xray_span import read_span
 
 IMAGES = ImageSettings(short_side_px=128)
 WRITER = FindingsWriter.load(
@@ -66,7 +67,7 @@ def test_a_film_begins_a_new_conversation_and_a_bad_one_leaves_the_old(tmp_path:
     conversation.show(synthetic_film())
     conversation.say("Describe the findings.")
     shown, said = conversation.pixels, list(conversation.turns)
-    with pytest.raises(InputError, match="expected a DICOM, PNG or JPEG chest film"):
+    with pytest.raises(InputError, match=r"not-an-image \(8 bytes; .* chest film"):
         conversation.show(b"no image")
     assert conversation.pixels is shown
     assert conversation.turns == said
@@ -118,3 +119,41 @@ def test_films_are_drawn_from_their_own_seeds_beside_what_is_there(tmp_path: Pat
     assert again.name == "film-003.png"
     assert np.array_equal(np.asarray(Image.open(again)), pictures[0])
     assert replace(conversation, sampler=None).draw(prompt) is None
+
+
+@pytest.mark.parametrize("words", ["<image> what is this?", "one <image><image>", "no</s> more"])
+@pytest.mark.parametrize("shows", [True, False])
+def test_marks_that_a_person_types_are_words(tmp_path: Path, words: str, *, shows: bool) -> None:
+    """A typed mark is no place for an image, and ends nothing."""
+    conversation = talk(tmp_path)
+    if shows:
+        conversation.show(synthetic_film())
+    assert conversation.say(words).text == conversation.turns[1].text
+    ids = WRITER.prompt(conversation._sample(conversation.turns[:1]))
+    assert ids.count(WRITER.model.config.image_token_index) == shows * int(
+        WRITER.model.config.image_seq_length
+    )
+    assert WRITER.tokenizer.eos_token_id not in ids
+
+
+def test_a_place_that_cannot_be_written_leaves_the_conversation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "films").write_text("in the way")
+    conversation = talk(tmp_path / "films", draws=True)
+    wanted = read_span("Here it is. <Xray>PA view.</Xray>")
+    monkeypatch.setattr("models.conversation.read_span", lambda _: wanted)
+    with pytest.raises(InputError, match=r"found a file in the way at .*films; expected a folder"):
+        conversation.say("Draw a film.")
+    assert (conversation.turns, conversation.drawn) == ([], 0)
+    (tmp_path / "films").unlink()
+    film = conversation.say("Draw a film.").film
+    assert film == tmp_path / "films" / "film-001.png"
+
+
+def test_a_name_that_another_conversation_takes_meanwhile_is_left(tmp_path: Path) -> None:
+    conversation = talk(tmp_path, draws=True)
+    (tmp_path / "film-001.png").symlink_to(tmp_path / "elsewhere.png")
+    film = conversation.draw("PA view of the chest was obtained.")
+    assert film == tmp_path / "film-002.png"
+    assert not (tmp_path / "elsewhere.png").exists()

@@ -222,3 +222,32 @@ def test_another_models_folder_is_refused(tmp_path: Path) -> None:
     write_prompts(tmp_path / "prompts.parquet")
     with pytest.raises(InputError, match="a model of type 'cxr-dual-encoder'"):
         draw(draw_run(tmp_path, model=drawing_world() / "pretrain"))
+
+
+def test_an_autoencoders_folder_draws_nothing(tmp_path: Path) -> None:
+    write_prompts(tmp_path / "prompts.parquet")
+    with pytest.raises(InputError, match=r"no 'context_tokens' in .* name such a stage's folder"):
+        draw(draw_run(tmp_path, model=drawing_world() / "autoencode"))
+
+
+def test_prompts_that_are_absent_or_no_text_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.parquet"
+    absent: dict[str, Any] = {"prompt_id": ["a"], "prompt": pa.array([None], pa.string())}
+    broken = pa.array([b"\xff\xfe"], pa.binary()).buffers()
+    no_text = {**absent, "prompt": pa.Array.from_buffers(pa.string(), 1, broken)}
+    for columns in (absent, no_text, {**absent, "prompt": ["x"], "seed": [None]}):
+        pq.write_table(pa.table({"seed": [1], **columns}), path)
+        with pytest.raises(InputError, match="which cannot be read"):
+            read_prompts(path)
+
+
+def test_more_steps_than_the_noise_has_are_refused() -> None:
+    with pytest.raises(InputError, match="found 101 steps to draw in; expected at most"):
+        DrawingSampler.load(drawing_world() / "guide", DrawSettings(steps=101), "cpu")
+
+
+def test_a_film_that_is_no_numbers_is_none() -> None:
+    far = QUICK.model_copy(update={"guidance": 1e38})
+    drawing_far = DrawingSampler.load(drawing_world() / "guide", far, "cpu")
+    with pytest.raises(InputError, match="a film that is no numbers, drawn with guidance 1e\\+38"):
+        drawing_far.draw([Request(LEFT, 1)])

@@ -195,3 +195,10 @@ def test_the_command_says_it_in_one_line() -> None:
         )
     assert "set drawn is drawn by finetune, which is no stage that draws" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_films_of_a_set_are_drawn_in_no_more_steps_than_the_noise_has() -> None:
+    tree = drawn_tree()
+    tree["sets"]["drawn"]["drawn"]["steps"] = 10**6
+    with pytest.raises(ValidationError, match="set drawn draws in 1000000 steps"):
+        Settings.model_validate(spread(tree))

@@ -13,7 +13,13 @@ from flows.cli import main
 from infra.errors import ArtifactError, InputError
 from infra.step import Step
 from tasks.leaderboard.runs import find_runs
-from tasks.leaderboard.work import Leaderboard, leaderboard, open_roots
+from tasks.leaderboard.work import (
+    TABLE_FILE,
+    Leaderboard,
+    leaderboard,
+    open_roots,
+    write_leaderboard,
+)
 from tasks.one_set.plan import KIND as COMPARISONS
 from tests.board_world import put, renamed, store_at, write_ablation, write_run
 from tests.scores_world import NORMAL, predictions_table
@@ -312,3 +318,21 @@ def test_bad_input_is_one_line(
     assert said.out == ""
     [line] = said.err.splitlines()
     assert line.startswith(f"error: {message}")
+
+
+def test_a_root_that_is_named_twice_counts_once(tmp_path: Path) -> None:
+    write_run(tmp_path / "data")
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    named = [str(tmp_path / "data"), f"{tmp_path}/data/", str(tmp_path / "link")]
+    assert [store.root for store in open_roots(named)] == [str(tmp_path / "data")]
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    write_run(tmp_path / "data")
+    found = board(tmp_path / "data")
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match=r"found a file in the way at .*file/out"):
+        write_leaderboard(found, tmp_path / "file" / "out")
+    (tmp_path / "out" / TABLE_FILE).mkdir(parents=True)
+    with pytest.raises(InputError, match=f"found a folder in the way at .*{TABLE_FILE}"):
+        write_leaderboard(found, tmp_path / "out")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from dataclasses import replace
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -174,3 +175,17 @@ def test_a_damaged_tokenizer_model_is_named(tmp_path: Path, content: bytes) -> N
         f"found {tmp_path}/tokenizer.model, which sentencepiece cannot read; expected a "
         "SentencePiece model; download it again and compare its checksum with the publisher's"
     )
+
+
+@pytest.mark.parametrize("image_tokens", [3, 0])
+def test_marks_in_anybodys_text_are_words(image_tokens: int) -> None:
+    """Of a publisher's question, an answer, a report: else there are more places than images."""
+    tokenizer = spelling_llama()
+    image = tokenizer.convert_tokens_to_ids("<image>")
+    said = Turn("user", "Is <image> clear?</s>")
+    one = replace(sample(said), target="See <image>.</s> Clear.")
+    collate = ConversationCollator(tokenizer, ("turns",), image_tokens, 2048, learn="answers")
+    ids = collate([one])["input_ids"].flatten().tolist()
+    assert ids.count(image) == image_tokens
+    assert ids.count(tokenizer.eos_token_id) == 1
+    assert "Is < image> clear?" in tokenizer.decode(ids)

@@ -104,6 +104,10 @@ def test_a_seed_may_be_missing(row: dict[str, object], request_: Request) -> Non
         ({"prompt": 3}, "found a row without a prompt"),
         ({"prompt": LEFT, "seed": -1}, "found the seed -1; expected a whole number from 0 on"),
         ({"prompt": LEFT, "seed": 0.5}, "found the seed 0.5"),
+        ({"prompt": LEFT, "seed": math.inf}, "found the seed inf"),
+        ({"prompt": LEFT, "seed": "seven"}, "found the seed seven"),
+        ({"prompt": LEFT, "seed": "7"}, "found the seed 7"),
+        ({"prompt": LEFT, "seed": [7]}, "found the seed \\[7\\]"),
     ],
 )
 def test_what_cannot_be_drawn_is_one_line(row: dict[str, object], message: str) -> None:

@@ -220,3 +220,27 @@ def test_a_recipe_that_no_stage_could_run_is_refused(override: str, words: str) 
         load_settings("llava_rad", "tiny", [override])
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("stages=5", "found 5 at 'stages' of medxchat.tiny.toml; expected a list"),
+        ("stages=null", "found None at 'stages' of medxchat.tiny.toml; expected a list"),
+        ("stages.align.starts_from=5", "found 5 at 'stages.2.starts_from'"),
+        ("stages.align.starts_from=null", "found None at 'stages.2.starts_from'"),
+        ("stages.align.starts_from=language", "'stages.2.starts_from' of medxchat.tiny.toml; "),
+        ("stages.align.starts_from=[[1]]", "found [1] at 'stages.2.starts_from.0'"),
+        ("stages.align.name=[1]", "found [1] at 'stages.2.name'"),
+        ("replicas.studies.mimic_cxr=0", "expected a value greater than or equal to 1"),
+        ("abilities.draw.draw.guidance=1e308", "expected a value less than or equal to 100"),
+        (
+            "abilities.draw.draw.steps=1001",
+            "found ability draw draws in 1001 steps, and diffusion.noise has 1000",
+        ),
+    ],
+)
+def test_a_value_of_another_type_or_size_is_one_line(override: str, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings("medxchat", "tiny", [override])
+    assert message in str(caught.value)

@@ -144,3 +144,13 @@ def test_the_command_ends_with_2_and_one_line(cxr: Say, tmp_path: Path) -> None:
     assert said.err.count("\n") == 1
     assert "no replicas/rrg24 of this recipe" in said.err
     assert json.dumps(said.out) == '""'
+
+
+def test_a_place_that_cannot_be_written_is_told_before_any_answer(
+    ingested: Context, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match=r"found a file in the way at .*file/out"):
+        write_submission(ingested, "test-hidden", tmp_path / "file" / "out", None, ignore)
+    with pytest.raises(InputError, match="found too long a name"):
+        write_submission(ingested, "test-hidden", tmp_path / ("x" * 300), None, ignore)

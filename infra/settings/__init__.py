@@ -253,14 +253,17 @@ def _read_preset(path: Path) -> dict[str, Any]:
     return tree if parent is None else merge(_read_preset(PRESETS / f"{parent}.toml"), tree)
 
 
-def without_skipped(stages: list[Any]) -> list[Any]:
+def without_skipped(stages: Any) -> Any:
     """``[[stages]]`` without those that say ``skip = true``; what started from a skipped stage
-    starts from what that one would have started from."""
+    starts from what that one would have started from.
+
+    Stages that are none are left for the recipe's model to refuse.
+    """
     kept: list[Any] = []
     instead: dict[str, list[str]] = {}
+    if not isinstance(stages, list) or not all(_can_be_skipped(stage) for stage in stages):
+        return stages
     for stage in stages:
-        if not isinstance(stage, dict):
-            return stages  # no table: the model says what was expected
         given = stage.get("starts_from", ())
         starts = [name for start in given for name in instead.get(start, [start])]
         skip = stage.get("skip", False)
@@ -270,6 +273,18 @@ def without_skipped(stages: list[Any]) -> list[Any]:
         rest = {key: value for key, value in stage.items() if key != "skip" or skip is not False}
         kept.append({**rest, "starts_from": list(dict.fromkeys(starts))})
     return kept
+
+
+def _can_be_skipped(stage: Any) -> bool:
+    """Whether it is a table whose name and ``starts_from`` are of the right types."""
+    if not isinstance(stage, dict):
+        return False
+    name, given = stage.get("name", ""), stage.get("starts_from", [])
+    return (
+        isinstance(name, str)
+        and isinstance(given, list)
+        and all(isinstance(start, str) for start in given)
+    )
 
 
 def _apply_override(tree: dict[str, Any], override: str) -> None:

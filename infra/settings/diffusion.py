@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from infra.settings.sections import Section
+from infra.settings.sections import LARGEST_GUIDANCE, Section
 
 Fit = Literal["crop", "pad", "stretch"]
 DIFFUSION_KINDS: tuple[str, ...] = ("autoencode", "diffuse", "guide")
@@ -172,7 +172,7 @@ class DrawSettings(Section):
     """
 
     steps: int = Field(default=50, ge=1)
-    guidance: float = Field(default=1.1, ge=0.0)
+    guidance: float = Field(default=1.1, ge=0.0, le=LARGEST_GUIDANCE)
     batch_size: int = Field(default=16, ge=1)
 
 

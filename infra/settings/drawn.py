@@ -43,7 +43,23 @@ def require_drawn(
                     f"ability {ability} reads {name}, a set of drawn films, which is trained on "
                     "alone"
                 )
+    _require_steps(sets, abilities, diffusion)
     training_order(stages, sets)
+
+
+def _require_steps(
+    sets: Sets, abilities: Mapping[str, AbilitySettings], diffusion: DiffusionSettings | None
+) -> None:
+    """Films are drawn in no more steps than the noise has; published weights bring their own."""
+    if diffusion is None or diffusion.weights:
+        return
+    asked = {f"set {name}": one.drawn.steps for name, one in sets.items() if one.drawn}
+    asked |= {f"ability {name}": one.draw.steps for name, one in abilities.items() if one.draw}
+    for name, steps in asked.items():
+        if steps > diffusion.noise.steps:
+            raise ValueError(
+                f"{name} draws in {steps} steps, and diffusion.noise has {diffusion.noise.steps}"
+            )
 
 
 def _require_made_of(name: str, examples: ExampleSettings, sets: Sets) -> None:

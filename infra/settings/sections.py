@@ -15,6 +15,8 @@ def wanted(problem: ErrorDetails) -> str:
     """What pydantic expected, in words that can follow ``expected``."""
     if problem["type"] in ("model_type", "dict_type"):
         return "a table"
+    if problem["type"] == "tuple_type":
+        return "a list"
     words = problem["msg"].removeprefix("Input should be ").removeprefix("Input should ")
     if words.startswith(("greater", "less")):
         return f"a value {words}"
@@ -36,6 +38,8 @@ Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Resamples = Annotated[int, Field(ge=10, le=1_000_000)]
 """Bootstrap resamples. The bound is our choice: an interval's last shown digit needs fewer, and a
 slip of the pen would be met after all training only."""
+LARGEST_GUIDANCE = 100.0
+"""Our choice: ten times what anybody draws with; far above it a film's numbers end."""
 Route = Literal["keep", "structure", "translate", "synthesize"]
 Reading = Literal["retrieval", "grounding", "consistency", "coherence"]
 REPORT_TASKS = ("findings", "impression")
@@ -135,7 +139,7 @@ class DrawnSettings(Section):
     of: str = Field(pattern=NAME)
     share: float = Field(default=1.0, gt=0.0, le=1.0)
     steps: int = Field(default=50, ge=1)
-    guidance: float = Field(default=1.1, ge=0.0)
+    guidance: float = Field(default=1.1, ge=0.0, le=LARGEST_GUIDANCE)
     batch_size: int = Field(default=16, ge=1)
     seed: Seed = 0
 
@@ -299,7 +303,7 @@ class ReplicaSettings(Section):
     """Synthetic replicas: studies per source, short side of the images in px, style of reports, and
     the share of ``rrg24``'s studies that get films which are no help (``ReplicaSpec``)."""
 
-    studies: dict[str, int] = Field(default_factory=dict)
+    studies: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     default_studies: int = Field(default=60, ge=1)
     side_px: int = Field(default=256, ge=64)
     seed: Seed = 0

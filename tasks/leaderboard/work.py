@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from infra.errors import InputError
 from infra.settings.environment import load_environment
-from infra.store import Store
+from infra.store import IN_THE_WAY, ON_USE, Store, explained_place, make_folder
 from tasks.context import open_store
 from tasks.leaderboard.runs import Run, find_runs
 
@@ -139,12 +140,12 @@ def _run_row(run: Run) -> dict[str, Any]:
 
 
 def open_roots(given: Sequence[str]) -> list[Store]:
-    """The data roots that a person names, or the environment's.
+    """The data roots that a person names, each once, or the environment's.
 
     Raises:
         InputError: a root that is named is not there.
     """
-    stores = []
+    stores: dict[str, Store] = {}
     for root in given or (None,):
         environment = load_environment(data_root=root)
         store = open_store(environment, make=False)
@@ -152,8 +153,9 @@ def open_roots(given: Sequence[str]) -> list[Store]:
             raise InputError(
                 f"no data root {root}", "a folder or URL that cxr wrote into", "correct the path"
             )
-        stores.append(store)
-    return stores
+        place = os.path.realpath(store.root) if store.is_local else store.root
+        stores.setdefault(place, store)
+    return list(stores.values())
 
 
 def leaderboard(stores: Sequence[Store], *, older: bool = False) -> Leaderboard:
@@ -252,8 +254,9 @@ def write_leaderboard(found: Leaderboard, folder: Path) -> None:
     """The page and the document, with every table."""
     from evaluation.leaderboard_page import render_leaderboard
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     document = found.to_dict(found.tables)
-    (folder / TABLE_FILE).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     page = render_leaderboard(document, {table.measure for table in found.headlines})
-    (folder / PAGE_FILE).write_text(page, encoding="utf-8")
+    with explained_place(str(folder / TABLE_FILE), (*ON_USE, *IN_THE_WAY)):
+        (folder / TABLE_FILE).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        (folder / PAGE_FILE).write_text(page, encoding="utf-8")

@@ -43,20 +43,21 @@ def answer(
     require_made(context, f"stages/{context.asked.stage}", "train")
     step = context.step("predictions")
     scratch = context.store.state / "submissions" / step.fingerprint
-    shutil.rmtree(scratch / "shards", ignore_errors=True)
-    shards = packed(context, source, studies, scratch / "shards")
-    if not shards:
-        return {}
-    run = GenerateRun(
-        model=context.artifact(f"stages/{context.asked.stage}").local_folder(PIECE),
-        generate=context.asked.generate,
-        examples=tuple(shards),
-        plain_request=plain_request(context.examples, context.asked.generate.prompt),
-        output=scratch / "answers",
-        scratch=scratch / "parts",
-    )
-    run_in_child("models.generate", run, scratch, on_event)
-    table = pq.read_table(run.output / PREDICTIONS_FILE, columns=["study_id", "prediction"])
+    with context.store.lock(f"submissions/{step.fingerprint}"):  # another's shards lie there too
+        shutil.rmtree(scratch / "shards", ignore_errors=True)
+        shards = packed(context, source, studies, scratch / "shards")
+        if not shards:
+            return {}
+        run = GenerateRun(
+            model=context.artifact(f"stages/{context.asked.stage}").local_folder(PIECE),
+            generate=context.asked.generate,
+            examples=tuple(shards),
+            plain_request=plain_request(context.examples, context.asked.generate.prompt),
+            output=scratch / "answers",
+            scratch=scratch / "parts",
+        )
+        run_in_child("models.generate", run, scratch, on_event)
+        table = pq.read_table(run.output / PREDICTIONS_FILE, columns=["study_id", "prediction"])
     return {row["study_id"]: row["prediction"] for row in table.to_pylist()}
 
 

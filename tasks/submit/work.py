@@ -14,11 +14,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Final
 
 from infra.errors import InputError
 from infra.launch import Event
 from infra.provenance import git_commit
+from infra.store import AT_FIRST, ON_USE, explained_place, make_folder
 from sources.example import one_line
 from tasks.context import Context
 from tasks.submit.answers import answer, require_made
@@ -64,9 +66,10 @@ def write_submission(
         fill: the text of rows that have no answer; None makes such a row an error.
 
     Raises:
-        InputError: no such part, no model, a row without answer, or a folder that is not empty.
+        InputError: no such part, no model, a row without answer, or a folder that is not empty or
+            cannot be written.
     """
-    _require_empty(folder)
+    _require_place(folder)
     if fill is not None and (not fill.strip() or one_line(fill) != fill.strip()):
         raise InputError("--fill without text, or of several lines", "one line", "correct it")
     abilities = _abilities(context)
@@ -81,13 +84,14 @@ def write_submission(
             f"no row of {part} that wants {' or '.join(abilities)}", "one at least",
             "choose another part",
         )  # fmt: skip
-    folder.mkdir(parents=True, exist_ok=True)
-    files = [
-        _write(context.doing(abilities[section]), part, section, asked[section], found, folder)
-        for section, found in texts.items()
-    ]
-    receipt = _receipt(context, part, files)
-    (folder / RECEIPT).write_text(json.dumps(receipt, indent=1) + "\n")
+    make_folder(folder)
+    with explained_place(str(folder)):
+        files = [
+            _write(context.doing(abilities[section]), part, section, asked[section], found, folder)
+            for section, found in texts.items()
+        ]
+        receipt = _receipt(context, part, files)
+        (folder / RECEIPT).write_text(json.dumps(receipt, indent=1) + "\n")
     return receipt
 
 
@@ -205,6 +209,15 @@ def _receipt(context: Context, part: str, files: Sequence[Answered]) -> dict[str
     }
 
 
-def _require_empty(folder: Path) -> None:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}, which is not empty", "an empty or new folder", "name another")
+def _require_place(folder: Path) -> None:
+    """It is empty or new and can be written: answers may take hours, and are written last."""
+    with explained_place(str(folder), (*ON_USE, *AT_FIRST)):
+        is_new = not folder.exists()
+        if not is_new and (not folder.is_dir() or any(folder.iterdir())):
+            expected = "an empty or new folder", "name another"
+            raise InputError(f"{folder}, which is not empty", *expected)
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+        if is_new:
+            folder.rmdir()

@@ -19,7 +19,10 @@ from tests.damage.worlds import picture
 
 SHARD = "repository/data/train-00000-of-00001.parquet"
 OWN = "check that this is the publisher's file"
-SHAPE = "source, findings and impression as text, images as lists of pictures"
+SHAPE = (
+    "source, findings and impression as text, images as lists of pictures, images_path as lists "
+    "of texts"
+)
 SCHEMA = pa.schema(
     [
         ("source", pa.string()),
@@ -55,10 +58,11 @@ def _without(column: str) -> bytes:
     return buffer.getvalue()
 
 
-def _as_numbers() -> bytes:
+def _with(column: str, value: Any) -> bytes:
     buffer = io.BytesIO()
     table = pa.Table.from_pylist([row(picture(1))], schema=SCHEMA)
-    pq.write_table(table.set_column(1, "findings", pa.array([7])), buffer)
+    place = SCHEMA.get_field_index(column)
+    pq.write_table(table.set_column(place, column, pa.array([value])), buffer)
     return buffer.getvalue()
 
 
@@ -87,8 +91,20 @@ FILES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
         f"found no column 'findings' of its type in {{path}}; expected {SHAPE}; {OWN}",
     ),
     "numbers for a section": (
-        lambda data: _as_numbers(),
+        lambda data: _with("findings", 7),
         f"found no column 'findings' of its type in {{path}}; expected {SHAPE}; {OWN}",
+    ),
+    "a picture in the place of a list of them": (
+        lambda data: _with("images", {"bytes": b"film", "path": "film.png"}),
+        f"found no column 'images' of its type in {{path}}; expected {SHAPE}; {OWN}",
+    ),
+    "pictures that are text": (
+        lambda data: _with("images", [{"bytes": "film", "path": "film.png"}]),
+        f"found no column 'images' of its type in {{path}}; expected {SHAPE}; {OWN}",
+    ),
+    "lists in the place of paths": (
+        lambda data: _with("images_path", [["film.png"]]),
+        f"found no column 'images_path' of its type in {{path}}; expected {SHAPE}; {OWN}",
     ),
 }
 MEMBERS = {
@@ -100,6 +116,8 @@ MEMBERS = {
     f"{SHARD}!images/-1/0": f"member-missing: expected column/row/place: images/-1/0 in {SHARD}",
     f"{SHARD}!": f"member-missing: expected column/row/place:  in {SHARD}",
     f"{SHARD}!images/2/0": f"file-empty: 0 bytes at {SHARD}!images/2/0",
+    f"{SHARD}!images/3/0": f"member-missing: no such picture: images/3/0 in {SHARD}",
+    f"{SHARD}!source/0/0": f"member-missing: no such column of pictures: source/0/0 in {SHARD}",
     "none.parquet!images/0/0": "file-missing: no file at none.parquet",
     "../x.parquet!images/0/0": "path-outside-root: not a relative path: '../x.parquet'",
     "text.parquet!images/0/0": "archive-broken: not a readable Parquet file: images/0/0 in "
@@ -150,7 +168,7 @@ def test_a_shard_that_is_none(fault: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("uri", sorted(MEMBERS))
 def test_a_picture_that_cannot_be_read(uri: str, tmp_path: Path) -> None:
-    put(tmp_path / SHARD, row(picture(1)), row(None), row(b""), group=2)
+    put(tmp_path / SHARD, row(picture(1)), row(None), row(b""), row(images=[None]), group=2)
     (tmp_path / "text.parquet").write_text("no Parquet")
     with RawFolder(tmp_path) as folder:
         with pytest.raises(RawFileError) as caught:
