@@ -74,7 +74,7 @@ CODE: Final = {
 no import leads to them."""
 
 SCORED_APART: Final[Mapping[str, tuple[int, tuple[str, ...]]]] = {
-    "vqa": (1, ("tasks.score.answers",)),
+    "vqa": (2, ("tasks.score.answers",)),
     "draw": (2, ("tasks.draw.score", "models.read_films", "models.generate")),
 }
 """By kind of ability the revision and the modules of scores that are no report's."""
