@@ -150,15 +150,17 @@ def score_findings(
         )
         ours.append(own)
         theirs.append(other)
-        beside = (interval_of(*each) for each in (own, other))
-        scores.append(FindingScore(*beside, finding, *support, *own))
+        scores.append(FindingScore(interval_of(*own), interval_of(*other), finding, *support, *own))
     if not scores:
         return PromptedFindings(UNKNOWN, UNKNOWN, (), NONE_SEEN, tuple(without))
     seen = [place for place, each in enumerate(scores) if each.is_seen]
-    means = (_mean_interval(found) for found in (ours, theirs))
-    of_seen = (_mean_interval([found[place] for place in seen]) for found in (ours, theirs))
+    of_seen = NONE_SEEN
+    if seen:
+        of_seen = Beside(
+            *(_mean_interval([found[place] for place in seen]) for found in (ours, theirs))
+        )
     return PromptedFindings(
-        *means, tuple(scores), Beside(*of_seen) if seen else NONE_SEEN, tuple(without)
+        _mean_interval(ours), _mean_interval(theirs), tuple(scores), of_seen, tuple(without)
     )
 
 
@@ -213,21 +215,22 @@ def sides_apart(
 def score_sides(drawn: FilmReadings, real: FilmReadings, resamples: int, seed: int) -> SideScore:
     """Over all cases; prompts that ask for no finding on one side alone have none."""
     draws = [(each, make_bootstrap(each.units, resamples, seed)) for each in (drawn, real)]
+
+    def of(findings: Sequence[str]) -> tuple[Interval, Interval]:
+        own, other = (_side_interval(*each, findings) for each in draws)
+        return own, other
+
     by_finding = []
     for finding in SIDED:
         told, right = _sided_cases(drawn, finding)
         if told.any():
-            beside = (_side_interval(*each, [finding]) for each in draws)
-            by_finding.append(SidedFinding(*beside, finding, int(told.sum()), int(right.sum())))
+            counts = int(told.sum()), int(right.sum())
+            by_finding.append(SidedFinding(*of([finding]), finding, *counts))
     asked = np.stack([_sided_cases(drawn, finding)[0] for finding in SIDED])
+    prompts = len(set(np.asarray(drawn.units)[asked.any(axis=0)]))
     seen = [each.finding for each in by_finding if each.is_seen]
-    return SideScore(
-        *(_side_interval(*each, SIDED) for each in draws),
-        int(asked.sum()),
-        len(set(np.asarray(drawn.units)[asked.any(axis=0)])),
-        tuple(by_finding),
-        Beside(*(_side_interval(*each, seen) for each in draws)),
-    )
+    counts = int(asked.sum()), prompts
+    return SideScore(*of(SIDED), *counts, tuple(by_finding), Beside(*of(seen)))
 
 
 def _side_interval(
