@@ -194,6 +194,35 @@ def notes_of(found: FoundOnFilms) -> list[str]:
     return notes
 
 
+def likeness_notes(scores: Sequence[ImageScore]) -> list[str]:
+    """How far drawn films are in terms of real ones, and whether they are more alike: a place on a
+    scale whose far end is noise hides both."""
+    notes = []
+    for each in scores:
+        own, real = each.interval, each.ceiling
+        if own.value is None or real is None or real.value is None:
+            continue
+        if each.metric.startswith("Frechet[") and real.value > 0:
+            ratio = own.value / real.value
+            notes.append(
+                f"{each.metric}: drawn films are {ratio:.1f} times as far from real test films as "
+                "real training films are"
+            )
+        if each.metric == image_quality.SIMILARITY and own.value > real.value:
+            notes.append(_more_alike(own, real))
+    return notes
+
+
+def _more_alike(own: Interval, real: Interval) -> str:
+    told = f"films of one prompt ({own.value:.3f}) are more alike than real ones of one finding"
+    is_apart = own.low is not None and real.high is not None and own.low > real.high
+    return f"{told} ({real.value:.3f}): " + (
+        "low diversity, which a prompt that says more than a finding explains in part"
+        if is_apart
+        else "no further than chance explains"
+    )
+
+
 def unjudged(found: PromptedFindings) -> dict[str, str]:
     """What could not be judged, and why."""
     if found.findings:

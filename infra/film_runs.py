@@ -28,6 +28,8 @@ torchxrayvision's own file is a pickled module, which is not opened here: its ``
 saved as safetensors first (docs/image_quality.md)."""
 CLASSIFIER: Final = "classifier"
 """The reader's name of a finding classifier's probabilities."""
+CLASSIFIER_FEATURES: Final = "finding-classifier"
+"""And of what it reads them off: an extractor that has learned to see findings."""
 
 
 def find_extractors(

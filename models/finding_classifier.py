@@ -45,6 +45,12 @@ class FindingClassifier(nn.Module):
         logits: torch.Tensor = self.head(self.blocks(levels.unsqueeze(1)).flatten(1))
         return logits
 
+    def features(self, grey: torch.Tensor) -> torch.Tensor:
+        """uint8 [B, P, P] → [B, C], the mean over the grid of what the probabilities are read
+        off."""
+        read: torch.Tensor = self.blocks(as_levels(grey).unsqueeze(1))
+        return read.mean(dim=(2, 3))
+
     def probabilities(self, grey: torch.Tensor) -> torch.Tensor:
         """uint8 [B, P, P] → [B, T]."""
         return torch.sigmoid(self(as_levels(grey)))

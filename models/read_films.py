@@ -15,7 +15,7 @@ import torch
 
 from infra.child import report, run_child, write_json
 from infra.errors import InputError
-from infra.film_runs import CLASSIFIER, ReadFilmsRun
+from infra.film_runs import CLASSIFIER, CLASSIFIER_FEATURES, ReadFilmsRun
 from models.film_features import load_extractor
 from models.films import film_batches
 from models.finding_classifier import load_classifier
@@ -56,6 +56,7 @@ def _readers(run: ReadFilmsRun, device: torch.device) -> list[Reader]:
     if run.classifier is not None:
         model = load_classifier(run.classifier).to(device)
         found.append((CLASSIFIER, model.side_px, model.probabilities))
+        found.append((CLASSIFIER_FEATURES, model.side_px, model.features))
     return found
 
 

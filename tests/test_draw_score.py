@@ -105,6 +105,11 @@ def test_every_number_stands_beside_controls_and_real_films(context: Context) ->
         assert own["signature"]["subjects"] == TESTS // 2
     for metric in ("MS-SSIM-of-pairs", "rule14-of-drawn-F1-micro", "kernel-distance[in-house]"):
         assert rows[metric, "none"]["signature"]["metric"] == metric
+    assert rows["Frechet-relative[finding-classifier]", "none"]["value"] is not None
+    for extractor in ("in-house", "finding-classifier"):
+        assert any(
+            note.startswith(f"Frechet[{extractor}]: drawn films are ") for note in found["notes"]
+        )
     assert {"Cardiomegaly", "Pleural Effusion", "Edema"} <= found["findings"].keys()
     assert "Fracture" in found["without_support"]
     assert "needs" in found["unavailable"]["Frechet[rad-dino]"]

@@ -21,6 +21,7 @@ from evaluation.drawn_scores import (
     Reported,
     distance_scores,
     judged_scores,
+    likeness_notes,
     notes_of,
     nothing_drawn,
     reported_scores,
@@ -28,7 +29,7 @@ from evaluation.drawn_scores import (
 )
 from evaluation.film_targets import FINDINGS, TARGETS, place_of
 from evaluation.frechet_scale import FilmSets
-from evaluation.image_quality import ImageScore, Scored, image_scores
+from evaluation.image_quality import SIMILARITY, ImageScore, Scored, image_scores
 from evaluation.prompted_findings import SEEN_FROM, FilmReadings, shuffled
 from evaluation.statistics import Interval
 from tasks.draw.outcome import films_text
@@ -179,6 +180,25 @@ def test_distances_that_cannot_be_measured_say_why() -> None:
     assert set(why) == {
         *("Frechet-relative[rad-dino]", "Frechet[rad-dino]", "kernel-distance[rad-dino]"),
     }
+
+
+def test_a_distance_is_told_in_terms_of_real_films_and_low_diversity_in_words() -> None:
+    good, _ = distance_scores({"in-house": sets(films(4, 2.0))}, {"in-house": "a"}, SCORED)
+    [plain] = [each for each in good if each.metric == "Frechet[in-house]"]
+    assert plain.ceiling is not None and plain.interval.value and plain.ceiling.value
+    [note] = likeness_notes(good)
+    ratio = plain.interval.value / plain.ceiling.value
+    assert note.startswith(f"Frechet[in-house]: drawn films are {ratio:.1f} times as far from real")
+
+    def alike(drawn: Interval) -> list[str]:
+        real = Interval(0.55, 0.5, 0.6)
+        return likeness_notes([replace(plain, metric=SIMILARITY, interval=drawn, ceiling=real)])
+
+    [low] = alike(Interval(0.8, 0.7, 0.9))
+    assert "(0.800) are more alike than real ones of one finding (0.550): low diversity" in low
+    [chance] = alike(Interval(0.58, 0.5, 0.7))
+    assert chance.endswith("no further than chance explains")
+    assert alike(Interval(0.4, 0.3, 0.5)) == []
 
 
 def reported() -> Reported:

@@ -11,7 +11,13 @@ import pytest
 import torch
 
 from infra.errors import InputError
-from infra.film_runs import CLASSIFIER, PUBLISHED, ReadFilmsRun, find_extractors
+from infra.film_runs import (
+    CLASSIFIER,
+    CLASSIFIER_FEATURES,
+    PUBLISHED,
+    ReadFilmsRun,
+    find_extractors,
+)
 from models.classify import classify
 from models.collate import normalised
 from models.dual_encoder import CxrDualEncoder
@@ -101,7 +107,12 @@ def test_every_reader_reads_every_film(tmp_path: Path) -> None:
     assert table.schema.equals(READING_SCHEMA)
     rows = table.to_pylist()
     widths = {row["reader"]: len(row["values"]) for row in rows}
-    assert widths == {"in-house": 32, "xrv-densenet121": 13, CLASSIFIER: 2}
+    assert widths == {
+        "in-house": 32,
+        "xrv-densenet121": 13,
+        CLASSIFIER: 2,
+        CLASSIFIER_FEATURES: 4 * run.width,
+    }
     for reader in widths:
         own = [row["film_id"] for row in rows if row["reader"] == reader]
         assert own[:10] == [f"f{number}" for number in range(10)]

@@ -11,7 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from infra.artifact import Artifact
-from infra.film_runs import PUBLISHED, ReadFilmsRun, find_extractors
+from infra.film_runs import (
+    CLASSIFIER,
+    CLASSIFIER_FEATURES,
+    PUBLISHED,
+    ReadFilmsRun,
+    find_extractors,
+)
 from infra.fingerprint import file_digest, fingerprint
 from infra.launch import Event
 from infra.parquet import write_table
@@ -127,7 +133,8 @@ def read_all(
     write_table(shard, _as_shard(films))
     folders, weights, unavailable = _extractors(context)
     classifier = context.artifact(f"classifiers/{context.ability}")
-    weights["classifier"] = weights_digest(classifier, CLASSIFIER_PIECE)
+    weights[CLASSIFIER] = weights_digest(classifier, CLASSIFIER_PIECE)
+    weights[CLASSIFIER_FEATURES] = weights[CLASSIFIER]
     run = ReadFilmsRun(
         films=(shard,),
         extractors=folders,
@@ -193,7 +200,7 @@ def judged_films(read: Read, kind: str, films: Films) -> FilmReadings:
     from evaluation.film_targets import film_targets
     from evaluation.prompted_findings import FilmReadings
 
-    told = read.readings["classifier"][kind]
+    told = read.readings[CLASSIFIER][kind]
     return FilmReadings(
         np.stack([told[row["example_id"]] for row in films.prompts]),
         film_targets([row["reference"] for row in films.prompts]),

@@ -93,6 +93,7 @@ def _scored(
         Judged,
         distance_scores,
         judged_scores,
+        likeness_notes,
         notes_of,
         reported_scores,
         unjudged,
@@ -126,7 +127,7 @@ def _scored(
         dict(sorted(Counter(row["source"] for row in films.prompts).items())),
         {each.finding: (each.positive, each.negative) for each in found.findings.findings},
         found.findings.without_support,
-        tuple(notes_of(found)),
+        (*notes_of(found), *likeness_notes([*apart, *alike])),
     )
     return result, REPORTS_SCHEMA.empty_table() if written is None else written[1]
 
