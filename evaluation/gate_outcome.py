@@ -107,7 +107,8 @@ def check_licences(
             refused.append(f"{name} admits {licence.use} ({licence.name})")
     told = [f"{each}; allow it with '--allow-licence {each.partition(':')[0]}'" for each in unknown]
     by_hand = [name for name in found if name in declared]
-    fine = f"{len(found)} admit {wanted}" + (f"; declared: {', '.join(by_hand)}" if by_hand else "")
+    fine = f"{len(found)} admit {wanted}" if found else "there are none"
+    fine += f"; declared: {', '.join(by_hand)}" if by_hand else ""
     reason = "; ".join([*refused, *told]) or fine
     uses: dict[str, Figure] = {name: str(one.use or "unknown") for name, one in found.items()}
     return Check(

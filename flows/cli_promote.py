@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli_options import DataRoot, Json
+from flows.cli_watch import watch_registry
 from infra.errors import InputError
 
 if TYPE_CHECKING:
@@ -126,6 +127,9 @@ def add_promotions(app: typer.Typer) -> None:
     )
     app.command(help="Make the champion before the present one champion again.")(rollback)
     app.command(help="Who was champion of a registered model, and why: its log.")(promotions)
+    app.command(help="Have each new candidate of the registry judged; a log of deliveries.")(
+        watch_registry
+    )
 
 
 def _use(text: str | None) -> Use | None:

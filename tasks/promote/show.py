@@ -27,7 +27,8 @@ def outcome_text(outcome: Outcome) -> str:
 
 
 def _line(check: Check) -> str:
-    return one_line(f"{'ok    ' if check.passed else 'FAILED'} {check.title}: {check.reason}")
+    verdict = "ok    " if check.passed else "FAILED"
+    return f"{verdict}  {one_line(f'{check.title}: {check.reason}')}"
 
 
 def entry_text(model: str, entry: Entry) -> str:
