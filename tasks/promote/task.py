@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from infra.deliveries import Delivery
 from infra.errors import CxrError, InputError
 from infra.licences import Use
-from infra.promotions import this_person
+from infra.promotions import CHAMPION, this_person
 from infra.settings.environment import load_environment
 from tasks.context import open_store
 from tasks.monitor.states import artifact_key
@@ -47,6 +47,8 @@ def judge_and_record(asked: CandidateOrder) -> str:
 
     environment = load_environment(data_root=asked.data_root)
     store, registry = open_store(environment, make=False), open_registry(environment)
+    if registry.alias(asked.model, CHAMPION) == asked.version:
+        return f"{asked.model} version {asked.version} is the champion already"
     order = Order(
         asked.model, str(asked.version), use=asked.use, allowed=asked.allowed, gates=asked.gates
     )
