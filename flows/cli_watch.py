@@ -63,7 +63,7 @@ def _listen(environment: Environment, port: int, woken: threading.Event, stack: 
     if secret is None:
         raise InputError(
             "--listen without a secret",
-            "what MLflow's webhook signs with",
+            "what MLflow signs with",
             "set CXR_WEBHOOK_SECRET",
         )
     taken = stack.enter_context(receiving(port, secret.get_secret_value(), woken))

@@ -46,6 +46,49 @@ def is_signed(secret: str, headers: Mapping[str, str | None], body: bytes, now: 
     return hmac.compare_digest(wanted.encode(), signature.encode())
 
 
+class _Server(ThreadingHTTPServer):
+    """Takes webhooks on the loopback; ``woken`` is set by each that is signed."""
+
+    daemon_threads = True
+
+    def __init__(self, port: int, secret: str, woken: threading.Event) -> None:
+        self.secret, self.woken = secret, woken
+        super().__init__((LOOPBACK, port), _Receiver)
+
+
+class _Receiver(BaseHTTPRequestHandler):
+    """One request; the answer has a status and no body."""
+
+    server: _Server
+    timeout = _PATIENCE_S
+
+    def do_POST(self) -> None:
+        self.send_response(self._status())
+        self.send_header("Content-Length", "0")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
+
+    def _status(self) -> HTTPStatus:
+        if self.path != PATH:
+            return HTTPStatus.NOT_FOUND
+        length = self.headers.get("Content-Length") or ""
+        if not length.isascii() or not length.isdecimal():
+            return HTTPStatus.LENGTH_REQUIRED
+        if int(length) > LONGEST_BYTES:
+            return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        body = self.rfile.read(int(length))
+        if not is_signed(self.server.secret, dict(self.headers), body, time.time()):
+            return HTTPStatus.UNAUTHORIZED
+        self.server.woken.set()
+        return HTTPStatus.NO_CONTENT
+
+    def log_message(self, format: str, *_: object) -> None:
+        """What strangers send stays out of the log."""
+        del format
+        LOGGER.debug("webhook from %s", self.client_address[0])
+
+
 @contextmanager
 def receiving(port: int, secret: str, woken: threading.Event) -> Iterator[int]:
     """Within the block webhooks at PATH on the loopback set ``woken``; gives the port.
@@ -56,44 +99,12 @@ def receiving(port: int, secret: str, woken: threading.Event) -> Iterator[int]:
     Raises:
         InputError: it is taken.
     """
-
-    class Receiver(BaseHTTPRequestHandler):
-        timeout = _PATIENCE_S
-
-        def do_POST(self) -> None:
-            status = self._answer()
-            self.send_response(status)
-            self.send_header("Content-Length", "0")
-            self.send_header("Connection", "close")
-            self.end_headers()
-            self.close_connection = True
-
-        def _answer(self) -> HTTPStatus:
-            if self.path != PATH:
-                return HTTPStatus.NOT_FOUND
-            length = self.headers.get("Content-Length") or ""
-            if not length.isascii() or not length.isdecimal():
-                return HTTPStatus.LENGTH_REQUIRED
-            if int(length) > LONGEST_BYTES:
-                return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-            body = self.rfile.read(int(length))
-            if not is_signed(secret, dict(self.headers), body, time.time()):
-                return HTTPStatus.UNAUTHORIZED
-            woken.set()
-            return HTTPStatus.NO_CONTENT
-
-        def log_message(self, format: str, *_: object) -> None:
-            """What strangers send stays out of the log."""
-            del format
-            LOGGER.debug("webhook from %s", self.client_address[0])
-
     try:
-        server = ThreadingHTTPServer((LOOPBACK, port), Receiver)
+        server = _Server(port, secret, woken)
     except OSError as error:
         raise InputError(
             f"port {port} on {LOOPBACK} ({error.strerror})", "one that is free", "name another"
         ) from None
-    server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, name="webhook", daemon=True)
     thread.start()
     try:
