@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli_options import DataRoot, Json
-from infra.errors import InputError, one_line
+from infra.errors import CxrError, InputError, one_line
 
 if TYPE_CHECKING:
     from infra.deliveries import Deliveries, Delivery
@@ -78,7 +78,8 @@ def _watch(
     woken: threading.Event,
     stack: ExitStack,
 ) -> None:
-    """Look and deliver; None ends after one look."""
+    """Look and deliver; None ends after one look. A registry that is away is waited for."""
+    from infra.log import LOGGER
     from tasks.promote.trigger import deliver_due, look, open_deliveries
     from tasks.promote.work import open_registry
 
@@ -86,7 +87,12 @@ def _watch(
     start = _starter(environment, data_root, deployment, stack)
     while True:
         woken.clear()
-        look(registry, deliveries)
+        try:
+            look(registry, deliveries)
+        except CxrError as error:
+            if every_s is None:
+                raise
+            LOGGER.warning("not looked: %s", error)
         deliver_due(deliveries, start)
         if every_s is None:
             return

@@ -118,11 +118,10 @@ class Promotions:
             return left[0]
         if to is not None and to in left:
             return to
-        what = "no champion before" if to is None else f"version {to}, which was no champion before"
-        known = ", ".join(map(str, left)) or "none"
+        what = "no earlier champion" if to is None else f"version {to}, no earlier champion"
         raise InputError(
-            f"{what} {shown(history.champion)} of {self.name}",
-            f"an earlier champion that is still registered: {known}",
+            f"{what} of {self.name}",
+            f"one that is still registered: {', '.join(map(str, left)) or 'there is none'}",
             f"see 'cxr promotions {self.name}', or promote a version",
         )
 

@@ -136,6 +136,13 @@ def test_a_model_that_owes_nothing_to_films_is_refused(world: PromoteWorld) -> N
     }
 
 
+def test_the_champions_scale_chooses_the_gate(world: PromoteWorld) -> None:
+    world.register(Told(scale="paper"), CHAMPION)
+    world.register(Told(always, scale="tiny"))
+    title = "llava_rad: test set is large enough"
+    assert failed(world) == {title: "50 subjects or films, at least 200 are wanted"}
+
+
 def test_a_small_test_set_is_refused(world: PromoteWorld) -> None:
     world.register(Told(studies=60))
     assert failed(world) == {
@@ -311,7 +318,7 @@ def test_a_gate_of_ones_own_holds(cxr: Say, world: PromoteWorld, tmp_path: Path)
         (["promote", MODEL, "--version", "9"], "found no version '9' of model 'llava_rad'"),
         (["promote", MODEL, "--use", "war"], "found --use war; expected one of research, internal"),
         (["promote", MODEL, "--against", "1"], "found --against 1; expected the champion"),
-        (["rollback", MODEL], "found no champion before no champion of llava_rad"),
+        (["rollback", MODEL], "found no earlier champion of llava_rad"),
         (["promotions", f"{MODEL}.promotions"], "which is a log of promotions"),
     ],
 )

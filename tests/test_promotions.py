@@ -109,14 +109,14 @@ def test_rollback_goes_back_and_back_again(world: World) -> None:
     last = world.promotions.history().last
     assert last is not None
     assert (last.kind, last.reason) == ("rollback", "worse at night")
-    with pytest.raises(InputError, match=r"^found no champion before version 1 of llava_rad"):
+    with pytest.raises(InputError, match=r"^found no earlier champion of llava_rad"):
         world.promotions.rollback(ANA)
 
 
 def test_rollback_to_an_earlier_champion_by_its_number(world: World) -> None:
     for version in (1, 2, 3):
         world.promotions.promote(version, version - 1, ANA)
-    with pytest.raises(InputError, match="version 9, which was no champion before version 3"):
+    with pytest.raises(InputError, match=r"version 9, no earlier champion .*: 2, 1;"):
         world.promotions.rollback(ANA, to=9)
     assert world.promotions.rollback(ANA, to=1).version == 1
     assert world.champion == (1, 1)

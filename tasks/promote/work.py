@@ -76,7 +76,7 @@ def judge(store: Store, registry: Registry, order: Order) -> Outcome:
     candidate = find_model(store, registry.version(order.model, order.version))
     champion = _champion(store, registry, order)
     wanted = order.use or gates.use
-    held = {name: _gate(gates, candidate, name) for name in candidate.scores}
+    held = {name: _gate(gates, candidate, champion, name) for name in candidate.scores}
     judged: dict[str, list[str]] = {name: [] for name in held}
     checks = [
         *_required(candidate, champion),
@@ -102,9 +102,10 @@ def _champion(store: Store, registry: Registry, order: Order) -> Model | None:
     return find_model(store, registry.version(order.model, name))
 
 
-def _gate(gates: Gates, candidate: Model, ability: str) -> Gate:
-    kind = kind_of(candidate.scores[ability])
-    return gates.gate(kind, candidate.version.name, candidate.scale)
+def _gate(gates: Gates, candidate: Model, champion: Model | None, ability: str) -> Gate:
+    """By the champion's scale, for a demo's wide gate is none to a real champion's place."""
+    kind, scale = kind_of(candidate.scores[ability]), (champion or candidate).scale
+    return gates.gate(kind, candidate.version.name, scale)
 
 
 def _required(candidate: Model, champion: Model | None) -> Iterator[Check]:
