@@ -33,6 +33,7 @@ from flows.cli_options import (
     Sources,
     order_of,
 )
+from flows.cli_promote import add_promotions
 from flows.goals import COMMANDS, GOALS, Goal
 from infra.errors import CxrError
 from infra.log import set_up_logging
@@ -296,6 +297,7 @@ def errors(
     cli_compare.errors(run, data_root, with_text=text, as_json=as_json)
 
 
+add_promotions(APP)
 APP.add_typer(LLM, name="llm")
 APP.add_typer(CONVERT, name="convert")
 

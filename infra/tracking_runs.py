@@ -96,6 +96,12 @@ class RunBook:
         self.client.log_batch(run.info.run_id, params=flat)
         return NestedRun(self.client, str(run.info.run_id))
 
+    def single_run(self, name: str, tags: Mapping[str, str]) -> NestedRun:
+        """Start a run under no other."""
+        named = {**tags, _NAME_TAG: name, OWNER_TAG: this_process()}
+        run = self.client.create_run(self.experiment_id, tags=named)
+        return NestedRun(self.client, str(run.info.run_id))
+
     def end(self, run_id: str, status: str) -> None:
         """Close a run as FINISHED or FAILED."""
         self.client.set_terminated(run_id, status)

@@ -36,6 +36,7 @@ import duckdb
 import pyarrow as pa
 
 from infra.egress import Egress
+from infra.licences import Use
 from sources import mimic_cxr_tables
 from sources.assembly import assemble
 from sources.card import Access, Card, Expected
@@ -50,6 +51,7 @@ CARD = Card(
     title="MIMIC-CXR 2.1.0 and MIMIC-CXR-JPG 2.1.0",
     access=Access.PHYSIONET_CREDENTIALED,
     licence="PhysioNet Credentialed Health Data License 1.5.0 (DUA 1.5.0)",
+    use=Use.RESEARCH,
     citation="Johnson et al. 2019, doi 10.1038/s41597-019-0322-0 and arXiv 1901.07042; "
     "LLaVA-Rad annotations: doi 10.13026/4ma4-k740",
     llm_egress=Egress.ZERO_RETENTION,

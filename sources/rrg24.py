@@ -41,6 +41,7 @@ import pyarrow.compute as pc
 
 from infra.egress import Egress
 from infra.errors import SourceError
+from infra.licences import Use
 from sources.assembly import assemble
 from sources.card import Access, Card, Expected
 from sources.mimic_cxr_tables import VIEWS
@@ -64,6 +65,7 @@ CARD = Card(
     title="RRG24 / Interpret-CXR (BioNLP at ACL 2024)",
     access=Access.AGREEMENT,
     licence="Hugging Face gate with CITI certificate; each member's own agreement applies",
+    use=Use.RESEARCH,
     citation="Xu et al. 2024, arXiv 2409.16603 (RRG24 at BioNLP 2024)",
     llm_egress=Egress.NEVER,
     required=(tuple(DEPTHS),),

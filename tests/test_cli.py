@@ -75,6 +75,11 @@ FLAGS = {
     "teacher-quality": RUN,
     "validate-metrics": "place --data-root --json --judge* --out --resamples=1000 --seed=3 "
     "--texts-of",
+    "promote": "model --against=champion --alias=candidate --allow-licence* --data-root --dry-run "
+    "--gates --json --reason= --use --version",
+    "rollback": "model --data-root --json --reason= --to",
+    "promotions": "model --data-root --json",
+    "watch-registry": "--data-root --deployment --every=15.0 --json --listen --log --once",
     "score": "pairs --block* --cache=True --data-root --json --resamples=500 --section=findings "
     "--seed=3",
     "plant-errors": "--data-root --json --judge* --out --per-cell=100 --seed=0",

@@ -40,7 +40,8 @@ class Environment(BaseSettings):
     ``llm_deadline_hours`` is when a run's answers are wanted, None at once; with a day or more,
     ``llm_batch`` lets jobs of ``llm_batch_smallest`` requests go through the Batch API.
     ``llm_budget_usd`` is all that this data root may ever spend; the two limits per minute are what
-    the account admits, None where that is not known.
+    the account admits, None where that is not known. ``webhook_secret`` is what MLflow's webhooks
+    are signed with.
     """
 
     model_config = SettingsConfigDict(
@@ -56,6 +57,7 @@ class Environment(BaseSettings):
     rendezvous: str | None = None
     weights_root: Path | None = None
     mlflow_uri: str | None = None
+    webhook_secret: SecretStr | None = Field(default=None, min_length=16)
     llm_base_url: str | None = None
     llm_api_key: SecretStr = SecretStr("not-needed")
     llm_kind: Literal["openai", "azure"] = "openai"

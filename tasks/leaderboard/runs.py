@@ -122,7 +122,7 @@ def _run(store: Store, artifact: Artifact, variant: str, compared: str | None) -
         artifact.step.name,
         variant,
         (),
-        _test_set(store, predictions, examples),
+        test_set_of(store, predictions, examples),
         scores,
     )
     if compared is None:
@@ -191,7 +191,7 @@ def _leaves(place: str, wanted: Any, held: Any) -> Iterator[str]:
         yield f"{place}={held}"
 
 
-def _test_set(store: Store, predictions: Artifact, examples: Artifact) -> TestSet:
+def test_set_of(store: Store, predictions: Artifact, examples: Artifact) -> TestSet:
     """Its sources, those of them that are replicas marked so, and the digest of what was asked."""
     files = [str(path) for path in checked_files(predictions, PREDICTIONS_FILE)]
     held = pq.read_schema(files[0]).names

@@ -10,6 +10,7 @@ from typing import Any
 from infra.artifact import Artifact
 from infra.launch import Event
 from infra.provenance import git_commit
+from infra.settings.environment import Environment
 from infra.tracking_runs import NestedRun, RunBook
 from tasks.context import Context
 from tasks.monitor.pace import pace_numbers
@@ -21,10 +22,14 @@ _NOT_METRICS = ("event", "step", "steps", "stage", "best_step")
 
 def run_book(context: Context, experiment: str | None = None) -> RunBook:
     """The recipe's experiment at the place the environment names, or another one there."""
-    environment = context.environment
+    return book_at(context.environment, experiment or context.settings.recipe)
+
+
+def book_at(environment: Environment, experiment: str) -> RunBook:
+    """An experiment at the place that the environment names."""
     own = environment.mlflow_uri is None
     artifacts = environment.state / "mlflow" / "artifacts" if own else None
-    return RunBook(environment.tracking_uri, experiment or context.settings.recipe, artifacts)
+    return RunBook(environment.tracking_uri, experiment, artifacts)
 
 
 def pipeline_run(context: Context, book: RunBook) -> str:
