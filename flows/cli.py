@@ -33,6 +33,7 @@ from flows.cli_options import (
     Sources,
     order_of,
 )
+from flows.cli_serve import serve, token
 from flows.goals import COMMANDS, GOALS, Goal
 from infra.errors import CxrError
 from infra.log import set_up_logging
@@ -164,6 +165,14 @@ def chat(
     asked = cli_chat.ChatOrder(ability, image, films, seed)
     if not cli_chat.chat(order, asked, as_json=as_json):
         raise typer.Exit(2)
+
+
+APP.command(help="Serve a registered model over HTTP: OpenAI's chat, findings of uploads, films.")(
+    serve
+)
+APP.command(help="Make a token for the server and the pages: it is printed once, and never kept.")(
+    token
+)
 
 
 @APP.command(help="Answer a test set of RRG24 in the leaderboard's files: a line for each row.")
