@@ -167,12 +167,8 @@ def chat(
         raise typer.Exit(2)
 
 
-APP.command(help="Serve a registered model over HTTP: OpenAI's chat, findings of uploads, films.")(
-    serve
-)
-APP.command(help="Make a token for the server and the pages: it is printed once, and never kept.")(
-    token
-)
+APP.command(help="Serve a registered model: OpenAI's chat, findings of uploads, films.")(serve)
+APP.command(help="Make a token for the server and the pages, which is printed once.")(token)
 
 
 @APP.command(help="Answer a test set of RRG24 in the leaderboard's files: a line for each row.")

@@ -221,7 +221,7 @@ def read_drawing(raw: bytes, limits: Limits) -> Ask:
     if type(seed) is not int or not 0 <= seed < _SEEDS:
         raise bad("a bad seed", f"a whole number from 0 to {_SEEDS - 1}", "correct it", "seed")
     view = body.get("view", "PA")
-    if view not in VIEW_SENTENCES:
+    if view not in list(VIEW_SENTENCES):
         raise bad("another view", ", ".join(VIEW_SENTENCES), "correct it", "view")
     prompt = words if "prompt" in body else drawing_prompt(view, words)
     return Ask(0, "draw", prompt=prompt, seed=seed)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http import HttpProcessingError
 
 from infra.served import Ask
 from tasks.serve.limits import MIB, Limits
@@ -128,10 +129,9 @@ async def read_upload(request: web.Request, limits: Limits) -> Upload:
                 content = await _read_part(part, limits.body_bytes - size, limits)
                 size += len(content)
                 _keep(upload, part.name or "", content, limits)
-    except ValueError:  # of aiohttp's reader: no boundary, no part's head, a body that ends early
-        raise bad(
-            "a form that cannot be read", "multipart/form-data", "send it anew", "body"
-        ) from None
+    except (ValueError, HttpProcessingError):  # no boundary, no part's head, an end too early
+        wanted = "multipart/form-data"
+        raise bad("a form that cannot be read", wanted, "send it anew", "body") from None
     return upload
 
 

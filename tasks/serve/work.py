@@ -80,7 +80,17 @@ def front_of(order: ServeOrder) -> Front:
 
 
 async def run_server(order: ServeOrder, on_ready: Callable[[str, Front], None]) -> None:
-    """Serve until SIGTERM or SIGINT; then finish what was let in.
+    """Serve until SIGTERM or SIGINT; as ``serve_until``."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sign, stop.set)
+    await serve_until(stop, order, on_ready)
+
+
+async def serve_until(
+    stop: asyncio.Event, order: ServeOrder, on_ready: Callable[[str, Front], None]
+) -> None:
+    """Serve until ``stop`` is set; then finish what was let in.
 
     Args:
         on_ready: called with the URL once every model answers.
@@ -90,10 +100,7 @@ async def run_server(order: ServeOrder, on_ready: Callable[[str, Front], None]) 
     """
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")  # a look that fails is taken again
-    front, stop = front_of(order), asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for sign in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(sign, stop.set)
+    front = front_of(order)
     async with _bound(order, front) as url, _watched(front, stop) as is_open:
         if is_open:
             on_ready(url, front)
