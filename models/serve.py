@@ -23,8 +23,6 @@ from infra.errors import InputError
 from infra.log import LOGGER
 from infra.runs import ServeRun
 from infra.served import Ask, Busy, Cancel, Facts, Line, Told
-from models.serve_answers import Answering
-from models.serve_drawings import Drawing
 from models.serve_refusal import Refusal
 
 _READERS = 2
@@ -33,7 +31,7 @@ _BUSY_SECONDS = 0.5  # our choice: a dashboard needs no more
 
 
 class Work(Protocol):
-    """What a served model does with its asks; see ``Answering`` and ``Drawing``."""
+    """What a served model does: see ``models.serve_answers`` and ``models.serve_drawings``."""
 
     def facts(self) -> Facts: ...
     def warm_up(self) -> None: ...
@@ -131,13 +129,19 @@ def _said_of(number: int, error: BaseException) -> Told:
 
 def serve(run: ServeRun) -> int:
     """Load the model and serve it; returns the exit code."""
-    work: Work
-    if run.draws:
-        work = Drawing.load(run.model, run.settings, run.device)
-    else:
-        work = Answering.load(run.model, run.settings, run.slots, run.openings, run.device)
-    Service(work, Line(socket.socket(fileno=run.socket))).run()
+    Service(_work_of(run), Line(socket.socket(fileno=run.socket))).run()
     return 0
+
+
+def _work_of(run: ServeRun) -> Work:
+    """Each kind imports what it alone needs: diffusers takes a second."""
+    if run.draws:
+        from models.serve_drawings import Drawing
+
+        return Drawing.load(run.model, run.settings, run.device)
+    from models.serve_answers import Answering
+
+    return Answering.load(run.model, run.settings, run.slots, run.openings, run.device)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,9 @@ def register_model(root: Path, *, alias: str = "champion", **changes: Any) -> in
         "generate": ANSWER,
         "output": root / "receipt",
     }
-    assert RunBook(registry_uri(root), "llava_rad", root / "artifacts").experiment_id
+    uri = changes.get("tracking_uri", registry_uri(root))
+    place = root / "artifacts" if uri == registry_uri(root) else None
+    assert RunBook(uri, "llava_rad", place).experiment_id
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # mlflow's own
         assert register.register(RegisterRun.model_validate({**run, **changes})) == 0

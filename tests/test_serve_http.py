@@ -19,13 +19,11 @@ from urllib.parse import urlsplit
 import numpy as np
 import openai
 import pytest
-from diffusion_world import SIDE_PX
 from models_world import picture
 from PIL import Image
 from serve_world import (
     Running,
     alone,
-    drawer_folder,
     films,
     order,
     running,
@@ -72,7 +70,6 @@ def server(tmp_path_factory: pytest.TempPathFactory, tokens: dict[str, str]) -> 
     asked = order(
         root,
         model=str(writer_folder(root / "cxr")),
-        drawing=str(drawer_folder(root / "cxr-sd")),
         host="0.0.0.0",
         token_file=Path(tokens["file"]),
         hands=Hands(slots=2, device="cpu"),
@@ -166,7 +163,7 @@ def test_a_conversation_goes_on(client: openai.OpenAI) -> None:
     assert second.usage is not None and first.usage is not None
     assert second.usage.prompt_tokens > first.usage.prompt_tokens
     assert second.usage.completion_tokens <= 3
-    assert [model.id for model in client.models.list()] == ["cxr", "cxr-sd"]
+    assert [model.id for model in client.models.list()] == ["cxr"]
 
 
 def test_openais_client_raises_its_own_errors(
@@ -258,17 +255,10 @@ def test_a_form_that_is_none_is_refused(
     assert reply.code == "invalid_value"
 
 
-def test_a_film_is_drawn_as_png(server: Running, tokens: dict[str, str]) -> None:
-    def draw(seed: int) -> Reply:
-        body = {"text": "There is a nodule.", "seed": seed}
-        return ask(server, "/v1/drawings", body, tokens["viewer"])
-
-    first, again, other = draw(3), draw(3), draw(4)
-    assert first.headers["Content-Type"] == "image/png"
-    assert first.headers["X-Cxr-Model"] == "cxr-sd/folder"
-    with Image.open(io.BytesIO(first.body)) as film:
-        assert film.size == (SIDE_PX, SIDE_PX)
-    assert first.body == again.body != other.body
+def test_where_no_model_draws_that_is_told(server: Running, tokens: dict[str, str]) -> None:
+    reply = ask(server, "/v1/drawings", {"prompt": "A nodule."}, tokens["viewer"])
+    assert (reply.status, reply.code) == (404, "no_such_part")
+    assert "--drawing" in reply.json["error"]["message"]
 
 
 def test_every_answer_says_whose_it_is_and_that_it_is_no_medical_device(
@@ -477,7 +467,7 @@ def test_the_log_holds_ids_and_nothing_that_was_said(
 def test_health_tells_reasons_to_operators_alone(server: Running, tokens: dict[str, str]) -> None:
     found = ask(server, "/health").json
     assert found["status"] == "ready"
-    assert set(found["models"]) == {"answers", "drawings"}
+    assert set(found["models"]) == {"answers"}
     assert found["models"]["answers"]["version"] == "folder"
     assert "device" not in found["models"]["answers"]
     known = ask(server, "/health", token=tokens["operator"]).json
