@@ -34,6 +34,7 @@ from flows.cli_options import (
     order_of,
 )
 from flows.cli_promote import add_promotions
+from flows.cli_serve import serve, token
 from flows.goals import COMMANDS, GOALS, Goal
 from infra.errors import CxrError
 from infra.log import set_up_logging
@@ -165,6 +166,10 @@ def chat(
     asked = cli_chat.ChatOrder(ability, image, films, seed)
     if not cli_chat.chat(order, asked, as_json=as_json):
         raise typer.Exit(2)
+
+
+APP.command(help="Serve a registered model: OpenAI's chat, findings of uploads, films.")(serve)
+APP.command(help="Make a token for the server and the pages, which is printed once.")(token)
 
 
 @APP.command(help="Answer a test set of RRG24 in the leaderboard's files: a line for each row.")

@@ -124,6 +124,27 @@ class ChatRun(Section):
     device: Device = "auto"
 
 
+class ServeRun(Section):
+    """``python -m models.serve``: a registered model that answers over a socket until it is closed.
+
+    Args:
+        model: the stage's folder inside the registered model.
+        settings: the folder beside it that says how the model is asked, or how it draws.
+        draws: whether it turns prompts into films.
+        socket: number of the file descriptor that the child inherits.
+        slots: answers in work at once; a model that draws takes its own batch's size.
+        openings: images that are remembered beyond those, for the next question about them.
+    """
+
+    model: Path
+    settings: Path
+    draws: bool = False
+    socket: int = Field(ge=0)
+    slots: int = Field(default=16, ge=1)
+    openings: int = Field(default=4, ge=0)
+    device: Device = "auto"
+
+
 class EmbedRun(Section):
     """``python -m models.embed``: embeddings of films and texts in one space.
 

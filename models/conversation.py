@@ -16,11 +16,11 @@ from infra.settings.sections import ImageSettings
 from infra.store import explained_place, make_folder
 from models.data import Pixels, Sample
 from models.drawing_sampler import DrawingSampler, Request
-from models.shards import NO_VIEW
+from models.serving import served_sample
 from models.writer import FindingsWriter
 from sources.example import one_line
 from sources.pixels import PixelError, prepare
-from sources.record import Turn, View
+from sources.record import Turn
 from sources.xray_span import SpanFault, XrayAnswer, read_span
 
 
@@ -121,18 +121,7 @@ class Conversation:
         )
 
     def _sample(self, turns: list[Turn]) -> Sample:
-        return Sample(
-            example_id="chat",
-            source="chat",
-            study_id="chat",
-            subject_id=None,
-            split="test",
-            view=NO_VIEW if self.pixels is None else View.UNKNOWN.value,
-            pixels=self.pixels,
-            indication=None,
-            turns=tuple(turns),
-            target="",
-        )
+        return served_sample(self.pixels, tuple(turns))
 
     def draw(self, prompt: str) -> Path | None:
         """The file of a film of that text; None where nothing draws.

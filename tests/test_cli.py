@@ -57,6 +57,9 @@ FLAGS = {
     "--replicas --scale=tiny --set* --source*",
     "chat": "--ability --data-root --films=films --image --json --recipe=llava_rad --replicas "
     "--scale=tiny --seed=3 --set* --source*",
+    "serve": "model --data-root --device=auto --drawing --host=127.0.0.1 --json --poll=10.0 "
+    "--port=8000 --slots=16 --token-file --waiting=64",
+    "token": "name --expires --file --json --role=viewer",
     "leaderboard": "[roots] --all --json --measure* --older --out",
     "trace": "study_id --data-root --json --recipe=llava_rad --replicas --scale=tiny --set* "
     "--source* --text",
