@@ -33,6 +33,7 @@ from flows.cli_options import (
     Sources,
     order_of,
 )
+from flows.cli_retention import FORGET_HELP, GC_HELP, forget, gc
 from flows.goals import COMMANDS, GOALS, Goal
 from infra.errors import CxrError
 from infra.log import set_up_logging
@@ -296,6 +297,8 @@ def errors(
     cli_compare.errors(run, data_root, with_text=text, as_json=as_json)
 
 
+APP.command(help=FORGET_HELP)(forget)
+APP.command(help=GC_HELP)(gc)
 APP.add_typer(LLM, name="llm")
 APP.add_typer(CONVERT, name="convert")
 
