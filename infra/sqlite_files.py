@@ -23,7 +23,9 @@ Change = Callable[[str], str]
 
 
 def is_database(path: Path) -> bool:
-    """Whether a file begins as a SQLite database does."""
+    """Whether a file begins as a SQLite database does; its log and index are none."""
+    if path.name.endswith(BESIDE):
+        return False
     with path.open("rb") as stream:
         return stream.read(len(_MAGIC)) == _MAGIC
 

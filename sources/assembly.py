@@ -73,9 +73,9 @@ def assemble(connection: duckdb.DuckDBPyConnection, source: str) -> Reading:
     _judge_studies(connection)
     studies = connection.sql(_STUDIES, params=[source]).to_arrow_table()
     rejected = connection.sql(_REJECTED, params=[source]).to_arrow_table()
+    owners = dict(connection.sql(_LOST_OWNERS).fetchall())
     counts = connection.execute("SELECT count(DISTINCT study_id), count(*) FROM judged").fetchone()
     assert counts is not None
-    owners = dict(connection.sql(_LOST_OWNERS).fetchall())
     tables = (_as(studies, STUDY_SCHEMA), _as(rejected, REJECTED_SCHEMA))
     return Reading(*tables, counts[0], counts[1], lost_owners=owners)
 

@@ -58,6 +58,8 @@ FLAGS = {
     "chat": "--ability --data-root --films=films --image --json --recipe=llava_rad --replicas "
     "--scale=tiny --seed=3 --set* --source*",
     "leaderboard": "[roots] --all --json --measure* --older --out",
+    "forget": "subject --data-root --dry-run --json --retire --source* --study*",
+    "gc": "--data-root --dry-run --json --keep-days=30 --keep-runs=1",
     "trace": "study_id --data-root --json --recipe=llava_rad --replicas --scale=tiny --set* "
     "--source* --text",
     "llm status": "--data-root --json",

@@ -61,23 +61,17 @@ class Dossier:
     learned: dict[str, str] = field(default_factory=dict)
     how: dict[str, str] = field(default_factory=dict)
     versions: set[str] = field(default_factory=set)
-    removed: dict[str, int] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing of the subject was found anywhere."""
         return not (self.studies or self.images or self.texts)
 
-    def count(self, what: str, number: int) -> None:
-        """Add to what was removed."""
-        if number:
-            self.removed[what] = self.removed.get(what, 0) + number
-
     def add(self, other: Dossier) -> None:
         """Take over what another one knows of the same subject."""
         for each in fields(self):
             mine, theirs = getattr(self, each.name), getattr(other, each.name)
-            if isinstance(mine, set | dict) and each.name != "removed":
+            if isinstance(mine, set | dict):
                 mine.update(theirs)
 
 

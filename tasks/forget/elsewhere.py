@@ -21,7 +21,7 @@ from infra.llm.cache import CACHE_FILE
 from infra.llm.erasure import Erased, erase_answers
 from infra.llm.quarantine import QUARANTINE_FILE
 from infra.settings.environment import Environment
-from infra.sqlite_files import change_texts, is_database
+from infra.sqlite_files import BESIDE, change_texts, is_database
 from infra.store import Store
 from infra.tracking_database import SQLITE
 from tasks.forget.artifacts import local_files
@@ -75,15 +75,22 @@ def outside(environment: Environment) -> Outside:
     return Outside(tuple(distinct), tuple(unsearched))
 
 
-def remove_work(store: Store, dossier: Dossier, *, dry_run: bool) -> int:
-    """Remove what stopped runs left, and unfinished stages that learned from the subject.
+def left_work(store: Store, dossier: Dossier) -> list[Path]:
+    """What stopped runs left, and unfinished stages that learned from the subject.
 
     A stage that is unfinished and never read an example of theirs keeps its checkpoints.
     """
     doomed = [store.state / name for name in WORK if (store.state / name).is_dir()]
     doomed += _stage_work(store, dossier)
-    doomed += store.abandoned_scratch()
-    files = sum(len(local_files(path)) if path.is_dir() else 1 for path in doomed)
+    return [*doomed, *store.abandoned_scratch(), store.state / CACHE_FOLDER]
+
+
+def remove_work(doomed: list[Path], *, dry_run: bool) -> int:
+    """Remove folders and files; how many files that are.
+
+    Counts of scored pairs are among them: their keys are hashes, and whose they are is not known.
+    """
+    files = sum(len(local_files(path)) if path.is_dir() else path.exists() for path in doomed)
     for path in doomed if not dry_run else ():
         if path.is_dir():
             shutil.rmtree(path)
@@ -113,19 +120,13 @@ def erase_requests(state: Path, dossier: Dossier, needles: Needles, *, dry_run: 
     return erase_answers(state, dossier.requests, holds, dry_run=dry_run)
 
 
-def remove_counts(state: Path, *, dry_run: bool) -> int:
-    """Remove counts of scored pairs: keys of pairs are hashes, so which are theirs is not known."""
-    files = local_files(state / CACHE_FOLDER)
-    if files and not dry_run:
-        shutil.rmtree(state / CACHE_FOLDER)
-    return len(files)
-
-
-def change_databases(places: Outside, needles: Needles, *, dry_run: bool) -> int:
+def change_databases(
+    places: Outside, needles: Needles, doomed: list[Path], *, dry_run: bool
+) -> int:
     """Replace their words in every database that is not the language model's; rows changed."""
     changed = 0
     for folder in places.folders:
-        for path in local_files(folder):
+        for path in _apart(local_files(folder), doomed):
             if path.name not in _OWN and is_database(path):
                 changed += change_texts(
                     path, lambda text: needles.without(text, WITHDRAWN), dry_run=dry_run
@@ -133,13 +134,28 @@ def change_databases(places: Outside, needles: Needles, *, dry_run: bool) -> int
     return changed
 
 
+def _apart(paths: list[Path], doomed: list[Path]) -> list[Path]:
+    """Those that are in none of the folders that go anyway."""
+    gone = set(doomed)
+    return [path for path in paths if path not in gone and not gone.intersection(path.parents)]
+
+
 def remove_files(
-    store: Store, places: Outside, needles: Needles, pictures: set[str], *, dry_run: bool
+    store: Store,
+    places: Outside,
+    needles: Needles,
+    pictures: set[str],
+    doomed: list[Path],
+    *,
+    dry_run: bool,
 ) -> int:
-    """Remove files outside of artifacts that speak of them, or are copies of removed pictures."""
+    """Remove files outside of artifacts that speak of them, or are copies of removed pictures.
+
+    Folders that are named after them go when they are empty.
+    """
     removed = 0
     for folder in places.folders:
-        for path in local_files(folder):
+        for path in _apart(local_files(folder), doomed):
             if _is_kept(store, path):
                 continue
             inside = path.relative_to(folder).as_posix()
@@ -151,11 +167,14 @@ def remove_files(
                 removed += 1
                 if not dry_run:
                     path.unlink()
+        for empty in sorted(folder.rglob("*"), reverse=True) if not dry_run else ():
+            if empty.is_dir() and kinds_in_name(empty.name, needles) and not any(empty.iterdir()):
+                empty.rmdir()
     return removed
 
 
 def _is_kept(store: Store, path: Path) -> bool:
     """Databases are changed in place, and the dossier goes last."""
     inside = path.relative_to(store.state).parts if path.is_relative_to(store.state) else ()
-    beside = path.name.endswith(("-wal", "-shm", "-journal", ".lock"))
+    beside = path.name.endswith((*BESIDE, ".lock"))
     return beside or inside[:1] == (FOLDER,) or is_database(path)

@@ -33,6 +33,8 @@ from tasks.forget.tables import Theirs, is_bytes, is_text, joined, leaves
 
 _NO_TEXT: Final = frozenset({"detail", "reason"})
 """Columns with words of ours."""
+_JUDGED: Final = frozenset({"scores", "teachers"})
+"""Kinds whose tables tell what judges were asked."""
 _BINARY: Final = "perceptual_hash"
 
 
@@ -100,7 +102,7 @@ def learn_rows(store: Store, dossier: Dossier) -> None:
     Studies' tables come first: the others are told by the ids that these hold.
     """
     theirs = Theirs(dossier)
-    for place in find_places(store, ROWS):
+    for place in find_places(store, ROWS | _JUDGED):
         for name in files_under(store, place.folder):
             if name.endswith(".parquet"):
                 with local_copy(store, name) as path:

@@ -49,8 +49,8 @@ def learn_stages(store: Store, theirs: Theirs) -> None:
 
 def _note(dossier: Dossier, place: Place, how: str) -> None:
     assert place.manifest is not None
-    dossier.learned[place.folder] = str(place.manifest["created_at"])
-    dossier.how[place.folder] = how
+    dossier.learned.setdefault(place.folder, str(place.manifest["created_at"]))
+    dossier.how.setdefault(place.folder, how)
 
 
 def _example_splits(store: Store, theirs: Theirs) -> dict[str, set[str]]:

@@ -16,7 +16,10 @@ from tasks.graph import REVISIONS
 
 RECEIPTS: Final = ".receipts"
 ROWS: Final = frozenset(
-    {"studies", "images", "reports", "dialogues", "examples", "drawings", "predictions"}
+    {
+        *("studies", "images", "reports", "dialogues", "examples", "drawings", "predictions"),
+        "test_sets",
+    }
 )
 """Kinds whose pieces are tables with rows of studies: they are written anew without some rows."""
 LEARNED: Final = frozenset({"stages", "models"})

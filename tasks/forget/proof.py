@@ -44,20 +44,23 @@ def search_everywhere(store: Store, places: Outside, dossier: Dossier, needles: 
     """Read every file under the data root and the places outside of it."""
     proof = Proof(unsearched=places.unsearched)
     seen: set[Path] = set()
+    own = store.state / FOLDER  # what is known of the subject, which goes when nothing is found
     for name in files_under(store, ""):
         with local_copy(store, name) as path:
-            _search(proof, path, name, dossier, needles)
+            if path.parent != own:
+                _search(proof, path, name, dossier, needles)
             seen.add(path)
     for folder in places.folders:
         for path in local_files(folder):
-            if path not in seen:
+            if path not in seen and path.parent != own:
                 _search(proof, path, str(path), dossier, needles)
+    roots = [*places.folders, *([Path(store.path(""))] if store.is_local else [])]
+    named = {p for root in roots for p in root.rglob("*") if kinds_in_name(p.name, needles)}
+    proof.left += [f"id in the name of a folder in {p.parent}" for p in named if p.is_dir()]
     return proof
 
 
 def _search(proof: Proof, path: Path, shown: str, dossier: Dossier, needles: Needles) -> None:
-    if FOLDER in Path(shown).parts and path.parent.name == FOLDER:
-        return  # the dossier itself, which goes when this has found nothing
     try:
         size = path.stat().st_size
         found = kinds_in_file(path, needles)

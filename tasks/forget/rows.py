@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from infra.parquet import ROW_GROUP_ROWS, ShardWriter
 from infra.pieces import Count, Piece, content_digest, describe_files, piece_from_json
 from infra.store import Store
-from sources.record import Split
+from sources.record import STUDY_SCHEMA, Split
 from tasks.forget.places import files_under, local_copy
 from tasks.forget.tables import Theirs
 from tasks.ingest.studies import REJECTED_FILE, STUDIES_FILE, write_studies
@@ -67,6 +67,8 @@ def _write_studies(store: Store, folder: str, target: Path, theirs: Theirs) -> t
         with local_copy(store, f"{folder}/{name}") as path:
             tables.append(pq.read_table(path, partitioning=None))
     studies, rejected = drop_withdrawn(tables[0], tables[1], theirs.dossier.studies)
+    if studies.schema.equals(STUDY_SCHEMA):
+        studies = studies.cast(STUDY_SCHEMA)  # Parquet has names of its own for items of lists
     return write_studies(target, studies, theirs.redacted(rejected))
 
 
@@ -77,6 +79,9 @@ def _write_rows(store: Store, folder: str, target: Path, theirs: Theirs) -> Drop
         place = target / inside
         place.parent.mkdir(parents=True, exist_ok=True)
         with local_copy(store, name) as path:
+            if path.suffix != ".parquet":
+                shutil.copyfile(path, place)
+                continue
             rows = _filter_file(path, place, theirs)
         if rows is not None:
             dropped[inside] = rows

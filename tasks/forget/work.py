@@ -25,8 +25,8 @@ from tasks.forget.dossier import Dossier, drop_dossier, read_dossier, write_doss
 from tasks.forget.elsewhere import (
     change_databases,
     erase_requests,
+    left_work,
     outside,
-    remove_counts,
     remove_files,
     remove_work,
 )
@@ -156,8 +156,8 @@ def _find(
     if dossier.is_empty and not _is_dead(store, dossier):
         raise InputError(
             f"no study of subject '{asked.subject}' of source '{asked.source}' under {store.root}",
-            "a subject id as its publisher writes it, or a study's where it names no subject",
-            f"look with 'cxr trace', or give --raw {asked.source}=PATH if it was never ingested",
+            "a subject id as its publisher writes it, or a study's where it names none",
+            f"look with 'cxr trace', or give --source {asked.source}=PATH if it was never ingested",
         )
     learn_requests(store, theirs)
     learn_stages(store, theirs)
@@ -216,10 +216,12 @@ def _take_out(
     if not dry_run:
         rewrite_pieces(store, held, Theirs(dossier))
         remove_whole(store, held)
-    removed["files of stopped runs"] = remove_work(store, dossier, dry_run=dry_run)
-    removed["files of counts"] = remove_counts(store.state, dry_run=dry_run)
-    removed["rows of databases"] = change_databases(places, needles, dry_run=dry_run)
-    removed["other files"] = remove_files(store, places, needles, held.pictures, dry_run=dry_run)
+    doomed = left_work(store, dossier)
+    removed["files of stopped runs"] = remove_work(doomed, dry_run=dry_run)
+    removed["rows of databases"] = change_databases(places, needles, doomed, dry_run=dry_run)
+    removed["other files"] = remove_files(
+        store, places, needles, held.pictures, doomed, dry_run=dry_run
+    )
     return {name: number for name, number in removed.items() if number}, erased.sent
 
 

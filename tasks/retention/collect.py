@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from infra.occupancy import enter
 from infra.settings.environment import Environment
 from infra.step import MANIFEST
 from infra.store import Store
@@ -67,8 +68,10 @@ def collect(
     A run that is at work has told what it needs before its first step.
 
     Raises:
-        InputError: the registry does not answer, so that nobody knows what models need.
+        InputError: the registry does not answer, so that nobody knows what models need; or a
+            subject is being forgotten.
     """
+    enter(store.state)
     versions = all_versions(RunBook(environment.tracking_uri, ""))
     with store.lock(GATE):
         runs = read_runs(store)
