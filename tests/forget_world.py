@@ -46,6 +46,7 @@ from tasks.train.work import example_files
 
 SETTINGS = (
     'sources.routes={mimic_cxr=["keep","structure"]}',
+    "sources.pieces=6",
     "images.short_side_px=112",
     "readings=[]",
 )
@@ -133,7 +134,7 @@ def plant_words(raw: Path) -> None:
 
 
 def people_of(context: Context) -> dict[str, Person]:
-    """The subject with most studies of each split."""
+    """Of each split a subject with examples and two studies, or nearly so."""
     rows = [
         row
         for path in context.artifact(f"studies/{SOURCE}").files("studies.parquet")
@@ -141,11 +142,13 @@ def people_of(context: Context) -> dict[str, Person]:
     ]
     found: dict[str, Person] = {}
     for split in Split:
+        shards = [pq.read_table(path)["subject_id"] for path in example_files(context, split)]
+        shown = {name for column in shards for name in column.to_pylist()}
         own: dict[str, list[dict[str, Any]]] = {}
         for row in rows:
-            if row["split"] == split:
+            if row["split"] == split and row["subject_id"] in shown:
                 own.setdefault(row["subject_id"], []).append(row)
-        subject, studies = max(sorted(own.items()), key=lambda item: len(item[1]))
+        subject, studies = min(sorted(own.items()), key=lambda item: abs(len(item[1]) - 2))
         found[str(split)] = Person(
             subject,
             tuple(sorted(row["study_id"] for row in studies)),
@@ -245,6 +248,7 @@ def _leave_behind(context: Context, person: Person) -> None:
     home.mkdir(exist_ok=True)
     with closing(sqlite3.connect(home / "prefect.db")) as run, run:
         run.execute("PRAGMA journal_mode=WAL")
+        run.execute("PRAGMA secure_delete=OFF")  # some systems build SQLite with it on
         run.execute("CREATE TABLE IF NOT EXISTS log (id TEXT PRIMARY KEY, message TEXT, data TEXT)")
         told = json.dumps({"found": said.replace(" of ", "\n of ")})
         run.execute(

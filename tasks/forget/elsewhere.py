@@ -16,6 +16,7 @@ from typing import Final
 
 from evaluation.metric_cache import CACHE_FOLDER
 from infra.fingerprint import file_digest
+from infra.llm.archive import ARCHIVE_FOLDER
 from infra.llm.batch_state import BATCH_FILE
 from infra.llm.cache import CACHE_FILE
 from infra.llm.erasure import Erased, erase_answers
@@ -174,7 +175,7 @@ def remove_files(
 
 
 def _is_kept(store: Store, path: Path) -> bool:
-    """Databases are changed in place, and the dossier goes last."""
+    """Databases and files of answers are changed apart, and the dossier goes last."""
     inside = path.relative_to(store.state).parts if path.is_relative_to(store.state) else ()
     beside = path.name.endswith((*BESIDE, ".lock"))
-    return beside or inside[:1] == (FOLDER,) or is_database(path)
+    return beside or inside[:1] in ((FOLDER,), (ARCHIVE_FOLDER,)) or is_database(path)
