@@ -35,6 +35,7 @@ from flows.cli_options import (
 )
 from flows.cli_promote import add_promotions
 from flows.cli_serve import serve, token
+from flows.cli_retention import FORGET_HELP, GC_HELP, forget, gc
 from flows.goals import COMMANDS, GOALS, Goal
 from infra.errors import CxrError
 from infra.log import set_up_logging
@@ -303,6 +304,8 @@ def errors(
 
 
 add_promotions(APP)
+APP.command(help=FORGET_HELP)(forget)
+APP.command(help=GC_HELP)(gc)
 APP.add_typer(LLM, name="llm")
 APP.add_typer(CONVERT, name="convert")
 

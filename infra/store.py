@@ -219,6 +219,15 @@ class Store:
         """Scratch that no living process of this machine owns, or another machine left long ago."""
         return sorted(path for path in self._scratch_root().glob("*") if not _is_owned(path))
 
+    def scratch_of_others(self) -> list[Path]:
+        """Scratch that processes of other machines left in this folder within the last week."""
+        here = f"{socket.gethostname()}-"
+        return sorted(
+            path
+            for path in self._scratch_root().glob("*")
+            if not path.name.startswith(here) and _is_owned(path)
+        )
+
     @contextmanager
     def lock(self, name: str, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
         """Hold a named lock on this machine; the system frees it when the process dies."""

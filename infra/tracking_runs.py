@@ -148,7 +148,11 @@ def _process_name(process: psutil.Process) -> str:
 
 def is_abandoned(tags: Mapping[str, str]) -> bool:
     """Whether the process that owns the run was one of this host and is gone."""
-    owner = tags.get(OWNER_TAG, "")
+    return is_process_gone(tags.get(OWNER_TAG, ""))
+
+
+def is_process_gone(owner: str) -> bool:
+    """The same of a process as ``this_process`` named it."""
     host, _, rest = owner.partition(":")
     if host != socket.gethostname():
         return False

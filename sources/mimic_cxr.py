@@ -30,6 +30,7 @@ DICOM headers where the -JPG tables are not there (then the split is a hash of t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -108,9 +109,8 @@ def _with_imageless(reading: Reading, listed: pa.Table | None) -> Reading:
     if more.num_rows == 0:
         return reading
     studies = pa.concat_tables([reading.studies, to_study_table(more, CARD.name)])
-    return Reading(
-        studies.sort_by("study_id").combine_chunks(),
-        reading.rejected,
-        reading.studies_in + more.num_rows,
-        reading.images_in,
+    return replace(
+        reading,
+        studies=studies.sort_by("study_id").combine_chunks(),
+        studies_in=reading.studies_in + more.num_rows,
     )

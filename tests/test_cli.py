@@ -61,6 +61,8 @@ FLAGS = {
     "--port=8000 --slots=16 --token-file --waiting=64",
     "token": "name --expires --file --json --role=viewer",
     "leaderboard": "[roots] --all --json --measure* --older --out",
+    "forget": "subject --data-root --dry-run --json --retire --source* --study*",
+    "gc": "--data-root --dry-run --json --keep-days=30 --keep-runs=1",
     "trace": "study_id --data-root --json --recipe=llava_rad --replicas --scale=tiny --set* "
     "--source* --text",
     "llm status": "--data-root --json",
