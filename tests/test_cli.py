@@ -60,6 +60,8 @@ FLAGS = {
     "leaderboard": "[roots] --all --json --measure* --older --out",
     "trace": "study_id --data-root --json --recipe=llava_rad --replicas --scale=tiny --set* "
     "--source* --text",
+    "facts": "--data-root --json --kind* --since",
+    "metrics": "--data-root --host=127.0.0.1 --once --port=9464",
     "llm status": "--data-root --json",
     "llm audit": "--data-root --json",
     "llm retry": "--data-root --dry-run --reason --source",

@@ -8,6 +8,7 @@ from typing import Final, ParamSpec, TypeVar
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 
+from tasks.monitor.recorded import noted
 from tasks.monitor.states import is_worth_retrying
 
 ArgumentsT = ParamSpec("ArgumentsT")
@@ -27,14 +28,14 @@ def step_task(
     run_name: str | None = None,
     retries: int = 1,
 ) -> Callable[[Callable[ArgumentsT, ResultT]], Task[ArgumentsT, ResultT]]:
-    """A task that Prefect retries where that may help and never caches.
+    """A task that Prefect retries where that may help and never caches; its run's facts tell of it.
 
     Args:
         timeout: seconds; None in a thread, where Prefect cannot interrupt a task.
         run_name: names each run, with the work's arguments in braces.
         retries: our choice: one more try gets over a place that hiccups.
     """
-    return task(
+    make = task(
         name=name,
         task_run_name=run_name,
         tags=tags,
@@ -43,3 +44,8 @@ def step_task(
         timeout_seconds=timeout,
         cache_policy=NO_CACHE,  # artifacts are the cache: Prefect's does not look at the files
     )
+
+    def decorate(work: Callable[ArgumentsT, ResultT]) -> Task[ArgumentsT, ResultT]:
+        return make(noted(name, work))
+
+    return decorate
