@@ -101,5 +101,5 @@ def _difference(now: Totals, before: Totals) -> Totals:
 
 def _row(run_id: str, work: str, numbers: Mapping[str, float]) -> dict[str, Any]:
     source, task, model = json.loads(work)
-    told = {"run_id": run_id, "at": datetime.now(UTC)}
+    told = {"run_id": run_id, "recorded_at": datetime.now(UTC)}
     return {**told, "source": source, "task": task, "model": model, **numbers}

@@ -30,14 +30,14 @@ _TIME = pa.timestamp("us", tz="UTC")
 
 _RUN = {
     "run_id": (_TEXT, "the flow run's id in Prefect; empty where no run did it"),
-    "at": (_TIME, "when this was so"),
+    "recorded_at": (_TIME, "when this was so"),
 }
 _OF = {"recipe": (_TEXT, "the recipe"), "scale": (_TEXT, "paper, tiny, …")}
 
 COLUMNS: Final[Mapping[Kind, Mapping[str, tuple[pa.DataType, str]]]] = {
     "runs": {
         "run_id": _RUN["run_id"],
-        "at": (_TIME, "when it ended, or was last known to live"),
+        "recorded_at": (_TIME, "when it ended, or was last known to live"),
         "flow": (_TEXT, "the outermost flow: pipeline, ingest, ablate, …"),
         **_OF,
         "goal": (_TEXT, "how far it was to go; a matrix's name, or a test set's"),

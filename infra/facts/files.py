@@ -88,7 +88,8 @@ def read_file(store: Store, kind: Kind, place: str) -> list[dict[str, Any]]:
     """
     wanted = schema(kind)
     try:
-        found = pq.read_table(pa.BufferReader(store.fs.cat_file(store.path(place))))
+        data = pa.BufferReader(store.fs.cat_file(store.path(place)))
+        found = pq.read_table(data, use_threads=False, pre_buffer=False)
         columns = [
             found[field.name].cast(field.type)
             if field.name in found.column_names
@@ -110,11 +111,11 @@ def read_facts(store: Store, kind: Kind, since: datetime | None = None) -> list[
         ArtifactError: a file is damaged.
     """
     rows = list(_rows(store, kind, since))
-    return sorted(rows, key=lambda row: row["at"])
+    return sorted(rows, key=lambda row: row["recorded_at"])
 
 
 def _rows(store: Store, kind: Kind, since: datetime | None) -> Iterator[dict[str, Any]]:
     for place in fact_files(store, kind, since):
         for row in read_file(store, kind, place):
-            if since is None or row["at"] >= since:
+            if since is None or row["recorded_at"] >= since:
                 yield row

@@ -176,7 +176,7 @@ def run_row(opened: OpenRun, steps: Sequence[Row]) -> dict[str, Any]:
     built, cached = states.count("built"), states.count("cached")
     return {
         **opened.run,
-        "at": at,
+        "recorded_at": at,
         "state": state,
         "seconds": round((at - opened.run["started_at"]).total_seconds(), 3),
         "why": _why(state, error, steps),
@@ -204,6 +204,6 @@ def new_run_id() -> str:
 
 def head_row(known: Mapping[str, Any]) -> dict[str, Any]:
     """A row of ``runs`` with the columns that are known at a run's start."""
-    later = {"at": None, "state": None, "seconds": None, "why": None}
+    later = {"recorded_at": None, "state": None, "seconds": None, "why": None}
     counts: dict[Kind | str, Any] = dict.fromkeys(("steps", "built", "cached", "failed"))
     return {**later, **counts, **known}

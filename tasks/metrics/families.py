@@ -11,6 +11,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
+from statistics import median
 from typing import Final
 
 from prometheus_client.core import (
@@ -21,7 +23,7 @@ from prometheus_client.core import (
 )
 
 from infra.facts.contract import RUN_STATES, TRIGGERS
-from tasks.metrics.tally import BROKEN, Ended, Key, Tally
+from tasks.metrics.tally import BROKEN, USUAL_BUILDS, Ended, Key, Tally
 
 RECENT = timedelta(days=7)
 """Our choice: what a weekly meeting looks at."""
@@ -37,6 +39,7 @@ training."""
 MOST_REASONS: Final = 15
 """Reasons of rejection shown for a source and step, the others summed up. Our choice."""
 OTHER = "other"
+_FEWEST_INTERVALS = 2  # our choice: one interval is a chance
 FLOW: Final = ("flow", "recipe", "scale")
 Labels = Sequence[str]
 
@@ -142,6 +145,20 @@ def _newest_runs(runs: Mapping[Key, Sequence[Ended]]) -> Iterator[Metric]:
             if (late := [r.late_seconds for r in found if r.late_seconds is not None])
         ),
     )
+
+    yield gauge(
+        "cxr_flow_usual_interval_seconds",
+        "Median time between the starts of the flow's last scheduled runs, of three at least.",
+        FLOW,
+        ((key, seconds) for key, found in runs.items() if (seconds := usual_interval(found))),
+    )
+
+
+def usual_interval(found: Sequence[Ended]) -> float | None:
+    """Seconds between scheduled starts, so that nobody need tell an alert the schedule."""
+    starts = sorted(run.at.timestamp() - run.seconds for run in found if run.trigger == "schedule")
+    apart = [after - before for before, after in pairwise(starts)][-USUAL_BUILDS:]
+    return median(apart) if len(apart) >= _FEWEST_INTERVALS else None
 
 
 def _flow_histograms(tally: Tally, runs: Mapping[Key, Sequence[Ended]]) -> Iterator[Metric]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
 from infra.errors import CxrError
 from infra.facts.contract import VERSION
@@ -29,16 +33,52 @@ from tasks.metrics.families import (
 )
 from tasks.metrics.model_families import model_families, stage_families
 from tasks.metrics.reading import FactReader
+from tasks.metrics.tally import Key, Tally
 from tasks.monitor.alias_facts import observe_aliases
 from tasks.monitor.recorded import settle_dead
 
+YOUNG_SECONDS: Final = 120.0
+"""Our choice: four scrapes at the interval of infra/deploy/prometheus/prometheus.yml."""
+
+
+class Births:
+    """New counters stand at zero for a while, so that ``increase()`` sees their first numbers.
+
+    What is there at the first scrape is as old as it may be: it is shown as it is.
+    """
+
+    def __init__(self, young_seconds: float) -> None:
+        self._young_seconds, self._born = young_seconds, dict[tuple[str, Key], float]()
+        self._is_first = True
+
+    def shown(self, families: Iterable[Metric]) -> Iterator[Metric]:
+        """The families as they may be shown now."""
+        now = time.monotonic()
+        for family in families:
+            if family.type in ("counter", "histogram"):
+                family.samples = [self._sample(sample, now) for sample in family.samples]
+            yield family
+        self._is_first = False
+
+    def _sample(self, sample: Sample, now: float) -> Sample:
+        key = (sample.name, tuple(sample.labels.values()))
+        born = self._born.setdefault(key, -math.inf if self._is_first else now)
+        return sample._replace(value=0.0) if now - born < self._young_seconds else sample
+
 
 class House(Collector):
-    """Counts a data root's facts at every scrape; safe for the server's threads."""
+    """Counts a data root's facts at every scrape; safe for the server's threads.
 
-    def __init__(self, store: Store, environment: Environment) -> None:
+    Args:
+        young_seconds: how long new counters stand at zero.
+    """
+
+    def __init__(
+        self, store: Store, environment: Environment, young_seconds: float = YOUNG_SECONDS
+    ) -> None:
         self._store, self._environment = store, environment
         self._reader, self._lock = FactReader(store), threading.Lock()
+        self._births = Births(young_seconds)
         self._registry_answers = True
 
     def describe(self) -> Iterable[Metric]:
@@ -49,16 +89,18 @@ class House(Collector):
         """All families as of now."""
         with self._lock:
             settle_dead(self._store)
-            tally = self._reader.tally()
-            yield from flow_families(tally, datetime.now(UTC))
-            yield from step_families(tally)
-            yield from source_families(tally)
-            yield from language_model_families(tally)
-            yield from stage_families(tally)
-            yield from model_families(tally)
+            yield from self._births.shown(self._counted(self._reader.tally()))
             yield from self._own()
         yield from self._disk()
         yield from self._money()
+
+    def _counted(self, tally: Tally) -> Iterator[Metric]:
+        yield from flow_families(tally, datetime.now(UTC))
+        yield from step_families(tally)
+        yield from source_families(tally)
+        yield from language_model_families(tally)
+        yield from stage_families(tally)
+        yield from model_families(tally)
 
     def look_at_registry(self) -> None:
         """Write facts of aliases that were moved; a registry that does not answer is shown."""

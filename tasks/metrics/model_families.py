@@ -67,7 +67,7 @@ def stage_families(tally: Tally) -> Iterator[Metric]:
             if row["bar"] in ("met", "missed")
         ),
     )
-    trained = ((key, row["at"].timestamp()) for key, row in stages.items())
+    trained = ((key, row["recorded_at"].timestamp()) for key, row in stages.items())
     yield gauge("cxr_stage_trained_timestamp_seconds", "When it was trained.", STAGE, trained)
 
 
@@ -110,7 +110,7 @@ def _scores(tally: Tally, moved: Moved) -> Iterator[Row]:
     """Headline scores behind a version, each once: the newest time that they were made."""
     for scores in moved.scores:
         newest: dict[tuple[Any, ...], Row] = {}
-        for row in sorted(tally.scores.get(scores, ()), key=lambda row: row["at"]):
+        for row in sorted(tally.scores.get(scores, ()), key=lambda row: row["recorded_at"]):
             if HEADLINE.fullmatch(row["metric"]):
                 newest[row["ability"], row["metric"], row["part"]] = row
         yield from newest.values()

@@ -12,20 +12,29 @@ from prometheus_client import CollectorRegistry, generate_latest, start_http_ser
 from infra.errors import InputError
 from infra.settings.environment import Environment
 from infra.store import Store
-from tasks.metrics.house import House
+from tasks.metrics.house import YOUNG_SECONDS, House
 
 REGISTRY_SECONDS: Final = 60.0
 """Between looks at the model registry. Our choice: aliases move a few times a week."""
 
 
 @contextmanager
-def metrics_endpoint(store: Store, environment: Environment, host: str, port: int) -> Iterator[int]:
+def metrics_endpoint(
+    store: Store,
+    environment: Environment,
+    host: str,
+    port: int,
+    young_seconds: float = YOUNG_SECONDS,
+) -> Iterator[int]:
     """Answers scrapes within the block, at any path; the port, a free one where 0 is asked for.
+
+    Args:
+        young_seconds: how long new counters stand at zero.
 
     Raises:
         InputError: nothing can listen there.
     """
-    house, registry = House(store, environment), CollectorRegistry()
+    house, registry = House(store, environment, young_seconds), CollectorRegistry()
     registry.register(house)
     generate_latest(registry)  # a first scrape must not wait for years of facts
     try:

@@ -20,7 +20,7 @@ Key = tuple[str, ...]
 INGESTED: Final = "studies"
 """The step that looks at a source's raw files."""
 USUAL_BUILDS: Final = 10
-"""Builds whose reject shares make the usual one. Our choice: two weeks of working days."""
+"""Builds, or runs, that make what is usual. Our choice: two weeks of working days."""
 BROKEN: Final = ("failed", "killed")
 """States of runs that somebody should look after; a cancelled one was somebody's wish."""
 LLM_NUMBERS: Final = (
@@ -80,7 +80,13 @@ class Tally:
         """Rows of one run, or of several."""
         for row in facts.get("runs", ()):
             ended = Ended(
-                *(row["at"], row["state"], row["trigger"], row["seconds"], row["late_seconds"])
+                *(
+                    row["recorded_at"],
+                    row["state"],
+                    row["trigger"],
+                    row["seconds"],
+                    row["late_seconds"],
+                )
             )
             self.runs[row["flow"], row["recipe"], row["scale"]].append(ended)
         for row in facts.get("steps", ()):
@@ -96,7 +102,7 @@ class Tally:
             self.scores[row["fingerprint"]].append(row)
         for row in facts.get("aliases", ()):
             scores = tuple(filter(None, row["scores"].split(",")))
-            moved = Moved(row["at"], row["version"], scores)
+            moved = Moved(row["recorded_at"], row["version"], scores)
             self.aliases[row["model"], row["alias"]].append(moved)
 
     def _add_step(self, row: Row) -> None:
@@ -105,9 +111,11 @@ class Tally:
             self.step_seconds[row["kind"]] += row["seconds"] or 0.0
         if row["kind"] == INGESTED and row["state"] in ("built", "cached"):
             name = row["name"]
-            self.checked[name] = max(row["at"], self.checked.get(name, row["at"]))
+            self.checked[name] = max(row["recorded_at"], self.checked.get(name, row["recorded_at"]))
             if row["state"] == "built":
-                self.changed[name] = max(row["at"], self.changed.get(name, row["at"]))
+                self.changed[name] = max(
+                    row["recorded_at"], self.changed.get(name, row["recorded_at"])
+                )
 
     def _add_counts(self, facts: FactRows) -> None:
         by_step: dict[Key, list[Row]] = defaultdict(list)
@@ -119,7 +127,7 @@ class Tally:
         for row in facts.get("rejects", ()):
             reasons[row["run_id"], row["source"], row["kind"]][row["reason"]] += row["count"]
         for (run_id, *place), rows in by_step.items():
-            key, at = tuple(place), max(row["at"] for row in rows)
+            key, at = tuple(place), max(row["recorded_at"] for row in rows)
             came = sum(row["rows_in"] for row in rows)
             built = any(row["state"] == "built" for row in rows)
             if came and built:
@@ -128,7 +136,7 @@ class Tally:
                 self.rejects[key] = (at.isoformat(), dict(reasons[run_id, *place]))
 
     def _newest(self, table: dict[Key, Row], key: Key, row: Row) -> None:
-        if key not in table or table[key]["at"] <= row["at"]:
+        if key not in table or table[key]["recorded_at"] <= row["recorded_at"]:
             table[key] = row
 
     def reject_shares(self) -> Iterator[tuple[Key, float, float | None]]:

@@ -54,7 +54,7 @@ def _write(
     scores = sorted(value for tag, value in tags.items() if tag.startswith(_SCORES_TAG))
     row = {
         "run_id": "",
-        "at": at,
+        "recorded_at": at,
         "model": model,
         "alias": alias,
         "version": None if now is None else now.version,

@@ -42,7 +42,7 @@ class Told:
 
     def at(self) -> dict[str, Any]:
         """Those of every table."""
-        return {"run_id": self.run_id, "at": datetime.now(UTC)}
+        return {"run_id": self.run_id, "recorded_at": datetime.now(UTC)}
 
 
 def unfinished_rows(told: Told, step: Step | None, task: str, state: str, why: str) -> FactRows:
