@@ -1,4 +1,4 @@
-"""A house with a history: facts of every kind, as runs would have written them, by their writers."""
+"""A house with a history: facts of every kind, by the writers that runs use."""
 
 from __future__ import annotations
 

@@ -26,29 +26,31 @@ from infra.facts.files import fact_files, file_name, place_of, read_facts, read_
 from tests.facts_world import HOUSE_PAGE, house, row, write_history
 
 FROZEN = {
-    "runs": "run_id:string recorded_at:time flow:string recipe:string scale:string goal:string state:string "
-    "started_at:time expected_at:time seconds:double late_seconds:double trigger:string why:string "
-    "steps:int64 built:int64 cached:int64 failed:int64 replicas:bool git_commit:string host:string",
+    "runs": "run_id:string recorded_at:time flow:string recipe:string scale:string goal:string "
+    "state:string started_at:time expected_at:time seconds:double late_seconds:double "
+    "trigger:string why:string steps:int64 built:int64 cached:int64 failed:int64 "
+    "replicas:bool git_commit:string host:string",
     "steps": "run_id:string recorded_at:time recipe:string scale:string kind:string name:string "
-    "state:string why:string seconds:double checking_seconds:double attempts:int64 pieces:int64 "
-    "built_pieces:int64 rows_in:int64 kept:int64 rejected:int64 drift:string fingerprint:string",
+    "state:string why:string seconds:double checking_seconds:double attempts:int64 "
+    "pieces:int64 built_pieces:int64 rows_in:int64 kept:int64 rejected:int64 drift:string "
+    "fingerprint:string",
     "rows": "run_id:string recorded_at:time source:string kind:string unit:string state:string "
     "rows_in:int64 kept:int64 rejected:int64 handled:int64",
     "rejects": "run_id:string recorded_at:time source:string kind:string unit:string reason:string "
     "count:int64",
-    "llm": "run_id:string recorded_at:time source:string task:string model:string requests:int64 kept:int64 "
-    "failed:int64 cached:int64 retried:int64 rate_limited:int64 input_tokens:int64 "
-    "output_tokens:int64 cost_usd:double unpriced:int64",
+    "llm": "run_id:string recorded_at:time source:string task:string model:string requests:int64 "
+    "kept:int64 failed:int64 cached:int64 retried:int64 rate_limited:int64 "
+    "input_tokens:int64 output_tokens:int64 cost_usd:double unpriced:int64",
     "stages": "run_id:string recorded_at:time recipe:string scale:string stage:string kind:string "
     "fingerprint:string device:string devices:int64 steps:int64 seconds:double "
     "useful_tokens_per_second:double examples_per_second:double images_per_second:double "
-    "mfu:double data_wait_share:double peak_memory_gib:double first_loss:double last_loss:double "
-    "validate_loss:double bar:string missed:string",
-    "scores": "run_id:string recorded_at:time recipe:string scale:string ability:string model:string "
-    "fingerprint:string metric:string part:string value:double low:double high:double n:int64 "
-    "higher_is_better:bool signature:string",
-    "aliases": "run_id:string recorded_at:time model:string alias:string version:int64 previous:int64 "
-    "scores:string",
+    "mfu:double data_wait_share:double peak_memory_gib:double first_loss:double "
+    "last_loss:double validate_loss:double bar:string missed:string",
+    "scores": "run_id:string recorded_at:time recipe:string scale:string ability:string "
+    "model:string fingerprint:string metric:string part:string value:double low:double "
+    "high:double n:int64 higher_is_better:bool signature:string",
+    "aliases": "run_id:string recorded_at:time model:string alias:string version:int64 "
+    "previous:int64 scores:string",
 }
 """Of version 1. A column may be added at the end; anything else needs another version."""
 NOW = datetime(2026, 11, 29, 15, 53, 45, 250_000, tzinfo=UTC)

@@ -105,8 +105,7 @@ class House(Collector):
     def look_at_registry(self) -> None:
         """Write facts of aliases that were moved; a registry that does not answer is shown."""
         try:
-            with self._lock:
-                observe_aliases(self._store, self._environment)
+            observe_aliases(self._store, self._environment)
         except (CxrError, OSError) as error:
             if self._registry_answers:
                 LOGGER.warning("aliases are not looked at: %s", error)

@@ -16,6 +16,8 @@ from tasks.metrics.house import YOUNG_SECONDS, House
 
 REGISTRY_SECONDS: Final = 60.0
 """Between looks at the model registry. Our choice: aliases move a few times a week."""
+_PATIENCE_SECONDS = 2.0
+"""At the end, for a look under way; MLflow asks a silent server again for minutes. Our choice."""
 
 
 @contextmanager
@@ -69,7 +71,7 @@ def _regularly(look: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        thread.join()
+        thread.join(_PATIENCE_SECONDS)
 
 
 def metrics_text(store: Store, environment: Environment) -> str:
