@@ -14,6 +14,7 @@ from infra.settings.matrix import BASELINE, MatrixSettings
 from tasks.ablate.plan import UNTIL, PlannedVariant, Unscored, plan_variants
 from tasks.ablate.task import compare_variants
 from tasks.context import Order
+from tasks.monitor.recorded import recorded_run
 from tasks.monitor.step_report import StepReport
 from tasks.preflight import require_models
 
@@ -44,6 +45,11 @@ def ablate(matrix: MatrixSettings, order: Order) -> list[StepReport]:
     context = FlowRunContext.get()
     assert context is not None
     assert context.flow_run is not None
+    with recorded_run(order, matrix.name):
+        return _ablated(matrix, order, str(context.flow_run.id))
+
+
+def _ablated(matrix: MatrixSettings, order: Order, ablation_id: str) -> list[StepReport]:
     plan = plan_variants(matrix, order)
     for variant in plan.variants:
         require_models(variant.context, UNTIL)
@@ -57,7 +63,6 @@ def ablate(matrix: MatrixSettings, order: Order) -> list[StepReport]:
                 raise
             failed.append(_lost(variant, error))
     planned = plan_variants(matrix, order)
-    ablation_id = str(context.flow_run.id)
     done = compare_variants(matrix, planned, failed, ablation_id, return_state=True).result()
     reports.append(done)
     if failed:

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from flows.cli_convert import CONVERT
+from flows.cli_facts import facts, metrics
 from flows.cli_llm import LLM
 from flows.cli_one_set import compare_recipes
 from flows.cli_options import (
@@ -306,6 +307,10 @@ def errors(
 add_promotions(APP)
 APP.command(help=FORGET_HELP)(forget)
 APP.command(help=GC_HELP)(gc)
+APP.command(help="What runs did: rows that any tool can query; see docs/facts.md.")(facts)
+APP.command(help="Answer Prometheus with numbers counted from facts; see docs/monitoring.md.")(
+    metrics
+)
 APP.add_typer(LLM, name="llm")
 APP.add_typer(CONVERT, name="convert")
 

@@ -131,39 +131,39 @@ class Store:
             return []
         return sorted(str(name).rstrip("/").rpartition("/")[2] for name in names)
 
-    def write_new(self, relative: str, text: str) -> bool:
+    def write_new(self, relative: str, content: str | bytes) -> bool:
         """Publish a file that must not exist yet; False when another writer was first."""
-        target = self.path(relative)
+        target, data = self.path(relative), _encoded(content)
         if not self.is_local:
             try:
-                self.fs.pipe_file(target, text.encode(), mode="create")
+                self.fs.pipe_file(target, data, mode="create")
             except FileExistsError:
                 return False
             return True
-        with self._written_beside(target, text) as temporary:
+        with self._written_beside(target, data) as temporary:
             try:
                 os.link(temporary, target)
             except FileExistsError:
                 return False
         return True
 
-    def overwrite(self, relative: str, text: str) -> None:
+    def overwrite(self, relative: str, content: str | bytes) -> None:
         """Publish a file, replacing what is there in one step."""
-        target = self.path(relative)
+        target, data = self.path(relative), _encoded(content)
         if not self.is_local:
-            self.fs.pipe_file(target, text.encode())
+            self.fs.pipe_file(target, data)
             return
-        with self._written_beside(target, text) as temporary:
+        with self._written_beside(target, data) as temporary:
             temporary.replace(target)
 
     @contextmanager
-    def _written_beside(self, target: str, text: str) -> Iterator[Path]:
+    def _written_beside(self, target: str, data: bytes) -> Iterator[Path]:
         with explained_place(self.root):
             Path(target).parent.mkdir(parents=True, exist_ok=True)
             temporary = self._scratch_root() / f"{_owner()}-{uuid.uuid4().hex}"
             temporary.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("w") as stream:
-                stream.write(text)
+            with temporary.open("wb") as stream:
+                stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())
             try:
@@ -249,6 +249,10 @@ class Store:
     def _scratch_root(self) -> Path:
         base = Path(self._base) if self.is_local else self.state
         return base / SCRATCH
+
+
+def _encoded(content: str | bytes) -> bytes:
+    return content.encode() if isinstance(content, str) else content
 
 
 def _owner() -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infra.errors import InputError
+from infra.errors import InputError, Unavailable
 from infra.tracking_database import has_database
 from infra.tracking_runs import (
     OWNER_TAG,
@@ -170,6 +170,37 @@ def mark_withdrawn(book: RunBook, version: VersionSeen, number: int, *, retire: 
     book.client.set_model_version_tag(version.name, version.version, WITHDRAWN_TAG, str(number))
     for alias in version.aliases if retire else ():
         book.client.delete_registered_model_alias(version.name, alias)
+
+
+@dataclass(frozen=True)
+class Pointing:
+    """An alias as the registry has it now; ``tags`` are those of the version it points at."""
+
+    model: str
+    alias: str
+    version: int
+    tags: Mapping[str, str]
+
+
+def all_aliases(uri: str) -> list[Pointing]:
+    """Every alias of every registered model.
+
+    Raises:
+        Unavailable: the registry does not answer.
+    """
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    found = []
+    try:
+        for model in client.search_registered_models():
+            for alias, version in model.aliases.items():
+                tags = client.get_model_version(model.name, str(version)).tags
+                found.append(Pointing(model.name, alias, int(version), dict(tags)))
+    except MlflowException as error:
+        raise Unavailable(f"the model registry does not answer ({type(error).__name__})") from error
+    return found
 
 
 def _known_version(client: MlflowClient, registration: Registration) -> tuple[int, str] | None:

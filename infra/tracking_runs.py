@@ -10,7 +10,8 @@ import math
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -114,6 +115,19 @@ class NestedRun:
     client: MlflowClient
     run_id: str
 
+    @contextmanager
+    def machine_measured(self) -> Iterator[None]:
+        """Within the block MLflow logs this machine's processor, memory, disk, network and GPUs as
+        ``system/…``, every 10 s unless MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL says otherwise."""
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        monitor = SystemMetricsMonitor(self.run_id, tracking_uri=self.client.tracking_uri)
+        monitor.start()
+        try:
+            yield
+        finally:
+            monitor.finish()
+
     def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Log finite numbers at a step; names keep letters, digits and ``_-./ ``."""
         from mlflow.entities import Metric
@@ -148,16 +162,17 @@ def _process_name(process: psutil.Process) -> str:
 
 def is_abandoned(tags: Mapping[str, str]) -> bool:
     """Whether the process that owns the run was one of this host and is gone."""
-    return is_process_gone(tags.get(OWNER_TAG, ""))
+    return is_gone(tags.get(OWNER_TAG, ""))
 
 
-def is_process_gone(owner: str) -> bool:
-    """The same of a process as ``this_process`` named it."""
+def is_gone(owner: str) -> bool:
+    """Whether that process, as it calls itself, was one of this host and is no more."""
     host, _, rest = owner.partition(":")
     if host != socket.gethostname():
         return False
     try:
-        return _process_name(psutil.Process(int(rest.partition(":")[0]))) != owner
+        process = psutil.Process(int(rest.partition(":")[0]))
+        return _process_name(process) != owner or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
 

@@ -65,6 +65,8 @@ FLAGS = {
     "gc": "--data-root --dry-run --json --keep-days=30 --keep-runs=1",
     "trace": "study_id --data-root --json --recipe=llava_rad --replicas --scale=tiny --set* "
     "--source* --text",
+    "facts": "--data-root --json --kind* --since",
+    "metrics": "--data-root --host=127.0.0.1 --once --port=9464",
     "llm status": "--data-root --json",
     "llm audit": "--data-root --json",
     "llm retry": "--data-root --dry-run --reason --source",

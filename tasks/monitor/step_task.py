@@ -10,6 +10,7 @@ from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.context import Context
+from tasks.monitor.recorded import noted
 from tasks.monitor.states import is_worth_retrying
 from tasks.retention.runs import join_run
 
@@ -30,7 +31,7 @@ def step_task(
     run_name: str | None = None,
     retries: int = 1,
 ) -> Callable[[Callable[ArgumentsT, ResultT]], Task[ArgumentsT, ResultT]]:
-    """A task that Prefect retries where that may help and never caches.
+    """A task that Prefect retries where that may help and never caches; its run's facts tell of it.
 
     Before the first step of a process its run is noted, with the artifacts that it needs.
 
@@ -39,7 +40,7 @@ def step_task(
         run_name: names each run, with the work's arguments in braces.
         retries: our choice: one more try gets over a place that hiccups.
     """
-    as_task = task(
+    make = task(
         name=name,
         task_run_name=run_name,
         tags=tags,
@@ -57,6 +58,6 @@ def step_task(
                     join_run(given)
             return work(*args, **kwargs)
 
-        return as_task(at_work)
+        return make(noted(name, at_work))
 
     return decorate

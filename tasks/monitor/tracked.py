@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,7 @@ class StageLog:
 
     def __init__(self, context: Context, key: str, params: Mapping[str, Any]) -> None:
         self._context, self._key, self._params = context, key, params
+        self._measuring = ExitStack()
         self.run: NestedRun | None = None
 
     def __call__(self, name: str, event: Event) -> None:
@@ -84,7 +85,14 @@ class StageLog:
             parent = pipeline_run(self._context, book)
             tags = {"cxrflow.fingerprint": self._context.graph[self._key].fingerprint}
             self.run = book.nested_run(parent, name, self._params, tags)
+            self._measuring.enter_context(self.run.machine_measured())
         return self.run
+
+    def end(self, status: str) -> None:
+        """End the MLflow run, if it started."""
+        self._measuring.close()
+        if self.run is not None:
+            self.run.end(status)
 
 
 def log_step(
@@ -109,5 +117,4 @@ def tracked_stage(context: Context, name: str) -> Iterator[StageLog]:
         yield log
         status = "FINISHED"
     finally:
-        if log.run is not None:
-            log.run.end(status)
+        log.end(status)

@@ -15,7 +15,7 @@ from infra.fingerprint import fingerprint
 from infra.occupancy import enter
 from infra.record_file import read_record, sealed
 from infra.store import Store
-from infra.tracking_runs import is_process_gone, this_process
+from infra.tracking_runs import is_gone, this_process
 from tasks.context import Context
 
 FOLDER: Final = "runs"
@@ -38,7 +38,7 @@ class RunRecord:
     @property
     def is_alive(self) -> bool:
         """Whether its process may still be at work; another machine's is taken to be."""
-        return not is_process_gone(self.process)
+        return not is_gone(self.process)
 
 
 def join_run(context: Context) -> None:
