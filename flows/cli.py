@@ -33,6 +33,7 @@ from flows.cli_options import (
     Sources,
     order_of,
 )
+from flows.cli_stack import STACK, deploy
 from flows.goals import COMMANDS, GOALS, Goal
 from infra.errors import CxrError
 from infra.log import set_up_logging
@@ -298,6 +299,8 @@ def errors(
 
 APP.add_typer(LLM, name="llm")
 APP.add_typer(CONVERT, name="convert")
+APP.add_typer(STACK, name="stack")
+APP.command(help="Register work pools, deployments and automations with Prefect's server.")(deploy)
 
 
 @APP.command(help="Rate metrics and judges against radiologists' error counts.")
