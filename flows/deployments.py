@@ -10,14 +10,21 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
+from uuid import UUID
 
 import yaml
+from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
-from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
-from prefect.deployments.runner import RunnerDeployment
+from prefect.client.schemas.actions import (
+    DeploymentScheduleCreate,
+    WorkPoolCreate,
+    WorkPoolUpdate,
+)
+from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions
+from prefect.client.schemas.schedules import CronSchedule
 from prefect.exceptions import ObjectNotFound
-from prefect.schedules import Schedule
+from prefect.flows import load_flow_from_entrypoint
+from prefect.utilities.callables import parameter_schema
 from prefect.workers.process import ProcessWorker
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -78,7 +85,7 @@ class Plan(_Strict):
     """The whole file; ``definitions`` only holds what YAML's anchors repeat."""
 
     name: str
-    pull: tuple[str, ...] = ()
+    pull: tuple[dict[str, Any], ...] = Field(min_length=1)
     definitions: dict[str, Any] = Field(default_factory=dict)
     deployments: tuple[PlannedDeployment, ...] = Field(min_length=1)
 
@@ -137,40 +144,40 @@ def register(plan: Plan, kind: PoolKind, on_done: Callable[[str], None]) -> None
             make_pool(client, name, kind)
             on_done(f"work pool {name} ({kind})")
         for each in plan.deployments:
-            ids[each.name] = runner_deployment(each).apply()
+            ids[each.name] = make_deployment(client, plan, each)
             on_done(f"deployment {each.name}")
         for name in register_automations(client, ids["attend"]):
             on_done(f"automation {name}")
 
 
-def runner_deployment(planned: PlannedDeployment) -> RunnerDeployment:
-    """As Prefect holds it: with its flow's name and the schema of its parameters."""
+def make_deployment(client: SyncPrefectClient, plan: Plan, planned: PlannedDeployment) -> UUID:
+    """One deployment, with the schema of its flow's parameters; its id."""
+    flow: Flow[..., Any] = load_flow_from_entrypoint(planned.entrypoint)
     limit = planned.concurrency_limit
-    made = RunnerDeployment.from_entrypoint(
-        planned.entrypoint,
+    return client.create_deployment(
+        client.create_flow_from_name(flow.name),
         planned.name,
         description=planned.description,
         tags=list(planned.tags),
+        entrypoint=planned.entrypoint,
+        pull_steps=list(plan.pull),
         parameters=planned.parameters,
+        parameter_openapi_schema=parameter_schema(flow).model_dump(exclude_unset=True),
+        enforce_parameter_schema=True,
         schedules=[
-            Schedule(
-                cron=one.cron,
-                timezone=one.timezone,
+            DeploymentScheduleCreate(
+                schedule=CronSchedule(cron=one.cron, timezone=one.timezone),
                 active=one.active,
-                slug=one.slug,
                 parameters=one.parameters,
+                slug=one.slug,
             )
             for one in planned.schedules
         ],
-        concurrency_limit=ConcurrencyLimitConfig(
-            limit=limit.limit, collision_strategy=limit.collision_strategy
-        ),
-        enforce_parameter_schema=True,
+        concurrency_limit=limit.limit,
+        concurrency_options=ConcurrencyOptions(collision_strategy=limit.collision_strategy),
         work_pool_name=planned.work_pool.name,
         job_variables=planned.work_pool.job_variables,
     )
-    assert isinstance(made, RunnerDeployment)
-    return made
 
 
 def make_pool(client: SyncPrefectClient, name: str, kind: PoolKind) -> None:

@@ -18,7 +18,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import FlowRun, StateType
-from prefect.client.schemas.sorting import FlowRunSort
+from prefect.client.schemas.sorting import DeploymentSort, FlowRunSort
 from prefect.events.filters import (
     EventFilter,
     EventNameFilter,
@@ -34,12 +34,18 @@ from tasks.attend.work import LOOK_BACK, OWN_TAG, RunSeen
 _HEARTBEAT = "prefect.flow-run.heartbeat"
 _TROUBLED = (StateType.CRASHED, StateType.RUNNING, StateType.PENDING, StateType.FAILED)
 _LONGEST_MESSAGE = 300
+_MOST = 200  # of one answer: the server's own limit
 
 
 def troubled_runs(client: SyncPrefectClient, now: datetime) -> list[RunSeen]:
     """Runs of our deployments that may need something."""
     ours = DeploymentFilter(tags=DeploymentFilterTags(all_=[OWN_TAG]))
-    names = {each.id: each.name for each in client.read_deployments(deployment_filter=ours)}
+    names = {
+        each.id: each.name
+        for each in client.read_deployments(
+            deployment_filter=ours, limit=_MOST, sort=DeploymentSort.NAME_ASC
+        )
+    }
     recent = FlowRunFilterExpectedStartTime(after_=now - 7 * LOOK_BACK)
     found: list[FlowRun] = []
     for state in (
@@ -51,7 +57,9 @@ def troubled_runs(client: SyncPrefectClient, now: datetime) -> list[RunSeen]:
                 state=state,
                 deployment_id=FlowRunFilterDeploymentId(any_=list(names)),
                 expected_start_time=recent,
-            )
+            ),
+            sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+            limit=_MOST,
         )
     return [
         _seen(client, run, names[run.deployment_id], now)
@@ -109,7 +117,7 @@ def start_again(client: SyncPrefectClient, run_id: str, why: str) -> None:
 
 def data_reading(client: SyncPrefectClient) -> tuple[datetime | None, datetime] | None:
     """When raw data was last read and since when it should be; None if no schedule asks for it."""
-    for each in client.read_deployments():
+    for each in client.read_deployments(limit=_MOST, sort=DeploymentSort.NAME_ASC):
         active = [one for one in each.schedules if one.active]
         if each.name != "ingest" or not active or each.created is None:
             continue
