@@ -44,12 +44,12 @@ class Order(BaseModel):
     recipe: str = Field(
         default="llava_rad",
         description="Which published system to reproduce.",
-        json_schema_extra={"enum": sorted({recipe for recipe, _ in preset_names()})},
+        json_schema_extra={"enum": [*sorted({recipe for recipe, _ in preset_names()})]},
     )
     scale: str = Field(
         default="tiny",
         description="The paper's sizes, or ones that two CPU cores train in minutes.",
-        json_schema_extra={"enum": sorted({scale for _, scale in preset_names()})},
+        json_schema_extra={"enum": [*sorted({scale for _, scale in preset_names()})]},
     )
     overrides: tuple[Annotated[str, Field(json_schema_extra={"pattern": "^[^=]+=.*$"})], ...] = (
         Field(default=(), description="Other values of settings, each as key.path=value.")

@@ -85,7 +85,8 @@ def _wait_until_up(
     patience_seconds: float,
     on_change: Callable[[Seen], None],
 ) -> None:
-    until, told = time.monotonic() + patience_seconds, {}
+    until = time.monotonic() + patience_seconds
+    told: dict[str, str] = {}
     while True:
         seen = {one.name: one for one in status(place)}
         for one in seen.values():

@@ -14,20 +14,26 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from infra.fingerprint import HOUSE
 from infra.orphans import MARK
 from infra.stack.addresses import DATA_BUCKET, MODEL_BUCKET, NOT_OURS, addresses, prefect_login
 from infra.stack.databases import database_url
-from infra.stack.place import Place
-from infra.stack.postgres import account_for, data_folder, programs, server_command
+from infra.stack.place import LOOPBACK, Place
+from infra.stack.postgres import account_for, programs, server_command
 
 POOLS = {"cpu": 2, "gpu": 1}
 """Work pools and how many runs one worker takes at once. Our choice: runs that need no accelerator
 may go side by side; a trainer has the machine's accelerator to itself."""
 FD = "{fd}"
 """In a command: the number of the listening socket that the supervisor keeps."""
+LEASES_SURVIVE = {
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
+        "prefect.server.concurrency.lease_storage.filesystem"
+    )
+}
+"""Runs hold leases on their slots. By default the server keeps those in memory; one that was killed
+would then have every run stopped that cannot renew its own."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class Service:
         return FD in self.command
 
 
-def table(place: Place, deploy: Sequence[str] = ()) -> tuple[Service, ...]:
+def table(place: Place, deploy: Sequence[str]) -> tuple[Service, ...]:
     """All processes of a stack, in the order of their needs.
 
     Args:
@@ -92,10 +98,10 @@ def table(place: Place, deploy: Sequence[str] = ()) -> tuple[Service, ...]:
         ),
         _prefect(place, shared),
         _mlflow(place, shared),
+        # While Prefect starts it imports the flows, and then waits in the socket's queue.
+        Service("deploy", tuple(deploy), shared, needs=("databases",), once=True),
     ]
-    if deploy:
-        services.append(Service("deploy", tuple(deploy), shared, needs=("prefect",), once=True))
-    services += [_worker(name, most, shared, bool(deploy)) for name, most in POOLS.items()]
+    services += [_worker(place, name, most, shared) for name, most in POOLS.items()]
     return (*services, *_prometheus(place, shared))
 
 
@@ -142,6 +148,7 @@ def _prefect(place: Place, shared: Mapping[str, str]) -> Service:
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": database_url(place, "prefect", "asyncpg"),
         "PREFECT_SERVER_API_AUTH_STRING": prefect_login(place),
         "PREFECT_SERVER_METRICS_ENABLED": "true",
+        **LEASES_SURVIVE,
         "PREFECT_UI_API_URL": f"{place.url('prefect')}/api",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
     }
@@ -181,17 +188,24 @@ def _mlflow(place: Place, shared: Mapping[str, str]) -> Service:
     )
 
 
-def _worker(pool: str, most: int, shared: Mapping[str, str], deployed: bool) -> Service:
+def _worker(place: Place, pool: str, most: int, shared: Mapping[str, str]) -> Service:
+    name = f"worker-{pool}"
+    own = {
+        "PREFECT_WORKER_QUERY_SECONDS": "3",
+        "PREFECT_WORKER_WEBSERVER_HOST": LOOPBACK,
+        "PREFECT_WORKER_WEBSERVER_PORT": str(place.ports[name]),
+    }
     words = ("prefect", "worker", "start", "--type", "process", "--pool", pool)
+    more = ("--name", f"{pool}-1", "--limit", str(most), "--with-healthcheck")
+    needs = ("deploy", "objects", "mlflow")
     return _module(
-        f"worker-{pool}",
-        {**shared, "PREFECT_WORKER_QUERY_SECONDS": "3"},
+        name,
+        {**shared, **own},
         *words,
-        "--name",
-        f"{pool}-1",
-        "--limit",
-        str(most),
-        needs=("deploy", "objects", "mlflow") if deployed else ("prefect",),
+        *more,
+        needs=needs,
+        port=place.ports[name],
+        health="/health",
         outlived=True,
     )
 
@@ -206,17 +220,9 @@ def _prometheus(place: Place, shared: Mapping[str, str]) -> list[Service]:
         program,
         f"--config.file={folder / 'prometheus.yml'}",
         f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address=127.0.0.1:{place.ports['prometheus']}",
+        f"--web.listen-address={LOOPBACK}:{place.ports['prometheus']}",
     )
     plain = {name: shared[name] for name in ("PATH", MARK) if name in shared}
     return [
         Service("prometheus", command, plain, port=place.ports["prometheus"], health="/-/ready")
     ]
-
-
-def folder_of(place: Place, name: str) -> Path | None:
-    """Where a process keeps what must outlive it."""
-    if name == "postgres":
-        return data_folder(place)
-    folder = place.root / name
-    return folder if folder.is_dir() else None

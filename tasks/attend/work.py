@@ -18,8 +18,9 @@ OWN_TAG: Final = "cxrflow"
 """Deployments that are attended to have it; ``attend`` itself has not."""
 MOST_STARTS = 4
 """Our choice: what has killed a run four times will do so again."""
-PENDING_SECONDS = 600.0
-"""Our choice: a worker that has taken a run starts it within some seconds, or has died over it."""
+PENDING_SECONDS = 300.0
+"""Our choice: on two very busy cores a run begins within one minute of being taken; a worker that
+needs five has died over it."""
 MISSED_HEARTBEATS = 6
 """Our choice: a server that was killed is back within two of a stack's, and loses what came
 meanwhile."""
@@ -88,6 +89,8 @@ def _why_restarted(run: RunSeen, now: datetime, heartbeat_seconds: float) -> str
     waiting = (now - run.since).total_seconds()
     if run.kind == "CRASHED":
         return "it crashed"
+    if run.state == "TimedOut":
+        return "it was cut off"  # by its timeout, or because a server forgot its slot
     if run.kind == "RUNNING" and silent > MISSED_HEARTBEATS * heartbeat_seconds:
         return f"it has been silent for {silent:.0f} s"
     if run.kind == "PENDING" and waiting > PENDING_SECONDS:
