@@ -1,7 +1,9 @@
 """Automations as code: whatever goes wrong wakes the flow ``attend``, which judges and acts.
 
-Prefect's own actions could notify or change a state, but they cannot count: a run that crashes each
-time would be started for ever. So each trigger here only starts ``attend``.
+Prefect's own actions could notify or change a state, but they cannot count: a run that crashes
+each time would be started for ever. So each trigger here only starts ``attend``. A server that was killed
+holds events back for up to 15 minutes while it waits for those before them, which it has forgotten;
+so a schedule starts ``attend`` too.
 """
 
 from __future__ import annotations
@@ -42,6 +44,14 @@ def automations(attend: UUID, heartbeat_seconds: float) -> list[AutomationCore]:
             name="cxrflow: a run is late",
             description="No worker has taken a run that should have begun.",
             trigger=_on(f"{_RUN}.Late"),
+            actions=[wake],
+        ),
+        AutomationCore(
+            name="cxrflow: a worker has started",
+            description="The one before it may have died, and its runs with it.",
+            trigger=EventTrigger(
+                expect={"prefect.worker.started"}, posture=Posture.Reactive, threshold=1
+            ),
             actions=[wake],
         ),
         AutomationCore(

@@ -91,6 +91,7 @@ def _before(entry: pwd.struct_passwd, capability: str) -> tuple[str, ...]:
     words = ["setpriv", f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--clear-groups"]
     if capability:
         words += [f"--inh-caps=+{capability}", f"--ambient-caps=+{capability}"]
+        words.append("--securebits=+no_setuid_fixup")  # or access(2) would not heed it
     return (*words, "--no-new-privs")
 
 

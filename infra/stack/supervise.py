@@ -68,11 +68,12 @@ class Supervisor:
         self._sockets = {one.name: _listen(one) for one in services if one.takes_socket}
         self._stop = asyncio.Event()
 
-    async def run(self) -> None:
-        """Until a signal; then stop all, those first that need others."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
+    def stop(self) -> None:
+        """Have ``keep_up`` end; to be called in its event loop."""
+        self._stop.set()
+
+    async def keep_up(self) -> None:
+        """Until it is told to stop; then stop all, those first that need others."""
         keepers = {
             name: asyncio.create_task(self._keep(one)) for name, one in self._watched.items()
         }
@@ -84,6 +85,8 @@ class Supervisor:
             await asyncio.gather(keepers[name], return_exceptions=True)
             await self._end(self._watched[name])
         self._tell()
+        for each in self._sockets.values():
+            each.close()
 
     def _on_end(self, keeper: asyncio.Task[None]) -> None:
         """A keeper ends by itself when its work is done; else all stop, and the log says why."""
@@ -189,6 +192,7 @@ def _listen(service: Service) -> socket.socket:
     try:
         listening.bind((LOOPBACK, service.port))
     except OSError:
+        listening.close()
         raise InputError(
             f"port {service.port} of {service.name} taken by another program",
             "it free, as it was when the stack was made",
@@ -237,7 +241,10 @@ def main() -> None:
 
 
 async def _supervised(place: Place, services: Sequence[Service]) -> None:
-    await Supervisor(place, services).run()
+    supervisor, loop = Supervisor(place, services), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, supervisor.stop)
+    await supervisor.keep_up()
 
 
 def end_leftovers(place: Place) -> None:
