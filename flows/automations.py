@@ -1,9 +1,9 @@
 """Automations as code: whatever goes wrong wakes the flow ``attend``, which judges and acts.
 
 Prefect's own actions could notify or change a state, but they cannot count: a run that crashes
-each time would be started for ever. So each trigger here only starts ``attend``. A server that was killed
-holds events back for up to 15 minutes while it waits for those before them, which it has forgotten;
-so a schedule starts ``attend`` too.
+each time would be started for ever. So each trigger here only starts ``attend``. A server that was
+killed holds events back for up to 15 minutes while it waits for those before them, which it has
+forgotten; so a schedule starts ``attend`` too.
 """
 
 from __future__ import annotations
