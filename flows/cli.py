@@ -35,8 +35,9 @@ from flows.cli_options import (
     order_of,
 )
 from flows.cli_promote import add_promotions
-from flows.cli_serve import serve, token
 from flows.cli_retention import FORGET_HELP, GC_HELP, forget, gc
+from flows.cli_serve import serve, token
+from flows.cli_stack import STACK, deploy
 from flows.goals import COMMANDS, GOALS, Goal
 from infra.errors import CxrError
 from infra.log import set_up_logging
@@ -313,6 +314,8 @@ APP.command(help="Answer Prometheus with numbers counted from facts; see docs/mo
 )
 APP.add_typer(LLM, name="llm")
 APP.add_typer(CONVERT, name="convert")
+APP.add_typer(STACK, name="stack")
+APP.command(help="Register work pools, deployments and automations with Prefect's server.")(deploy)
 
 
 @APP.command(help="Rate metrics and judges against radiologists' error counts.")

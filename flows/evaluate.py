@@ -11,6 +11,7 @@ from tasks.draw.task import run_classifier
 from tasks.ground.task import run_grounding
 from tasks.monitor.recorded import recorded_run
 from tasks.monitor.step_report import StepReport
+from tasks.monitor.tracked import tracked_order
 from tasks.predict.task import run_predictions
 from tasks.reports.connection import Teacher
 from tasks.retrieve.task import run_retrieval
@@ -27,7 +28,7 @@ READINGS = {
 @flow(name="evaluate")
 def evaluate(order: Order) -> list[StepReport]:
     """Generate, judge and score by ability; then the readings that the recipe asks for."""
-    with recorded_run(order) as order:
+    with tracked_order(order) as order, recorded_run(order) as order:
         context = open_context(order)
         reports: list[StepReport] = []
         with Teacher(context.environment) as teacher:

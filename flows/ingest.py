@@ -11,6 +11,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from tasks.context import Order, open_context
 from tasks.ingest.task import read_studies, store_images, write_replica
 from tasks.monitor.recorded import recorded_run
+from tasks.monitor.states import report_data_read
 from tasks.monitor.step_report import StepReport
 
 SOURCES_AT_ONCE = 3
@@ -35,4 +36,6 @@ def ingest(order: Order) -> list[StepReport]:
             studies = read_studies.submit(context, name, wait_for=before, return_state=False)
             images = store_images.submit(context, name, wait_for=[studies], return_state=False)
             futures += [*before, studies, images]
-        return [future.result() for future in futures]
+        reports = [future.result() for future in futures]
+        report_data_read(context.settings.recipe)
+        return reports

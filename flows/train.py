@@ -9,6 +9,7 @@ from tasks.drawn.task import draw_examples
 from tasks.examples.task import pack_examples
 from tasks.monitor.recorded import recorded_run
 from tasks.monitor.step_report import StepReport
+from tasks.monitor.tracked import tracked_order
 from tasks.train.task import run_stage
 
 
@@ -16,7 +17,7 @@ from tasks.train.task import run_stage
 def train(order: Order) -> list[StepReport]:
     """Stages run one by one, each in a process of its own, with drawn films before the first that
     trains on them."""
-    with recorded_run(order) as order:
+    with tracked_order(order) as order, recorded_run(order) as order:
         context = open_context(order)
         steps: list[StepReport] = []
         drawn: set[str] = set()

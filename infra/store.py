@@ -66,7 +66,8 @@ class Store:
     def __init__(self, root: str, state: Path, *, make: bool = True) -> None:
         self.root = root.rstrip("/") or "/"
         try:
-            self.fs, self._base = fsspec.core.url_to_fs(self.root)
+            # Without a cache: other processes write there too.
+            self.fs, self._base = fsspec.core.url_to_fs(self.root, use_listings_cache=False)
         except (ValueError, ImportError) as error:
             raise InputError(
                 f"data root {self.root}, which nothing here can open",
@@ -138,6 +139,10 @@ class Store:
             try:
                 self.fs.pipe_file(target, data, mode="create")
             except FileExistsError:
+                return False
+            except OSError as error:
+                if not _is_taken(error):
+                    raise
                 return False
             return True
         with self._written_beside(target, data) as temporary:
@@ -253,6 +258,13 @@ class Store:
 
 def _encoded(content: str | bytes) -> bytes:
     return content.encode() if isinstance(content, str) else content
+
+
+def _is_taken(error: OSError) -> bool:
+    """Whether S3 says that the object is there: s3fs tells it as an invalid argument."""
+    answer = getattr(error.__cause__, "response", {})
+    code = answer.get("Error", {}).get("Code")
+    return code in ("PreconditionFailed", "ConditionalRequestConflict")
 
 
 def _owner() -> str:

@@ -64,6 +64,12 @@ def report_state(artifact: Artifact) -> StepReport:
     return cast(StepReport, Completed(message=f"{artifact.folder}: {artifact.reason}", data=report))
 
 
+def report_data_read(recipe: str) -> None:
+    """An event that automations wait for: every source of a recipe has been read once more."""
+    resource = {"prefect.resource.id": f"cxrflow.data.{recipe}"}
+    emit_event("cxrflow.data.read", resource=resource)
+
+
 def _show_counts(artifact: Artifact) -> None:
     rows: list[dict[str, Any]] = [
         {

@@ -7,12 +7,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from prefect.context import FlowRunContext
+
 from infra.artifact import Artifact
 from infra.launch import Event
 from infra.provenance import git_commit
 from infra.settings.environment import Environment
 from infra.tracking_runs import NestedRun, RunBook
-from tasks.context import Context
+from tasks.context import Context, Order
 from tasks.monitor.pace import pace_numbers
 
 _OPEN: dict[str, tuple[RunBook, str]] = {}
@@ -57,6 +59,21 @@ def tracked_pipeline(pipeline_id: str) -> Iterator[None]:
         book, run_id = _OPEN.pop(pipeline_id, (None, ""))
         if book is not None:
             book.end(run_id, status)
+
+
+@contextmanager
+def tracked_order(order: Order) -> Iterator[Order]:
+    """The order with an id that groups its MLflow runs: of the flow that calls this one, or, if a
+    person or a schedule has started this one alone, of its own run."""
+    if order.pipeline_id:
+        yield order
+        return
+    context = FlowRunContext.get()
+    assert context is not None
+    assert context.flow_run is not None
+    own = order.model_copy(update={"pipeline_id": str(context.flow_run.id)})
+    with tracked_pipeline(own.pipeline_id):
+        yield own
 
 
 class StageLog:
