@@ -232,6 +232,11 @@ class EncoderSettings(Section):
     meteor: str = "meteor-1.5"
 
 
+Hidden = Literal["shuffled", "blank", "without-first", "first-alone"]
+"""What a control hides: the study's own films behind another study's or a blank picture; of several
+films the first, or all others, which lie black in their places."""
+
+
 class ScoreSettings(Section):
     """How predictions are scored."""
 
@@ -243,7 +248,7 @@ class ScoreSettings(Section):
     teacher_studies: int | None = Field(
         default=500, ge=1, description="of each source and task, for the teacher's quality"
     )
-    controls: tuple[Literal["shuffled", "blank"], ...] = ("shuffled", "blank")
+    controls: tuple[Hidden, ...] = ("shuffled", "blank")
     encoders: EncoderSettings = EncoderSettings()
 
 
