@@ -55,9 +55,7 @@ class Canvas:
     @classmethod
     def of(cls, vision: VisionSettings) -> Canvas:
         """The recipe's."""
-        return cls(
-            vision.image_px, vision.fit, vision.layout, vision.gutter_px, vision.room_for
-        )
+        return cls(vision.image_px, vision.fit, vision.layout, vision.gutter_px, vision.room_for)
 
     def pictures(self, stored: Sequence[memoryview]) -> Pixels:
         """Encoded films, n at least 1 → [m, P, P]; m is n where they are separate, else 1.

@@ -145,8 +145,9 @@ class ExampleSettings(Section):
 
     ``images`` makes an example of each image, or one of each study with up to ``most_images`` of
     its films. ``choose`` says which where there are more: the ``first`` ones in the study's order,
-    the first of every view before a second of any (``one-per-view``), or the first that are no near
-    copy of one before (``distinct``).
+    the first of every view before a second of any (``one-per-view``), the first that are no near
+    copy of one before (``distinct``), or of these the first that do not lie on their side
+    (``upright``, which looks at the stored pixels).
 
     A set of questions (``vqa``) shows the films that its publisher asks about, and leaves out those
     about more than ``most_images``: more than one where ``models.vision.layout`` is ``first``. Of
@@ -167,7 +168,7 @@ class ExampleSettings(Section):
     task: Literal["findings", "impression", "vqa", "dialogue", "generate"] = "findings"
     images: Literal["each", "study"] = "each"
     most_images: int = Field(default=4, ge=1, le=16)
-    choose: Literal["first", "one-per-view", "distinct"] = "first"
+    choose: Literal["first", "one-per-view", "distinct", "upright"] = "first"
     films_on_both_sides: bool = False
     test_sources: tuple[str, ...]
     validate_sources: tuple[str, ...]

@@ -9,9 +9,11 @@ from typing import Any, Final
 
 from infra.artifact import read_artifact
 from infra.errors import SettingsError
+from infra.fingerprint import fingerprint
 from infra.settings.matrix import BASELINE, METRICS_OF_KIND, NO_READINGS, MatrixSettings
 from infra.step import Step
 from tasks.context import Context, Order, open_context
+from tasks.examples.packing import REJECTED_FILE
 from tasks.graph import CODE, REVISIONS
 from tasks.monitor.plan import steps_until
 
@@ -68,7 +70,7 @@ def plan_variants(matrix: MatrixSettings, order: Order, *, make: bool = True) ->
     """Every variant's settings and graph; nothing is built.
 
     A variant that asks for sources which are not in the run, or that would train and answer as the
-    baseline does, is skipped.
+    baseline or a variant before it does, is skipped; of sets that are built their bytes tell.
 
     Raises:
         InputError: a setting, source, path or metric is wrong.
@@ -84,8 +86,9 @@ def plan_variants(matrix: MatrixSettings, order: Order, *, make: bool = True) ->
             continue
         context = _context(matrix, _order(matrix, order, overrides), make=make)
         planned.append(PlannedVariant(name, questions[name], overrides[common:], context))
-        if _predictions(context) == _predictions(base):
-            reasons[name] = _SAME
+        same = twin(planned[-1], [each for each in planned[:-1] if each.name not in reasons])
+        if same is not None:
+            reasons[name] = _same_as(same.name)
     skipped = [Unscored(name, questions[name], (), f"not run: {reasons[name]}") for name in reasons]
     return AblationPlan(tuple(item for item in planned if item.name not in reasons), tuple(skipped))
 
@@ -172,10 +175,42 @@ def _known_metrics(base: Context) -> list[str]:
     return known_metrics(base.settings.score)
 
 
-_SAME = (
-    "the same as the baseline here: its stages train on the same data, and its predictions are "
-    "the baseline's"
-)
+def _same_as(name: str) -> str:
+    whose = "the baseline" if name == BASELINE else f"variant {name}"
+    return (
+        f"the same as {whose} here: its stages train on the same data, and its predictions are "
+        f"those of {whose}"
+    )
+
+
+def twin(item: PlannedVariant, others: Sequence[PlannedVariant]) -> PlannedVariant | None:
+    """The first of the others that trains and answers on the same data, if any.
+
+    Sets that are built are held against each other by their shards: two that were chosen by
+    different settings may hold the same examples.
+    """
+    own = _answers_of(item.context)
+    return next((each for each in others if _answers_of(each.context) == own), None)
+
+
+def _answers_of(context: Context) -> str:
+    """What a variant's answers depend on, sets of examples by their bytes where they are built."""
+    known: dict[str, str] = {}
+    for key, step in context.graph.steps.items():  # a step's inputs stand before it
+        inputs = {name: known.get(name, raw) for name, raw in step.inputs.items()}
+        shards = _shards_of(context, step) if step.kind == "examples" else None
+        told = [step.kind, step.revision, step.settings, inputs] if shards is None else shards
+        known[key] = fingerprint({"made of": told})
+    return known[f"predictions/{context.ability}"]
+
+
+def _shards_of(context: Context, step: Step) -> list[str] | None:
+    """Digests of a set's shards, without what tells of rows that are in none; None if unbuilt."""
+    artifact = read_artifact(context.store, step)
+    if artifact is None:
+        return None
+    files = [file for piece in artifact.pieces for file in piece.files]
+    return sorted(f"{file.name} {file.digest}" for file in files if file.name != REJECTED_FILE)
 
 
 def _order(matrix: MatrixSettings, order: Order, overrides: tuple[str, ...]) -> Order:
@@ -183,10 +218,6 @@ def _order(matrix: MatrixSettings, order: Order, overrides: tuple[str, ...]) -> 
     every = (NO_READINGS, *overrides, *order.overrides)
     told = {"recipe": matrix.recipe, "scale": matrix.scale, "overrides": every}
     return order.model_copy(update=told)
-
-
-def _predictions(context: Context) -> str:
-    return context.step("predictions").fingerprint
 
 
 def comparison_step(

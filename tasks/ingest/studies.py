@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from infra.artifact import Artifact, OnPiece, build_artifact, ignore_progress
+from infra.log import LOGGER
 from infra.parquet import write_table
 from infra.pieces import BuiltPiece, Count
 from sources.catalog import Source, get_source
@@ -35,6 +36,7 @@ def ingest_studies(context: Context, name: str, on_piece: OnPiece = ignore_progr
         context.raw_root(name),
         context.settings.sources.hash_split,
         context.settings.sources.pieces,
+        is_replica=f"replicas/{name}" in context.graph.steps,
     )
     return build_artifact(context.store, step, pieces.plan, pieces.build, on_piece=on_piece)
 
@@ -43,14 +45,23 @@ class _StudyPieces:
     """Reads the source at most once, and only when there is something to build."""
 
     def __init__(
-        self, source: Source, root: Path, shares: tuple[float, float, float], pieces: int
+        self,
+        source: Source,
+        root: Path,
+        shares: tuple[float, float, float],
+        pieces: int,
+        *,
+        is_replica: bool = False,
     ) -> None:
         self._source, self._root = source, root
         self._shares, self._pieces = shares, pieces
+        self._is_replica = is_replica
 
     @cached_property
     def _tables(self) -> dict[str, tuple[pa.Table, pa.Table]]:
         reading = self._source.read(self._root)
+        for line in [] if self._is_replica else self._source.doubts(self._root):
+            LOGGER.warning("%s", line)
         keep = self._source.card.official_split
         reading = replace(reading, studies=_split(reading.studies, self._shares, keep))
         return _cut_reading(reading, self._pieces)
