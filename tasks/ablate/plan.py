@@ -9,11 +9,10 @@ from typing import Any, Final
 
 from infra.artifact import read_artifact
 from infra.errors import SettingsError
-from infra.fingerprint import fingerprint
 from infra.settings.matrix import BASELINE, METRICS_OF_KIND, NO_READINGS, MatrixSettings
 from infra.step import Step
+from tasks.ablate.content import answers_of
 from tasks.context import Context, Order, open_context
-from tasks.examples.packing import REJECTED_FILE
 from tasks.graph import CODE, REVISIONS
 from tasks.monitor.plan import steps_until
 
@@ -189,28 +188,8 @@ def twin(item: PlannedVariant, others: Sequence[PlannedVariant]) -> PlannedVaria
     Sets that are built are held against each other by their shards: two that were chosen by
     different settings may hold the same examples.
     """
-    own = _answers_of(item.context)
-    return next((each for each in others if _answers_of(each.context) == own), None)
-
-
-def _answers_of(context: Context) -> str:
-    """What a variant's answers depend on, sets of examples by their bytes where they are built."""
-    known: dict[str, str] = {}
-    for key, step in context.graph.steps.items():  # a step's inputs stand before it
-        inputs = {name: known.get(name, raw) for name, raw in step.inputs.items()}
-        shards = _shards_of(context, step) if step.kind == "examples" else None
-        told = [step.kind, step.revision, step.settings, inputs] if shards is None else shards
-        known[key] = fingerprint({"made of": told})
-    return known[f"predictions/{context.ability}"]
-
-
-def _shards_of(context: Context, step: Step) -> list[str] | None:
-    """Digests of a set's shards, without what tells of rows that are in none; None if unbuilt."""
-    artifact = read_artifact(context.store, step)
-    if artifact is None:
-        return None
-    files = [file for piece in artifact.pieces for file in piece.files]
-    return sorted(f"{file.name} {file.digest}" for file in files if file.name != REJECTED_FILE)
+    own = answers_of(item.context)
+    return next((each for each in others if answers_of(each.context) == own), None)
 
 
 def _order(matrix: MatrixSettings, order: Order, overrides: tuple[str, ...]) -> Order:
