@@ -17,6 +17,7 @@ from infra.settings.diffusion import DrawSettings
 from infra.settings.sections import (
     EncoderSettings,
     GenerateSettings,
+    Hidden,
     ImageSettings,
     RequestSettings,
     Section,
@@ -25,7 +26,7 @@ from infra.settings.sections import (
 from infra.settings.stages import ModelSettings, StageSettings
 
 Device = Literal["auto", "cpu"]
-Control = Literal["none", "shuffled", "blank"]
+Control = Literal["none"] | Hidden
 RunT = TypeVar("RunT", bound=Section)
 
 

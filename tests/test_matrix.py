@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from test_ablate_answers import leave
 
 from evaluation.paired import known_metrics
 from evaluation.vqa import METRICS
@@ -392,3 +394,21 @@ def test_the_first_film_alone_needs_no_other_examples(tmp_path: Path) -> None:
     assert base.graph["stages/pretrain"].fingerprint != one.graph["stages/pretrain"].fingerprint
     two = by_name["two-films"].settings.sets["rrg24_findings"]
     assert two.most_images == 2
+
+
+def test_variants_whose_sets_hold_the_same_examples_are_told_as_one(tmp_path: Path) -> None:
+    """Settings that differ may choose the same films: once the shards are there, they tell."""
+    given, order = load_matrix("gla_rrg24_images"), Order(replicas=True, data_root=str(tmp_path))
+    before = plan_variants(given, order)
+    assert not before.skipped
+    shards = {"baseline": 4, "three-films": 4, "two-films": 2, "eight-films": 2}
+    for item in before.variants:
+        if item.name in shards:
+            table = {"train-000.parquet": pa.table({"films": [shards[item.name]]})}
+            why = {"rejected.parquet": pa.table({"variant": [item.name]})}
+            leave(item.context, "examples/rrg24_findings", table | why)
+    after = plan_variants(given, order)
+    reasons = {item.name: item.reason for item in after.skipped}
+    assert reasons.keys() == {"three-films", "eight-films"}
+    assert "the same as the baseline here" in reasons["three-films"]
+    assert "the same as variant two-films here" in reasons["eight-films"]

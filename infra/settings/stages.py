@@ -55,7 +55,8 @@ class VisionSettings(Section):
     end to end, so that a small tower need not learn to carry each place's findings into CLS. Its
     head has patches x width x embedding weights: for few patches. ``fit`` says how a film becomes
     square, and ``layout`` what is shown of several films (``models.canvas``), with ``gutter_px`` of
-    the stored films between those stitched.
+    the stored films between those stitched. ``room_for`` widens a strip of fewer films with black
+    as if it held so many, so that a film alone is shown as large as one of a strip.
     """
 
     architecture: Literal["dinov2", "clip", "siglip"] = "dinov2"
@@ -70,6 +71,7 @@ class VisionSettings(Section):
     fit: Fit = "crop"
     layout: ImageLayout = "first"
     gutter_px: int = Field(default=10, ge=0, le=1000)
+    room_for: int = Field(default=1, ge=1, le=16)
 
     @property
     def patches(self) -> int:
@@ -83,6 +85,8 @@ class VisionSettings(Section):
         _require_whole_heads(self.width, self.heads)
         if -self.feature_layer > self.layers + 1:
             raise ValueError(f"feature_layer {self.feature_layer} with {self.layers} layers")
+        if self.room_for > 1 and self.layout in ("grid", "separate"):
+            raise ValueError(f"room_for {self.room_for} in layout {self.layout}, which is no strip")
         return self
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from infra.artifact import Artifact, OnPiece, build_artifact, ignore_progress
+from infra.log import LOGGER
 from infra.parquet import write_table
 from infra.pieces import BuiltPiece, Count
 from infra.tombstones import Tombstones, read_tombstones
@@ -41,6 +42,7 @@ def ingest_studies(context: Context, name: str, on_piece: OnPiece = ignore_progr
         context.settings.sources.hash_split,
         context.settings.sources.pieces,
         read_tombstones(context.store),
+        is_replica=f"replicas/{name}" in context.graph.steps,
     )
     return build_artifact(context.store, step, pieces.plan, pieces.build, on_piece=on_piece)
 
@@ -55,13 +57,19 @@ class _StudyPieces:
         shares: tuple[float, float, float],
         pieces: int,
         tombstones: Tombstones,
+        *,
+        is_replica: bool = False,
     ) -> None:
         self._source, self._root, self._tombstones = source, root, tombstones
         self._shares, self._pieces = shares, pieces
+        self._is_replica = is_replica
 
     @cached_property
     def _tables(self) -> dict[str, tuple[pa.Table, pa.Table]]:
         reading = self._source.read(self._root)
+        reading = self._source.read(self._root)
+        for line in [] if self._is_replica else self._source.doubts(self._root):
+            LOGGER.warning("%s", line)
         card = self._source.card
         gone = withdrawn_studies(reading, card.name, self._tombstones)
         studies = _split(reading.studies, self._shares, card.official_split)

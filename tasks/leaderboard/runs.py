@@ -180,7 +180,15 @@ def _differences(stage: Artifact, preset: Settings) -> list[str]:
     two knows are another version's, and no difference."""
     own = preset.stage(stage.step.name).model_dump(mode="json")
     wanted = {"stage": own, "models": preset.models.model_dump(mode="json")}
-    return list(_leaves("", wanted, stage.step.settings))
+    return list(_leaves("", wanted, _with_room(stage.step.settings)))
+
+
+def _with_room(held: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A stage's settings with the canvas's room, which they leave out where there is none."""
+    models = held["models"]
+    if "vision" not in models:
+        return held
+    return {**held, "models": {**models, "vision": {"room_for": 1, **models["vision"]}}}
 
 
 def _leaves(place: str, wanted: Any, held: Any) -> Iterator[str]:
