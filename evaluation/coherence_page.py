@@ -24,6 +24,8 @@ FAILURES: Final = {
     "omits-asked-finding": "omits a finding that was asked for",
     "contradicts-request": "contradicts the request",
     "wrong-side": "says the other side",
+    "wrong-view": "is of another view, or of none",
+    "wrong-degree": "says another size or severity",
 }
 
 

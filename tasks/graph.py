@@ -36,7 +36,7 @@ REVISIONS: Final = {
     "grounding": 4,
     "consistency": 1,
     "classifiers": 1,
-    "coherence": 1,
+    "coherence": 2,
     "models": 1,
     "teachers": 3,
     "ablations": 5,

@@ -25,6 +25,7 @@ from infra.settings.abilities import (
     spread,
     without_null,
 )
+from infra.settings.chat import ChatSettings
 from infra.settings.coherence import CoherenceSettings, requests_of
 from infra.settings.dialogues import ROUTE_OF_TASK, DialogueSettings
 from infra.settings.drawn import require_drawn, training_order
@@ -68,6 +69,7 @@ class Settings(Section):
     retrieval: RetrievalSettings = RetrievalSettings()
     ground: GroundSettings = GroundSettings()
     coherence: CoherenceSettings = CoherenceSettings()
+    chat: ChatSettings = ChatSettings()
     replicas: ReplicaSettings = ReplicaSettings()
 
     @field_validator("stages")
