@@ -7,7 +7,8 @@ Of each request for a film the findings that it asks for (rule14: asserted in it
 are held to those that the span asserts, with their sides and degrees, and so is the film's view
 (``held_request``). What goes wrong is counted by kind; a request may show several. ``reference`` is
 the span that the request was written with: a request names the main findings of a report, so its
-precision is the ceiling. ``shuffled`` holds the model's spans to another subject's request. Shapes: N requests, K counts, T targets.
+precision is the ceiling. ``shuffled`` holds the model's spans to another subject's request.
+Shapes: N requests, K counts, T targets.
 """
 
 from __future__ import annotations
@@ -111,10 +112,10 @@ class Coherence:
                 return each.interval
         raise KeyError(f"{metric} of {system}")
 
-    def tracked(self) -> dict[str, float]:
-        """``coherence/system/metric`` → value."""
+    def tracked(self, name: str = "coherence") -> dict[str, float]:
+        """``name/system/metric`` → value."""
         return {
-            f"coherence/{each.system}/{each.metric}": each.interval.value
+            f"{name}/{each.system}/{each.metric}": each.interval.value
             for each in self.measured
             if each.interval.value is not None
         }

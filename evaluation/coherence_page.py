@@ -36,7 +36,14 @@ def render_coherence(document: Row) -> str:
         "coherence.html.j2",
         page=document,
         titles=TITLES,
-        spans=grid(document["measured"]),
+        parts=[
+            {"told": told, "title": title, "spans": grid(told["measured"])}
+            for title, told in (
+                ("In the words of the test set", document),
+                ("In words that were held out", document["held_out"]),
+            )
+            if told["requests"]
+        ],
         kinds=FAILURES,
         films=films,
         of_films=[] if films is None else grid(films["measured"]),

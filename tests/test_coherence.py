@@ -176,6 +176,7 @@ def test_numbers_have_names_for_a_registry(found: Coherence) -> None:
     tracked = found.tracked()
     assert tracked["coherence/none/span-side-accuracy"] == pytest.approx(0.5)
     assert all(name.startswith("coherence/") for name in tracked)
+    assert all(name.startswith("apart/") for name in found.tracked("apart"))
 
 
 SIDES = (SPAN, RIGHT, CLEAR)
@@ -202,8 +203,9 @@ def test_films_are_held_to_span_and_request() -> None:
 
 def document(of: Coherence, **more: Any) -> dict[str, Any]:
     told = {
-        "format": 1, "recipe": "medxchat", "scale": "tiny", "fingerprint": "f" * 16,
-        "replicas": ["mimic_cxr"], **of.to_dict(), "unavailable": {}, "of_films": None, **more,
+        "format": 2, "recipe": "medxchat", "scale": "tiny", "fingerprint": "f" * 16,
+        "replicas": ["mimic_cxr"], **of.to_dict(), "held_out": of.to_dict(), "unavailable": {},
+        "of_films": None, **more,
     }  # fmt: skip
     read: dict[str, Any] = json.loads(json.dumps(told))
     return read
@@ -220,8 +222,9 @@ def test_readers_see_shares_failures_and_films(found: Coherence) -> None:
     assert "references (ceiling)" in text
     assert "failures of the model: no-span 4, wrong-side 6" in text
     assert "findings asked for that are on no film: 0 of 12" in text
+    assert text.count("failures of the model") == 2 and "words that were held out" in text
     page = render_coherence(told)
-    assert "says the other side" in page
+    assert page.count("says the other side") == 2 and "In words that were held out" in page
     assert "is of another view" in page and "another size or severity" in page
     assert "film-of-span-AUROC-macro" in page
     assert LEFT not in page and SPAN not in page, "no text of the data"

@@ -133,6 +133,9 @@ class Settings(Section):
                     f"stage {stage.name} reads the questions of {unasked[0]}, and its prompt "
                     "image-only asks none"
                 )
+        for stage in self.stages:
+            if stage.history and not requests_of(self.sets, self.sets_of(stage)):
+                raise ValueError(f"stage {stage.name} has history, and learns no set of requests")
         made_of = {one.drawn.of for one in self.sets.values() if one.drawn is not None}
         unread = set(self.sets) - made_of - {name for names in wanted.values() for name in names}
         if unread:
