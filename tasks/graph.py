@@ -26,7 +26,7 @@ REVISIONS: Final = {
     "studies": 3,
     "images": 2,
     "reports": 3,
-    "dialogues": 1,
+    "dialogues": 2,
     "examples": 4,
     "drawings": 1,
     "stages": 6,
@@ -36,7 +36,7 @@ REVISIONS: Final = {
     "grounding": 4,
     "consistency": 1,
     "classifiers": 1,
-    "coherence": 1,
+    "coherence": 2,
     "models": 1,
     "teachers": 3,
     "ablations": 5,
@@ -298,6 +298,8 @@ def _add_stage(builder: _Builder, stage: StageSettings) -> None:
     }.get(stage.kind, tuple(shapes))
     models = {name: shapes[name] for name in touched}
     trained = _dump(stage)
+    if not trained["history"]:
+        del trained["history"]  # as a stage was before requests could stand behind others
     if stage.draws:
         models = {"diffusion": touched_by(stage.kind, diffusion)}
     else:

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from infra.settings.diffusion import DIFFUSION_KINDS, DiffusionSettings
 from infra.settings.diffusion import Fit as Fit
-from infra.settings.sections import NAME, Name, Route, Section, Seed
+from infra.settings.sections import NAME, Name, Route, Section, Seed, Share
 
 StageKind = Literal["language", "pretrain", "align", "finetune", "autoencode", "diffuse", "guide"]
 Part = Literal[
@@ -234,6 +234,8 @@ class StageSettings(Section):
     ``negatives`` of a contrastive stage: a pair is held against pairs of other studies (two films
     of one subject differ in their findings alone, which is what is to be learned) or of other
     subjects (where follow-ups tell the same in other words).
+    ``history`` of a stage that learns requests for films: that share of them stands behind another
+    example, as in a conversation, and the same share of these behind one more.
     ``ema`` of a stage of CXR-SD: its weights are a running mean over steps, which keeps this share
     of what it was at each; None keeps the last step's own.
     """
@@ -265,6 +267,7 @@ class StageSettings(Section):
     deepspeed_zero: Literal[0, 2, 3] = 0
     prompt: Literal["image-only", "turns", "no-indication"] = "turns"
     learn: Learned = "last-answer"
+    history: Share = 0.0
     save_steps: int = Field(default=500, ge=1)
     validate_steps: int | None = Field(default=None, ge=1)
     ema: float | None = Field(default=None, gt=0.0, lt=1.0)
