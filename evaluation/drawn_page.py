@@ -14,6 +14,7 @@ from markupsafe import Markup
 from evaluation.contact_sheet import TITLES, SheetRow, film_png
 from evaluation.image_quality import AUROC, REPORT, SIDE
 from evaluation.interval_text import ends_text, interval_text, number_text
+from evaluation.prompted_findings import SEEN_FROM
 from evaluation.report import LossCurve
 from evaluation.report_plots import loss_plot
 from evaluation.report_views import funnel_groups
@@ -27,7 +28,13 @@ SYSTEMS: Final = {
     "shuffled": "Another's prompt",
 }
 REAL: Final = "Real films"
-HEADLINES: Final = (f"{AUROC}-macro", SIDE, f"{REPORT}-micro")
+HEADLINES: Final = (
+    f"{AUROC}-macro",
+    f"{AUROC}-macro-seen",
+    SIDE,
+    f"{SIDE}-seen",
+    f"{REPORT}-micro",
+)
 """What says whether the films show what was asked for."""
 Row = dict[str, Any]
 
@@ -62,7 +69,8 @@ def render_drawn(page: DrawnPage) -> str:
         told=page.document,
         systems=SYSTEMS,
         real=REAL,
-        verdicts=verdicts(scores),
+        seen_from=SEEN_FROM,
+        verdicts=verdicts(page.document),
         rows=table_rows(scores, is_detail=False),
         findings=table_rows(scores, is_detail=True),
         unavailable=by_reason(page.document["unavailable"]),
@@ -78,29 +86,24 @@ def render_drawn(page: DrawnPage) -> str:
     )
 
 
-def verdicts(scores: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """Headlines of the model against each control: whether the intervals lie apart."""
-    rows = {(row["metric"], row["control"]): row for row in scores}
-    found = []
-    for metric in HEADLINES:
-        own = rows.get((metric, "none"))
-        for control in ("untrained", "shuffled"):
-            other = rows.get((metric, control))
-            if own is None or other is None or own["value"] is None or other["value"] is None:
-                continue
-            is_known = own["low"] is not None and other["high"] is not None
-            found.append(
-                {
-                    "metric": metric,
-                    "control": SYSTEMS[control],
-                    "model": number_text(own["value"]),
-                    "other": number_text(other["value"]),
-                    "span": ends_text(own),
-                    "other_span": ends_text(other),
-                    "beats": bool(is_known and own["low"] > other["high"]),
-                }
-            )
-    return found
+def verdicts(document: Mapping[str, Any]) -> list[Row]:
+    """Headlines of the model less each control, paired by prompt."""
+    values = {(row["metric"], row["control"]): row["value"] for row in document["scores"]}
+    return [
+        {
+            "metric": row["metric"],
+            "control": SYSTEMS[row["control"]],
+            "model": number_text(values[row["metric"], "none"]),
+            "other": number_text(values[row["metric"], row["control"]]),
+            "gain": number_text(row["value"], signed=True),
+            "span": ends_text(row, signed=True),
+            "beats": row["beats"],
+            "loses": row["loses"],
+        }
+        for metric in HEADLINES
+        for row in document["differences"]
+        if row["metric"] == metric and row["value"] is not None
+    ]
 
 
 def table_rows(scores: Sequence[Mapping[str, Any]], *, is_detail: bool) -> list[Row]:

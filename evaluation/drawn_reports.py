@@ -14,7 +14,13 @@ from typing import Final
 from evaluation.clinical import LabelMatrix, LabelScore, confusion, label_scores, macro_f1, micro_f1
 from evaluation.clinical import UncertainAs as UncertainAs
 from evaluation.labeler import label_reports
-from evaluation.statistics import Interval, make_bootstrap, score_interval
+from evaluation.statistics import (
+    Floats,
+    Interval,
+    difference_interval,
+    make_bootstrap,
+    score_interval,
+)
 from infra.errors import InputError
 
 VERSION: Final = "1"
@@ -49,8 +55,7 @@ def report_agreement(
             "one of each for every film",
             "write a report of each drawn film",
         )
-    asked, told = (LabelMatrix.of(label_reports(texts)) for texts in (prompts, reports))
-    cells = confusion(asked, told, uncertain_as)
+    cells = _cells(prompts, reports, uncertain_as)
     bootstrap = make_bootstrap(units, resamples, seed)
     return Agreement(
         score_interval(bootstrap, micro_f1, cells),
@@ -58,3 +63,27 @@ def report_agreement(
         tuple(label_scores(cells)),
         len(prompts),
     )
+
+
+def agreements_apart(
+    prompts: Sequence[str],
+    others: Sequence[str],
+    reports: Sequence[str],
+    units: Sequence[str],
+    uncertain_as: UncertainAs,
+    resamples: int,
+    seed: int,
+) -> tuple[Interval, Interval]:
+    """Micro and macro F1 of the reports against their prompts less those against ``others``, on the
+    same draws of units."""
+    own, other = (_cells(texts, reports, uncertain_as) for texts in (prompts, others))
+    bootstrap = make_bootstrap(units, resamples, seed)
+    micro, macro = (
+        difference_interval(bootstrap, statistic, own, other) for statistic in (micro_f1, macro_f1)
+    )
+    return micro, macro
+
+
+def _cells(prompts: Sequence[str], reports: Sequence[str], uncertain_as: UncertainAs) -> Floats:
+    asked, told = (LabelMatrix.of(label_reports(texts)) for texts in (prompts, reports))
+    return confusion(asked, told, uncertain_as)

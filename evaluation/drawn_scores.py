@@ -8,26 +8,31 @@ subjects, but for the distances (see ``image_quality``). Shapes: N films, W widt
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from evaluation import image_quality
-from evaluation.drawn_reports import UncertainAs, report_agreement
+from evaluation.drawn_reports import UncertainAs, agreements_apart, report_agreement
 from evaluation.film_targets import FINDINGS
 from evaluation.frechet_scale import FilmSets
 from evaluation.image_quality import ImageScore, ImageScores, Scored, image_scores
 from evaluation.prompted_findings import (
+    SEEN_FROM,
     FilmReadings,
     PromptedFindings,
+    SideScore,
+    findings_apart,
     score_findings,
     score_sides,
     shuffled,
+    sides_apart,
 )
+from evaluation.statistics import Interval
 from evaluation.turned import turned_rows
 from infra.errors import InputError
 
-FORMAT: Final = 1
-"""Raise when a reader of ``DrawnScores.to_dict`` must change."""
+FORMAT: Final = 2
+"""Raise when a reader of ``DrawnScores.to_dict`` must change; 2 has ``differences``."""
 FEWEST_FINDINGS: Final = 5
 """A mean over fewer says little of a model that draws chests (the bar that the recipe is held to);
 it is told all the same, with a note."""
@@ -62,10 +67,33 @@ class Reported:
 
 
 @dataclass(frozen=True)
+class DrawnDifference:
+    """The model less a control in one metric, paired by prompt; higher is better in all of them."""
+
+    metric: str
+    control: str
+    difference: Interval
+
+    def to_row(self) -> dict[str, Any]:
+        """Plain values for JSON, as of the differences of answers and reports; ``beats`` says that
+        all of the interval is above zero."""
+        better = self.difference.better(higher_is_better=True)
+        return {
+            "metric": self.metric,
+            "control": self.control,
+            **asdict(self.difference),
+            "beats": better is True,
+            "loses": better is False,
+            "higher_is_better": True,
+        }
+
+
+@dataclass(frozen=True)
 class DrawnScores:
     """Everything measured of one set of prompts.
 
     Args:
+        differences: of the model from each control.
         sources: prompts by source.
         findings: those that were judged, with how many subjects have and lack them.
         without_support: those with too few subjects on a side.
@@ -74,6 +102,7 @@ class DrawnScores:
 
     told: Scored
     scores: ImageScores
+    differences: tuple[DrawnDifference, ...]
     sources: Mapping[str, int]
     findings: Mapping[str, tuple[int, int]]
     without_support: tuple[str, ...]
@@ -91,6 +120,7 @@ class DrawnScores:
             "findings": {name: list(counts) for name, counts in self.findings.items()},
             "without_support": list(self.without_support),
             "notes": list(self.notes),
+            "differences": [each.to_row() for each in self.differences],
             **self.scores.to_dict(),
             "format": FORMAT,
         }
@@ -99,18 +129,27 @@ class DrawnScores:
 def nothing_drawn(why: str) -> DrawnScores:
     """The scores of no prompt at all."""
     none = Scored(0, 0, 0, 0, 0, 0, "subject")
-    return DrawnScores(none, image_scores([], {"films": why}), {}, {}, (), ())
+    return DrawnScores(none, image_scores([], {"films": why}), (), {}, {}, (), ())
 
 
-def judged_scores(
-    judged: Judged, scored: Scored, asked: Sequence[str] = FINDINGS
-) -> tuple[list[ImageScore], PromptedFindings]:
+@dataclass(frozen=True)
+class FoundOnFilms:
+    """What the classifier finds on the model's films, as rows of scores beside both controls."""
+
+    scores: tuple[ImageScore, ...]
+    differences: tuple[DrawnDifference, ...]
+    findings: PromptedFindings
+    sides: SideScore
+
+
+def judged_scores(judged: Judged, scored: Scored, asked: Sequence[str] = FINDINGS) -> FoundOnFilms:
     """AUROC by finding and sides: of the films, and of both controls."""
     real, draws = judged.real, (scored.resamples, scored.seed)
     found = score_findings(judged.drawn, real, *draws, asked)
     known = [each.finding for each in found.findings]
     sides = score_sides(judged.drawn, real, *draws)
     scores = image_quality.findings(found, sides, judged.weights, scored)
+    differences: list[DrawnDifference] = []
     for control, other in (
         (UNTRAINED, judged.untrained),
         (SHUFFLED, shuffled(judged.drawn)),
@@ -118,19 +157,41 @@ def judged_scores(
         beside = score_findings(other, real, *draws, known)
         turned = score_sides(other, real, *draws)
         scores += image_quality.findings(beside, turned, judged.weights, scored, control)
-    return scores, found
+        for name, seen_alone in (("", False), ("-seen", True)):
+            told = [one.finding for one in sides.by_finding if one.is_seen or not seen_alone]
+            gaps = {
+                f"{image_quality.AUROC}-macro": findings_apart(
+                    found, beside, seen_alone=seen_alone
+                ),
+                image_quality.SIDE: sides_apart(judged.drawn, other, told, *draws),
+            }
+            differences += [
+                DrawnDifference(f"{metric}{name}", control, gap) for metric, gap in gaps.items()
+            ]
+    return FoundOnFilms(tuple(scores), tuple(differences), found, sides)
 
 
-def notes_of(found: PromptedFindings) -> list[str]:
-    """Whether the mean over findings is of too few of them."""
-    judged = [each.finding for each in found.findings]
-    if len(judged) >= FEWEST_FINDINGS:
-        return []
-    names = f" ({', '.join(judged)})" if judged else ""
-    return [
-        f"{len(judged)} findings{names} have enough subjects with and without them, fewer than the "
-        f"{FEWEST_FINDINGS} that a mean over findings is worth"
-    ]
+def notes_of(found: FoundOnFilms) -> list[str]:
+    """Whether the mean over findings is of too few of them, and what the classifier cannot see."""
+    judged = [each.finding for each in found.findings.findings]
+    notes = []
+    if len(judged) < FEWEST_FINDINGS:
+        names = f" ({', '.join(judged)})" if judged else ""
+        notes.append(
+            f"{len(judged)} findings{names} have enough subjects with and without them, fewer than "
+            f"the {FEWEST_FINDINGS} that a mean over findings is worth"
+        )
+    for what, each in (
+        ("findings", found.findings.findings),
+        ("sides of findings", found.sides.by_finding),
+    ):
+        unseen = [one.finding for one in each if not one.is_seen]
+        if unseen:
+            notes.append(
+                f"{what} that the classifier tells on real films at less than {SEEN_FROM}, which "
+                f"numbers named seen leave out: {', '.join(unseen)}"
+            )
+    return notes
 
 
 def unjudged(found: PromptedFindings) -> dict[str, str]:
@@ -155,14 +216,21 @@ def distance_scores(
     return scores, unavailable
 
 
-def reported_scores(told: Reported, uncertain_as: UncertainAs, scored: Scored) -> list[ImageScore]:
+def reported_scores(
+    told: Reported, uncertain_as: UncertainAs, scored: Scored
+) -> tuple[list[ImageScore], list[DrawnDifference]]:
     """What the report model reads off the films, and off them against another's prompt."""
     draws = (uncertain_as, scored.resamples, scored.seed)
     drawn = report_agreement(told.references, told.drawn, told.units, *draws)
     real = report_agreement(told.references, told.real, told.units, *draws)
     turned = [told.references[row] for row in turned_rows(told.units)]
     other = report_agreement(turned, told.drawn, told.units, *draws)
-    return [
+    gaps = agreements_apart(told.references, turned, told.drawn, told.units, *draws)
+    scores = [
         *image_quality.reports(drawn, real, uncertain_as, told.weights, scored),
         *image_quality.reports(other, real, uncertain_as, told.weights, scored, SHUFFLED),
+    ]
+    names = (f"{image_quality.REPORT}-{average}" for average in ("micro", "macro"))
+    return scores, [
+        DrawnDifference(name, SHUFFLED, gap) for name, gap in zip(names, gaps, strict=True)
     ]

@@ -18,7 +18,7 @@ from evaluation import drawn_reports, frechet_scale, kernel_distance, prompted_f
 from evaluation.diversity import Diversity
 from evaluation.drawn_reports import Agreement
 from evaluation.frechet_scale import FilmSets
-from evaluation.prompted_findings import PromptedFindings, SideScore
+from evaluation.prompted_findings import SEEN_FROM, Beside, PromptedFindings, SideScore
 from evaluation.signature import Signature
 from evaluation.statistics import Interval
 
@@ -193,6 +193,7 @@ SIMILARITY: Final = "MS-SSIM-of-pairs"
 AUROC: Final = "prompted-finding-AUROC"
 SIDE: Final = "prompted-side-accuracy"
 REPORT: Final = "rule14-of-drawn-F1"
+SEEN: Final = f"that the classifier finds on real films at {SEEN_FROM} or above"
 
 
 def similarity(drawn: Diversity, real: Diversity | None, scored: Scored) -> ImageScore:
@@ -223,26 +224,33 @@ def findings(
     version, labels = prompted_findings.VERSION, "rule14 of the prompt"
     told = {"labels": labels, "model": "finding classifier", "weights": classifier}
     told |= {"uncertain_as": "left out"}
-    mean = f"mean over {len(found.findings)} findings"
-    scores = [
-        ImageScore(
-            f"{AUROC}-macro",
-            found.drawn,
-            True,
-            scored.signature(f"{AUROC}-macro", version, mean, **told),
-            found.real,
-            control=control,
-        )
+
+    def row(metric: str, level: str, beside: Beside, *, is_detail: bool = False) -> ImageScore:
+        about = scored.signature(metric, version, level, **told)
+        return ImageScore(metric, beside.drawn, True, about, beside.real, is_detail, control)
+
+    seen = [each for each in found.findings if each.is_seen]
+    sided = [each for each in sides.by_finding if each.is_seen]
+    cases = f"{sides.cases} cases of {sides.prompts} prompts"
+    some = f"{sum(each.cases for each in sided)} cases of {len(sided)} findings"
+    return [
+        row(f"{AUROC}-macro", f"mean over {len(found.findings)} findings", found),
+        row(f"{AUROC}-macro-seen", f"mean over {len(seen)} findings {SEEN}", found.seen),
+        *(
+            row(f"{AUROC}[{each.finding}]", "films", each, is_detail=True)
+            for each in found.findings
+        ),
+        _of_prompts(row(SIDE, cases, sides), sides.prompts),
+        row(f"{SIDE}-seen", f"{some} {SEEN}", sides.seen),
+        *(
+            row(f"{SIDE}[{each.finding}]", f"{each.cases} cases", each, is_detail=True)
+            for each in sides.by_finding
+        ),
     ]
-    for each in found.findings:
-        name = f"{AUROC}[{each.finding}]"
-        about = scored.signature(name, version, "films", **told)
-        scores.append(ImageScore(name, each.drawn, True, about, each.real, True, control))
-    cases = replace(
-        scored.signature(SIDE, version, f"{sides.cases} cases of {sides.prompts} prompts", **told),
-        studies=sides.prompts,
-    )
-    return [*scores, ImageScore(SIDE, sides.drawn, True, cases, sides.real, control=control)]
+
+
+def _of_prompts(score: ImageScore, prompts: int) -> ImageScore:
+    return replace(score, signature=replace(score.signature, studies=prompts))
 
 
 def reports(

@@ -2,15 +2,16 @@
 
 AUROC of the classifier's probabilities against what the prompts assert, by finding and in the mean,
 beside the same on real films against their own reports, which is the most that can be reached: a
-finding that the classifier cannot see on real films says nothing of drawn ones. And of prompts that
-ask for a finding on one side, how often that side is the likelier one.
+finding that the classifier cannot see on real films says nothing of drawn ones, so each mean is
+told twice, over all findings with support and over those it sees. And of prompts that ask for a
+finding on one side, how often that side is the likelier one.
 Shapes: N films, T targets in the order of ``film_targets.TARGETS``, B resamples.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -21,6 +22,7 @@ from evaluation.statistics import (
     Bootstrap,
     Floats,
     Interval,
+    difference_interval,
     interval_of,
     make_bootstrap,
     mean_of,
@@ -30,6 +32,10 @@ from evaluation.turned import turned_rows
 from evaluation.zero_shot import LEAST_SUPPORT, auroc, mean_of_known
 
 VERSION: Final = "1"
+SEEN_FROM: Final = 0.75
+"""What the classifier must reach on real films, in AUROC or as share of right sides, to be said to
+see a finding. It is what a model's drawn films are asked to reach: what real films do not reach,
+nobody can ask of drawn ones. Drawn films take no part in the choice."""
 UNKNOWN: Final = Interval(None, None, None)
 
 
@@ -55,43 +61,66 @@ class FilmReadings:
 
 
 @dataclass(frozen=True)
-class FindingScore:
-    """AUROC of one finding on drawn films, and on real ones; ``positive`` and ``negative`` count
-    the drawn films' prompts."""
+class Beside:
+    """A number of drawn films, and the same of real ones."""
 
-    finding: str
     drawn: Interval
     real: Interval
-    positive: int
-    negative: int
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether the classifier sees on real films what the number is about."""
+        return self.real.value is not None and self.real.value >= SEEN_FROM
 
 
 @dataclass(frozen=True)
-class PromptedFindings:
-    """All findings with support on both kinds of film, and their means.
+class FindingScore(Beside):
+    """AUROC of one finding; ``positive`` and ``negative`` count the drawn films' prompts.
 
-    ``less_real`` is the mean of drawn films less that of real ones, from draws of each.
+    ``value`` and ``draws`` (B,) are the drawn films', for differences on the same draws.
     """
 
+    finding: str
+    positive: int
+    negative: int
+    value: np.float64
+    draws: Floats = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class PromptedFindings(Beside):
+    """The mean over all findings with support on both kinds of film; ``seen`` is that over those
+    of them which the classifier sees on real films."""
+
     findings: tuple[FindingScore, ...]
-    drawn: Interval
-    real: Interval
-    less_real: Interval
+    seen: Beside
     without_support: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class SideScore:
+class SidedFinding(Beside):
+    """One finding's share of right sides; ``cases`` and ``right`` count drawn films."""
+
+    finding: str
+    cases: int
+    right: int
+
+
+@dataclass(frozen=True)
+class SideScore(Beside):
     """Share of cases (a film and a finding asked for on one side) with that side the likelier.
 
-    A tie is wrong. ``real`` is the same of real films and their reports.
+    A tie is wrong. ``real`` is the same of real films and their reports; ``seen`` is the share over
+    findings whose sides the classifier sees on real films.
     """
 
-    drawn: Interval
-    real: Interval
     cases: int
     prompts: int
-    by_finding: tuple[tuple[str, int, int], ...]
+    by_finding: tuple[SidedFinding, ...]
+    seen: Beside
+
+
+NONE_SEEN: Final = Beside(UNKNOWN, UNKNOWN)
 
 
 def shuffled(readings: FilmReadings) -> FilmReadings:
@@ -121,16 +150,15 @@ def score_findings(
         )
         ours.append(own)
         theirs.append(other)
-        scores.append(FindingScore(finding, interval_of(*own), interval_of(*other), *support))
+        beside = (interval_of(*each) for each in (own, other))
+        scores.append(FindingScore(*beside, finding, *support, *own))
     if not scores:
-        return PromptedFindings((), UNKNOWN, UNKNOWN, UNKNOWN, tuple(without))
-    (value, spread), (ceiling, room) = _mean(ours), _mean(theirs)
+        return PromptedFindings(UNKNOWN, UNKNOWN, (), NONE_SEEN, tuple(without))
+    seen = [place for place, each in enumerate(scores) if each.is_seen]
+    means = (_mean_interval(found) for found in (ours, theirs))
+    of_seen = (_mean_interval([found[place] for place in seen]) for found in (ours, theirs))
     return PromptedFindings(
-        tuple(scores),
-        interval_of(value, spread),
-        interval_of(ceiling, room),
-        interval_of(np.float64(value - ceiling), spread - room),
-        tuple(without),
+        *means, tuple(scores), Beside(*of_seen) if seen else NONE_SEEN, tuple(without)
     )
 
 
@@ -148,39 +176,74 @@ def _auroc(readings: FilmReadings, finding: str, bootstrap: Bootstrap) -> Drawn:
     return value, auroc(told, true, bootstrap.weights * counted)
 
 
-def _mean(found: Sequence[Drawn]) -> Drawn:
+def _mean_interval(found: Sequence[Drawn]) -> Interval:
     value = np.float64(np.mean([one for one, _ in found]))
-    return value, mean_of_known(np.stack([draws for _, draws in found]))
+    return interval_of(value, mean_of_known(np.stack([draws for _, draws in found])))
+
+
+def findings_apart(
+    one: PromptedFindings, other: PromptedFindings, *, seen_alone: bool = False
+) -> Interval:
+    """Mean AUROC of ``one`` less that of ``other``, whose films are of the same prompts in the same
+    order: every draw takes the same of both. Over findings that both have, in a draw over those
+    with a value in both.
+
+    Args:
+        seen_alone: whether only findings that the classifier sees on real films count.
+    """
+    theirs = {each.finding: each for each in other.findings}
+    gaps = [
+        (own.value - theirs[own.finding].value, own.draws - theirs[own.finding].draws)
+        for own in one.findings
+        if own.finding in theirs and (own.is_seen or not seen_alone)
+    ]
+    return _mean_interval(gaps) if gaps else UNKNOWN
+
+
+def sides_apart(
+    one: FilmReadings, other: FilmReadings, findings: Sequence[str], resamples: int, seed: int
+) -> Interval:
+    """Share of right sides of ``one`` less that of ``other``, paired in the same way."""
+    counts = [_side_counts(each, findings) for each in (one, other)]
+    if not all(each[:, 1].any() for each in counts):
+        return UNKNOWN
+    return difference_interval(make_bootstrap(one.units, resamples, seed), mean_of, *counts)
 
 
 def score_sides(drawn: FilmReadings, real: FilmReadings, resamples: int, seed: int) -> SideScore:
     """Over all cases; prompts that ask for no finding on one side alone have none."""
-    cases = {finding: _sided_cases(drawn, finding) for finding in SIDED}
-    asked = np.stack([told for told, _ in cases.values()])
-    units = np.asarray(drawn.units)[asked.any(axis=0)]
-    by_finding = tuple(
-        (finding, int(told.sum()), int(right.sum()))
-        for finding, (told, right) in cases.items()
-        if told.any()
-    )
-    return SideScore(
-        _side_interval(drawn, resamples, seed),
-        _side_interval(real, resamples, seed),
-        int(asked.sum()),
-        len(set(units)),
-        by_finding,
-    )
-
-
-def _side_interval(readings: FilmReadings, resamples: int, seed: int) -> Interval:
-    counts = np.zeros((len(readings.units), 2))
+    draws = [(each, make_bootstrap(each.units, resamples, seed)) for each in (drawn, real)]
+    by_finding = []
     for finding in SIDED:
+        told, right = _sided_cases(drawn, finding)
+        if told.any():
+            beside = (_side_interval(*each, [finding]) for each in draws)
+            by_finding.append(SidedFinding(*beside, finding, int(told.sum()), int(right.sum())))
+    asked = np.stack([_sided_cases(drawn, finding)[0] for finding in SIDED])
+    seen = [each.finding for each in by_finding if each.is_seen]
+    return SideScore(
+        *(_side_interval(*each, SIDED) for each in draws),
+        int(asked.sum()),
+        len(set(np.asarray(drawn.units)[asked.any(axis=0)])),
+        tuple(by_finding),
+        Beside(*(_side_interval(*each, seen) for each in draws)),
+    )
+
+
+def _side_interval(
+    readings: FilmReadings, bootstrap: Bootstrap, findings: Sequence[str]
+) -> Interval:
+    counts = _side_counts(readings, findings)
+    return score_interval(bootstrap, mean_of, counts) if counts[:, 1].any() else UNKNOWN
+
+
+def _side_counts(readings: FilmReadings, findings: Sequence[str]) -> Floats:
+    """(N, 2): by film how many cases of the findings are right, and how many there are."""
+    counts = np.zeros((len(readings.units), 2))
+    for finding in findings:
         asked, right = _sided_cases(readings, finding)
         counts += np.stack([right, asked], axis=1)
-    if not counts[:, 1].any():
-        return UNKNOWN
-    bootstrap = make_bootstrap(readings.units, resamples, seed)
-    return score_interval(bootstrap, mean_of, counts)
+    return counts
 
 
 def _sided_cases(

@@ -78,7 +78,7 @@ REDRAWN: Final[Mapping[str, int]] = {"rrg24": 2}
 
 SCORED_APART: Final[Mapping[str, tuple[int, tuple[str, ...]]]] = {
     "vqa": (1, ("tasks.score.answers",)),
-    "draw": (1, ("tasks.draw.score", "models.read_films", "models.generate")),
+    "draw": (2, ("tasks.draw.score", "models.read_films", "models.generate")),
 }
 """By kind of ability the revision and the modules of scores that are no report's."""
 DRAWN: Final = (1, ("tasks.draw.films", "models.draw"))

@@ -151,7 +151,7 @@ def test_a_person_is_told_what_the_films_reach(context: Context) -> None:
     text = films_text(document(score_films(context, ignore_event)))
     assert "prompted-finding-AUROC-macro" in text
     assert "untrained model" in text and "real films" in text
-    assert "prompted-side-accuracy against another's prompt:" in text
+    assert "prompted-side-accuracy less that of another's prompt:" in text
     assert "unavailable: Frechet[rad-dino]: needs" in text
 
 

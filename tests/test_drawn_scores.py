@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,7 @@ from evaluation.drawn_page import DrawnPage, render_drawn, table_rows, verdicts
 from evaluation.drawn_scores import (
     FEWEST_FINDINGS,
     DrawnScores,
+    FoundOnFilms,
     Judged,
     Reported,
     distance_scores,
@@ -22,10 +26,11 @@ from evaluation.drawn_scores import (
     reported_scores,
     unjudged,
 )
-from evaluation.film_targets import FINDINGS, TARGETS
+from evaluation.film_targets import FINDINGS, TARGETS, place_of
 from evaluation.frechet_scale import FilmSets
 from evaluation.image_quality import ImageScore, Scored, image_scores
-from evaluation.prompted_findings import FilmReadings, score_findings, shuffled
+from evaluation.prompted_findings import SEEN_FROM, FilmReadings, shuffled
+from evaluation.statistics import Interval
 from tasks.draw.outcome import films_text
 from tests.models_world import picture
 from tests.test_frechet_scale import films, sets
@@ -40,13 +45,13 @@ def judged(noise: float = 0.2) -> Judged:
     return Judged(seen(TEXTS, noise, 0), readings(TEXTS, nothing), seen(TEXTS, 0.1, 1), "abc")
 
 
-def by_key(scores: list[ImageScore]) -> dict[tuple[str, str], ImageScore]:
+def by_key(scores: Iterable[ImageScore]) -> dict[tuple[str, str], ImageScore]:
     return {(each.metric, each.control): each for each in scores}
 
 
 def test_films_that_show_their_prompts_stand_apart_from_both_controls() -> None:
-    scores, found = judged_scores(judged(), SCORED)
-    rows = by_key(scores)
+    found = judged_scores(judged(), SCORED)
+    rows = by_key(found.scores)
     for metric in ("prompted-finding-AUROC-macro", "prompted-side-accuracy"):
         own = rows[metric, "none"].interval
         assert own.value is not None and own.low is not None and own.value > 0.8
@@ -54,34 +59,97 @@ def test_films_that_show_their_prompts_stand_apart_from_both_controls() -> None:
             other = rows[metric, control].interval
             assert other.value is not None and other.high is not None
             assert other.value < 0.7 and own.low > other.high
+            [gap] = apart(found, metric, control)
+            assert gap.value == pytest.approx(own.value - other.value)
+            assert gap.better(higher_is_better=True) is True
     assert rows["prompted-side-accuracy", "none"].signature.unit == "subject"
-    assert [each.finding for each in found.findings] == ["Cardiomegaly", "Pleural Effusion"]
+    judged_on = [each.finding for each in found.findings.findings]
+    assert judged_on == ["Cardiomegaly", "Pleural Effusion"]
+
+
+def apart(found: FoundOnFilms, metric: str, control: str) -> list[Interval]:
+    return [
+        each.difference
+        for each in found.differences
+        if (each.metric, each.control) == (metric, control)
+    ]
 
 
 def test_films_that_show_nothing_do_not() -> None:
-    blind = judged(30.0)
-    rows = by_key(judged_scores(blind, SCORED)[0])
-    own = rows["prompted-finding-AUROC-macro", "none"].interval
-    other = rows["prompted-finding-AUROC-macro", "untrained"].interval
-    assert own.low is not None and other.high is not None and own.low < other.high
+    found = judged_scores(judged(30.0), SCORED)
+    for control in ("untrained", "shuffled"):
+        [gap] = apart(found, "prompted-finding-AUROC-macro", control)
+        assert gap.low is not None and gap.better(higher_is_better=True) is None
+
+
+def test_films_of_the_same_prompts_are_paired() -> None:
+    """A model whose every probability is the untrained model's differs from it by nothing, with an
+    interval of no width, though both alone have one of some."""
+    same = judged(3.0)
+    found = judged_scores(replace(same, untrained=same.drawn), SCORED)
+    for metric in ("prompted-finding-AUROC-macro", "prompted-side-accuracy"):
+        assert apart(found, metric, "untrained") == [Interval(0.0, 0.0, 0.0)]
+        own = by_key(found.scores)[metric, "none"].interval
+        assert own.low is not None and own.high is not None and own.low < own.high
+
+
+def test_a_finding_that_the_judge_cannot_see_is_in_one_mean_alone() -> None:
+    """The judge of real films is blind to the heart; drawn films show it none the less."""
+    told = judged()
+    blind = told.real.probabilities.copy()
+    blind[:, place_of("Cardiomegaly")] = np.random.default_rng(8).random(len(TEXTS))
+    found = judged_scores(replace(told, real=readings(TEXTS, blind)), SCORED)
+    rows = by_key(found.scores)
+    effusion = rows["prompted-finding-AUROC[Pleural Effusion]", "none"]
+    cardiomegaly = rows["prompted-finding-AUROC[Cardiomegaly]", "none"]
+    assert cardiomegaly.ceiling is not None and cardiomegaly.ceiling.value is not None
+    assert cardiomegaly.ceiling.value < SEEN_FROM
+    every = rows["prompted-finding-AUROC-macro", "none"].interval.value
+    assert effusion.interval.value is not None and cardiomegaly.interval.value is not None
+    assert every == pytest.approx((effusion.interval.value + cardiomegaly.interval.value) / 2)
+    seen = rows["prompted-finding-AUROC-macro-seen", "none"]
+    assert seen.interval == effusion.interval
+    assert seen.signature.level == (
+        "mean over 1 findings that the classifier finds on real films at 0.75 or above"
+    )
+    [note] = [one for one in notes_of(found) if "Cardiomegaly" in one and "less than" in one]
+    assert note.startswith("findings that the classifier tells on real films at less than 0.75")
+
+
+def test_sides_that_the_judge_cannot_see_are_left_out_of_the_seen_share() -> None:
+    told = judged()
+    mirrored = told.real.probabilities.copy()
+    left, right = place_of("Pleural Effusion, left"), place_of("Pleural Effusion, right")
+    mirrored[:, [left, right]] = told.real.probabilities[:, [right, left]]
+    found = judged_scores(replace(told, real=readings(TEXTS, mirrored)), SCORED)
+    rows = by_key(found.scores)
+    assert rows["prompted-side-accuracy", "none"].interval.value is not None
+    assert rows["prompted-side-accuracy-seen", "none"].interval.value is None
+    assert rows["prompted-side-accuracy[Pleural Effusion]", "none"].is_detail
+    [note] = [one for one in notes_of(found) if one.startswith("sides of findings")]
+    assert note.endswith("leave out: Pleural Effusion")
 
 
 def test_only_the_findings_that_are_asked_about_are_judged() -> None:
-    scores, found = judged_scores(judged(), SCORED, ("Cardiomegaly",))
-    assert [each.finding for each in found.findings] == ["Cardiomegaly"]
-    names = {each.metric for each in scores if each.is_detail}
-    assert names == {"prompted-finding-AUROC[Cardiomegaly]"}
+    found = judged_scores(judged(), SCORED, ("Cardiomegaly",))
+    assert [each.finding for each in found.findings.findings] == ["Cardiomegaly"]
+    names = {each.metric for each in found.scores if each.metric.startswith("prompted-finding")}
+    assert names == {
+        *("prompted-finding-AUROC-macro", "prompted-finding-AUROC-macro-seen"),
+        "prompted-finding-AUROC[Cardiomegaly]",
+    }
 
 
 def test_fewer_than_five_findings_are_said() -> None:
-    _, found = judged_scores(judged(), SCORED)
+    found = judged_scores(judged(), SCORED)
     [note] = notes_of(found)
     assert note.startswith("2 findings (Cardiomegaly, Pleural Effusion) have enough subjects")
     assert f"fewer than the {FEWEST_FINDINGS}" in note
-    assert unjudged(found) == {}
-    alone = score_findings(seen(TEXTS[:2], 0.1, 0), seen(TEXTS[:2], 0.1, 1), 20, 3)
+    assert unjudged(found.findings) == {}
+    two = [readings(TEXTS[:2], each.probabilities[:2]) for each in (seen(TEXTS, 0.1, 0),) * 3]
+    alone = judged_scores(Judged(*two, "abc"), SCORED)
     assert notes_of(alone)[0].startswith("0 findings have enough subjects")
-    assert unjudged(alone) == {
+    assert unjudged(alone.findings) == {
         "prompted-finding-AUROC-macro": "no finding has enough subjects with and without it"
     }
 
@@ -121,23 +189,29 @@ def reported() -> Reported:
 
 
 def test_reports_of_drawn_films_lie_between_anothers_prompt_and_real_films() -> None:
-    rows = by_key(reported_scores(reported(), "negative", SCORED))
+    scores, differences = reported_scores(reported(), "negative", SCORED)
+    rows = by_key(scores)
     own = rows["rule14-of-drawn-F1-micro", "none"]
     other = rows["rule14-of-drawn-F1-micro", "shuffled"]
     assert own.ceiling is not None and own.ceiling.value == 1.0
     assert own.interval.value is not None and other.interval.value is not None
     assert other.interval.value < own.interval.value < 1.0
+    [gap] = [each for each in differences if each.metric == "rule14-of-drawn-F1-micro"]
+    assert gap.difference.value == pytest.approx(own.interval.value - other.interval.value)
+    assert gap.to_row()["beats"] is True and gap.control == "shuffled"
 
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    scores, found = judged_scores(judged(), SCORED)
+    found = judged_scores(judged(), SCORED)
+    scores, differences = reported_scores(reported(), "negative", SCORED)
     told = DrawnScores(
         SCORED,
-        image_scores([*scores, *reported_scores(reported(), "negative", SCORED)], {"x": "why"}),
+        image_scores([*found.scores, *scores], {"x": "why"}),
+        (*found.differences, *differences),
         {"mimic_cxr": 80},
-        {each.finding: (each.positive, each.negative) for each in found.findings},
-        found.without_support,
+        {each.finding: (each.positive, each.negative) for each in found.findings.findings},
+        found.findings.without_support,
         tuple(notes_of(found)),
     )
     read: dict[str, Any] = json.loads(json.dumps(told.to_dict()))
@@ -145,7 +219,7 @@ def document() -> dict[str, Any]:
 
 
 def test_the_document_tells_what_was_judged(document: dict[str, Any]) -> None:
-    assert (document["kind"], document["format"], document["prompts"]) == ("draw", 1, 80)
+    assert (document["kind"], document["format"], document["prompts"]) == ("draw", 2, 80)
     assert document["findings"]["Cardiomegaly"] == [20, 60]
     assert set(document["without_support"]) == set(FINDINGS) - document["findings"].keys()
     assert {row["control"] for row in document["scores"]} == {"none", "untrained", "shuffled"}
@@ -154,7 +228,13 @@ def test_the_document_tells_what_was_judged(document: dict[str, Any]) -> None:
 def test_a_person_reads_a_line_for_each_metric_and_verdict(document: dict[str, Any]) -> None:
     text = films_text(document)
     assert "80 prompts of 80 subjects, films of 36 px" in text
-    assert "prompted-finding-AUROC-macro against untrained model: intervals apart" in text
+    [line] = [one for one in text.splitlines() if "AUROC-macro less that of untrained" in one]
+    assert re.fullmatch(
+        r"prompted-finding-AUROC-macro less that of untrained model: "
+        r"\+0\.\d{3} \[\+0\.\d{3}, \+0\.\d{3}\]: beats it",
+        line,
+    )
+    assert re.search(r"^  Pleural Effusion +40 cases +1\.000 \[", text, re.MULTILINE)
     assert "NOTE: 2 findings" in text
     assert "unavailable: x: why" in text
     assert "prompted-finding-AUROC[" not in text, "details are for the page"
@@ -177,7 +257,9 @@ def test_the_page_has_verdicts_tables_and_films(document: dict[str, Any]) -> Non
     )  # fmt: skip
     page = page_of(document, (row,))
     assert page.count("data:image/png;base64,") == 3
-    assert "Apart from the control" in page
+    assert "Beats the control" in page
+    assert "prompted-side-accuracy[Pleural Effusion]" in page
+    assert "at 0.75 or above" in page
     assert "Pleural Effusion, left 0.750" in page
     assert "s&lt;1&gt;" in page and "s<1>" not in page
     assert "prompted-finding-AUROC[Cardiomegaly]" in page
@@ -194,7 +276,8 @@ def test_the_page_of_nothing_says_why() -> None:
 def test_rows_and_verdicts_leave_out_what_has_no_number(document: dict[str, Any]) -> None:
     scores = [{**row, "value": None} for row in document["scores"]]
     assert table_rows(scores, is_detail=False) == []
-    assert verdicts(scores) == []
+    gaps = [{**row, "value": None} for row in document["differences"]]
+    assert verdicts({"scores": scores, "differences": gaps}) == []
     first = table_rows(document["scores"], is_detail=False)[0]
     assert first["cells"].keys() == {"none", "untrained", "shuffled"}
     assert first["real"] is not None

@@ -47,9 +47,12 @@ def test_every_number_is_there_with_its_direction(found: image_quality.ImageScor
         "kernel-distance[in-house]": False,
         "MS-SSIM-of-pairs": False,
         "prompted-finding-AUROC-macro": True,
+        "prompted-finding-AUROC-macro-seen": True,
         "prompted-finding-AUROC[Cardiomegaly]": True,
         "prompted-finding-AUROC[Pleural Effusion]": True,
         "prompted-side-accuracy": True,
+        "prompted-side-accuracy-seen": True,
+        "prompted-side-accuracy[Pleural Effusion]": True,
         "rule14-of-drawn-F1-micro": True,
         "rule14-of-drawn-F1-macro": True,
     }

@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from evaluation.film_targets import FINDINGS, TARGETS, film_targets, place_of
-from evaluation.prompted_findings import FilmReadings, score_findings, score_sides
+from evaluation.film_targets import FINDINGS, SIDED, TARGETS, film_targets, place_of
+from evaluation.prompted_findings import (
+    FilmReadings,
+    findings_apart,
+    score_findings,
+    score_sides,
+    sides_apart,
+)
 from evaluation.statistics import Floats, Interval
 
 EFFUSIONS = ("Left pleural effusion.", "Right pleural effusion.", "The lungs are clear.")
@@ -53,12 +59,31 @@ def test_it_is_scikit_learns_by_finding_and_in_the_mean() -> None:
 
 def test_real_films_are_the_ceiling() -> None:
     found = score_findings(seen(TEXTS, 1.0, 0), seen(TEXTS, 0.1, 1), 200, 3)
-    low, value, high = told(found.less_real)
-    assert high < 0
-    assert value == pytest.approx(told(found.drawn)[1] - told(found.real)[1])
-    assert low < value < high
-    same = score_findings(seen(TEXTS, 0.5, 2), seen(TEXTS, 0.5, 3), 200, 3).less_real
+    assert told(found.drawn)[2] < told(found.real)[0]
+    assert found.seen.drawn == found.drawn and found.seen.real == found.real
+
+
+def test_a_difference_is_of_the_same_prompts() -> None:
+    worse, better = seen(TEXTS, 1.0, 0), seen(TEXTS, 0.1, 1)
+    one, other = (score_findings(each, better, 200, 3) for each in (worse, better))
+    low, value, high = told(findings_apart(one, other))
+    assert value == pytest.approx(told(one.drawn)[1] - told(other.drawn)[1])
+    assert low < value < high < 0
+    alike = (score_findings(seen(TEXTS, 0.5, seed), better, 200, 3) for seed in (2, 3))
+    same = findings_apart(*alike)
     assert told(same)[0] < 0 < told(same)[2]
+    assert findings_apart(one, one) == Interval(0.0, 0.0, 0.0)
+    none = score_findings(worse, better, 200, 3, ())
+    assert findings_apart(none, none) == Interval(None, None, None)
+
+
+def test_a_difference_of_sides_is_of_the_same_prompts() -> None:
+    right = seen(TEXTS, 0.01, 0)
+    some = seen(TEXTS, 1.0, 1)
+    low, value, high = told(sides_apart(some, right, SIDED, 200, 3))
+    assert value == pytest.approx(told(score_sides(some, right, 50, 3).drawn)[1] - 1.0)
+    assert low < value < high < 0
+    assert sides_apart(some, right, (), 50, 3) == Interval(None, None, None)
 
 
 def test_films_that_follow_no_prompt_are_at_a_half() -> None:
@@ -91,7 +116,7 @@ def test_support_counts_prompts_not_films() -> None:
     few = readings(texts, np.random.default_rng(0).random((80, len(TARGETS))), units)
     found = score_findings(few, few, 50, 3)
     assert found.findings == ()
-    assert found.drawn == found.less_real == Interval(None, None, None)
+    assert found.drawn == found.seen.drawn == Interval(None, None, None)
     assert found.without_support == FINDINGS
 
 
@@ -116,7 +141,10 @@ def test_sides_by_hand() -> None:
     probabilities[1, [left, right]] = 0.9, 0.8
     texts = [EFFUSIONS[0], EFFUSIONS[1], EFFUSIONS[0], "Bilateral pleural effusions."]
     found = score_sides(readings(texts, probabilities), readings(texts, probabilities), 50, 3)
-    assert found.by_finding == (("Pleural Effusion", 3, 1),)
+    [effusion] = found.by_finding
+    assert (effusion.finding, effusion.cases, effusion.right) == ("Pleural Effusion", 3, 1)
+    assert effusion.drawn == found.drawn and not effusion.is_seen
+    assert found.seen.drawn == Interval(None, None, None)
     assert (found.cases, found.prompts) == (3, 3)
     assert found.drawn.value == pytest.approx(1 / 3)
     assert found.real == found.drawn

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from evaluation.interval_text import interval_text, plain
+from evaluation.interval_text import difference_text, interval_text, plain
 
 SYSTEMS: Final = {
     "none": "model",
@@ -13,6 +13,7 @@ SYSTEMS: Final = {
     "shuffled": "another's prompt",
 }
 REAL: Final = "real films"
+SIDE: Final = "prompted-side-accuracy"
 
 
 def films_text(document: Mapping[str, Any]) -> str:
@@ -25,8 +26,9 @@ def films_text(document: Mapping[str, Any]) -> str:
         f"{document['prompts']:,} prompts of {document['subjects']:,} subjects, films of "
         f"{document['side_px']} px; findings judged: {', '.join(document['findings']) or 'none'}"
     )
+    told = sides_by_finding(document)
     notes = [f"NOTE: {note}" for note in document["notes"]]
-    return "\n".join([head, *_table(document), *notes, *lost, *verdicts(document)])
+    return "\n".join([head, *_table(document), *told, *notes, *lost, *verdicts(document)])
 
 
 def _table(document: Mapping[str, Any]) -> list[str]:
@@ -48,15 +50,26 @@ def _table(document: Mapping[str, Any]) -> list[str]:
 
 
 def verdicts(document: Mapping[str, Any]) -> list[str]:
-    """By metric that depends on the prompt: does the model's interval lie above each control's?"""
-    rows = {(row["metric"], row["control"]): row for row in document["scores"]}
+    """By metric that depends on the prompt: the model less each control, paired by prompt."""
     lines = []
-    for (metric, control), row in rows.items():
-        own = rows.get((metric, "none"))
-        if control == "none" or row["is_detail"] or own is None:
-            continue
-        if own["low"] is None or row["high"] is None:
-            continue
-        verdict = "intervals apart" if own["low"] > row["high"] else "NOT APART"
-        lines.append(f"{metric} against {SYSTEMS[control]}: {verdict}")
+    for row in document["differences"]:
+        if row["value"] is not None:
+            verdict = "beats it" if row["beats"] else "DOES NOT BEAT IT"
+            gap = plain(difference_text(row))
+            lines.append(
+                f"{row['metric']} less that of {SYSTEMS[row['control']]}: {gap}: {verdict}"
+            )
     return lines
+
+
+def sides_by_finding(document: Mapping[str, Any]) -> list[str]:
+    """Of each finding with a side how often the model draws it there, and real films show it."""
+    lines = []
+    for row in document["scores"]:
+        if row["control"] == "none" and row["metric"].startswith(f"{SIDE}["):
+            finding = row["metric"].removeprefix(f"{SIDE}[").removesuffix("]")
+            cases = row["signature"]["level"]
+            own, real = (plain(interval_text(each)) for each in (row, row["real_films"]))
+            lines.append(f"  {finding:<18}{cases:>10}  {own:<22}  {real}")
+    head = f"  {'sides by finding':<18}{'':>10}  {'model':<22}  {REAL}"
+    return [head, *lines] if lines else []

@@ -27,7 +27,7 @@ from tasks.predict.work import no_test_examples
 from tasks.score.work import EXAMPLES_FILE, PIECE, SCORES_FILE
 
 if TYPE_CHECKING:
-    from evaluation.drawn_scores import DrawnScores
+    from evaluation.drawn_scores import DrawnDifference, DrawnScores
     from evaluation.image_quality import ImageScore, Scored
 
 REPORTS_FILE: Final = "reports.parquet"
@@ -110,21 +110,23 @@ def _scored(
         weights=read.weights["classifier"],
     )
     asked = context.asked.films.findings or FINDINGS
-    found, by_finding = judged_scores(judged, scored, asked)
+    found = judged_scores(judged, scored, asked)
     written = write_reports(context, films, scratch, on_event)
     reported: list[ImageScore] = []
+    apart_by: list[DrawnDifference] = []
     if written is not None:
-        reported = reported_scores(written[0], settings.uncertain_as, scored)
+        reported, apart_by = reported_scores(written[0], settings.uncertain_as, scored)
     else:
         unavailable[f"{REPORT}-micro"] = unavailable[f"{REPORT}-macro"] = NO_REPORTER
-    unavailable |= _not_here(read) | why | unjudged(by_finding)
+    unavailable |= _not_here(read) | why | unjudged(found.findings)
     result = DrawnScores(
         scored,
-        image_scores([*apart, *alike, *found, *reported], unavailable),
+        image_scores([*apart, *alike, *found.scores, *reported], unavailable),
+        (*found.differences, *apart_by),
         dict(sorted(Counter(row["source"] for row in films.prompts).items())),
-        {each.finding: (each.positive, each.negative) for each in by_finding.findings},
-        by_finding.without_support,
-        tuple(notes_of(by_finding)),
+        {each.finding: (each.positive, each.negative) for each in found.findings.findings},
+        found.findings.without_support,
+        tuple(notes_of(found)),
     )
     return result, REPORTS_SCHEMA.empty_table() if written is None else written[1]
 
