@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
 DEMO_ROOT ?= demo
 
-.PHONY: help setup demo test test-slow bench lint lock clean
+.PHONY: help setup demo test test-slow bench lint lock dashboards clean
 
 help:  ## what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ lint: setup  ## format, then check style, types and import contracts
 
 lock:  ## resolve the newest versions that fit pyproject.toml into requirements.lock
 	@$(PYTHON) tests/make_lock.py
+
+dashboards: setup  ## write Grafana's dashboards from infra/dashboards
+	@$(BIN)/python -m infra.dashboards
 
 clean:  ## remove what the demo and the tools wrote
 	rm -rf $(DEMO_ROOT) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
