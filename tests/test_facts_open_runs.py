@@ -93,14 +93,24 @@ def test_a_run_says_where_it_broke(tmp_path: Path, end: Any, states: list[str], 
     assert (run["state"], run["why"]) == ((end or ("killed",))[0], why)
 
 
-def test_a_weak_note_leaves_what_is_there(tmp_path: Path) -> None:
+def test_a_later_note_replaces_the_earlier(tmp_path: Path) -> None:
     store = house(tmp_path)
     started(store)
+    note(store, "run", "one", {"steps": [step("killed")]})
     note(store, "run", "one", {"steps": [step("built")]})
-    note(store, "run", "one", {"steps": [step("cached")]}, weak=True)
     assert [each["state"] for each in notes_of(store, "run")["steps"]] == ["built"]
-    note(store, "run", "one", {"steps": [step("failed")]})
-    assert [each["state"] for each in notes_of(store, "run")["steps"]] == ["failed"]
+
+
+def test_an_object_store_will_do(tmp_path: Path) -> None:
+    """fsspec's memory file system: no rename, no folders of their own."""
+    store = Store("memory://open-runs", tmp_path)
+    opened = started(store)
+    note(store, "run", "one", {"steps": [step("built")]})
+    assert [each.run_id for each in open_runs(store)] == ["run"]
+    settle(store, beat(store, opened, ("completed", "")), anew=True)
+    assert [run["why"] for run in read_facts(store, "runs")] == ["built 1 of 1 steps"]
+    assert open_runs(store) == []
+    store.fs.rm("/open-runs", recursive=True)
 
 
 KILLED = """

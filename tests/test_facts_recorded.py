@@ -9,10 +9,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from prefect.client.schemas.objects import FlowRun
 
 from infra.artifact import Artifact, build_artifact
 from infra.errors import SourceError
@@ -24,7 +27,7 @@ from infra.step import Step
 from infra.store import Store
 from tasks.context import Order
 from tasks.monitor.fact_rows import Told, finished_rows
-from tasks.monitor.recorded import note_step, noted, recorded_run, settle_dead
+from tasks.monitor.recorded import note_step, noted, recorded_run, run_head, settle_dead
 from tests.facts_world import CANARY, house
 from tests.small_world import HOUSE, cxr_environment
 
@@ -85,6 +88,26 @@ def test_a_built_step_and_then_a_cached_one(tmp_path: Path) -> None:
     assert (built["rows_in"], built["kept"], built["rejected"], built["handled"]) == (20, 18, 2, 20)
     assert (cached["rows_in"], cached["handled"], cached["state"]) == (20, 0, "cached")
     assert [row["count"] for row in read_facts(store, "rejects")] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("known", "trigger", "late"),
+    [
+        ({"deployment_id": uuid4(), "auto_scheduled": True}, "schedule", 90.0),
+        ({"deployment_id": uuid4(), "auto_scheduled": False}, "deployment", 90.0),
+        ({}, "command", None),
+    ],
+)
+def test_who_wanted_a_run_and_when(
+    tmp_path: Path, known: dict[str, Any], trigger: str, late: float | None
+) -> None:
+    wanted = datetime.now(UTC) - timedelta(seconds=90)
+    run = FlowRun(flow_id=uuid4(), expected_start_time=wanted, **known)
+    head = run_head("run", "ingest", order(tmp_path), "ingest", run)
+    assert head["trigger"] == trigger
+    assert (head["expected_at"] == wanted) is (late is not None)
+    assert head["late_seconds"] == (late if late is None else pytest.approx(late, abs=60))
+    assert run_head("run", "ingest", order(tmp_path), "ingest", None)["trigger"] == "command"
 
 
 def test_flows_inside_a_run_are_part_of_it_and_group_their_own_mlflow_runs(tmp_path: Path) -> None:

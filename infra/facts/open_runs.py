@@ -94,18 +94,10 @@ def is_open(store: Store, run_id: str) -> bool:
     return store.exists(f"{OPEN}/{run_id}/{HEAD}")
 
 
-def note(store: Store, run_id: str, name: str, rows: FactRows, *, weak: bool = False) -> None:
-    """Keep rows of a run, under a name of their own.
-
-    Args:
-        weak: leave what is there; else it is replaced.
-    """
-    place = f"{OPEN}/{run_id}/{name}.json"
+def note(store: Store, run_id: str, name: str, rows: FactRows) -> None:
+    """Keep rows of a run under a name, in place of what was kept under it."""
     text = sealed({kind: [to_json(row) for row in found] for kind, found in rows.items()})
-    if weak:
-        store.write_new(place, text)
-    else:
-        store.overwrite(place, text)
+    store.overwrite(f"{OPEN}/{run_id}/{name}.json", text)
 
 
 def has_note(store: Store, run_id: str, name: str) -> bool:
