@@ -153,7 +153,7 @@ def questions_of(table: pa.Table) -> Questions:
         tuple(row["question_type"] or "" for row in rows),
         tuple(_is_closed(row) for row in rows),
         tuple(f"{row['source']}\t{row['image_ids'][0]}" for row in rows),
-        tuple(len(row["answers"]) > 1 for row in rows),
+        tuple(tuple(row["answers"]) for row in rows),
     )
 
 

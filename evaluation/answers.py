@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Container, Iterable, Sequence
 from typing import Final, Literal
 
 YesNo = Literal["yes", "no"]
@@ -78,15 +79,45 @@ def token_overlap(prediction: str, reference: str) -> tuple[float, float]:
     return 2.0 * shared / (said.total() + wanted.total()), shared / wanted.total()
 
 
-def things_of(answer: str) -> frozenset[str]:
-    """The things that an answer lists, between commas, semicolons, slashes and *and*."""
-    parts = (normal_answer(part) for part in _SEPARATOR.split(answer))
+def parts_of(answers: Iterable[str]) -> frozenset[str]:
+    """A publisher's answers as they are, each one thing, in normal words."""
+    parts = (normal_answer(part) for part in answers)
     return frozenset(part for part in parts if part)
 
 
-def set_f1(prediction: str, reference: str) -> float:
-    """F1 over the things listed, in any order; two empty lists agree."""
-    said, wanted = things_of(prediction), things_of(reference)
+def things_of(answer: str, known: Container[str] = frozenset()) -> frozenset[str]:
+    """The things that an answer lists, between commas, semicolons, slashes and *and*.
+
+    What is known to be one thing stays one, the longest first: ``copd/emphysema`` is no two where a
+    publisher has it as an answer.
+
+    Args:
+        known: answers in normal words.
+    """
+    places = [(found.start(), found.end()) for found in _SEPARATOR.finditer(answer)]
+    starts = [0, *(end for _, end in places)]
+    ends = [*(start for start, _ in places), len(answer)]
+    things, at = set(), 0
+    while at < len(starts):
+        reach = _longest_known(answer, starts[at], ends[at:], known)
+        things.add(normal_answer(answer[starts[at] : ends[at + reach]]))
+        at += reach + 1
+    return frozenset(thing for thing in things if thing)
+
+
+def _longest_known(answer: str, start: int, ends: Sequence[int], known: Container[str]) -> int:
+    """How many ends further the longest known thing reaches; 0 where the first piece stands
+    alone."""
+    for reach in range(len(ends) - 1, 0, -1):
+        if normal_answer(answer[start : ends[reach]]) in known:
+            return reach
+    return 0
+
+
+def set_f1(prediction: str, answers: Iterable[str], known: Container[str] = frozenset()) -> float:
+    """F1 over the things that a prediction lists, in any order, against a publisher's answers; two
+    empty lists agree."""
+    said, wanted = things_of(prediction, known), parts_of(answers)
     if not said and not wanted:
         return 1.0
     return 2.0 * len(said & wanted) / (len(said) + len(wanted))

@@ -7,7 +7,7 @@ Shapes: Q questions in their order.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ import numpy as np
 from evaluation.answers import (
     is_correct,
     normal_answer,
+    parts_of,
     set_f1,
     things_of,
     token_overlap,
@@ -32,8 +33,9 @@ from evaluation.statistics import (
     score_interval,
 )
 
-VERSION: Final = "2"
-"""2: an answer that lists several things is right in any order."""
+VERSION: Final = "3"
+"""2: an answer that lists several things is right in any order. 3: a publisher's answers are things
+as they are, and a prediction is split by them first."""
 ALL: Final = "all"
 """The name of the group that holds every question."""
 
@@ -44,8 +46,8 @@ class Questions:
 
     ``closed`` says which have a short list of answers, as the publisher tells or a yes-or-no
     reference shows. ``images`` names what each is asked about; ``types`` may be empty text.
-    ``listed`` says whose reference is a set of several things, whose order says nothing; empty
-    where no publisher tells.
+    ``answers`` has each reference's parts as the publisher tells them; a set of several, whose
+    order says nothing. Where it tells none the reference is the one part.
     """
 
     ids: tuple[str, ...]
@@ -54,10 +56,24 @@ class Questions:
     types: tuple[str, ...]
     closed: tuple[bool, ...]
     images: tuple[str, ...]
-    listed: tuple[bool, ...] = ()
+    answers: tuple[tuple[str, ...], ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def parts(self) -> tuple[tuple[str, ...], ...]:
+        """(Q,) the parts of each reference, one at least."""
+        told = self.answers or ((),) * len(self)
+        return tuple(
+            own or (reference,) for own, reference in zip(told, self.references, strict=True)
+        )
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Every part in normal words. Of these questions alone: two models that were trained on
+        other questions are read alike."""
+        return parts_of(part for parts in self.parts for part in parts)
 
 
 @dataclass(frozen=True)
@@ -97,13 +113,12 @@ METRICS: Final = (
 def counts_of(questions: Questions, answers: Sequence[str]) -> Mapping[str, Floats]:
     """By metric (Q, 2): the value of each question, and whether it counts."""
     rows = {metric: np.zeros((len(questions), 2)) for metric in METRICS}
+    known, parts = questions.known, questions.parts
     for number, (said, wanted) in enumerate(zip(answers, questions.references, strict=True)):
         closed = questions.closed[number]
-        right = float(
-            _is_right(said, wanted, listed=bool(questions.listed) and questions.listed[number])
-        )
+        right = float(_is_right(said, wanted, parts[number], known))
         rows["accuracy"][number] = right, 1
-        rows["set-F1"][number] = set_f1(said, wanted), 1
+        rows["set-F1"][number] = set_f1(said, parts[number], known), 1
         if closed:
             rows["closed-accuracy"][number] = right, 1
             if normal_answer(wanted) in ("yes", "no"):
@@ -116,8 +131,11 @@ def counts_of(questions: Questions, answers: Sequence[str]) -> Mapping[str, Floa
     return rows
 
 
-def _is_right(said: str, wanted: str, *, listed: bool) -> bool:
-    return things_of(said) == things_of(wanted) if listed else is_correct(said, wanted)
+def _is_right(said: str, wanted: str, parts: Sequence[str], known: Container[str]) -> bool:
+    """A set of several has its parts in any order; any other answer its own words."""
+    if len(parts) > 1:
+        return things_of(said, known) == parts_of(parts)
+    return is_correct(said, wanted)
 
 
 def majority_answers(train: Questions, asked: Questions) -> tuple[str, ...]:

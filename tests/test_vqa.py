@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,7 +56,8 @@ def test_every_metric_counts_its_own_questions() -> None:
     assert found["open-token-F1"] == pytest.approx((2 / 3 + 2 * 2 / 5) / 2)
     assert found["open-token-recall"] == pytest.approx((1 / 2 + 1.0) / 2)
     assert found["unparsed-share"] == pytest.approx(1 / 3)
-    assert found["set-F1"] == pytest.approx((1 + 0 + 1 + 0 + 1 + 0) / 6)
+    assert found["set-F1"] == pytest.approx((1 + 0 + 1 + 0 + 0 + 0) / 6)
+    assert {one.signature.version for one in scores} == {"3"}
     support = {one.metric: one.questions for one in scores if one.group == ALL}
     assert (support["closed-accuracy"], support["open-token-F1"]) == (4, 2)
     assert support["unparsed-share"] == 3, "left or right is closed, but no yes or no"
@@ -69,6 +72,19 @@ def test_accuracy_is_told_by_question_type_with_its_support() -> None:
         "presence": (0.5, 2),
         "size": (0.0, 1),
     }
+
+
+def test_a_publishers_parts_are_things_as_they_are() -> None:
+    """Three questions with one set of answers, one of which has a slash in it."""
+    parts = ("copd/emphysema", "hernia")
+    rows = [("What is seen?", ", ".join(parts), "abnormality", False, str(n)) for n in range(3)]
+    asked = replace(questions(rows), answers=(parts,) * 3)
+    said = ["hernia and COPD/emphysema", "copd/emphysema", "copd, hernia"]
+    counts = counts_of(asked, said)
+    assert counts["set-F1"][:, 0] == pytest.approx([1.0, 2 / 3, 1 / 2])
+    assert counts["accuracy"][:, 0].tolist() == [1.0, 0.0, 0.0]
+    untold = counts_of(replace(asked, answers=((),) * 3), said)
+    assert untold["set-F1"][:, 0].tolist() == [0.0, 0.0, 0.0], "a sentence is one answer"
 
 
 def test_types_and_kinds_add_up() -> None:
