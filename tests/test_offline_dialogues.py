@@ -109,6 +109,14 @@ def test_requests_are_worded_in_many_ways_and_some_name_no_view() -> None:
     assert all(films_in(request) == {View.LATERAL} for request in lateral)
 
 
+def test_a_reply_takes_up_what_was_asked_for() -> None:
+    _, answer = film("Small left pleural effusion. Mild edema.", view="LATERAL")
+    said = read_span(answer).said
+    assert "a lateral film with " in said
+    assert "a small left pleural effusion" in said and "mild pulmonary edema" in said
+    assert read_span(film("The lungs are clear.")[1]).said.endswith(" a PA film.")
+
+
 def test_wordings_that_are_held_out_are_never_written() -> None:
     assert not {wording.lower() for wording in KNOWN} & {wording.lower() for wording in HELD_OUT}
     reports = ("Small left pleural effusion.", "The lungs are clear.", "Mild scoliosis.")

@@ -8,12 +8,14 @@ report's, made to speak of the present film alone.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from sources.drawing import VIEW_SENTENCES
 from sources.record import LabelValue, View
 from sources.xray_span import with_span
+from tasks.reports.fidelity_requested import LONGEST_REPLY
 from tasks.reports.offline_phrases import bare, phrase_of
 from tasks.reports.offline_structure import structure
 from tasks.reports.question_types import films_in
@@ -22,25 +24,33 @@ from tasks.reports.statements import NO_FINDING, Statement, outside_of, read_sta
 
 MOST_FINDINGS = 3
 """Findings that a request names. Our choice: a person who asks for a film names the main ones."""
-_REPLIES = (
-    "Of course, here is the film.",
-    "Here is the X-ray that you asked for.",
-    "Certainly. This is such a film.",
-    "Sure, the picture follows.",
-)
+_REPLIES = ("Here is", "Of course, here is", "Certainly, this is")
+"""Taken up by the film and the findings that were asked for: what is asked is copied word by word
+before it is drawn. Behind a reply that names none a small model guesses the side (docs/log.md)."""
+_FILMS = {View.PA: "a PA film", View.AP: "an AP film", View.LATERAL: "a lateral film"}
+
+
+@dataclass(frozen=True)
+class _Named:
+    """What of a text is asked for: findings in one phrase (or none), doubted ones beside sure ones,
+    and a sentence of what rule14 does not know."""
+
+    findings: str
+    doubted: tuple[str, ...]
+    sentence: str
 
 
 def request_film(payload: dict[str, Any], random: Random) -> dict[str, str]:
     """The answer to a request for such a dialogue."""
     view = View(payload["view"])
     drawn = structure({"report": f"FINDINGS: {payload['report']}"})["findings"] or ""
-    request = request_for(drawn, view, random)
-    answer = with_span(random.choice(_REPLIES), f"{VIEW_SENTENCES[view]} {drawn}".strip())
+    named = _named(drawn, random)
+    request = _request(named, view, random, KNOWN)
+    answer = with_span(_reply(named, view, random), f"{VIEW_SENTENCES[view]} {drawn}".strip())
     return {"request": request, "answer": answer}
 
 
-def request_for(drawn: str, view: View, random: Random, wordings: tuple[str, ...] = KNOWN) -> str:
-    """Words in which a person asks for the film of a text."""
+def _named(drawn: str, random: Random) -> _Named:
     chosen = _chosen(drawn, random)
     sure = [phrase_of(item) for item in chosen if item.value is LabelValue.POSITIVE]
     doubted = [phrase_of(item) for item in chosen if item.value is LabelValue.UNCERTAIN]
@@ -50,10 +60,22 @@ def request_for(drawn: str, view: View, random: Random, wordings: tuple[str, ...
         for part in _SENTENCE.split(drawn)
         if LabelValue.POSITIVE in _outside(part) and not films_in(part)
     ]
-    request = ask_for(film_phrase(view, random), findings, " ".join(other[:1]), random, wordings)
-    if sure:  # each in a sentence of its own, or the doubt would reach what is sure, or not reach
-        request += "".join(f" It may also show {phrase}." for phrase in doubted)
-    return request
+    # each doubt in a sentence of its own, or it would reach what is sure, or not reach
+    return _Named(findings, tuple(doubted) if sure else (), " ".join(other[:1]))
+
+
+def _request(named: _Named, view: View, random: Random, wordings: tuple[str, ...]) -> str:
+    film = film_phrase(view, random)
+    asked = ask_for(film, named.findings, named.sentence, random, wordings)
+    return asked + "".join(f" It may also show {phrase}." for phrase in named.doubted)
+
+
+def _reply(named: _Named, view: View, random: Random) -> str:
+    """A sentence of acceptance that names what was asked for, as far as it is short."""
+    begun = f"{random.choice(_REPLIES)} {_FILMS[view]}"
+    whole = f"{begun} with {named.findings}."
+    is_short = len(whole.split()) <= LONGEST_REPLY
+    return whole if named.findings and is_short else f"{begun}."
 
 
 def held_out_request(prompt: str, random: Random) -> str | None:
@@ -62,7 +84,7 @@ def held_out_request(prompt: str, random: Random) -> str | None:
     for view, sentence in VIEW_SENTENCES.items():
         if prompt.startswith(sentence):
             drawn = prompt.removeprefix(sentence).strip()
-            return request_for(drawn, View(view), random, HELD_OUT)
+            return _request(_named(drawn, random), View(view), random, HELD_OUT)
     return None
 
 
