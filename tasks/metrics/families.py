@@ -29,13 +29,14 @@ RECENT = timedelta(days=7)
 """Our choice: what a weekly meeting looks at."""
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 DURATIONS: Final = (
-    *(10.0, 30.0, MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE),
-    *(HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR, DAY, 2 * DAY, 7 * DAY),
+    *(10.0, 20.0, 30.0, MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 20 * MINUTE),
+    *(30 * MINUTE, 45 * MINUTE, HOUR, 1.5 * HOUR, 2 * HOUR, 3 * HOUR, 4 * HOUR, 6 * HOUR),
+    *(8 * HOUR, 12 * HOUR, DAY, 2 * DAY, 4 * DAY, 7 * DAY),
 )
 LATENESS: Final = (10.0, MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 4 * HOUR, DAY)
 RECOVERY: Final = (5 * MINUTE, 15 * MINUTE, HOUR, 4 * HOUR, 12 * HOUR, DAY, 3 * DAY, 7 * DAY)
 """Bounds of histograms in seconds. Our choice: what people say, from a cached run to a week's
-training."""
+training, close enough for a quantile between two of them to mean something."""
 MOST_REASONS: Final = 15
 """Reasons of rejection shown for a source and step, the others summed up. Our choice."""
 OTHER = "other"
