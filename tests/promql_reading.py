@@ -88,5 +88,6 @@ def _matchers(text: str) -> Iterator[tuple[str, str, str]]:
 
 def filled_in(expression: str, interval: str = "5m") -> str:
     """With Grafana's variables as a reader has them who chooses everything."""
-    spans = expression.replace("$__interval", interval).replace("$__rate_interval", interval)
+    one = re.sub(r'="\$\w+"', '=~".*"', expression)
+    spans = one.replace("$__interval", interval).replace("$__rate_interval", interval)
     return re.sub(r"\$\w+", ".*", spans)

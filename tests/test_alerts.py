@@ -25,6 +25,10 @@ ALERTS: dict[str, dict[str, Any]] = {
 FLOW = 'flow="ingest", recipe="llava_rad", scale="paper"'
 WORK = 'source="mimic_cxr", task="structure", model="gpt-4"'
 SCHEDULED = f"cxr_flow_usual_interval_seconds{{{FLOW}}}"
+DEPLOYED, BY_HAND = (
+    f'cxr_flow_runs_total{{{FLOW}, state="completed", trigger="{trigger}"}}'
+    for trigger in ("schedule", "command")
+)
 CHAMPION = 'model="m", ability="a", metric="F1", part="", better="higher"'
 ERRORS = 'model="m", ability="a", metric="errors", part="", better="lower"'
 DAY = 24 * 60
@@ -49,7 +53,8 @@ def always(value: float) -> str:
 
 CASES = {
     "CxrFlowFailing": Case(
-        {f"cxr_flow_failing{{{FLOW}}}": "1x60"}, {f"cxr_flow_failing{{{FLOW}}}": "1x2 0x60"}
+        {f"cxr_flow_failing{{{FLOW}}}": "1x60", DEPLOYED: "3x60"},
+        {f"cxr_flow_failing{{{FLOW}}}": "1x60", BY_HAND: "3x60"},
     ),
     "CxrFlowOftenFails": Case(
         {

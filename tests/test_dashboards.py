@@ -126,6 +126,11 @@ def test_variables_are_asked_for_and_used(name: str, series: Series) -> None:
         assert found is not None
         assert all(found[2] in labels for labels in series[found[1]]), variable["name"]
         assert f"${variable['name']}" in text
+        how = "=~" if variable["multi"] else "="
+        found_how = set(re.findall(rf'(=~?)\\"\${variable["name"]}\\"', text))
+        assert found_how == {how}, (
+            "Grafana escapes a choice for a pattern only where it may be many"
+        )
     used = set(re.findall(r"\$([a-z]\w*)", text)) - {"datasource"}
     assert used <= {variable["name"] for variable in board["templating"]["list"]}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,8 +17,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from infra.errors import InputError
 from infra.facts.contract import FactRows
 from infra.facts.files import fact_files
-from infra.facts.open_runs import beat, note, settle
+from infra.facts.open_runs import HEAD, OPEN, beat, note, settle
 from infra.llm.ledger import COST, NANO, SENT, Ledger, Work
+from infra.record_file import SEAL, sealed
 from tasks.metrics.house import Births, House
 from tasks.metrics.reading import FactReader
 from tasks.metrics.serve import metrics_endpoint, metrics_text
@@ -36,6 +39,8 @@ from tests.facts_world import (
 from tests.test_facts_open_runs import started, step
 
 Labels = frozenset[tuple[str, str]]
+FAILED = {"state": "failed", "trigger": "command"}
+KILLED = {"state": "killed", "trigger": "command"}
 FLOW = {"flow": "pipeline", "recipe": "llava_rad", "scale": "tiny"}
 
 
@@ -281,6 +286,36 @@ def test_no_label_names_a_run_or_holds_a_time_or_a_fingerprint(
     assert CANARY not in text
     assert "scores5" not in text
     assert "run1" not in text
+
+
+def test_what_was_given_up_is_not_asked_for_for_ever(tmp_path: Path, now: datetime) -> None:
+    store = house(tmp_path)
+    long_ago = now - timedelta(days=91)
+    write_run(store, "old", long_ago, day(1, 0.1, "padchest"), flow="ingest", state="failed")
+    write_run(store, "new", now, day(1, 0.1))
+    shown = samples(told(tmp_path))
+    flows = {dict(labels)["flow"] for name, labels in shown if name == "cxr_flow_failing"}
+    sources = {dict(labels)["source"] for name, labels in shown if "checked_timestamp" in name}
+    assert (flows, sources) == ({"pipeline"}, {"mimic_cxr"})
+    assert value(told(tmp_path), "cxr_flow_runs_total", flow="ingest", **FAILED) == 1
+
+
+def test_who_may_only_read_is_told_and_shown(
+    tmp_path: Path, now: datetime, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file lies where the facts of a killed run belong, as a read-only disk would refuse them."""
+    store = write_history(tmp_path, now)
+    opened = started(store, "dead")
+    head = tmp_path / OPEN / "dead" / HEAD
+    dead = json.loads(head.read_text()) | {"owner": f"{opened.owner}0"}
+    del dead[SEAL]
+    head.write_text(sealed(dead))
+    month = tmp_path / "facts" / "v1" / "runs" / f"month={opened.run['started_at']:%Y-%m}"
+    shutil.move(month, month.with_name("month=2000-01"))
+    month.write_text("in the way")
+    with caplog.at_level("WARNING", "cxrflow"):
+        assert value(told(tmp_path), "cxr_flow_runs_total", **FLOW, **KILLED) == 1
+    assert "killed runs are not settled" in caplog.text
 
 
 def test_a_damaged_file_is_counted_and_the_others_are_read(tmp_path: Path, now: datetime) -> None:

@@ -196,7 +196,8 @@ def test_a_failing_flow_fires_and_its_mending_ends_it(store: Store, prometheus: 
         alerts = prometheus.ask("alerts")["alerts"]
         return {one["labels"]["alertname"] for one in alerts if one["state"] == "firing"}
 
-    write_run(store, "breaks", datetime.now(UTC), {}, state="failed", flow="ingest")
+    broken = {"state": "failed", "flow": "ingest", "trigger": "schedule"}
+    write_run(store, "breaks", datetime.now(UTC), {}, **broken)
     until(lambda: "CxrFlowFailing" in firing(), "a failed run fires")
     write_run(store, "heals", datetime.now(UTC) + timedelta(seconds=1), {}, flow="ingest")
     until(lambda: "CxrFlowFailing" not in firing(), "a good run ends it")

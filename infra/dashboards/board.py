@@ -14,10 +14,15 @@ TAG: Final = "cxrflow"
 
 @dataclass(frozen=True)
 class Variable:
-    """A choice over a label's values, several at once or all; ``metric`` is where they stand."""
+    """A choice over a label's values; ``metric`` is where they stand.
+
+    Args:
+        several: several at once or all; else just one.
+    """
 
     name: str
     metric: str
+    several: bool = True
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,9 @@ def _source() -> dict[str, Any]:
 
 
 def _variable(variable: Variable) -> dict[str, Any]:
+    everything = {"allValue": ".*", "current": {"text": ["All"], "value": ["$__all"]}}
     return {
+        **(everything if variable.several else {}),
         "name": variable.name,
         "label": variable.name,
         "type": "query",
@@ -96,10 +103,8 @@ def _variable(variable: Variable) -> dict[str, Any]:
             "refId": variable.name,
         },
         "refresh": 2,
-        "multi": True,
-        "includeAll": True,
-        "allValue": ".*",
-        "current": {"text": ["All"], "value": ["$__all"]},
+        "multi": variable.several,
+        "includeAll": variable.several,
         "sort": 1,
         "hide": 0,
     }

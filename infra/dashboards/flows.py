@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from infra.dashboards.board import Dashboard, Row, Variable
-from infra.dashboards.panel import CALM, YES, Panel, Query, at_least, at_most
+from infra.dashboards.panel import CALM, ENDS, YES, Panel, Query, at_least, at_most
 from infra.dashboards.promql import ago, grown, newest, quantile
 
 _CHOSEN = 'recipe=~"$recipe", scale=~"$scale", flow=~"$flow"'
@@ -87,7 +87,7 @@ _EACH: Final = Row(
                 "A": "failing", "B": "last run ago", "C": "last good run ago",
                 "D": "last good run took", "E": "last late by", "F": "usual interval",
             },
-            units=dict.fromkeys("BCDEF", "s"), texts={"A": YES},
+            units=dict.fromkeys("BCDEF", "s"), texts={"A": YES}, sort="failing",
             colours={"A": at_most(1, 1), "E": at_most(300, 900)},
         ),
     ),
@@ -105,7 +105,7 @@ _TIME: Final = Row(
                 ),
             ),
             "Longer spans have wider bars.",
-            every="1d", decimals=0, low=0,
+            every="1d", series=ENDS, decimals=0, low=0,
         ),
         Panel(
             "Duration, 95th percentile of 7 days",
@@ -133,7 +133,7 @@ _TIME: Final = Row(
             "timeseries",
             (Query(f"sum by (state) {grown('cxr_steps_total', '$__interval')}", "{{state}}"),),
             "How much of the work was there already: cached steps cost a look.",
-            every="1d", decimals=0, low=0,
+            every="1d", series=ENDS, decimals=0, low=0,
         ),
         Panel(
             "Where the hours go, 7 days",

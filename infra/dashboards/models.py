@@ -1,23 +1,21 @@
-"""Trained stages, registered models and the process that serves them."""
+"""Trained stages and registered models."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from infra.dashboards.board import Dashboard, Row, Variable
-from infra.dashboards.panel import CALM, YES, Panel, Query, at_least, at_most
+from infra.dashboards.panel import CALM, YES, Panel, Query, at_most
 from infra.dashboards.promql import ago, newest
 
 _STAGE = 'recipe=~"$recipe", scale=~"$scale", stage=~"$stage"'
 _STAGE_NAME = "{{recipe}} {{scale}} {{stage}}"
-_SCORE = 'model=~"$model", ability=~"$ability", metric=~"$metric"'
-_ROUTE = 'route=~"$route"'
-_WINDOW = "$__rate_interval"
+_SCORE = 'model="$model", ability="$ability", metric="$metric"'
 _STAGES, _SCORES = "recipe, scale, stage", "model, alias, ability, metric, part"
 _NAMED = "model, alias"
-_MODEL = '{model=~"$model"}'
-_CHAMPION = f'{{{_SCORE}, alias="champion"}}'
-_REQUESTS = f"cxr_serve_requests_total{{{_ROUTE}}}"
+_MODEL = '{model="$model"}'
+_WHOLE = f'{_SCORE}, part=""'
+_CHAMPION = f'{{{_WHOLE}, alias="champion"}}'
 
 
 def _figure(title: str, name: str, about: str, unit: str) -> Panel:
@@ -110,9 +108,9 @@ MODELS: Final = Dashboard(
                     "Scores",
                     "table",
                     (
-                        Query(newest(f"cxr_model_score{{{_SCORE}}}", _SCORES)),
-                        Query(newest(f"cxr_model_score_low{{{_SCORE}}}", _SCORES)),
-                        Query(newest(f"cxr_model_score_high{{{_SCORE}}}", _SCORES)),
+                        Query(newest(f"cxr_model_score{_MODEL}", _SCORES)),
+                        Query(newest(f"cxr_model_score_low{_MODEL}", _SCORES)),
+                        Query(newest(f"cxr_model_score_high{_MODEL}", _SCORES)),
                     ),
                     "With 95 % intervals. 'previous' is what champion pointed at before, where it "
                     "was scored alike.",
@@ -141,11 +139,11 @@ MODELS: Final = Dashboard(
                     "Champion's score with its interval",
                     "timeseries",
                     (
-                        Query(f"cxr_model_score{_CHAMPION}", "{{model}} {{metric}}"),
+                        Query(f"cxr_model_score{_CHAMPION}", "{{metric}}"),
                         Query(f"cxr_model_score_low{_CHAMPION}", "low"),
                         Query(f"cxr_model_score_high{_CHAMPION}", "high"),
                     ),
-                    "Choose one model and one metric: the band is the 95 % interval.",
+                    "The band is the 95 % interval; above, another metric can be chosen.",
                     band=("low", "high"), decimals=3,
                 ),
                 Panel(
@@ -153,8 +151,7 @@ MODELS: Final = Dashboard(
                     "timeseries",
                     (
                         Query(
-                            f'cxr_model_score{{{_SCORE}, alias=~"champion|candidate"}}',
-                            "{{alias}} {{model}} {{metric}}",
+                            f'cxr_model_score{{{_WHOLE}, alias=~"champion|candidate"}}', "{{alias}}"
                         ),
                     ),
                     "The gate of 'cxr promote' compares them in pairs; this only shows both.",
@@ -163,107 +160,17 @@ MODELS: Final = Dashboard(
                 Panel(
                     "Which version each alias pointed at",
                     "state-timeline",
-                    (Query('cxr_model_alias_version{model=~"$model"}', "{{model}}@{{alias}}"),),
+                    (Query(f"cxr_model_alias_version{_MODEL}", "{{model}}@{{alias}}"),),
                     "The whole history: 'cxr facts --kind aliases'.",
                     width=24, height=6,
                 ),
             ),
         ),
     ),
-    tuple(Variable(name, "cxr_model_score") for name in ("model", "ability", "metric")),
-    "now-90d",
-)  # fmt: skip
-
-SERVING: Final = Dashboard(
-    "cxrflow-serving",
-    "cxrflow: serving",
-    "How requests to served models are answered: how many, how fast, how many turned away.",
     (
-        Row(
-            "Now",
-            (
-                Panel(
-                    "Which version answers",
-                    "table",
-                    (
-                        Query(
-                            "max by (part, model, version) "
-                            "(cxr_serve_model_info * on (part) group_left () cxr_serve_ready)"
-                        ),
-                    ),
-                    "By part of the serving process; nothing where no version was loaded yet.",
-                    height=6, columns={"A": "ready"},
-                    colours={"A": at_least(1, 1)}, texts={"A": YES},
-                ),
-                Panel(
-                    "Errors of the server, 5 min",
-                    "stat",
-                    (
-                        Query(
-                            'sum(rate(cxr_serve_requests_total{status=~"5.."}[5m])) '
-                            "/ sum(rate(cxr_serve_requests_total[5m]))"
-                        ),
-                    ),
-                    "Share of all requests. No data while nobody asks.",
-                    width=6, height=6, unit="percentunit", decimals=2, steps=at_most(0.001, 0.01),
-                ),
-                Panel(
-                    "Places taken",
-                    "stat",
-                    (Query("max(cxr_serve_places / cxr_serve_places_most)"),),
-                    "At 100 % the next request is answered 429.",
-                    width=6, height=6, unit="percentunit", steps=at_most(0.7, 0.95),
-                ),
-            ),
-        ),
-        Row(
-            "Over time",
-            (
-                Panel(
-                    "Requests a second by status",
-                    "timeseries",
-                    (Query(f"sum by (status) (rate({_REQUESTS}[{_WINDOW}]))", "{{status}}"),),
-                    "429 is turned away for want of room, 5xx is our fault, other 4xx is theirs.",
-                    unit="reqps", low=0,
-                ),
-                Panel(
-                    "Seconds to the answer's end",
-                    "timeseries",
-                    tuple(
-                        Query(
-                            f"histogram_quantile({rank}, sum by (le, route) "
-                            f"(rate(cxr_serve_seconds_bucket{{{_ROUTE}}}[{_WINDOW}])))",
-                            f"{{{{route}}}} p{round(100 * rank)}",
-                        )
-                        for rank in (0.5, 0.95, 0.99)
-                    ),
-                    "Half, 95 % and 99 % of the requests are answered sooner.",
-                    unit="s", low=0,
-                ),
-                Panel(
-                    "Waiting and being written",
-                    "timeseries",
-                    (
-                        Query("cxr_serve_waiting", "{{part}} waiting"),
-                        Query("cxr_serve_live", "{{part}} being written"),
-                    ),
-                    "A queue that never empties wants another GPU or a smaller model.",
-                    low=0,
-                ),
-                Panel(
-                    "Swaps, failures to swap, restarts",
-                    "timeseries",
-                    (
-                        Query("cxr_serve_swaps", "{{part}} swaps"),
-                        Query("cxr_serve_swap_failures", "{{part}} failed swaps"),
-                        Query("cxr_serve_restarts", "{{part}} restarts"),
-                    ),
-                    "Since the serving process began.",
-                    decimals=0, low=0,
-                ),
-            ),
-        ),
+        Variable("model", "cxr_model_score", several=False),
+        Variable("ability", "cxr_model_score", several=False),
+        Variable("metric", "cxr_model_score", several=False),
     ),
-    (Variable("route", "cxr_serve_requests_total"),),
-    "now-6h",
+    "now-90d",
 )  # fmt: skip

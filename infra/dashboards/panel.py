@@ -16,6 +16,11 @@ Steps = Sequence[tuple[float | None, str]]
 """From which value on which colour; the first has no value."""
 CALM: Final[Steps] = ((None, "green"),)
 PLAIN: Final[Steps] = ((None, "text"),)
+ENDS: Final = {
+    "completed": "green", "built": "blue", "cached": "green", "failed": "red",
+    "killed": "dark-red", "cancelled": "gray",
+}  # fmt: skip
+"""Colours of what runs and steps come to, the same on every page."""
 
 
 def at_most(warning: float, critical: float) -> Steps:
@@ -52,6 +57,8 @@ class Panel:
         units: of a table, the unit by query's reference.
         colours: of a table, thresholds by query's reference.
         texts: of a table, by query's reference the texts that stand for numbers.
+        sort: of a table, the heading by which it is sorted, largest first.
+        series: of a time series, colours by the series' names.
     """
 
     title: str
@@ -72,6 +79,8 @@ class Panel:
     units: Mapping[str, str] | None = None
     colours: Mapping[str, Steps] | None = None
     texts: Mapping[str, Mapping[str, str]] | None = None
+    sort: str = ""
+    series: Mapping[str, str] | None = None
 
 
 def reference(place: int) -> str:
@@ -91,8 +100,10 @@ def panel_json(panel: Panel, number: int, x: int, y: int) -> dict[str, Any]:
         "gridPos": place,
         "targets": [_target(panel, query, at) for at, query in enumerate(panel.queries)],
         "fieldConfig": {"defaults": _defaults(panel), "overrides": _overrides(panel)},
-        "options": _OPTIONS[panel.kind],
+        "options": dict(_OPTIONS[panel.kind]),
     }
+    if panel.sort:
+        told["options"]["sortBy"] = [{"displayName": panel.sort, "desc": True}]
     if panel.every:
         told["interval"] = panel.every
     if panel.kind == "table":
@@ -161,6 +172,9 @@ def _overrides(panel: Panel) -> list[dict[str, Any]]:
         fill = {"id": "custom.fillBelowTo", "value": low}
         found.append(_override("byName", low, [thin, hide]))
         found.append(_override("byName", high, [thin, hide, fill]))
+    for name, colour in (panel.series or {}).items():
+        fixed = {"mode": "fixed", "fixedColor": colour}
+        found.append(_override("byName", name, [{"id": "color", "value": fixed}]))
     for place, heading in (panel.columns or {}).items():
         properties = list(_cells(panel, place))
         if properties:

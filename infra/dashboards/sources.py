@@ -36,6 +36,7 @@ _TABLE: Final = Panel(
     },
     units={"C": "percentunit", "D": "s", "E": "s"},
     colours={"C": at_most(0.1, 0.3), "D": at_most(DAY, 2 * DAY)},
+    sort="worst rejected share",
 )  # fmt: skip
 _LOST: Final = Row(
     "What is lost",

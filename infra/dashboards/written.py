@@ -8,7 +8,8 @@ from typing import Final
 from infra.dashboards.board import Dashboard
 from infra.dashboards.flows import FLOWS
 from infra.dashboards.language_models import LANGUAGE_MODELS
-from infra.dashboards.models import MODELS, SERVING, STAGES
+from infra.dashboards.models import MODELS, STAGES
+from infra.dashboards.serving import SERVING
 from infra.dashboards.sources import SOURCES
 from infra.fingerprint import HOUSE
 

@@ -27,15 +27,19 @@ from tasks.metrics.tally import BROKEN, USUAL_BUILDS, Ended, Key, Tally
 
 RECENT = timedelta(days=7)
 """Our choice: what a weekly meeting looks at."""
+FORGOTTEN = timedelta(days=90)
+"""Flows and sources that were not heard of for so long were given up: what is newest of them is no
+longer shown, or alerts would ask for them for ever. Our choice: a season."""
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 DURATIONS: Final = (
-    *(10.0, 30.0, MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE),
-    *(HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR, DAY, 2 * DAY, 7 * DAY),
+    *(10.0, 20.0, 30.0, MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 20 * MINUTE),
+    *(30 * MINUTE, 45 * MINUTE, HOUR, 1.5 * HOUR, 2 * HOUR, 3 * HOUR, 4 * HOUR, 6 * HOUR),
+    *(8 * HOUR, 12 * HOUR, DAY, 2 * DAY, 4 * DAY, 7 * DAY),
 )
 LATENESS: Final = (10.0, MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 4 * HOUR, DAY)
 RECOVERY: Final = (5 * MINUTE, 15 * MINUTE, HOUR, 4 * HOUR, 12 * HOUR, DAY, 3 * DAY, 7 * DAY)
 """Bounds of histograms in seconds. Our choice: what people say, from a cached run to a week's
-training."""
+training, close enough for a quantile between two of them to mean something."""
 MOST_REASONS: Final = 15
 """Reasons of rejection shown for a source and step, the others summed up. Our choice."""
 OTHER = "other"
@@ -100,7 +104,8 @@ def flow_families(tally: Tally, now: datetime) -> Iterator[Metric]:
             for state in RUN_STATES
         ),
     )
-    yield from _newest_runs(runs)
+    known = {key: found for key, found in runs.items() if found[-1].at > now - FORGOTTEN}
+    yield from _newest_runs(known)
     yield from _flow_histograms(tally, runs)
 
 
@@ -200,8 +205,9 @@ def step_families(tally: Tally) -> Iterator[Metric]:
     )
 
 
-def source_families(tally: Tally) -> Iterator[Metric]:
+def source_families(tally: Tally, now: datetime) -> Iterator[Metric]:
     """What each source has brought, lost, and when it was looked at."""
+    known = {source for source, at in tally.checked.items() if at > now - FORGOTTEN}
     place = ("source", "step", "unit")
     yield gauge(
         "cxr_source_rows",
@@ -235,12 +241,12 @@ def source_families(tally: Tally) -> Iterator[Metric]:
         ("source", "step"),
         ((key, usual) for key, _, usual in shares if usual is not None),
     )
-    for name, text, table in (
+    for what, text, table in (
         ("checked", "When a run last looked at the source's raw files.", tally.checked),
         ("changed", "When the source last brought something new.", tally.changed),
     ):
-        found = (((source,), at.timestamp()) for source, at in table.items())
-        yield gauge(f"cxr_source_{name}_timestamp_seconds", text, ("source",), found)
+        found = (((name,), at.timestamp()) for name, at in table.items() if name in known)
+        yield gauge(f"cxr_source_{what}_timestamp_seconds", text, ("source",), found)
 
 
 def _reasons(tally: Tally) -> Iterator[tuple[Key, float]]:

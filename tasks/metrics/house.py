@@ -17,7 +17,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from infra.errors import CxrError
+from infra.errors import CxrError, InputError
 from infra.facts.contract import VERSION
 from infra.llm.status import read_status
 from infra.log import LOGGER
@@ -88,16 +88,24 @@ class House(Collector):
     def collect(self) -> Iterator[Metric]:
         """All families as of now."""
         with self._lock:
-            settle_dead(self._store)
+            self._settle()
             yield from self._births.shown(self._counted(self._reader.tally()))
             yield from self._own()
         yield from self._disk()
         yield from self._money()
 
+    def _settle(self) -> None:
+        """Settle killed runs, if this process may write there; they are in no number until then."""
+        try:
+            settle_dead(self._store)
+        except (OSError, InputError) as error:
+            LOGGER.warning("killed runs are not settled: %s", error)
+
     def _counted(self, tally: Tally) -> Iterator[Metric]:
-        yield from flow_families(tally, datetime.now(UTC))
+        now = datetime.now(UTC)
+        yield from flow_families(tally, now)
         yield from step_families(tally)
-        yield from source_families(tally)
+        yield from source_families(tally, now)
         yield from language_model_families(tally)
         yield from stage_families(tally)
         yield from model_families(tally)
