@@ -14,11 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 import xxhash
 
+from infra.parquet import write_table
 from infra.pieces import Count
 from sources.record import REJECTED_SCHEMA
 from tasks.forget.dossier import Dossier, drop_dossier, read_dossier, unfinished, write_dossier
 from tasks.forget.needles import Needles, is_long, only_theirs, probe_of, sentences_of
-from tasks.forget.rows import _less
+from tasks.forget.rows import _facts, _filter_file, _less
 from tasks.forget.search import kinds_in_file
 from tasks.forget.tables import Theirs
 
@@ -163,6 +164,48 @@ def test_words_are_replaced_wherever_they_stand() -> None:
     assert found.without("at files/p7/film.jpg", "X") == "at X"
     assert found.without('{"a": "A caf\\u00e9 stands\\nbeside the zebra mark."}', "X") == "X"
     assert found.without("nothing of theirs", "X") == "nothing of theirs"
+
+
+def test_a_control_that_shows_their_film_is_told_from_their_own_rows(tmp_path: Path) -> None:
+    def shown(study: str, film: str | None) -> bool:
+        row = {"source": "mimic_cxr", "study_id": study, "example_id": f"mimic_cxr/{study}/i/keep"}
+        pq.write_table(pa.Table.from_pylist([{**row, "image_study_id": film}]), tmp_path / "t")
+        with pq.ParquetFile(tmp_path / "t") as file:
+            return Theirs(known()).shown_to_others(file)
+
+    assert shown("x", "50414267")
+    assert not shown("50414267", "50414267")
+    assert not shown("50414267", "x")
+    assert not shown("x", None)
+
+
+def test_a_file_keeps_its_row_groups_and_its_other_rows(tmp_path: Path) -> None:
+    rows = [
+        {"source": "mimic_cxr", "study_id": "50414267" if place % 3 else f"x{place}", "n": place}
+        for place in range(20)
+    ]
+    table = pa.Table.from_pylist(rows)
+    for size, name in ((4, "test-000.parquet"), (100, "predictions.parquet")):
+        write_table(tmp_path / name, table, row_group_rows=size)
+        dropped = _filter_file(tmp_path / name, tmp_path / f"new-{name}", Theirs(known()))
+        assert dropped is not None
+        left = pq.read_table(tmp_path / f"new-{name}")
+        assert left["n"].to_pylist() == list(range(0, 20, 3))
+        assert dropped.num_rows + left.num_rows == 20
+        groups = pq.read_metadata(tmp_path / f"new-{name}").num_row_groups
+        assert groups == (2 if size == 4 else 1)
+
+
+def test_a_shard_of_which_nothing_is_left_is_not_written(tmp_path: Path) -> None:
+    table = pa.table({"source": ["mimic_cxr"], "study_id": ["50414267"]})
+    for name in ("train-000.parquet", "rejected.parquet"):
+        write_table(tmp_path / name, table)
+        (tmp_path / "new").mkdir(exist_ok=True)
+        _filter_file(tmp_path / name, tmp_path / "new" / name, Theirs(known()))
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["rejected.parquet"]
+    assert _facts({"shards": {"train": 1, "test": 2}}, tmp_path / "new") == {
+        "shards": {"train": 0, "test": 0}
+    }
 
 
 LOSSES = [

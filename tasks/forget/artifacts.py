@@ -70,6 +70,9 @@ def find_held(store: Store, theirs: Theirs, needles: Needles, retired: set[str])
         if place.kind == "replicas":
             if place.name in theirs.dossier.sources:
                 gone.add(place.folder)
+        elif place.kind == "predictions":
+            if _shows_theirs(store, place, theirs):
+                gone.add(place.folder)
         elif place.kind not in ROWS | LEARNED and _speaks(store, place, theirs, needles):
             gone.add(place.folder)
     gone = _worked_out(store, places, held, gone)
@@ -86,6 +89,16 @@ def _has_rows(store: Store, folder: str, theirs: Theirs) -> bool:
         if name.endswith(".parquet"):
             with local_copy(store, name) as path, pq.ParquetFile(path) as file:
                 if theirs.touched(file):
+                    return True
+    return False
+
+
+def _shows_theirs(store: Store, place: Place, theirs: Theirs) -> bool:
+    """Whether a control was shown their film: then another must be, and all is predicted again."""
+    for name in files_under(store, place.folder):
+        if name.endswith(".parquet"):
+            with local_copy(store, name) as path, pq.ParquetFile(path) as file:
+                if theirs.shown_to_others(file):
                     return True
     return False
 
@@ -142,7 +155,8 @@ def _lost_its_base(store: Store, place: Place, rewritten: set[str]) -> bool:
 def _derived(place: Place) -> Iterator[str]:
     """Inputs that were worked out themselves; a replica is no such thing."""
     for folder in place.inputs:
-        if folder.partition("/")[0] not in ROWS | LEARNED | {"replicas"}:
+        kind = folder.partition("/")[0]
+        if kind == "predictions" or kind not in ROWS | LEARNED | {"replicas"}:
             yield folder
 
 

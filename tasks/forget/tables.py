@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -107,6 +107,20 @@ class Theirs:
         place = table.column_names.index("detail")
         field = table.schema.field("detail")
         return table.set_column(place, field, pa.array(fresh, field.type))
+
+    def shown_to_others(self, file: pq.ParquetFile) -> bool:
+        """Whether a control shows their film beside another's example."""
+        columns = id_columns(file)
+        if "image_study_id" not in columns:
+            return False
+        own = Theirs(replace(self.dossier, images=set()))
+        for number in range(file.num_row_groups):
+            table = file.read_row_group(number, columns=columns, use_threads=False)
+            rest = table.drop_columns(["image_study_id"])
+            more = pc.and_(self.rows(table), pc.invert(own.rows(rest)))
+            if pc.any(more).as_py():
+                return True
+        return False
 
     def touched(self, file: pq.ParquetFile) -> bool:
         """Whether a file holds any of their rows or names them; reads ids alone."""
