@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,10 @@ from infra.settings import load_settings
 from infra.settings.sections import ScoreSettings
 from infra.step import Step
 from infra.store import Store
+from sources.catalog import get_source
 from tasks.ablate.plan import KIND as ABLATIONS
+from tasks.adapt import fit_to_sources
+from tasks.graph import Graph, build_graph
 from tasks.predict.work import PREDICTIONS_FILE
 from tasks.score.work import SCORES_FILE
 from tests.scores_world import predictions_table
@@ -67,31 +70,46 @@ def write_run(
     section: str = "findings",
     document: dict[str, Any] | None = None,
     called: str | None = None,
+    behind: dict[str, dict[str, Any]] | None = None,
+    revision: int = 1,
 ) -> Written:
-    """Studies, examples, a stage, predictions and their scores, each an artifact.
+    """Everything behind a recipe's predictions, and their scores, each an artifact.
 
     Args:
         changes: settings of the stage that differ from the preset's.
         document: the scores as they are, in place of those of the predictions.
         called: another name than the ability's, which no preset has.
+        behind: by ``kind/name`` settings of other steps that differ from the preset's.
+        revision: of the code that made all of it.
     """
     store = store_at(root)
     preset = load_settings(recipe, scale)
     asked = preset.abilities[ability]
     table = predictions_table() if predictions is None else predictions
     name = called or ability
-    inputs = {"replicas/mimic_cxr": "0" * 16} if replica else {}
-    studies = put(store, Step("studies", "mimic_cxr", {}, inputs, 1, ()), "x.json", {})
-    packed = Step("examples", asked.examples, {}, {"studies/mimic_cxr": studies}, 1, ())
-    examples = put(store, packed, "x.json", {})
-    stage = preset.stage(asked.stage).model_dump(mode="json") | (changes or {})
-    settings = {"stage": stage, "models": preset.models.model_dump(mode="json")}
-    trained = put(store, Step("stages", asked.stage, settings, {}, 1, ()), "x.json", {})
-    behind = {f"stages/{asked.stage}": trained, f"examples/{asked.examples}": examples}
-    predicted = put(
-        store, Step("predictions", name, {"rows": digest(table)}, behind, 1, ()),
-        PREDICTIONS_FILE, table,
-    )  # fmt: skip
+    names = tuple(each for each in preset.sources.names if get_source(each).write_replica)
+    graph = build_graph(fit_to_sources(preset, names)[0], {}, frozenset(names))
+    told = {
+        f"stages/{asked.stage}": {"stage": changes or {}},
+        **(behind or {}),
+    }
+    made: dict[str, str] = {}
+    for key in upstream(graph, f"predictions/{ability}"):
+        step = graph[key]
+        if step.kind == "replicas" and not replica:
+            continue
+        settings = merged(step.settings, told.get(key, {}))
+        inputs = {need: made[need] for need in step.inputs if need in made}
+        if key == f"predictions/{ability}":
+            step, inputs = replace(step, name=name), {**inputs, "rows": digest(table)}
+        content: Any = table if step.kind == "predictions" else {}
+        file = PREDICTIONS_FILE if step.kind == "predictions" else "x.json"
+        made[key] = put(
+            store,
+            Step(step.kind, step.name, settings, inputs, revision, ()),
+            file, content,
+        )  # fmt: skip
+    predicted = made[f"predictions/{ability}"]
     chosen = SETTINGS.model_copy(update={"uncertain_as": uncertain_as})
     scored = (
         document
@@ -100,8 +118,32 @@ def write_run(
         ).to_dict()
     )
     needs = {f"predictions/{name}": predicted}
-    step = Step("scores", name, {"uncertain_as": uncertain_as}, needs, 1, ())
+    policy = {"uncertain_as": uncertain_as} if uncertain_as != "negative" else {}
+    own = merged(graph[f"scores/{ability}"].settings, policy)
+    step = Step("scores", name, own, needs, revision, ())
     return Written(put(store, step, SCORES_FILE, scored), predicted)
+
+
+def upstream(graph: Graph, key: str) -> list[str]:
+    """The steps behind one and itself, in an order in which they can run."""
+    wanted = {key}
+    for other in reversed(graph.steps):
+        if other in wanted:
+            wanted |= graph[other].inputs.keys()
+    return [each for each in graph.steps if each in wanted]
+
+
+def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with those of ``changes`` in their places."""
+    return {
+        **settings,
+        **{
+            key: merged(settings[key], value)
+            if isinstance(value, Mapping) and isinstance(settings.get(key), Mapping)
+            else value
+            for key, value in changes.items()
+        },
+    }
 
 
 def digest(table: pa.Table) -> str:

@@ -68,17 +68,63 @@ def test_paper_is_told_from_tiny_and_one_model_of_a_recipe_from_the_other(tmp_pa
 def test_changed_settings_are_in_the_name(tmp_path: Path) -> None:
     write_run(tmp_path, changes={"steps": 7})
     [run] = find_runs(store_at(tmp_path))
-    assert run.system == "llava_rad tiny, stage.steps=7"
+    assert run.system == "llava_rad tiny, finetune.steps=7"
+
+
+EARLIER = {
+    "stages/pretrain": {"stage": {"steps": 3}},
+    "stages/align": {"stage": {"examples": {"llava_rad": 2.0}}},
+    "examples/llava_rad": {"views": ["PA"]},
+    "predictions/llava_rad": {"beams": 4},
+    "replicas/mimic_cxr": {"studies": 7},
+}
+"""Settings that no last stage tells, by step."""
+
+
+@pytest.mark.parametrize("key", EARLIER)
+def test_any_setting_behind_the_scores_is_a_change(tmp_path: Path, key: str) -> None:
+    """Two runs that differ in it alone stand beside each other, under two names."""
+    write_run(tmp_path)
+    write_run(tmp_path, behind={key: EARLIER[key]})
+    found = board(tmp_path)
+    assert (len(found.runs), found.older) == (2, 0)
+    plain, changed = sorted(run.system for run in found.runs)
+    assert plain == "llava_rad tiny"
+    [told] = next(run for run in found.runs if run.system == changed).changes
+    place = told.partition("=")[0]
+    assert (
+        place
+        == {
+            "stages/pretrain": "pretrain.steps",
+            "stages/align": "align.examples.llava_rad",
+            "examples/llava_rad": "llava_rad.views",
+            "predictions/llava_rad": "predictions.beams",
+            "replicas/mimic_cxr": "replicas.mimic_cxr.studies",
+        }[key]
+    )
+
+
+def test_many_changes_are_counted_and_equal_names_marked(tmp_path: Path) -> None:
+    """Beyond three a name tells how many more; what tells two apart may be among those."""
+    for steps in (3, 4):
+        changes = {"steps": 7, "batch_size": 3, "learning_rate": 1.0, "seed": 9}
+        write_run(
+            tmp_path, changes=changes, behind={"stages/pretrain": {"stage": {"steps": steps}}}
+        )
+    found = board(tmp_path)
+    assert len({run.system for run in found.runs}) == 2
+    for run in found.runs:
+        assert len(run.changes) == 5
+        assert run.system.endswith(f", 2 more, scores {run.name[-16:][:8]}")
 
 
 def test_two_models_on_one_test_set_are_ranked(tmp_path: Path) -> None:
     """The issue's case: systems compared on one test set, whatever their recipes."""
     write_run(tmp_path / "one")
-    write_run(tmp_path / "two", ability="gla_findings", recipe="gla_rrg24", scale="paper",
-              predictions=worse())  # fmt: skip
+    write_run(tmp_path / "two", ability="report", recipe="medxchat", predictions=worse())
     found = measured(board(tmp_path / "one", tmp_path / "two"), METRIC)
     [own, policies] = [[row for row in found if row[0] == name] for name in ("a", "b")]
-    assert [row[1:] for row in own] == [("llava_rad tiny", 1), ("gla_rrg24 gla_findings paper", 2)]
+    assert [row[1:] for row in own] == [("llava_rad tiny", 1), ("medxchat report tiny", 2)]
     assert len(policies) == 2, "the other policy for doubts is a group of its own"
 
 
@@ -140,14 +186,16 @@ def test_variants_of_an_ablation_bear_its_names(tmp_path: Path) -> None:
     assert {each.kind for each in table.entries} == {"ablation"}
 
 
-def test_the_newest_run_of_a_name_stands_for_it(tmp_path: Path) -> None:
+def test_the_newest_run_of_the_same_settings_stands_for_it(tmp_path: Path) -> None:
+    """The same run again, by code that was changed since."""
     write_run(tmp_path)
     time.sleep(1.1)  # manifests tell the time in seconds
-    newest = write_run(tmp_path, predictions=worse())
+    newest = write_run(tmp_path, revision=2)
     found = board(tmp_path)
     assert [run.name for run in found.runs] == [f"llava_rad-{newest.scores}"]
     assert found.older == 1
-    assert len(board(tmp_path, older=True).runs) == 2
+    both = board(tmp_path, older=True).runs
+    assert len({run.system for run in both}) == 2, "each bears its fingerprint"
 
 
 def test_answers_and_drawn_films_stand_under_their_own_tasks(tmp_path: Path) -> None:
@@ -221,7 +269,7 @@ def test_a_damaged_score_gives_no_rank(tmp_path: Path) -> None:
 
 def test_scores_without_what_is_behind_them(tmp_path: Path) -> None:
     write_run(tmp_path)
-    [manifest] = tmp_path.glob("stages/*/manifest.json")
+    [manifest] = tmp_path.glob("stages/finetune-*/manifest.json")
     manifest.unlink()
     with pytest.raises(ArtifactError, match="without its stages"):
         board(tmp_path)

@@ -2,7 +2,7 @@
 
 A scores artifact tells none of this itself; the artifacts behind it do. The recipe is the one with
 an ability of that name, on a set and a stage of those names, or the one that a comparison names;
-the scale is the one whose preset the stage's settings are nearest to.
+the scale is the one whose preset all that is behind the scores is nearest to (``chain``).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from infra.settings import Settings, load_settings, preset_names
 from infra.store import Store
 from sources.record import Split
 from tasks.ablate.plan import KIND as ABLATIONS
+from tasks.leaderboard.chain import Shelf, chain_of, changes_of, configuration
 from tasks.one_set.plan import KIND as COMPARISONS
 from tasks.predict.work import PREDICTIONS_FILE
 from tasks.score.work import SCORES_FILE
@@ -47,8 +48,9 @@ class TestSet:
 class Run:
     """One scored run; ``variant`` names its matrix and variant, where an ablation made it.
 
-    ``recipe`` and ``scale`` are None where no preset has such an ability. ``changes`` are settings
-    of its last stage that differ from the preset's.
+    ``recipe`` and ``scale`` are None where no preset has such an ability. ``changes`` are all
+    settings behind it that differ from the preset's. ``configuration`` is equal for runs of equal
+    settings and raw data, whatever code made them. ``mark`` tells it from others of its name.
     """
 
     root: str
@@ -61,15 +63,19 @@ class Run:
     changes: tuple[str, ...]
     test: TestSet
     scores: Mapping[str, Any]
+    configuration: str
+    mark: str = ""
 
     @property
     def system(self) -> str:
-        """What it is called: recipe, scale, ability where the recipe has several, variant."""
+        """What it is called: recipe, scale, ability where the recipe has several, variant or what
+        was changed."""
         recipe = self.recipe or "unknown recipe"
         ability = "" if self.ability == self.recipe else f" {self.ability}"
-        changed = f", {', '.join(self.changes)}" if self.changes and not self.variant else ""
-        variant = f", {self.variant}" if self.variant else changed
-        return f"{recipe}{ability} {self.scale or ''}".rstrip() + variant
+        shown = [self.variant] if self.variant else list(self.changes[:_SHOWN_CHANGES])
+        left = 0 if self.variant else len(self.changes) - len(shown)
+        parts = [*shown, *([f"{left} more"] if left else []), *([self.mark] if self.mark else [])]
+        return ", ".join([f"{recipe}{ability} {self.scale or ''}".rstrip(), *parts])
 
 
 def find_runs(store: Store) -> list[Run]:
@@ -78,10 +84,10 @@ def find_runs(store: Store) -> list[Run]:
     Raises:
         ArtifactError: a file that is needed is damaged, or a manifest is.
     """
-    variants, compared = _variants(store), _compared(store)
+    variants, compared, shelf = _variants(store), _compared(store), Shelf(store)
     return [
         _run(
-            store,
+            shelf,
             artifact,
             variants.get(artifact.fingerprint, ""),
             compared.get(artifact.fingerprint),
@@ -108,11 +114,13 @@ def _variants(store: Store) -> dict[str, str]:
     return found
 
 
-def _run(store: Store, artifact: Artifact, variant: str, compared: str | None) -> Run:
+def _run(shelf: Shelf, artifact: Artifact, variant: str, compared: str | None) -> Run:
+    store = shelf.store
     [file] = checked_files(artifact, SCORES_FILE)
     scores = json.loads(file.read_text(encoding="utf-8"))
     predictions = _input(store, artifact, "predictions")
     stage, examples = (_input(store, predictions, kind) for kind in ("stages", "examples"))
+    chain = chain_of(shelf, artifact)
     run = Run(
         store.root,
         artifact.folder.partition("/")[2],
@@ -124,21 +132,23 @@ def _run(store: Store, artifact: Artifact, variant: str, compared: str | None) -
         (),
         test_set_of(store, predictions, examples),
         scores,
+        configuration(chain),
     )
     if compared is None:
         presets = list(_presets_of(artifact.step.name, stage.step.name, examples.step.name))
+        of = f"scores/{artifact.step.name}"
     else:
         presets = [one for one in _presets() if one.recipe == compared]
         presets = [one for one in presets if stage.step.name in {each.name for each in one.stages}]
+        of, chain = f"stages/{stage.step.name}", chain_of(shelf, stage)
         run = replace(
             run, ability=artifact.step.name.removeprefix(f"{compared}-").replace("-", " ")
         )
     if not presets:
         return run
-    apart = [(_differences(stage, preset), preset) for preset in presets]
+    apart = [(changes_of(chain, preset, of), preset) for preset in presets]
     changes, nearest = min(apart, key=lambda item: len(item[0]))
-    shown = changes[:_SHOWN_CHANGES]
-    return replace(run, recipe=nearest.recipe, scale=nearest.scale, changes=tuple(shown))
+    return replace(run, recipe=nearest.recipe, scale=nearest.scale, changes=tuple(changes))
 
 
 def _input(store: Store, artifact: Artifact, kind: str) -> Artifact:
@@ -167,36 +177,6 @@ def _presets_of(ability: str, stage: str, examples: str) -> Iterator[Settings]:
         own = preset.abilities.get(ability)
         if own is not None and (own.stage, own.examples) == (stage, examples):
             yield preset
-
-
-def _presets_with(recipe: str, stage: str) -> Iterator[Settings]:
-    for preset in _presets():
-        if preset.recipe == recipe and any(each.name == stage for each in preset.stages):
-            yield preset
-
-
-def _differences(stage: Artifact, preset: Settings) -> list[str]:
-    """Settings of a stage that are not the preset's, as ``key=value``; those that only one of the
-    two knows are another version's, and no difference."""
-    own = preset.stage(stage.step.name).model_dump(mode="json")
-    wanted = {"stage": own, "models": preset.models.model_dump(mode="json")}
-    return list(_leaves("", wanted, _with_room(stage.step.settings)))
-
-
-def _with_room(held: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A stage's settings with the canvas's room, which they leave out where there is none."""
-    models = held["models"]
-    if "vision" not in models:
-        return held
-    return {**held, "models": {**models, "vision": {"room_for": 1, **models["vision"]}}}
-
-
-def _leaves(place: str, wanted: Any, held: Any) -> Iterator[str]:
-    if isinstance(wanted, Mapping) and isinstance(held, Mapping):
-        for key in wanted.keys() & held.keys():
-            yield from _leaves(f"{place}.{key}" if place else key, wanted[key], held[key])
-    elif wanted != held:
-        yield f"{place}={held}"
 
 
 def test_set_of(store: Store, predictions: Artifact, examples: Artifact) -> TestSet:

@@ -36,7 +36,7 @@ def full_text(found: Leaderboard, tables: Sequence[Table]) -> str:
 
 
 def _older(found: Leaderboard) -> list[str]:
-    told = f"{found.older} older runs of the same name and test set: --older"
+    told = f"{found.older} older runs of the same settings: --older"
     return [told] if found.older else []
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -162,7 +163,7 @@ def leaderboard(stores: Sequence[Store], *, older: bool = False) -> Leaderboard:
     """All of these data roots.
 
     Args:
-        older: also runs that a newer one of the same recipe, scale, variant and test set replaced.
+        older: also runs that one of the same settings and raw data, by newer code, replaced.
 
     Raises:
         ArtifactError: a score is damaged; no rank may come of it.
@@ -171,7 +172,7 @@ def leaderboard(stores: Sequence[Store], *, older: bool = False) -> Leaderboard:
     from evaluation.published import published_entries, systems
 
     found = [run for store in stores for run in find_runs(store)]
-    runs = found if older else _newest(found)
+    runs = _marked(found if older else _newest(found))
     entries = [entry for run in runs for entry in _entries(run)]
     told = systems()
     order = {system.recipe: place for place, system in enumerate(told)}
@@ -193,11 +194,27 @@ def _place(table: Table) -> tuple[int, bool]:
 
 
 def _newest(runs: Sequence[Run]) -> list[Run]:
-    """The newest of those that are called the same and were tested on the same."""
+    """The newest of those that the same settings and raw data made: code that was changed since
+    makes them anew, and nothing else does."""
     kept: dict[tuple[str, ...], Run] = {}
     for run in sorted(runs, key=lambda each: each.created_at, reverse=True):
-        kept.setdefault((run.root, run.system, run.test.digest), run)
+        kept.setdefault((run.root, run.ability, run.configuration), run)
     return list(kept.values())
+
+
+_MARK: Final = 8
+"""Characters of a fingerprint that tell two runs of one name apart, as a digest's elsewhere."""
+
+
+def _marked(runs: Sequence[Run]) -> list[Run]:
+    """Runs whose name another one of the test set has bear the scores' fingerprint too."""
+    names = Counter((run.system, run.test.digest) for run in runs)
+    return [
+        replace(run, mark=f"scores {run.name.rpartition('-')[2][:_MARK]}")
+        if names[run.system, run.test.digest] > 1
+        else run
+        for run in runs
+    ]
 
 
 def _entries(run: Run) -> Iterator[Entry]:
