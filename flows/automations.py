@@ -54,24 +54,7 @@ def automations(attend: UUID, heartbeat_seconds: float) -> list[AutomationCore]:
             ),
             actions=[wake],
         ),
-        AutomationCore(
-            name="cxrflow: a run is silent",
-            description="A run that told of itself does so no more, and has not ended either.",
-            trigger=EventTrigger(
-                after={f"{_RUN}.heartbeat"},
-                expect={
-                    f"{_RUN}.{each}"
-                    for each in ("heartbeat", "Completed", "Failed", "Cancelled", "Crashed")
-                },
-                match=_RUNS,
-                match_related=_OURS,
-                for_each={"prefect.resource.id"},
-                posture=Posture.Proactive,
-                threshold=1,
-                within=timedelta(seconds=MISSED_HEARTBEATS * heartbeat_seconds),
-            ),
-            actions=[wake],
-        ),
+        _silent(wake, MISSED_HEARTBEATS * heartbeat_seconds),
         AutomationCore(
             name="cxrflow: data is missing",
             description=f"No run has read raw data for {DATA_HOURS} hours.",
@@ -84,6 +67,28 @@ def automations(attend: UUID, heartbeat_seconds: float) -> list[AutomationCore]:
             actions=[wake],
         ),
     ]
+
+
+def _silent(wake: RunDeployment, seconds: float) -> AutomationCore:
+    """Of runs that have told nothing for so long."""
+    return AutomationCore(
+        name="cxrflow: a run is silent",
+        description="A run that told of itself does so no more, and has not ended either.",
+        trigger=EventTrigger(
+            after={f"{_RUN}.heartbeat"},
+            expect={
+                f"{_RUN}.{each}"
+                for each in ("heartbeat", "Completed", "Failed", "Cancelled", "Crashed")
+            },
+            match=_RUNS,
+            match_related=_OURS,
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=timedelta(seconds=seconds),
+        ),
+        actions=[wake],
+    )
 
 
 def _on(*events: str) -> EventTrigger:

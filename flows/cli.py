@@ -15,9 +15,9 @@ from typing import Annotated, Any
 import typer
 
 from flows.cli_convert import CONVERT
-from flows.cli_facts import facts, metrics
 from flows.cli_llm import LLM
 from flows.cli_one_set import compare_recipes
+from flows.cli_operate import add_operations
 from flows.cli_options import (
     DataRoot,
     DryRun,
@@ -34,10 +34,7 @@ from flows.cli_options import (
     Sources,
     order_of,
 )
-from flows.cli_promote import add_promotions
-from flows.cli_retention import FORGET_HELP, GC_HELP, forget, gc
 from flows.cli_serve import serve, token
-from flows.cli_stack import STACK, deploy
 from flows.goals import COMMANDS, GOALS, Goal
 from infra.errors import CxrError
 from infra.log import set_up_logging
@@ -305,17 +302,9 @@ def errors(
     cli_compare.errors(run, data_root, with_text=text, as_json=as_json)
 
 
-add_promotions(APP)
-APP.command(help=FORGET_HELP)(forget)
-APP.command(help=GC_HELP)(gc)
-APP.command(help="What runs did: rows that any tool can query; see docs/facts.md.")(facts)
-APP.command(help="Answer Prometheus with numbers counted from facts; see docs/monitoring.md.")(
-    metrics
-)
+add_operations(APP)
 APP.add_typer(LLM, name="llm")
 APP.add_typer(CONVERT, name="convert")
-APP.add_typer(STACK, name="stack")
-APP.command(help="Register work pools, deployments and automations with Prefect's server.")(deploy)
 
 
 @APP.command(help="Rate metrics and judges against radiologists' error counts.")

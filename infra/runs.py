@@ -26,7 +26,7 @@ from infra.settings.sections import (
 from infra.settings.stages import ModelSettings, StageSettings
 
 Device = Literal["auto", "cpu"]
-Control = Literal["none"] | Hidden
+Control = Literal["none", Hidden]
 RunT = TypeVar("RunT", bound=Section)
 
 

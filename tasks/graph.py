@@ -397,5 +397,4 @@ def _add_models(builder: _Builder) -> None:
 
 
 def _dump(section: Any) -> dict[str, Any]:
-    dumped: dict[str, Any] = section.model_dump(mode="json")
-    return dumped
+    return section.model_dump(mode="json")  # type: ignore[no-any-return]

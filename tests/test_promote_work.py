@@ -308,7 +308,7 @@ def test_a_gate_of_ones_own_holds(cxr: Say, world: PromoteWorld, tmp_path: Path)
     gates.write_text("gates = 3")
     said = say(cxr, world, "promote", MODEL, "--gates", gates)
     assert said.code == 2
-    assert said.err.startswith("error: found 'gates' of gates.toml; expected a valid tuple")
+    assert said.err.startswith("error: found 'gates' of gates.toml; expected a list")
 
 
 @pytest.mark.parametrize(

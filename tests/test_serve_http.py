@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import http.client
 import io
-import json
 import logging
 import socket
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -21,40 +18,22 @@ import openai
 import pytest
 from models_world import picture
 from PIL import Image
+from serve_asking import Reply, ask, form, guarded, upload
 from serve_world import (
     Running,
     alone,
     films,
-    order,
     running,
     user_turn,
-    writer_folder,
 )
 
 from infra.log import LOGGER
 from infra.tokens import Role, add_token
 from models.serving import Question
-from tasks.serve.keeper import Hands
-from tasks.serve.limits import Limits
 from tasks.serve.notice import NOTICE
 from tests.pixel_samples import dicom
 
-LIMITS = Limits(waiting=2, body_bytes=200_000, body_seconds=1.0, idle_seconds=2.0)
 ASKED = "Is there a nodule?"
-
-
-class Reply(NamedTuple):
-    status: int
-    body: bytes
-    headers: Any
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    @property
-    def code(self) -> str:
-        return str(self.json["error"]["code"])
 
 
 @pytest.fixture(scope="module")
@@ -66,15 +45,7 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, tokens: dict[str, str]) -> Iterator[Running]:
-    root = tmp_path_factory.mktemp("served")
-    asked = order(
-        root,
-        model=str(writer_folder(root / "cxr")),
-        host="0.0.0.0",
-        token_file=Path(tokens["file"]),
-        hands=Hands(slots=2, device="cpu"),
-        limits=LIMITS,
-    )
+    asked = guarded(tmp_path_factory.mktemp("served"), Path(tokens["file"]))
     with running(asked) as found:
         yield found
 
@@ -85,42 +56,6 @@ def client(server: Running, tokens: dict[str, str]) -> Iterator[openai.OpenAI]:
         base_url=f"{server.url}/v1", api_key=tokens["viewer"], max_retries=0
     ) as made:
         yield made
-
-
-def ask(
-    server: Running,
-    path: str,
-    body: bytes | dict[str, Any] | None = None,
-    token: str | None = None,
-    method: str | None = None,
-    **headers: str,
-) -> Reply:
-    raw = json.dumps(body).encode() if isinstance(body, dict) else body
-    told = {name.replace("_", "-"): value for name, value in headers.items()}
-    told |= {} if token is None else {"Authorization": f"Bearer {token}"}
-    request = urllib.request.Request(server.url + path, raw, told, method=method)
-    try:
-        with urllib.request.urlopen(request, timeout=60) as reply:
-            return Reply(reply.status, reply.read(), reply.headers)
-    except urllib.error.HTTPError as error:
-        with error:
-            return Reply(error.code, error.read(), error.headers)
-
-
-def form(**parts: bytes | str) -> tuple[bytes, str]:
-    """A form's body and type; names with a number at their end come without it."""
-    lines = b""
-    for name, value in parts.items():
-        content = value.encode() if isinstance(value, str) else value
-        head = f'--edge\r\nContent-Disposition: form-data; name="{name.rstrip("12")}"'
-        head += '; filename="a.png"' if isinstance(value, bytes) else ""
-        lines += head.encode() + b"\r\n\r\n" + content + b"\r\n"
-    return lines + b"--edge--\r\n", "multipart/form-data; boundary=edge"
-
-
-def upload(server: Running, token: str, **parts: bytes | str) -> Reply:
-    body, kind = form(**parts)
-    return ask(server, "/v1/findings", body, token, Content_Type=kind)
 
 
 def test_openais_client_is_answered_as_the_registered_model_answers(client: openai.OpenAI) -> None:
