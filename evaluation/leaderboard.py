@@ -80,6 +80,8 @@ class Entry:
         recipe: the recipe that it is of, if it is of one.
         run: the scores artifact behind a number measured here.
         quoted_from: where a published one stands.
+        controls: by control what it reaches in the same metric on the same examples, on ``scale``:
+            without them nobody can tell what the number owes to looking at the film.
     """
 
     system: str
@@ -95,10 +97,18 @@ class Entry:
     standing: Standing
     run: str | None = None
     quoted_from: str | None = None
+    controls: Mapping[str, float] = field(default_factory=dict)
+
+    def controls_on(self, scale: str) -> dict[str, float]:
+        """The controls on another scale of shares."""
+        return {name: self._factor(scale) * value for name, value in self.controls.items()}
+
+    def _factor(self, scale: str) -> float:
+        return _MOST[scale] / _MOST[self.scale] if scale != self.scale else 1.0
 
     def on(self, scale: str) -> tuple[float, float | None, float | None]:
         """Value and ends on another scale of shares."""
-        factor = _MOST[scale] / _MOST[self.scale] if scale != self.scale else 1.0
+        factor = self._factor(scale)
         low, high = (None if end is None else factor * end for end in (self.low, self.high))
         return factor * self.value, low, high
 
@@ -196,6 +206,7 @@ def _entry_row(placed: Placed, scale: str) -> dict[str, Any]:
         "high": high,
         "run": entry.run,
         "quoted_from": entry.quoted_from,
+        "controls": entry.controls_on(scale),
     }
 
 

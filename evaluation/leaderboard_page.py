@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from evaluation.interval_text import interval_text
+from evaluation.interval_text import interval_text, number_text
 from evaluation.templating import render_page
 
 Row = Mapping[str, Any]
@@ -18,6 +18,19 @@ TITLES: Final = {
 FIELD_NAMES: Final = {"uncertain_as": "uncertain", "test_set": "test set"}
 """How fields of a standing are called where others read them; the rest go by their own names."""
 NOT_TOLD: Final = "none"
+CONTROLS: Final = {
+    "shuffled": "another's",
+    "blank": "blank film",
+    "majority": "majority",
+    "untrained": "untrained",
+}
+"""Controls as a person reads them: another's film or prompt, a blank film, the commonest training
+answer, an untrained model."""
+OTHER_TEST_SETS: Final = (
+    "A number measured here and a published one are on different test sets, a replica's on "
+    "phantoms with templated reports: neither is above or below the other. What the same model reaches "
+    "without looking stands under each number measured here."
+)
 _FULL: Final = {"0-1": 1.0, "0-100": 100.0}
 """Scales whose values have a bar."""
 
@@ -36,6 +49,7 @@ def render_leaderboard(document: Row, headlines: Collection[str]) -> str:
         document=document,
         measured=len(entries) - published,
         published=published,
+        other_test_sets=OTHER_TEST_SETS,
         replicas=sorted({name for name in sets if "replica" in name}),
         tasks=[_task(document, name, headlines) for name in _names(document)],
     )
@@ -69,10 +83,21 @@ def _group(group: Row, scale: str) -> dict[str, Any]:
         "place": " · ".join([*rest, *([group["quoted"]] if group["quoted"] else [])]),
         "untold": named(group["untold"]),
         "entries": [
-            {**entry, "text": interval_text(entry, scale), "width": _width(entry["value"], scale)}
+            {
+                **entry,
+                "text": interval_text(entry, scale),
+                "width": _width(entry["value"], scale),
+                "beside": controls_text(entry["controls"], scale),
+            }
             for entry in group["entries"]
         ],
     }
+
+
+def controls_text(controls: Mapping[str, float], scale: str) -> str:
+    """What controls reach, on one line; empty where there is none."""
+    told = (f"{CONTROLS[name]} {number_text(value, scale)}" for name, value in controls.items())
+    return ", ".join(told)
 
 
 def _width(value: float, scale: str) -> str | None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from evaluation.leaderboard_page import render_leaderboard
 from flows.cli import main
 from infra.errors import ArtifactError, InputError
 from infra.step import Step
 from tasks.leaderboard.runs import find_runs
+from tasks.leaderboard.show import overview_text
 from tasks.leaderboard.work import (
     TABLE_FILE,
     Leaderboard,
@@ -228,6 +231,18 @@ def test_answers_and_drawn_films_stand_under_their_own_tasks(tmp_path: Path) -> 
         ("generate", "Frechet-relative"): 0.5,
     }
     assert list(found.unavailable.values()) == [{"x": "needs weights"}]
+    [table] = [each for each in found.tables if each.measure == "closed-accuracy"]
+    entries = [entry for group in table.to_dict()["groups"] for entry in group["entries"]]
+    told = [entry["controls"] for entry in entries if entry["kind"] == "measured"]
+    assert told == [{"blank": pytest.approx(10.0 if table.scale == "0-100" else 0.1)}]
+    assert all(entry["controls"] == {} for entry in entries if entry["kind"] == "published")
+    document = found.to_dict(found.tables)
+    page = render_leaderboard(document, {"closed-accuracy"})
+    text = overview_text(found)
+    for shown in (page, text):
+        assert re.search(r"without looking: blank film (10\.0|0\.100)", shown)
+    assert "are on different test sets" in page
+    assert "different test sets" in text
 
 
 def test_a_run_of_no_known_recipe_is_listed_apart(tmp_path: Path) -> None:

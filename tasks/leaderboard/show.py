@@ -7,7 +7,13 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Final
 
 from evaluation.interval_text import interval_text, plain
-from evaluation.leaderboard_page import named, reasons, standing_parts
+from evaluation.leaderboard_page import (
+    OTHER_TEST_SETS,
+    controls_text,
+    named,
+    reasons,
+    standing_parts,
+)
 from infra.errors import one_line
 from tasks.leaderboard.work import Leaderboard, status_of
 
@@ -58,7 +64,7 @@ def _how_ranked() -> str:
         "Numbers are ranked within a group alone, where all that made them is told and equal. "
         "Groups of a measure (a, b, ...) stand side by side, never ranked with each other."
     )
-    return "\n".join(wrap(text, WIDTH))
+    return "\n".join([*wrap(text, WIDTH), *wrap(OTHER_TEST_SETS, WIDTH)])
 
 
 def _tasks(tables: Sequence[Table]) -> list[str]:
@@ -89,9 +95,16 @@ def _brief_lines(group: Group, placed: Placed, scale: str) -> list[str]:
     place = group.standing.within or f"{told['dataset']}, n {int(told['n']):,}"
     name = f"    {one_line(placed.entry.system)}{_policy(group)}"
     rest = f" {_number(placed, scale):>{_NUMBER}}  {rank:<5}  {group.name} {place}"
+    lines = [f"{name:<{_SYSTEM}}{rest}"]
     if len(name) > _SYSTEM:
-        return [name, f"{'':<{_SYSTEM}}{rest}"]
-    return [f"{name:<{_SYSTEM}}{rest}"]
+        lines = [*wrap(name, WIDTH, subsequent_indent=" " * 6), f"{'':<{_SYSTEM}}{rest}"]
+    return [*lines, *_controls(placed, scale)]
+
+
+def _controls(placed: Placed, scale: str) -> list[str]:
+    """What the same model's controls reach, under the number."""
+    told = controls_text(placed.entry.controls_on(scale), scale)
+    return [f"      without looking: {plain(told)}"] if told else []
 
 
 def _policy(group: Group) -> str:
@@ -139,7 +152,8 @@ def _group(group: Group, scale: str) -> list[str]:
     lines = wrap(
         f"{group.name}  {standing_text(group)}", WIDTH, initial_indent="", subsequent_indent="   "
     )
-    lines += [_entry(placed, scale) for placed in group.entries]
+    for placed in group.entries:
+        lines += [*_entry(placed, scale), *_controls(placed, scale)]
     for place in dict.fromkeys(each.entry.quoted_from for each in group.entries):
         if place is not None:
             lines += wrap(
@@ -156,11 +170,13 @@ def standing_text(group: Group) -> str:
     return " | ".join(parts)
 
 
-def _entry(placed: Placed, scale: str) -> str:
+def _entry(placed: Placed, scale: str) -> list[str]:
     entry = placed.entry
     number = _number(placed, scale)
     rank = "" if placed.rank is None else str(placed.rank)
-    return f"{rank:>5} {one_line(entry.system):<{_NAME}} {number:>{_NUMBER}}  {entry.kind}"
+    *above, name = wrap(one_line(entry.system), _NAME)
+    first = [f"{'':>5} {line}" for line in above]
+    return [*first, f"{rank:>5} {name:<{_NAME}} {number:>{_NUMBER}}  {entry.kind}"]
 
 
 def _refusal(each: Refusal) -> list[str]:

@@ -220,6 +220,11 @@ def _marked(runs: Sequence[Run]) -> list[Run]:
 def _entries(run: Run) -> Iterator[Entry]:
     from evaluation.leaderboard import Entry, measure_of
 
+    controls: dict[tuple[str, str], dict[str, float]] = {}
+    for row in run.scores["scores"]:
+        if row["control"] != "none" and row["value"] is not None:
+            beside = controls.setdefault((row["metric"], row.get("group", _WHOLE)), {})
+            beside[row["control"]] = row["value"]
     for row in run.scores["scores"]:
         if row["control"] != "none" or row["value"] is None or row.get("is_detail", False):
             continue
@@ -238,6 +243,7 @@ def _entries(run: Run) -> Iterator[Entry]:
             higher_is_better=row["higher_is_better"],
             standing=_standing(run, metric, row["signature"]),
             run=run.name,
+            controls=controls.get((row["metric"], group), {}),
         )
 
 
