@@ -36,6 +36,7 @@ from infra.tracking_runs import RunBook
 from sources.prediction import PREDICTION_SCHEMA
 from sources.record import Split
 from tasks.context import Context
+from tasks.dialogues.work import write_dialogues
 from tasks.examples.work import write_examples
 from tasks.ingest.stored_images import ingest_images
 from tasks.ingest.studies import ingest_studies
@@ -47,6 +48,8 @@ from tasks.train.work import example_files
 SETTINGS = (
     'sources.routes={mimic_cxr=["keep","structure"]}',
     "sources.pieces=6",
+    'dialogues.routes={mimic_cxr=["converse","request"]}',
+    "dialogues.largest_failed_share=0.5",
     "images.short_side_px=112",
     "readings=[]",
 )
@@ -112,6 +115,7 @@ def build_world(folder: Path) -> ForgetWorld:
     ingest_images(context, SOURCE)
     with Teacher(context.environment) as teacher:
         write_reports(context, SOURCE, teacher)
+        write_dialogues(context, SOURCE, teacher)
     with closing(AnswerCache(context.store.state)) as cache:
         compact(cache)
     for name in context.settings.sets:
@@ -347,6 +351,27 @@ def _values(value: Any) -> Iterator[bytes]:
         yield value.encode()
     elif isinstance(value, bytes):
         yield value
+
+
+def asked_about(world: ForgetWorld) -> dict[str, set[str]]:
+    """Hashes of the requests behind every report and dialogue, by study."""
+    found: dict[str, set[str]] = {}
+    for kind in ("reports", "dialogues"):
+        for path in world.data.glob(f"{kind}/*/*/{kind}.parquet"):
+            for row in pq.read_table(path, partitioning=None).to_pylist():
+                if row["request_hash"]:
+                    found.setdefault(row["study_id"], set()).add(row["request_hash"])
+    return found
+
+
+def answered(world: ForgetWorld) -> set[str]:
+    """Hashes of all requests whose answers are stored, wherever they are."""
+    state = world.data / ".state"
+    with closing(sqlite3.connect(state / "llm-answers.sqlite")) as run:
+        keys = {key for (key,) in run.execute("SELECT request_hash FROM answers")}
+    for path in state.glob("llm-answers/*.parquet"):
+        keys |= set(pq.read_table(path)["request_hash"].to_pylist())
+    return {key.partition("@")[0] for key in keys}
 
 
 def checksums(world: ForgetWorld) -> dict[str, str]:

@@ -18,6 +18,8 @@ from forget_world import (
     SETTINGS,
     SOURCE,
     ForgetWorld,
+    answered,
+    asked_about,
     build_world,
     checksums,
     find_traces,
@@ -112,6 +114,19 @@ def test_other_subjects_stay_everywhere(world: ForgetWorld, cxr: Say) -> None:
         assert {"studies", "images", "reports", "examples", ".state"} <= kept
         assert any("prefect" in place for place in left)
         assert len(left) >= len(told[person.subject]) // 2
+
+
+def test_answers_to_their_requests_are_erased_and_no_others(world: ForgetWorld, cxr: Say) -> None:
+    person, asked, before = world.people["train"], asked_about(world), answered(world)
+    theirs = set().union(*(asked.pop(study, set()) for study in person.studies))
+    others = set().union(*asked.values())
+    assert theirs
+    assert theirs | others <= before
+    cxr("forget", person.subject, "--source", SOURCE, "--data-root", world.data)
+    left = answered(world)
+    assert not left & theirs
+    assert others - theirs <= left
+    assert len(before - left) > len(theirs), "answers that were rejected went too"
 
 
 def test_models_that_saw_it_are_named_and_tagged(world: ForgetWorld, cxr: Say) -> None:
