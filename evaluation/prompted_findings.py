@@ -150,15 +150,14 @@ def score_findings(
         )
         ours.append(own)
         theirs.append(other)
-        beside = (interval_of(*each) for each in (own, other))
-        scores.append(FindingScore(*beside, finding, *support, *own))
+        scores.append(FindingScore(interval_of(*own), interval_of(*other), finding, *support, *own))
     if not scores:
         return PromptedFindings(UNKNOWN, UNKNOWN, (), NONE_SEEN, tuple(without))
     seen = [place for place, each in enumerate(scores) if each.is_seen]
-    means = (_mean_interval(found) for found in (ours, theirs))
-    of_seen = (_mean_interval([found[place] for place in seen]) for found in (ours, theirs))
+    drawn_seen, real_seen = ([found[place] for place in seen] for found in (ours, theirs))
+    of_seen = Beside(_mean_interval(drawn_seen), _mean_interval(real_seen)) if seen else NONE_SEEN
     return PromptedFindings(
-        *means, tuple(scores), Beside(*of_seen) if seen else NONE_SEEN, tuple(without)
+        _mean_interval(ours), _mean_interval(theirs), tuple(scores), of_seen, tuple(without)
     )
 
 
@@ -217,16 +216,20 @@ def score_sides(drawn: FilmReadings, real: FilmReadings, resamples: int, seed: i
     for finding in SIDED:
         told, right = _sided_cases(drawn, finding)
         if told.any():
-            beside = (_side_interval(*each, [finding]) for each in draws)
-            by_finding.append(SidedFinding(*beside, finding, int(told.sum()), int(right.sum())))
+            ours, theirs = (_side_interval(*each, [finding]) for each in draws)
+            counts = (int(told.sum()), int(right.sum()))
+            by_finding.append(SidedFinding(ours, theirs, finding, *counts))
     asked = np.stack([_sided_cases(drawn, finding)[0] for finding in SIDED])
     seen = [each.finding for each in by_finding if each.is_seen]
+    ours, theirs = (_side_interval(*each, SIDED) for each in draws)
+    of_seen = Beside(*(_side_interval(*each, seen) for each in draws))
     return SideScore(
-        *(_side_interval(*each, SIDED) for each in draws),
+        ours,
+        theirs,
         int(asked.sum()),
         len(set(np.asarray(drawn.units)[asked.any(axis=0)])),
         tuple(by_finding),
-        Beside(*(_side_interval(*each, seen) for each in draws)),
+        of_seen,
     )
 
 

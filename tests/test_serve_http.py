@@ -190,12 +190,6 @@ def test_a_form_that_is_none_is_refused(
     assert reply.code == "invalid_value"
 
 
-def test_where_no_model_draws_that_is_told(server: Running, tokens: dict[str, str]) -> None:
-    reply = ask(server, "/v1/drawings", {"prompt": "A nodule."}, tokens["viewer"])
-    assert (reply.status, reply.code) == (404, "no_such_part")
-    assert "--drawing" in reply.json["error"]["message"]
-
-
 def test_every_answer_says_whose_it_is_and_that_it_is_no_medical_device(
     server: Running, tokens: dict[str, str]
 ) -> None:
@@ -206,8 +200,12 @@ def test_every_answer_says_whose_it_is_and_that_it_is_no_medical_device(
         ask(server, "/v1/findings", b"x", tokens["viewer"]),
         ask(server, "/nowhere/%0d%0aX-Evil:1", token=tokens["viewer"]),
         ask(server, "/v1/models", token=tokens["viewer"], method="DELETE"),
+        ask(server, "/v1/drawings", {"prompt": "A nodule."}, tokens["viewer"]),
     ]
-    assert [reply.status for reply in replies] == [200, 401, 200, 400, 404, 405]
+    assert [reply.status for reply in replies] == [200, 401, 200, 400, 404, 405, 404]
+    assert (
+        replies[-1].code == "no_such_part" and "--drawing" in replies[-1].json["error"]["message"]
+    )
     for reply in replies:
         assert reply.headers["X-Not-A-Medical-Device"] == NOTICE
         assert reply.headers["X-Cxr-Model"] == "cxr/folder"
