@@ -28,8 +28,8 @@ CONTROLS: Final = {
 answer, an untrained model."""
 OTHER_TEST_SETS: Final = (
     "A number measured here and a published one are on different test sets, a replica's on "
-    "phantoms with templated reports: neither is above or below the other. What the same model reaches "
-    "without looking stands under each number measured here."
+    "phantoms with templated reports: neither is above or below the other. What the same model "
+    "reaches without looking stands under each number measured here."
 )
 _FULL: Final = {"0-1": 1.0, "0-100": 100.0}
 """Scales whose values have a bar."""

@@ -74,7 +74,7 @@ def _say_ready(url: str, front: Front, *, as_json: bool) -> None:
 
 
 def token(
-    name: Annotated[str, typer.Argument(help="Whose it is, for the log.")],
+    whose: Annotated[str, typer.Argument(metavar="NAME", help="For the log.")],
     file: Annotated[Path, typer.Option(help="TOML file that gets its digest.")],
     role: Annotated[str, typer.Option(help="viewer, operator or promoter.")] = "viewer",
     expires: Annotated[
@@ -94,5 +94,5 @@ def token(
         last = None if expires is None else date.fromisoformat(expires)
     except ValueError:
         raise InputError(f"the day '{expires}'", "YEAR-MONTH-DAY", "correct --expires") from None
-    made = add_token(file, name, Role(role), last)
-    print(json.dumps({"name": name, "role": role, "token": made}) if as_json else made)
+    made = add_token(file, whose, Role(role), last)
+    print(json.dumps({"name": whose, "role": role, "token": made}) if as_json else made)

@@ -25,7 +25,7 @@ FLAGS = {
     "--scale=tiny --seed=3 --set* --source*",
     "serve": "model --data-root --device=auto --drawing --host=127.0.0.1 --json --poll=10.0 "
     "--port=8000 --slots=16 --token-file --waiting=64",
-    "token": "name --expires --file --json --role=viewer",
+    "token": "whose --expires --file --json --role=viewer",
     "leaderboard": "[roots] --all --json --measure* --older --out",
     "forget": "subject --data-root --dry-run --json --retire --source* --study*",
     "gc": "--data-root --dry-run --json --keep-days=30 --keep-runs=1",

