@@ -74,7 +74,7 @@ def _say_ready(url: str, front: Front, *, as_json: bool) -> None:
 
 
 def token(
-    whose: Annotated[str, typer.Argument(metavar="NAME", help="For the log.")],
+    whose: Annotated[str, typer.Argument(help="Its name, for the log.")],
     file: Annotated[Path, typer.Option(help="TOML file that gets its digest.")],
     role: Annotated[str, typer.Option(help="viewer, operator or promoter.")] = "viewer",
     expires: Annotated[
