@@ -41,12 +41,17 @@ def serve(
     """Serve until the process is told to stop."""
     import asyncio
 
+    from infra.errors import InputError
+    from infra.runs import Device
     from infra.settings.environment import load_environment
     from tasks.serve.keeper import Hands
     from tasks.serve.limits import Limits
     from tasks.serve.notice import NOTICE
     from tasks.serve.work import ServeOrder, run_server
 
+    devices: dict[str, Device] = {"auto": "auto", "cpu": "cpu"}
+    if device not in devices:
+        raise InputError(f"the device '{device}'", "auto or cpu", "correct --device")
     environment = load_environment(data_root=data_root)
     order = ServeOrder(
         model=model,
@@ -54,7 +59,7 @@ def serve(
         host=host,
         port=port,
         token_file=token_file,
-        hands=Hands(slots=slots, device=device),
+        hands=Hands(slots=slots, device=devices[device]),
         limits=Limits(waiting=waiting, poll_seconds=poll),
         tracking_uri=environment.tracking_uri,
         copies=environment.state / "served",

@@ -138,7 +138,11 @@ class ModelShelf:
                 registry_uri=self.uri,
             )
             whole = next(Path(scratch).rglob(_MLMODEL)).parent
-            whole.rename(copy)
+            try:
+                whole.rename(copy)
+            except OSError:
+                if not copy.is_dir():  # else another server was first
+                    raise
         return copy
 
 

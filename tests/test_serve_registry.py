@@ -195,6 +195,7 @@ def test_tokens_are_read_before_anything_is_started(tmp_path: Path) -> None:
         (["cxr"], "found the model 'cxr'; expected NAME@ALIAS or NAME/VERSION"),
         (["cxr@champion"], "found no registry at sqlite:///"),
         (["cxr/1", "--host", "0.0.0.0"], "found --host 0.0.0.0 without tokens"),
+        (["cxr/1", "--device", "gpu"], "found the device 'gpu'; expected auto or cpu"),
         (["cxr/1", "--token-file", "none.toml"], "found none.toml, which cannot be read"),
     ],
 )

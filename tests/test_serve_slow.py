@@ -26,6 +26,7 @@ from mlflow import MlflowClient
 from models_world import trained_world
 from PIL import Image
 from serve_world import (
+    SETTINGS,
     START_SECONDS,
     Running,
     alone,
@@ -40,6 +41,7 @@ from serve_world import (
 )
 
 from infra.fingerprint import HOUSE
+from infra.settings.sections import GenerateSettings
 from infra.tracking_models import ModelShelf, Version, parts_of
 from models.serving import Question
 from tasks.serve.keeper import Hands
@@ -233,6 +235,34 @@ def test_a_film_is_drawn_beside_answers(carried: Path, tmp_path: Path) -> None:
         assert film in others
         assert len(set(others)) == 3
         assert ask_one(server, 1) == expected()[1]
+
+
+def test_an_answer_that_takes_too_long_is_ended_whether_it_streams_or_not(tmp_path: Path) -> None:
+    """Of 110 tokens, which take longer than a tenth of a second; the place is free afterwards."""
+    settings = SETTINGS.model_copy(
+        update={"generate": GenerateSettings(max_new_tokens=110, min_new_tokens=110)}
+    )
+    folder, limits = writer_folder(tmp_path / "slow", settings), Limits(answer_seconds=0.1)
+    with running(order(tmp_path, model=str(folder), limits=limits)) as server:
+        question = {"model": "slow", "messages": [{"role": "user", "content": "Hello."}]}
+        for streams in (False, True):
+            body = json.dumps({**question, "stream": streams}).encode()
+            try:
+                request = urllib.request.Request(f"{server.url}/v1/chat/completions", body)
+                with urllib.request.urlopen(request, timeout=60) as reply:
+                    assert streams
+                    events = reply.read().decode().strip().split("\n\n")
+                    assert "[DONE]" not in events[-1]
+                    told = json.loads(events[-1].removeprefix("data: "))
+            except urllib.error.HTTPError as error:
+                with error:
+                    assert error.code == 504
+                    told = json.load(error)
+            assert told["error"]["code"] == "too_slow"
+        desk = server.front.keepers["answers"].desk
+        assert (desk.places, server.front.inside) == (0, 0)
+        assert desk.child is not None
+        until(lambda: desk.child is not None and desk.child.busy.live == 0)
 
 
 @contextmanager

@@ -16,12 +16,15 @@ from sources.drawing import VIEW_SENTENCES, drawing_prompt
 from tasks.serve.bodies import read_upload, read_whole, room_for
 from tasks.serve.chat_wire import ChatAsk, Reply, event, read_chat, usage
 from tasks.serve.desk import Desk, Full, NotReady, Place
-from tasks.serve.front import ANSWERS, DRAWINGS, FRONT, KEY, VERSION
+from tasks.serve.front import ANSWERS, DRAWINGS, FRONT, KEY, STREAM, VERSION
 from tasks.serve.limits import Limits
 from tasks.serve.notice import NOTICE
 from tasks.serve.refused import Refused, bad, error_body
 
 _SEEDS = 2**32
+_SILENT_SECONDS = 60.0
+"""A child says each half second how it is doing, and after each batch of films (our choice: one
+takes less)."""
 _PAUSE_SECONDS = 2  # what clients are told to wait while a child starts; our choice
 
 
@@ -74,7 +77,7 @@ def _end_if_silent(place: Place, limits: Limits) -> None:
     child = place.child
     if child is not None:
         silent = asyncio.get_running_loop().time() - child.heard
-        if silent > limits.answer_seconds:
+        if silent > max(limits.answer_seconds, _SILENT_SECONDS):
             child.kill()
 
 
@@ -139,6 +142,7 @@ async def _stream(request: web.Request, place: Place, asked: ChatAsk) -> web.Str
             request[VERSION] = place.child.version
             response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
             await response.prepare(request)
+            request[STREAM] = response
             await response.write(event(_reply(request).chunk("", first=True)))
         for each in _events(request, place, told, asked):
             await response.write(each)

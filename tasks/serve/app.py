@@ -19,7 +19,8 @@ from aiohttp import web
 from infra.log import LOGGER
 from infra.tokens import Role
 from tasks.serve.answer import chat, drawing, findings
-from tasks.serve.front import ANSWERS, DRAWINGS, FRONT, KEY, VERSION, WHO, Front, route_of
+from tasks.serve.chat_wire import event
+from tasks.serve.front import ANSWERS, DRAWINGS, FRONT, KEY, STREAM, VERSION, WHO, Front, route_of
 from tasks.serve.keeper import Keeper
 from tasks.serve.metrics import CONTENT_TYPE
 from tasks.serve.notice import NOTICE, notice_headers
@@ -72,6 +73,9 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
     try:
         return await handler(request)
     except Refused as refused:
+        if STREAM in request:
+            await request[STREAM].write(event(refused.body()))
+            return request[STREAM]
         return web.json_response(refused.body(), status=refused.status, headers=refused.headers())
     except web.HTTPException as error:
         body = error_body(error.status, "http", error.reason)

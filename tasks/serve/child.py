@@ -17,7 +17,7 @@ from infra.errors import CxrError
 from infra.fingerprint import HOUSE
 from infra.launch import child_environment, failure_of, parse_event
 from infra.log import LOGGER
-from infra.runs import ServeRun, write_run
+from infra.runs import Device, ServeRun, write_run
 from infra.served import Ask, Busy, Cancel, Facts, Told, encode, read_frame
 from infra.tracking_models import Parts, Version
 
@@ -46,7 +46,7 @@ class ModelChild:
 
     @classmethod
     async def start(
-        cls, version: Version, parts: Parts, slots: int, openings: int, device: str
+        cls, version: Version, parts: Parts, slots: int, openings: int, device: Device
     ) -> ModelChild:
         """Start a child and wait until it is warm.
 
@@ -62,7 +62,7 @@ class ModelChild:
             socket=theirs.fileno(),
             slots=slots,
             openings=openings,
-            device="cpu" if device == "cpu" else "auto",
+            device=device,
         )
         write_run(run, folder / "run.json")
         with theirs, (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:

@@ -40,6 +40,8 @@ FRONT = web.AppKey("front", Front)
 KEY = web.RequestKey("key", str)
 WHO = web.RequestKey("who", str)
 VERSION = web.RequestKey("version", Version)
+STREAM = web.RequestKey("stream", web.StreamResponse)
+"""Set once a stream has begun: from then on it is too late for a status."""
 
 
 def route_of(request: web.Request) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from infra.errors import CxrError, InputError
 from infra.log import LOGGER
+from infra.runs import Device
 from infra.tracking_models import ModelShelf, Parts, Reference, Version, parts_of
 from tasks.serve.child import ModelChild
 from tasks.serve.desk import Desk
@@ -79,7 +80,7 @@ class Hands:
     draws: bool = False
     slots: int = 16
     openings: int = 4
-    device: str = "auto"
+    device: Device = "auto"
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,8 @@ class Keeper:
 
     async def _swap(self, found: Version) -> None:
         async with self._starts:
+            if found == self.version:  # somebody who looked at the same time was first
+                return
             self.loading = found
             try:
                 child = await self._start(found)

@@ -32,7 +32,8 @@ class Refused(Exception):
         self.parameter, self.after = parameter, after
 
     def headers(self) -> dict[str, str]:
-        return {} if self.after is None else {"Retry-After": str(self.after)}
+        told = {} if self.after is None else {"Retry-After": str(self.after)}
+        return told if self.status != 401 else {**told, "WWW-Authenticate": "Bearer"}
 
     def body(self) -> dict[str, Any]:
         """As OpenAI's errors are."""

@@ -113,12 +113,12 @@ def _body(film: bytes, question: str, length: int) -> bytes:
 
 
 @contextmanager
-def server(uri: str, root: Path, *options: str) -> Iterator[tuple[str, int]]:
-    """``cxr serve`` in a process of its own: its URL and process id."""
+def server(uri: str, root: Path, *options: str) -> Iterator[str]:
+    """``cxr serve`` in a process of its own: its URL. The model gets one thread."""
     code = "from flows.cli import main; main()"
     command = [sys.executable, "-c", code, "serve", f"{NAME}@champion", "--port", "0", "--json"]
     environment = {**os.environ, "CXR_MLFLOW_URI": uri, "CXR_DATA_ROOT": str(root / "data")}
-    environment["PYTHONPATH"] = str(HOUSE)
+    environment |= {"PYTHONPATH": str(HOUSE), "OMP_NUM_THREADS": "1"}
     with (root / "server.log").open("ab") as log:
         child = subprocess.Popen(
             [*command, *options], stdout=subprocess.PIPE, stderr=log, text=True, env=environment
@@ -127,7 +127,7 @@ def server(uri: str, root: Path, *options: str) -> Iterator[tuple[str, int]]:
         assert child.stdout is not None
         line = child.stdout.readline()
         assert line, f"the server ended: {(root / 'server.log').read_text()[-2000:]}"
-        yield json.loads(line)["url"], child.pid
+        yield json.loads(line)["url"]
     finally:
         child.send_signal(signal.SIGTERM)
         child.wait()
@@ -177,8 +177,8 @@ def measure(asks: int, clients: int, rounds: int, root: Path) -> Measured:
     asked = asks_of(shelf.folder(shelf.find(Reference(NAME, "@champion"))))
     together, alone = [], []
     with (
-        server(uri, root, "--poll", "0.5") as (many, _),
-        server(uri, root, "--slots", "1", "--waiting", "500") as (single, _),
+        server(uri, root, "--poll", "0.5") as many,
+        server(uri, root, "--slots", "1", "--waiting", "500") as single,
     ):
         for number in range(rounds):
             for side, url in ((alone, single), (together, many))[:: 1 if number % 2 else -1]:
