@@ -58,6 +58,10 @@ FLAGS = {
     "chat": "--ability --data-root --films=films --image --json --recipe=llava_rad --replicas "
     "--scale=tiny --seed=3 --set* --source*",
     "leaderboard": "[roots] --all --json --measure* --older --out",
+    "deploy": "--file --pools=process --replicas",
+    "stack status": "--folder=stack --json",
+    "stack stop": "--folder=stack",
+    "stack up": "--folder=stack --patience=600 --replicas=True",
     "trace": "study_id --data-root --json --recipe=llava_rad --replicas --scale=tiny --set* "
     "--source* --text",
     "llm status": "--data-root --json",
