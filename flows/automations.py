@@ -35,60 +35,36 @@ def automations(attend: UUID, heartbeat_seconds: float) -> list[AutomationCore]:
     wake = RunDeployment(source="selected", deployment_id=attend)
     return [
         AutomationCore(
-            name="cxrflow: a run failed",
-            description="A run of ours failed, crashed or ran out of time.",
-            trigger=_on(f"{_RUN}.Failed", f"{_RUN}.Crashed", f"{_RUN}.TimedOut"),
-            actions=[wake],
-        ),
-        AutomationCore(
-            name="cxrflow: a run is late",
-            description="No worker has taken a run that should have begun.",
-            trigger=_on(f"{_RUN}.Late"),
-            actions=[wake],
-        ),
-        AutomationCore(
-            name="cxrflow: a worker has started",
-            description="The one before it may have died, and its runs with it.",
-            trigger=EventTrigger(
-                expect={"prefect.worker.started"}, posture=Posture.Reactive, threshold=1
+            name=f"cxrflow: {name}", description=description, trigger=trigger, actions=[wake]
+        )
+        for name, description, trigger in (
+            (
+                "a run failed",
+                "A run of ours failed, crashed or ran out of time.",
+                _on(f"{_RUN}.Failed", f"{_RUN}.Crashed", f"{_RUN}.TimedOut"),
             ),
-            actions=[wake],
-        ),
-        _silent(wake, MISSED_HEARTBEATS * heartbeat_seconds),
-        AutomationCore(
-            name="cxrflow: data is missing",
-            description=f"No run has read raw data for {DATA_HOURS} hours.",
-            trigger=EventTrigger(
-                expect={"cxrflow.data.read"},
-                posture=Posture.Proactive,
-                threshold=1,
-                within=timedelta(hours=DATA_HOURS),
+            (
+                "a run is late",
+                "No worker has taken a run that should have begun.",
+                _on(f"{_RUN}.Late"),
             ),
-            actions=[wake],
-        ),
+            (
+                "a worker has started",
+                "The one before it may have died, and its runs with it.",
+                EventTrigger(expect={"prefect.worker.started"}, posture=Posture.Reactive),
+            ),
+            (
+                "a run is silent",
+                "A run that told of itself does so no more, and has not ended either.",
+                _silence(MISSED_HEARTBEATS * heartbeat_seconds),
+            ),
+            (
+                "data is missing",
+                f"No run has read raw data for {DATA_HOURS} hours.",
+                _absence("cxrflow.data.read", DATA_HOURS * 3600),
+            ),
+        )
     ]
-
-
-def _silent(wake: RunDeployment, seconds: float) -> AutomationCore:
-    """Of runs that have told nothing for so long."""
-    return AutomationCore(
-        name="cxrflow: a run is silent",
-        description="A run that told of itself does so no more, and has not ended either.",
-        trigger=EventTrigger(
-            after={f"{_RUN}.heartbeat"},
-            expect={
-                f"{_RUN}.{each}"
-                for each in ("heartbeat", "Completed", "Failed", "Cancelled", "Crashed")
-            },
-            match=_RUNS,
-            match_related=_OURS,
-            for_each={"prefect.resource.id"},
-            posture=Posture.Proactive,
-            threshold=1,
-            within=timedelta(seconds=seconds),
-        ),
-        actions=[wake],
-    )
 
 
 def _on(*events: str) -> EventTrigger:
@@ -99,6 +75,27 @@ def _on(*events: str) -> EventTrigger:
         match_related=_OURS,
         posture=Posture.Reactive,
         threshold=1,
+    )
+
+
+def _silence(seconds: float) -> EventTrigger:
+    """A run of ours that has told that it lives, and now neither tells so nor ends."""
+    ends = ("Completed", "Failed", "Cancelled", "Crashed")
+    return EventTrigger(
+        after={f"{_RUN}.heartbeat"},
+        expect={f"{_RUN}.{each}" for each in ("heartbeat", *ends)},
+        match=_RUNS,
+        match_related=_OURS,
+        for_each={"prefect.resource.id"},
+        posture=Posture.Proactive,
+        threshold=1,
+        within=timedelta(seconds=seconds),
+    )
+
+
+def _absence(event: str, seconds: float) -> EventTrigger:
+    return EventTrigger(
+        expect={event}, posture=Posture.Proactive, threshold=1, within=timedelta(seconds=seconds)
     )
 
 

@@ -73,7 +73,11 @@ class RunBook:
             [self.experiment_id], f"tags.`{PIPELINE_TAG}` = '{pipeline_id}'", max_results=1
         )
         if found:
-            return str(found[0].info.run_id)
+            run_id = str(found[0].info.run_id)
+            if is_abandoned(found[0].data.tags):  # the pipeline goes on in this process
+                self.client.set_tag(run_id, OWNER_TAG, this_process())
+                self.close_abandoned()
+            return run_id
         self.close_abandoned()
         title = name or f"pipeline {pipeline_id[:8]}"
         named = {**tags, PIPELINE_TAG: pipeline_id, _NAME_TAG: title, OWNER_TAG: this_process()}

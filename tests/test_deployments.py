@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from cli_world import Say
 from prefect import Flow
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.events.schemas.automations import EventTrigger
@@ -161,3 +162,24 @@ def test_templates_fill_in_only_what_they_define(kind: Any) -> None:
     used = set(re.findall(r"{{ (\w+) }}", str(template["job_configuration"])))
     assert used == set(template["variables"]["properties"])
     assert len(list(POOL_TEMPLATES.glob("*.json"))) == 2
+
+
+def test_deploying_without_a_server_is_one_line(cxr: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    said = cxr("deploy")
+    assert said.code == 2
+    assert said.err == (
+        "error: found no PREFECT_API_URL; expected the address of Prefect's server; source the "
+        "stack's env.sh\n"
+    )
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    assert (
+        "error: found --pools docker; expected process," in cxr("deploy", "--pools", "docker").err
+    )
+
+
+def test_a_stack_that_is_not_there_is_one_line(cxr: Say, tmp_path: Path) -> None:
+    for word in ("status", "stop"):
+        said = cxr("stack", word, "--folder", tmp_path)
+        assert said.code == 2
+        assert said.err.startswith(f"error: found no stack at {tmp_path}; expected a folder that")

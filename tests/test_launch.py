@@ -161,7 +161,10 @@ sys.exit(max(one.wait() for one in each))
 
 def test_a_starter_starts_the_command_on_every_node(module: Path) -> None:
     """The starter is the test's own, for there is no Slurm here: it runs a line on two nodes."""
-    said = """import json, sys; print(json.dumps({"event": "here", "node": int(sys.argv[1])}))"""
+    said = (
+        "import json, os, sys; here = {'event': 'here', 'node': int(sys.argv[1])}\n"
+        "os.write(1, (json.dumps(here) + '\\n').encode())"  # in one piece, for two write at once
+    )
     starter = (sys.executable, "-c", STARTER, said)
     events: list[dict[str, object]] = []
     run_module(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,18 @@ def test_runs_that_a_killed_process_left_open_are_closed_by_the_next(book: RunBo
     book.pipeline_run("the next", {})
     status = {name: book.client.get_run(run).info.status for name, run in runs.items()}
     assert status == {"killed": "KILLED", "living": "RUNNING", "away": "RUNNING"}
+
+
+def test_a_pipeline_that_goes_on_closes_what_its_killed_process_left_open(book: RunBook) -> None:
+    first = book.pipeline_run("one", {})
+    stage = book.nested_run(first, "pretrain", {}, {})
+    gone = f"{socket.gethostname()}:999999999:1"
+    for run_id in (first, stage.run_id):
+        book.client.set_tag(run_id, OWNER_TAG, gone)
+    assert book.pipeline_run("one", {}) == first
+    assert book.client.get_run(stage.run_id).info.status == "KILLED"
+    assert book.client.get_run(first).info.status == "RUNNING"
+    book.end(first, "FINISHED")
 
 
 def test_a_process_number_that_was_given_away_again_is_no_owner() -> None:
