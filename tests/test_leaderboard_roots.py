@@ -385,9 +385,9 @@ def test_bad_input_is_one_line(
 
 def test_a_root_that_is_named_twice_counts_once(tmp_path: Path) -> None:
     write_run(tmp_path / "data")
-    (tmp_path / "link").symlink_to(tmp_path / "data")
-    named = [str(tmp_path / "data"), f"{tmp_path}/data/", str(tmp_path / "link")]
-    assert [store.root for store in open_roots(named)] == [str(tmp_path / "data")]
+    root, link = tmp_path / "data", tmp_path / "link"
+    link.symlink_to(root)
+    assert [each.root for each in open_roots([str(root), f"{root}/", str(link)])] == [str(root)]
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
