@@ -22,9 +22,7 @@ def serve(
     drawing: Annotated[
         str | None, typer.Option(help="A model that draws, named likewise [none].")
     ] = None,
-    host: Annotated[
-        str, typer.Option(help="Beyond loopback a token file is needed.")
-    ] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Else a token file is needed.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
     token_file: Annotated[
         Path | None, typer.Option(help="Who may ask; 'cxr token' writes it [this machine].")

@@ -89,10 +89,7 @@ def write_run(
     name = called or ability
     names = tuple(each for each in preset.sources.names if get_source(each).write_replica)
     graph = build_graph(fit_to_sources(preset, names)[0], {}, frozenset(names))
-    told = {
-        f"stages/{asked.stage}": {"stage": changes or {}},
-        **(behind or {}),
-    }
+    told = {f"stages/{asked.stage}": {"stage": changes or {}}, **(behind or {})}
     last = f"predictions/{ability}"
     steps = [graph[key] for key in upstream(graph, last)]
     kept = [step for step in steps if replica or step.kind != "replicas"]

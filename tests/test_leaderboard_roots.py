@@ -70,8 +70,7 @@ def test_paper_is_told_from_tiny_and_one_model_of_a_recipe_from_the_other(tmp_pa
 
 def test_changed_settings_are_in_the_name(tmp_path: Path) -> None:
     write_run(tmp_path, changes={"steps": 7})
-    [run] = find_runs(store_at(tmp_path))
-    assert run.system == "llava_rad tiny, finetune.steps=7"
+    assert find_runs(store_at(tmp_path))[0].system == "llava_rad tiny, finetune.steps=7"
 
 
 EARLIER = {
