@@ -121,7 +121,7 @@ def test_a_candidate_that_cannot_be_judged_waits_with_the_reason(world: PromoteW
 def prefect() -> Iterator[None]:
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=180):
+    with prefect_test_harness(server_startup_timeout=400):
         yield
 
 
