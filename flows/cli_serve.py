@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from flows.cli_options import DataRoot, Json
 
 if TYPE_CHECKING:
     from tasks.serve.front import Front
+    from tasks.serve.keeper import Hands
 
 
 def serve(
@@ -37,28 +38,47 @@ def serve(
     as_json: Json = False,
 ) -> None:
     """Serve until the process is told to stop."""
-    import asyncio
+    hands = _hands(slots, device)
+    limits = {"waiting": waiting, "poll_seconds": poll}
+    _serve((model, drawing), (host, port), token_file, hands, limits, data_root, as_json)
 
+
+def _hands(slots: int, device: str) -> Hands:
     from infra.errors import InputError
     from infra.runs import Device
-    from infra.settings.environment import load_environment
     from tasks.serve.keeper import Hands
-    from tasks.serve.limits import Limits
-    from tasks.serve.notice import NOTICE
-    from tasks.serve.work import ServeOrder, run_server
 
     devices: dict[str, Device] = {"auto": "auto", "cpu": "cpu"}
     if device not in devices:
         raise InputError(f"the device '{device}'", "auto or cpu", "correct --device")
+    return Hands(slots=slots, device=devices[device])
+
+
+def _serve(
+    models: tuple[str, str | None],
+    address: tuple[str, int],
+    token_file: Path | None,
+    hands: Hands,
+    limits: dict[str, Any],
+    data_root: str | None,
+    as_json: bool,
+) -> None:
+    import asyncio
+
+    from infra.settings.environment import load_environment
+    from tasks.serve.limits import Limits
+    from tasks.serve.notice import NOTICE
+    from tasks.serve.work import ServeOrder, run_server
+
     environment = load_environment(data_root=data_root)
     order = ServeOrder(
-        model=model,
-        drawing=drawing,
-        host=host,
-        port=port,
+        model=models[0],
+        drawing=models[1],
+        host=address[0],
+        port=address[1],
         token_file=token_file,
-        hands=Hands(slots=slots, device=devices[device]),
-        limits=Limits(waiting=waiting, poll_seconds=poll),
+        hands=hands,
+        limits=Limits(**limits),
         tracking_uri=environment.tracking_uri,
         copies=environment.state / "served",
     )

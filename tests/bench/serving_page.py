@@ -19,8 +19,8 @@ TIMES, REFUSED_SECONDS = 3.0, 0.1
 _TEXT = """## Serving
 
 {where} Load of the machine before: {load:.1f}. Server, child
-and clients share the cores; the model has one thread. Random weights: width 256, 6 layers, 256
-image tokens, answers of {tokens} tokens at the median; films of 512 px as PNG. Command:
+and clients share the cores; the model has one thread. Random weights: width 256, 6 layers,
+256 image tokens, answers of {tokens} tokens at the median; films of 512 px as PNG. Command:
 `python -m tests.bench.serving`.
 
 | what | figure | bar |
