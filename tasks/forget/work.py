@@ -217,7 +217,7 @@ def _take_out(
         rewrite_pieces(store, held, Theirs(dossier))
         remove_whole(store, held)
     doomed = left_work(store, dossier)
-    removed["files of stopped runs"] = remove_work(doomed, dry_run=dry_run)
+    removed["files of stopped runs and copies"] = remove_work(doomed, dry_run=dry_run)
     removed["rows of databases"] = change_databases(places, needles, doomed, dry_run=dry_run)
     removed["other files"] = remove_files(
         store, places, needles, held.pictures, doomed, dry_run=dry_run
