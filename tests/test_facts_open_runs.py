@@ -22,6 +22,7 @@ from infra.facts.open_runs import (
     beat,
     begin,
     dead_runs,
+    find_open,
     head_row,
     is_open,
     note,
@@ -60,16 +61,16 @@ def step(state: str, name: str = "openi") -> dict[str, Any]:
 def test_a_run_that_ended_is_settled_with_its_steps(tmp_path: Path) -> None:
     store = house(tmp_path)
     opened = started(store)
-    assert is_open(store, "run")
-    note(store, "run", "one", {"steps": [step("built")], "rejects": [row("rejects", count=2)]})
-    note(store, "run", "two", {"steps": [step("cached", "mimic_cxr")]})
+    assert is_open(store, opened.key)
+    note(store, opened.key, "one", {"steps": [step("built")], "rejects": [row("rejects", count=2)]})
+    note(store, opened.key, "two", {"steps": [step("cached", "mimic_cxr")]})
     settle(store, beat(store, opened, ("completed", "")), anew=True)
     [run] = read_facts(store, "runs")
     assert (run["state"], run["why"]) == ("completed", "built 1 of 2 steps")
     assert (run["steps"], run["built"], run["cached"], run["failed"]) == (2, 1, 1, 0)
     assert run["seconds"] >= 0
     assert [each["count"] for each in read_facts(store, "rejects")] == [2]
-    assert not store.exists(f"{OPEN}/run")
+    assert not store.exists(f"{OPEN}/{opened.key}")
     assert fact_files(store, "llm") == []
 
 
@@ -87,7 +88,7 @@ def test_a_run_says_where_it_broke(tmp_path: Path, end: Any, states: list[str], 
     store = house(tmp_path)
     opened = started(store)
     for number, state in enumerate(states):
-        note(store, "run", f"step{number}", {"steps": [step(state, str(number))]})
+        note(store, opened.key, f"step{number}", {"steps": [step(state, str(number))]})
     settle(store, beat(store, opened, end), anew=True)
     [run] = read_facts(store, "runs")
     assert (run["state"], run["why"]) == ((end or ("killed",))[0], why)
@@ -95,18 +96,18 @@ def test_a_run_says_where_it_broke(tmp_path: Path, end: Any, states: list[str], 
 
 def test_a_later_note_replaces_the_earlier(tmp_path: Path) -> None:
     store = house(tmp_path)
-    started(store)
-    note(store, "run", "one", {"steps": [step("killed")]})
-    note(store, "run", "one", {"steps": [step("built")]})
-    assert [each["state"] for each in notes_of(store, "run")["steps"]] == ["built"]
+    opened = started(store)
+    note(store, opened.key, "one", {"steps": [step("killed")]})
+    note(store, opened.key, "one", {"steps": [step("built")]})
+    assert [each["state"] for each in notes_of(store, opened.key)["steps"]] == ["built"]
 
 
 def test_an_object_store_will_do(tmp_path: Path) -> None:
     """fsspec's memory file system: no rename, no folders of their own."""
     store = Store("memory://open-runs", tmp_path)
     opened = started(store)
-    note(store, "run", "one", {"steps": [step("built")]})
-    assert [each.run_id for each in open_runs(store)] == ["run"]
+    note(store, opened.key, "one", {"steps": [step("built")]})
+    assert open_runs(store) == [opened]
     settle(store, beat(store, opened, ("completed", "")), anew=True)
     assert [run["why"] for run in read_facts(store, "runs")] == ["built 1 of 1 steps"]
     assert open_runs(store) == []
@@ -121,9 +122,9 @@ from infra.facts.open_runs import note
 from tests.facts_world import house
 from tests.test_facts_open_runs import started, step
 store = house(Path({root!r}))
-started(store)
-note(store, "run", "one", {{"steps": [step("built")]}})
-note(store, "run", "two", {{"steps": [step("killed", "mimic_cxr")]}})
+opened = started(store)
+note(store, opened.key, "one", {{"steps": [step("built")]}})
+note(store, opened.key, "two", {{"steps": [step("killed", "mimic_cxr")]}})
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -160,7 +161,7 @@ def test_a_living_run_is_left_alone_and_one_of_another_host_for_ten_minutes(
 def test_two_that_settle_one_run_write_it_once(tmp_path: Path) -> None:
     store = house(tmp_path)
     opened = started(store)
-    note(store, "run", "one", {"steps": [step("built")], "rejects": [row("rejects", count=2)]})
+    note(store, opened.key, "one", {"steps": [step("built")], "rejects": [row("rejects", count=2)]})
     both = threading.Barrier(2)
 
     def look() -> None:
@@ -184,7 +185,7 @@ def test_a_run_that_was_taken_for_dead_has_the_last_word(tmp_path: Path) -> None
     opened = started(store)
     settle(store, opened, anew=False)
     assert [run["state"] for run in read_facts(store, "runs")] == ["killed"]
-    note(store, "run", "one", {"steps": [step("built")]})
+    note(store, opened.key, "one", {"steps": [step("built")]})
     settle(store, beat(store, opened, ("completed", "")), anew=True)
     assert [run["state"] for run in read_facts(store, "runs")] == ["completed"]
     settle(store, opened, anew=False)
@@ -201,9 +202,27 @@ def test_a_process_that_died_between_its_end_and_its_files_has_ended_well(tmp_pa
 
 def test_a_damaged_note_is_left_out_and_a_damaged_head_hides_the_run(tmp_path: Path) -> None:
     store = house(tmp_path)
-    started(store)
-    note(store, "run", "one", {"steps": [step("built")]})
-    (tmp_path / OPEN / "run" / "two.json").write_text("{")
-    assert len(notes_of(store, "run")["steps"]) == 1
-    (tmp_path / OPEN / "run" / HEAD).write_text('{"run": 1}')
+    opened = started(store)
+    note(store, opened.key, "one", {"steps": [step("built")]})
+    (tmp_path / OPEN / opened.key / "two.json").write_text("{")
+    assert len(notes_of(store, opened.key)["steps"]) == 1
+    (tmp_path / OPEN / opened.key / HEAD).write_text('{"run": 1}')
     assert open_runs(store) == []
+
+
+def test_a_run_that_is_started_again_has_a_row_for_each_try(tmp_path: Path) -> None:
+    """As Prefect does with a run whose worker was killed."""
+    store = house(tmp_path)
+    first = started(store)
+    note(store, first.key, "one", {"steps": [step("killed")]})
+    settle(store, first, anew=False)
+    again = started(store, started_at=first.run["started_at"] + timedelta(seconds=5))
+    assert again.key != first.key
+    assert find_open(store, "run") == again.key
+    settle(store, beat(store, again, ("completed", "")), anew=True)
+    assert find_open(store, "run") is None
+    runs = read_facts(store, "runs")
+    assert sorted((run["run_id"], run["state"]) for run in runs) == [
+        ("run", "completed"),
+        ("run", "killed"),
+    ]

@@ -194,9 +194,9 @@ def test_counters_only_grow_while_a_run_goes_on_ends_and_the_endpoint_restarts(
     opened = started(store, "live")
     reader = FactReader(store)
     before = counters(told(tmp_path))
-    note(store, "live", "one", {"steps": [{**step("built"), "run_id": "live", "seconds": 5.0}]})
-    note(store, "live", "two", {"steps": [{**step("killed", "x"), "run_id": "live"}]})
-    note(store, "live", "llm", {"llm": [llm_row(run_id="live", kept=5)]})
+    note(store, opened.key, "one", {"steps": [{**step("built"), "run_id": "live", "seconds": 5.0}]})
+    note(store, opened.key, "two", {"steps": [{**step("killed", "x"), "run_id": "live"}]})
+    note(store, opened.key, "llm", {"llm": [llm_row(run_id="live", kept=5)]})
     during, again = counters(told(tmp_path)), reader.tally()
     settle(store, beat(store, opened, ("completed", "")), anew=True)
     after = counters(told(tmp_path))
@@ -206,7 +206,7 @@ def test_counters_only_grow_while_a_run_goes_on_ends_and_the_endpoint_restarts(
     assert ("cxr_steps_total", frozenset({("step", "studies"), ("state", "killed")})) not in during
     assert again.llm["mimic_cxr", "structure", "gpt-4"]["kept"] == 7 * 98 + 5
     assert reader.tally().llm == again.llm, "once, not as open and as ended"
-    assert [each.run_id for each in FactReader(store).running] == []
+    assert [each.key for each in FactReader(store).running] == []
 
 
 def test_new_counters_stand_at_zero_first(tmp_path: Path, now: datetime) -> None:
@@ -306,7 +306,7 @@ def test_who_may_only_read_is_told_and_shown(
     """A file lies where the facts of a killed run belong, as a read-only disk would refuse them."""
     store = write_history(tmp_path, now)
     opened = started(store, "dead")
-    head = tmp_path / OPEN / "dead" / HEAD
+    head = tmp_path / OPEN / opened.key / HEAD
     dead = json.loads(head.read_text()) | {"owner": f"{opened.owner}0"}
     del dead[SEAL]
     head.write_text(sealed(dead))

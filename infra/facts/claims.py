@@ -26,8 +26,8 @@ Totals = dict[str, dict[str, float]]
 """By source, task and model (as one JSON list) the ledger's counts."""
 
 
-def claim_requests(store: Store, run_id: str) -> int:
-    """Note what nobody has claimed yet as the run's; the number of rows.
+def claim_requests(store: Store, key: str) -> int:
+    """Note what nobody has claimed yet as the run's of that key; the number of rows.
 
     The claim is written before the note and tells the note's name: a claim whose process was killed
     in between counts for nothing.
@@ -38,12 +38,13 @@ def claim_requests(store: Store, run_id: str) -> int:
         if not grown:
             return 0
         name = f"llm-{uuid.uuid4().hex}"
-        claim = {"run": run_id, "note": name, "before": before, "after": now}
+        claim = {"run": key, "note": name, "before": before, "after": now}
         place = store.state / CLAIM_FILE
         beside = place.with_suffix(".new")
         beside.write_text(json.dumps(claim))
         beside.replace(place)
-        note(store, run_id, name, {"llm": [_row(run_id, *item) for item in grown.items()]})
+        run_id = key.partition("-")[2]
+        note(store, key, name, {"llm": [_row(run_id, *item) for item in grown.items()]})
     return len(grown)
 
 
@@ -52,8 +53,8 @@ def _claimed(store: Store) -> Totals:
     if not place.exists():
         return {}
     claim: dict[str, Any] = json.loads(place.read_text())
-    run_id = claim["run"]
-    held = has_note(store, run_id, claim["note"]) or not is_open(store, run_id)
+    key = claim["run"]
+    held = has_note(store, key, claim["note"]) or not is_open(store, key)
     totals: Totals = claim["after"] if held else claim["before"]
     return totals
 

@@ -1,9 +1,9 @@
 """Runs under way: what each has told so far, until it has ended or is found dead.
 
-A run keeps a folder ``facts/v1/open/<run>/`` with ``run.json`` (who it is, when it last lived) and
-one note for each step. ``settle`` turns it into rows; whoever looks next does so for a run whose
-process was killed, so that a run that could not say how it ended still shows. Two that settle the
-same run write the same files, and the first wins.
+A run keeps a folder ``facts/v1/open/<start>-<run>/`` with ``run.json`` (who it is, when it last
+lived) and notes of its steps. ``settle`` turns it into rows; whoever looks next does so for a run
+whose process was killed, so that a run that could not say how it ended still shows. Two that settle
+the same run write the same files, and the first wins.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class OpenRun:
     end: tuple[RunState, str, datetime] | None = None
 
     @property
-    def run_id(self) -> str:
-        run_id: str = self.run["run_id"]
-        return run_id
+    def key(self) -> str:
+        """Its folder's name, and later its files': one that is started again has another."""
+        return file_name(self.run["started_at"], self.run["run_id"])
 
     def is_dead(self, now: datetime) -> bool:
         """Whether its process is gone, or of another host and silent for long."""
@@ -86,23 +86,29 @@ def _write_head(store: Store, opened: OpenRun) -> None:
         "seen_at": opened.seen_at.isoformat(),
         "end": end,
     }
-    store.overwrite(f"{OPEN}/{opened.run_id}/{HEAD}", sealed(told))
+    store.overwrite(f"{OPEN}/{opened.key}/{HEAD}", sealed(told))
 
 
-def is_open(store: Store, run_id: str) -> bool:
+def is_open(store: Store, key: str) -> bool:
     """Whether that run is under way."""
-    return store.exists(f"{OPEN}/{run_id}/{HEAD}")
+    return store.exists(f"{OPEN}/{key}/{HEAD}")
 
 
-def note(store: Store, run_id: str, name: str, rows: FactRows) -> None:
+def find_open(store: Store, run_id: str) -> str | None:
+    """The key of the newest run under way with that id."""
+    keys = [key for key in store.list_folder(OPEN) if key.partition("-")[2] == run_id]
+    return keys[-1] if keys else None
+
+
+def note(store: Store, key: str, name: str, rows: FactRows) -> None:
     """Keep rows of a run under a name, in place of what was kept under it."""
     text = sealed({kind: [to_json(row) for row in found] for kind, found in rows.items()})
-    store.overwrite(f"{OPEN}/{run_id}/{name}.json", text)
+    store.overwrite(f"{OPEN}/{key}/{name}.json", text)
 
 
-def has_note(store: Store, run_id: str, name: str) -> bool:
+def has_note(store: Store, key: str, name: str) -> bool:
     """Whether such a note is there; a settled run has none."""
-    return store.exists(f"{OPEN}/{run_id}/{name}.json")
+    return store.exists(f"{OPEN}/{key}/{name}.json")
 
 
 def open_runs(store: Store) -> list[OpenRun]:
@@ -112,8 +118,8 @@ def open_runs(store: Store) -> list[OpenRun]:
     return [opened for opened in found if opened is not None]
 
 
-def _read_head(store: Store, run_id: str) -> OpenRun | None:
-    told = read_record(store, f"{OPEN}/{run_id}/{HEAD}")
+def _read_head(store: Store, key: str) -> OpenRun | None:
+    told = read_record(store, f"{OPEN}/{key}/{HEAD}")
     if told is None:
         return None
     end = told["end"]
@@ -126,10 +132,10 @@ def _read_head(store: Store, run_id: str) -> OpenRun | None:
     )
 
 
-def notes_of(store: Store, run_id: str) -> FactRows:
+def notes_of(store: Store, key: str) -> FactRows:
     """All rows that a run has kept so far, by kind."""
     rows: FactRows = {kind: [] for kind in KINDS}
-    folder = f"{OPEN}/{run_id}"
+    folder = f"{OPEN}/{key}"
     store.fs.invalidate_cache(store.path(folder))
     for name in store.list_folder(folder):
         told = None if name == HEAD else read_record(store, f"{folder}/{name}")
@@ -146,13 +152,12 @@ def settle(store: Store, opened: OpenRun, *, anew: bool) -> None:
     Args:
         anew: the run itself has the last word; others leave what is there.
     """
-    rows = notes_of(store, opened.run_id)
+    rows = notes_of(store, opened.key)
     rows["runs"] = [run_row(opened, rows["steps"])]
     started_at = opened.run["started_at"]
-    name = file_name(started_at, opened.run_id)
     for kind in sorted(KINDS, key=lambda kind: kind == "runs"):
-        write_facts(store, kind, name, started_at, rows[kind], anew=anew)
-    store.remove(f"{OPEN}/{opened.run_id}")
+        write_facts(store, kind, opened.key, started_at, rows[kind], anew=anew)
+    store.remove(f"{OPEN}/{opened.key}")
 
 
 def dead_runs(store: Store) -> Iterator[OpenRun]:

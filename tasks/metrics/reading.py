@@ -40,7 +40,7 @@ class FactReader:
         """All facts until now. Runs under way are listed first: one that ends meanwhile is found
         among those that have ended, and counted once."""
         now = datetime.now(UTC)
-        open_now = [(each, notes_of(self._store, each.run_id)) for each in open_runs(self._store)]
+        open_now = [(each, notes_of(self._store, each.key)) for each in open_runs(self._store)]
         for place in fact_files(self._store, "runs"):
             self._read_run(place)
         for place in fact_files(self._store, "aliases"):
@@ -57,15 +57,14 @@ class FactReader:
         return found
 
     def _has_ended(self, opened: OpenRun) -> bool:
-        return opened.run_id in self._read
+        return opened.key in self._read
 
     def _read_run(self, place: str) -> None:
         """A run's files of all tables, once; that of ``runs`` tells that the others are there."""
         path = PurePosixPath(place)
-        run_id = path.stem.partition("-")[2]
-        if run_id in self._read:
+        if path.stem in self._read:
             return
-        self._read.add(run_id)
+        self._read.add(path.stem)
         rows: FactRows = {}
         for kind in KINDS:
             if kind != "aliases":

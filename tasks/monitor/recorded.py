@@ -29,8 +29,8 @@ from infra.facts.open_runs import (
     beat,
     begin,
     dead_runs,
+    find_open,
     head_row,
-    is_open,
     new_run_id,
     note,
     settle,
@@ -52,7 +52,7 @@ CLAIM_BEATS = 10
 
 @dataclass(frozen=True)
 class Recording:
-    """Where the facts of a run under way go.
+    """Where the facts of a run under way go; ``key`` names its folder.
 
     Steps that were there already are held in ``cached`` and written together, now and then and at
     the end: fifty notes of their own would make a run that finds everything half a second longer.
@@ -60,6 +60,7 @@ class Recording:
     """
 
     store: Store
+    key: str
     run_id: str
     recipe: str
     scale: str
@@ -67,9 +68,12 @@ class Recording:
     noted: set[str] = field(default_factory=set)
 
     def note(self, name: str, rows: FactRows) -> None:
-        """Write what a step tells."""
+        """Write what a step tells. A place that fails is no reason to lose the step."""
         self.noted.add(name)
-        note(self.store, self.run_id, name, rows)
+        try:
+            note(self.store, self.key, name, rows)
+        except (OSError, InputError) as error:
+            LOGGER.warning("a step's facts are lost: %s", error)
 
     def note_cached(self) -> None:
         """Write all that was there already; one that was built in this run stays built."""
@@ -79,7 +83,7 @@ class Recording:
                 for kind, found in own.items():
                     rows.setdefault(kind, []).extend(found)
         if rows:
-            note(self.store, self.run_id, _CACHED_NOTE, rows)
+            note(self.store, self.key, _CACHED_NOTE, rows)
 
 
 _CACHED_NOTE = "cached"
@@ -109,7 +113,7 @@ def recorded_run(order: Order, goal: str = "") -> Iterator[Order]:
     store = open_store(load_environment(data_root=order.data_root))
     settle_dead(store)
     opened = begin(store, run_head(run_id, flow, order, goal or flow, _flow_run()))
-    recording = Recording(store, run_id, order.recipe, order.scale)
+    recording = Recording(store, opened.key, run_id, order.recipe, order.scale)
     token = _RECORDING.set(recording)
     end: tuple[RunState, str] = ("cancelled", "")
     try:
@@ -178,7 +182,7 @@ def _beating(recording: Recording, opened: OpenRun) -> Iterator[None]:
                 beat(store, opened)
                 recording.note_cached()
                 if beats % CLAIM_BEATS == 0:
-                    claim_requests(store, opened.run_id)
+                    claim_requests(store, opened.key)
             except (OSError, InputError) as error:  # a place that hiccups; the next beat tells it
                 LOGGER.warning("facts of this run wait: %s", type(error).__name__)
 
@@ -196,7 +200,7 @@ def _end(recording: Recording, opened: OpenRun, end: tuple[RunState, str]) -> No
     store = recording.store
     try:
         recording.note_cached()
-        claim_requests(store, opened.run_id)
+        claim_requests(store, opened.key)
         settle(store, beat(store, opened, end), anew=True)
     except (OSError, InputError) as error:
         LOGGER.warning("facts of this run are not written (%s); 'cxr facts' does it later", error)
@@ -210,7 +214,7 @@ def settle_dead(store: Store) -> int:
     dead = list(dead_runs(store))
     for opened in dead:
         if opened.state_folder == str(store.state) and opened.owner.startswith(_host()):
-            claim_requests(store, opened.run_id)
+            claim_requests(store, opened.key)
         settle(store, opened, anew=False)
     return len(dead)
 
@@ -298,9 +302,10 @@ def _elsewhere(context: Context | None) -> Recording | None:
     if context is None or not context.order.pipeline_id:
         return None
     run_id = context.order.pipeline_id
-    if not is_open(context.store, run_id):
+    key = find_open(context.store, run_id)
+    if key is None:
         return None
-    return Recording(context.store, run_id, context.settings.recipe, context.settings.scale)
+    return Recording(context.store, key, run_id, context.settings.recipe, context.settings.scale)
 
 
 def _told(recording: Recording, context: Context | None) -> Told:
