@@ -15,7 +15,7 @@ from infra.tracking import (
     all_versions,
     mark_withdrawn,
 )
-from infra.tracking_runs import RunBook, is_process_gone, this_process
+from infra.tracking_runs import RunBook, is_gone, this_process
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own tables
 LINEAGE = {"cxrflow.stages.finetune": "ab"}
@@ -102,7 +102,7 @@ def test_a_server_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPat
 def test_a_process_of_this_machine_is_known_to_be_gone_or_not() -> None:
     own = this_process()
     host, number, _ = own.split(":")
-    assert not is_process_gone(own)
-    assert is_process_gone(f"{host}:{number}:1")
-    assert is_process_gone(f"{host}:99999999:1")
-    assert not is_process_gone("another-machine:1:1")
+    assert not is_gone(own)
+    assert is_gone(f"{host}:{number}:1")
+    assert is_gone(f"{host}:99999999:1")
+    assert not is_gone("another-machine:1:1")
