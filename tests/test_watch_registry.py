@@ -22,6 +22,9 @@ from tests.small_world import cxr as run_cxr
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own tables
 
+PATIENT = {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "400"}
+"""For a machine on which much else runs."""
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> PromoteWorld:
@@ -91,7 +94,7 @@ def test_the_flow_judges_each_new_candidate_once(world: PromoteWorld) -> None:
     worse = world.register(Told(rarely))
     words = ("watch-registry", "--once", "--json", "--data-root", str(world.root))
     for _ in range(2):
-        done = run_cxr(*words)
+        done = run_cxr(*words, **PATIENT)
         assert done.returncode == 0, done.stderr[-3000:]
         [delivery] = json.loads(done.stdout)
         assert (delivery["state"], delivery["attempts"]) == ("delivered", 1)
@@ -100,7 +103,7 @@ def test_the_flow_judges_each_new_candidate_once(world: PromoteWorld) -> None:
     assert tags["cxrflow.gate"] == "refused"
     assert world.registry.alias(MODEL, CHAMPION) == 1, "judged, not promoted"
     world.register(Told(always))
-    done = run_cxr(*words)
+    done = run_cxr(*words, **PATIENT)
     assert [one["detail"] for one in json.loads(done.stdout)][1:] == [
         "llava_rad version 3 against version 1: passed"
     ]
@@ -110,7 +113,8 @@ def test_the_flow_judges_each_new_candidate_once(world: PromoteWorld) -> None:
 def test_a_candidate_that_cannot_be_judged_waits_with_the_reason(world: PromoteWorld) -> None:
     number = add_version(world.registry)
     world.registry.point(MODEL, "candidate", number)
-    done = run_cxr("watch-registry", "--once", "--json", "--data-root", str(world.root))
+    words = ("watch-registry", "--once", "--json", "--data-root", str(world.root))
+    done = run_cxr(*words, **PATIENT)
     assert done.returncode == 0, done.stderr[-3000:]
     [delivery] = json.loads(done.stdout)
     assert (delivery["state"], delivery["attempts"]) == ("waiting", 1)
