@@ -17,8 +17,6 @@ from evaluation.statistics import Interval
 
 FORMAT: Final = 1
 """Raise when a reader of ``to_dict`` must change."""
-OWN_TO_A_MODEL: Final = ("images", "max_new_tokens")
-"""Fields of a signature that belong to a recipe's way of being asked: they may differ."""
 
 
 @dataclass(frozen=True)

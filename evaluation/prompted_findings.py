@@ -154,8 +154,11 @@ def score_findings(
     if not scores:
         return PromptedFindings(UNKNOWN, UNKNOWN, (), NONE_SEEN, tuple(without))
     seen = [place for place, each in enumerate(scores) if each.is_seen]
-    drawn_seen, real_seen = ([found[place] for place in seen] for found in (ours, theirs))
-    of_seen = Beside(_mean_interval(drawn_seen), _mean_interval(real_seen)) if seen else NONE_SEEN
+    of_seen = NONE_SEEN
+    if seen:
+        of_seen = Beside(
+            *(_mean_interval([found[place] for place in seen]) for found in (ours, theirs))
+        )
     return PromptedFindings(
         _mean_interval(ours), _mean_interval(theirs), tuple(scores), of_seen, tuple(without)
     )
@@ -212,25 +215,22 @@ def sides_apart(
 def score_sides(drawn: FilmReadings, real: FilmReadings, resamples: int, seed: int) -> SideScore:
     """Over all cases; prompts that ask for no finding on one side alone have none."""
     draws = [(each, make_bootstrap(each.units, resamples, seed)) for each in (drawn, real)]
+
+    def of(findings: Sequence[str]) -> tuple[Interval, Interval]:
+        own, other = (_side_interval(*each, findings) for each in draws)
+        return own, other
+
     by_finding = []
     for finding in SIDED:
         told, right = _sided_cases(drawn, finding)
         if told.any():
-            ours, theirs = (_side_interval(*each, [finding]) for each in draws)
-            counts = (int(told.sum()), int(right.sum()))
-            by_finding.append(SidedFinding(ours, theirs, finding, *counts))
+            counts = int(told.sum()), int(right.sum())
+            by_finding.append(SidedFinding(*of([finding]), finding, *counts))
     asked = np.stack([_sided_cases(drawn, finding)[0] for finding in SIDED])
+    prompts = len(set(np.asarray(drawn.units)[asked.any(axis=0)]))
     seen = [each.finding for each in by_finding if each.is_seen]
-    ours, theirs = (_side_interval(*each, SIDED) for each in draws)
-    of_seen = Beside(*(_side_interval(*each, seen) for each in draws))
-    return SideScore(
-        ours,
-        theirs,
-        int(asked.sum()),
-        len(set(np.asarray(drawn.units)[asked.any(axis=0)])),
-        tuple(by_finding),
-        of_seen,
-    )
+    counts = int(asked.sum()), prompts
+    return SideScore(*of(SIDED), *counts, tuple(by_finding), Beside(*of(seen)))
 
 
 def _side_interval(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from infra.launch import Event
 from infra.talk import Talk
@@ -30,6 +33,8 @@ HELP = """/show PATH   show a film (DICOM, PNG or JPEG) and begin anew
 /new         begin anew, without a film
 /quit        end; so does the end of the input"""
 
+SCRATCH = "cxrflow-chat-"
+"""How the folder of a chat begins; its process's number follows."""
 _NO_TEXT: Event = {
     "event": "refused",
     "message": "found a line that is no UTF-8; expected text; look at the terminal's coding",
@@ -50,9 +55,10 @@ def chat(order: Order, asked: ChatOrder, *, as_json: bool) -> bool:
     """Answer lines of stdin until they end; whether none was refused."""
     run = chat_run(open_context(order, make=False), asked.ability, asked.films, asked.seed)
     print(WARNING, file=sys.stderr)
+    remove_abandoned(Path(tempfile.gettempdir()))
     refused = 0
     with (
-        tempfile.TemporaryDirectory(prefix="cxrflow-chat-") as folder,
+        tempfile.TemporaryDirectory(prefix=f"{SCRATCH}{os.getpid()}-") as folder,
         Talk("models.chat", run, Path(folder)) as talk,
     ):
         if asked.image is not None:
@@ -65,6 +71,15 @@ def chat(order: Order, asked: ChatOrder, *, as_json: bool) -> bool:
             else:
                 refused += _answered(talk, request_of(line), as_json=as_json)
     return refused == 0
+
+
+def remove_abandoned(place: Path) -> None:
+    """What killed chats of this machine left there: the orders and logs of their children. A
+    folder that another person owns stays."""
+    for folder in place.glob(f"{SCRATCH}*"):
+        owner = folder.name.removeprefix(SCRATCH).partition("-")[0]
+        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def request_of(line: str) -> dict[str, Any] | None:

@@ -93,8 +93,10 @@ def new_schedule(noise: NoiseSettings) -> Any:
 
 
 NOTHING_PREDICTED = 1.0
-"""The error of a model that predicts nothing: noise, and v too, have a spread of 1. It stands for
-the prediction in steps that make none, so that a stage's losses are of one kind."""
+"""The error of a model that predicts nothing: noise, and v too, have a spread of 1. It is logged
+in place of the prediction's loss in steps that make no prediction, and is none that was measured
+(docs/diffusion.md): a loss that jumped by as much when predictions begin would pass for one that
+has left for good (``divergence``)."""
 
 
 @dataclass

@@ -24,7 +24,7 @@ def without_training(model: LatentDiffusion, seed: int) -> LatentDiffusion:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         unet: Any = UNet2DConditionModel.from_config(model.base.config)
-        guided = None if model.guided is None else GuidedUnet(unet)
+        guided = None if model.guided is None else _new_guide(unet, model.guided)
     return LatentDiffusion(
         Latents(model.autoencoder),
         model.text_encoder,
@@ -34,3 +34,10 @@ def without_training(model: LatentDiffusion, seed: int) -> LatentDiffusion:
         guided=guided,
         reads_prompts=model.reads_prompts,
     )
+
+
+def _new_guide(unet: Any, like: GuidedUnet) -> GuidedUnet:
+    """A guide of the same parts, reach and guess, around another UNet."""
+    neighbours = like.hint.neighbours
+    reach = 0 if neighbours is None else neighbours.first.padding[0]
+    return GuidedUnet(unet, int(reach), guesses=like.hint.guess is not None)

@@ -8,8 +8,6 @@ out wrong; then the fault is named, what can be drawn is still given, and the ca
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -92,9 +90,3 @@ def _counted(texts: list[str]) -> set[SpanFault]:
     if len(texts) > 1:
         faults.add(SpanFault.SEVERAL)
     return faults
-
-
-def count_faults(answers: Iterable[XrayAnswer]) -> dict[str, int]:
-    """How many answers have each fault, by name; those without any are not counted."""
-    counts = Counter(str(answer.fault) for answer in answers if answer.fault is not None)
-    return dict(sorted(counts.items()))

@@ -9,6 +9,7 @@ from infra.runs import ChatRun
 from infra.settings.diffusion import DrawSettings
 from infra.settings.film_ability import DRAWS
 from tasks.context import Context
+from tasks.submit.answers import require_made
 from tasks.train.work import PIECE as MODEL_PIECE
 
 
@@ -20,7 +21,7 @@ def chat_run(context: Context, ability: str | None, films: Path, seed: int) -> C
 
     Raises:
         SettingsError: the recipe has no such ability, or its models only draw.
-        ArtifactError: a model has not been trained.
+        InputError: a model has not been trained.
     """
     settings = context.settings
     drawing = {stage.name for stage in settings.stages if stage.draws}
@@ -51,4 +52,5 @@ def _sampler(context: Context, stage: str | None) -> DrawSettings:
 
 
 def _folder(context: Context, stage: str) -> Path:
+    require_made(context, f"stages/{stage}", "train")
     return context.artifact(f"stages/{stage}").local_folder(MODEL_PIECE)

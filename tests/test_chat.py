@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,16 @@ import pytest
 from diffusion_world import drawing_world
 from models_world import trained_world
 
-from flows.cli_chat import FAULTS, WARNING, ChatOrder, chat, request_of, text_of
+from flows.cli_chat import (
+    FAULTS,
+    SCRATCH,
+    WARNING,
+    ChatOrder,
+    chat,
+    remove_abandoned,
+    request_of,
+    text_of,
+)
 from infra.errors import InputError
 from infra.launch import ChildFailed
 from infra.runs import ChatRun
@@ -142,10 +152,22 @@ def test_a_model_that_is_not_trained_is_named(
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("Describe the findings.\n"))
     said = cxr("chat", "--replicas", "--data-root", tmp_path / "data")
-    assert said.code != 0
-    assert "run the step that makes stages/finetune first" in said.err
+    assert said.code == 2
+    assert "found no stages/finetune of this recipe" in said.err
+    assert "run 'cxr train' with the same options first" in said.err
     assert WARNING not in said.err
     assert not (tmp_path / "data").exists()
+
+
+def test_what_a_killed_chat_left_is_removed_and_no_living_ones(tmp_path: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    kept = [f"{SCRATCH}{os.getpid()}-abc", "another", f"{SCRATCH}x"]
+    gone = f"{SCRATCH}{ended.pid}-abc"
+    for name in (*kept, gone):
+        (tmp_path / name / "run").mkdir(parents=True)
+    remove_abandoned(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
 
 
 def test_an_ability_that_is_none_is_refused(cxr: Callable[..., Any], tmp_path: Path) -> None:

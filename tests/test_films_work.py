@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -14,7 +13,6 @@ from infra.film_runs import CLASSIFIER, ClassifyRun, ReadFilmsRun
 from infra.parent import ignore_event
 from tasks.films.work import (
     features_of,
-    film_readings,
     label_films,
     read_films,
     texts_of,
@@ -48,17 +46,8 @@ def test_from_shards_to_readings_in_children(tmp_path: Path) -> None:
     )  # fmt: skip
     assert features_of(found["in-house"]).shape == (12, 32)
     texts = texts_of(shards["test"])
-    told = film_readings(found, texts, {name: name for name in texts})
-    assert told.probabilities.shape == told.targets.shape == (12, len(TARGETS))
-    assert told.units == tuple(texts)
-    sides = told.targets[:, place_of("Lung Lesion, left")]
-    assert sides.tolist() == [float(int(name.rpartition("-")[2]) % 2) for name in texts]
-
-
-def test_a_film_without_its_prompt() -> None:
-    told = {CLASSIFIER: {"f0": np.zeros(len(TARGETS))}}
-    with pytest.raises(InputError, match="found 1 films without their prompt"):
-        film_readings(told, {"p0": "Clear lungs."}, {"f0": "p1"})
+    assert tuple(found[CLASSIFIER]) == tuple(texts)
+    assert features_of(found[CLASSIFIER]).shape == (12, len(TARGETS))
 
 
 def test_a_child_that_refuses_says_why(tmp_path: Path) -> None:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from cli_world import Say
 
+from infra.artifact import build_artifact
 from infra.errors import InputError
 from infra.launch import Event
+from infra.pieces import BuiltPiece
 from sources.replicas.rrg24 import write
 from sources.replicas.truth import ReplicaSpec
 from tasks.context import Context, Order, open_context
 from tasks.ingest.replicas import build_replica
 from tasks.ingest.stored_images import ingest_images
 from tasks.ingest.studies import ingest_studies
-from tasks.submit.answers import NO_REFERENCE, packed
+from tasks.submit.answers import NO_REFERENCE, answer, packed
 from tasks.submit.rows import asked_rows
 from tasks.submit.work import check_lines, write_submission
 
@@ -154,3 +157,31 @@ def test_a_place_that_cannot_be_written_is_told_before_any_answer(
         write_submission(ingested, "test-hidden", tmp_path / "file" / "out", None, ignore)
     with pytest.raises(InputError, match="found too long a name"):
         write_submission(ingested, "test-hidden", tmp_path / ("x" * 300), None, ignore)
+
+
+def test_a_second_submission_waits_for_the_first(ingested: Context) -> None:
+    """Both keep their shards in one place: the second looks there when the first has left."""
+    context = ingested.doing("gla_findings")
+
+    def write(key: str, folder: Path) -> BuiltPiece:
+        (folder / "config.json").write_text("{}")  # no study is asked about, so nothing reads it
+        return BuiltPiece((), {})
+
+    stage = context.graph[f"stages/{context.asked.stage}"]
+    build_artifact(context.store, stage, lambda: {"model": ""}, write)
+    lock = f"submissions/{context.step('predictions').fingerprint}"
+    left = threading.Event()
+    found: list[bool] = []
+
+    def second() -> None:
+        answer(context, "rrg24", [], ignore)
+        found.append(left.is_set())
+
+    waiting = threading.Thread(target=second)
+    with context.store.lock(lock):
+        waiting.start()
+        waiting.join(0.5)
+        assert waiting.is_alive()
+        left.set()
+    waiting.join(60)
+    assert found == [True]

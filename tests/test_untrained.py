@@ -10,6 +10,7 @@ from diffusion_world import drawing_world
 
 from infra.settings.diffusion import DrawSettings
 from models.drawing_sampler import DrawingSampler, Request
+from models.guided_unet import GuidedUnet
 from models.untrained import without_training
 
 QUICK = DrawSettings(steps=2, guidance=1.0, batch_size=2)
@@ -33,6 +34,16 @@ def test_it_has_the_trained_ones_shape_and_frozen_parts_and_no_other_weight_of_i
     learned, unlearned = trained.base.state_dict(), bare.base.state_dict()
     same = [name for name in learned if torch.equal(learned[name], unlearned[name])]
     assert all("norm" in name or name.endswith("bias") for name in same), "beginnings alone"
+
+
+def test_its_guide_has_the_neighbours_and_the_guess_of_the_trained_one() -> None:
+    like = sampler(None).model
+    assert like.guided is not None
+    like.guided = GuidedUnet(like.base, 2, guesses=True)
+    bare = without_training(like, 0)
+    assert shapes(bare) == shapes(like)
+    assert bare.guided is not None and bare.guided.hint.guess is not None
+    assert any(name.startswith("guided.hint.neighbours") for name in shapes(bare))
 
 
 def test_its_guide_says_nothing_yet() -> None:

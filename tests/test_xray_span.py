@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.xray_span import SpanFault, count_faults, read_span, with_span
+from sources.xray_span import SpanFault, read_span, with_span
 
 TEXT = "PA view of the chest was obtained. Small left pleural effusion."
 
@@ -46,12 +46,6 @@ def test_every_form(
 ) -> None:
     found = read_span(answer)
     assert (found.said, found.prompt, found.fault, found.spans) == (said, prompt, fault, spans)
-
-
-def test_faults_are_counted_by_name() -> None:
-    answers = [read_span(text) for text in ("<Xray>a</Xray>", "no", "nothing", "<Xray>a", "")]
-    assert count_faults(answers) == {"no-end": 1, "no-span": 3}
-    assert count_faults([]) == {}
 
 
 PARTS = st.lists(st.sampled_from(["<Xray>", "</Xray>", "a", " b ", "\n", "<", "Xray>", "< xray >"]))

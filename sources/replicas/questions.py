@@ -63,10 +63,6 @@ class Asked:
     text: str
     answers: tuple[str, ...]
 
-    @property
-    def is_yes_or_no(self) -> bool:
-        return self.answers in (("yes",), ("no",))
-
 
 class Asker:
     """Questions about one film of a truth."""

@@ -16,15 +16,13 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from infra.errors import InputError
-from infra.film_runs import CLASSIFIER, ClassifyRun, ReadFilmsRun
+from infra.film_runs import ClassifyRun, ReadFilmsRun
 from infra.launch import Event
 from infra.parent import run_in_child
 from infra.parquet import write_table
 from sources.film import LABEL_SCHEMA
 
 if TYPE_CHECKING:
-    from evaluation.prompted_findings import FilmReadings
     from evaluation.statistics import Floats
 
 READINGS_FILE: Final = "readings.parquet"
@@ -90,29 +88,3 @@ def features_of(readings: Readings) -> Floats:
     import numpy as np
 
     return np.stack(list(readings.values()))
-
-
-def film_readings(
-    readings: Mapping[str, Readings], prompts: Mapping[str, str], prompt_of: Mapping[str, str]
-) -> FilmReadings:
-    """The classifier's probabilities beside what each film's prompt asks for.
-
-    Args:
-        prompts: by prompt's id its text.
-        prompt_of: by film's id the prompt that it was drawn for; a real film's is its example.
-
-    Raises:
-        InputError: a film's prompt is not known.
-    """
-    from evaluation.film_targets import film_targets
-    from evaluation.prompted_findings import FilmReadings
-
-    told = readings[CLASSIFIER]
-    lacking = [film for film in told if prompt_of.get(film) not in prompts]
-    if lacking:
-        raise InputError(
-            f"{len(lacking)} films without their prompt", "one of each", "give the same shards"
-        )
-    units = tuple(prompt_of[film] for film in told)
-    targets = film_targets([prompts[unit] for unit in units])
-    return FilmReadings(features_of(told), targets, units)
