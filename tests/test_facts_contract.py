@@ -147,6 +147,15 @@ def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path, damage: bytes) 
         read_facts(store, "runs")
 
 
+def test_another_programs_parquet_is_no_fact(tmp_path: Path) -> None:
+    store = house(tmp_path)
+    place = tmp_path / place_of("runs", "one", NOW)
+    place.parent.mkdir(parents=True)
+    pq.write_table(pa.table({"at": [1]}), place)
+    with pytest.raises(ArtifactError, match=r"one\.parquet damaged"):
+        read_facts(store, "runs")
+
+
 def test_since_leaves_out_rows_and_months_but_not_a_long_run(tmp_path: Path) -> None:
     store = house(tmp_path)
     began = NOW - timedelta(days=20)
