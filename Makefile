@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
 DEMO_ROOT ?= demo
+STACK_ROOT ?= stack
 
-.PHONY: help setup demo test test-slow bench lint lock clean
+.PHONY: help setup demo stack stack-status stack-stop test test-slow bench lint lock dashboards clean
 
 help:  ## what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,6 +25,15 @@ $(STAMP): requirements.lock pyproject.toml
 demo: setup  ## the main job on synthetic replicas: seven sources to a registered, scored model
 	@$(BIN)/cxr run --scale tiny --replicas --data-root $(DEMO_ROOT)
 
+stack: setup  ## PostgreSQL, Prefect, MLflow, an object store and workers as local processes
+	@$(BIN)/cxr stack up --folder $(STACK_ROOT)
+
+stack-status:  ## how each process of the stack is
+	@$(BIN)/cxr stack status --folder $(STACK_ROOT)
+
+stack-stop:  ## stop all of them; what they keep stays
+	@$(BIN)/cxr stack stop --folder $(STACK_ROOT)
+
 test: setup  ## lint, types, import contracts and the tests that CI runs
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu"
@@ -38,12 +48,16 @@ bench: setup  ## speed and memory beside named rivals; results go to docs/benchm
 	@$(BIN)/python -m tests.bench.training
 	@$(BIN)/python -m tests.bench.generation
 	@$(BIN)/python -m tests.bench.evaluation
+	@$(BIN)/python -m tests.bench.serving
 
 lint: setup  ## format, then check style, types and import contracts
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix . && $(BIN)/mypy && $(BIN)/lint-imports
 
 lock:  ## resolve the newest versions that fit pyproject.toml into requirements.lock
 	@$(PYTHON) tests/make_lock.py
+
+dashboards: setup  ## write Grafana's dashboards from infra/dashboards
+	@$(BIN)/python -m infra.dashboards
 
 clean:  ## remove what the demo and the tools wrote
 	rm -rf $(DEMO_ROOT) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -4,10 +4,11 @@
           rule14 of both texts            a classifier of real films
 
 Of each request for a film the findings that it asks for (rule14: asserted in it, doubts left out)
-are held to those that the span asserts, and their sides to its sides. What goes wrong is counted by
-kind; a request may show several. ``reference`` is the span that the request was written with: a
-request names the main findings of a report, so its precision is the ceiling. ``shuffled`` holds the
-model's spans to another subject's request. Shapes: N requests, K counts, T targets.
+are held to those that the span asserts, with their sides and degrees, and so is the film's view
+(``held_request``). What goes wrong is counted by kind; a request may show several. ``reference`` is
+the span that the request was written with: a request names the main findings of a report, so its
+precision is the ceiling. ``shuffled`` holds the model's spans to another subject's request.
+Shapes: N requests, K counts, T targets.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from typing import Any, Final
 import numpy as np
 
 from evaluation import labeler_rules
-from evaluation.film_targets import FINDINGS, SIDED, SIDES, film_targets, place_of, sided
-from evaluation.labeler import label_report
+from evaluation.film_targets import FINDINGS, film_targets
+from evaluation.held_request import FAILURES, Held, hold
 from evaluation.prompted_findings import FilmReadings, score_findings, score_sides
 from evaluation.statistics import (
     Floats,
@@ -32,32 +33,33 @@ from evaluation.statistics import (
     score_interval,
 )
 from evaluation.turned import turned_rows
-from sources.record import LabelValue
-from sources.xray_span import SpanFault, XrayAnswer, read_span
+from sources.xray_span import read_span
 
-VERSION: Final = "1"
+VERSION: Final = "2"
 REFERENCE: Final = "reference"
 MODEL: Final = "none"
 SHUFFLED: Final = "shuffled"
-OMITS: Final = "omits-asked-finding"
-CONTRADICTS: Final = "contradicts-request"
-WRONG_SIDE: Final = "wrong-side"
-FAILURES: Final = (*(str(fault) for fault in SpanFault), OMITS, CONTRADICTS, WRONG_SIDE)
-"""Faults of the span's form (``sources.xray_span``), then of what it says."""
 SHOWN_FROM: Final = 0.5
 """The classifier's probability from which a film is counted as showing a finding. Our choice: the
 middle of what it was trained towards; the AUROCs beside it need none."""
-_COLUMNS: Final = ("shown", "asked", "said", "right", "sided", "whole", "coherent", "requests")
+_COLUMNS: Final = (
+    *("shown", "asked", "said", "right", "sided", "fitting", "graded"),
+    *("seen", "viewed", "whole", "coherent", "requests"),
+)
+"""Counts of a ``Held``."""
 _METRICS: Final[Mapping[str, tuple[str, str]]] = {
     "span-recall": ("shown", "asked"),
     "span-precision": ("shown", "said"),
     "span-side-accuracy": ("right", "sided"),
+    "span-degree-accuracy": ("fitting", "graded"),
+    "span-view-accuracy": ("seen", "viewed"),
     "whole-spans": ("whole", "requests"),
     "coherent-requests": ("coherent", "requests"),
 }
 """By metric the counts that it is a share of: asked findings that the span asserts; findings of the
-span that were asked for; findings asked for on one side that the span has on that side alone;
-answers with exactly one whole span; requests without any failure."""
+span that were asked for; findings asked for on one side, or in one degree, that the span has so and
+not otherwise; requests with a view whose span is of it; answers with exactly one whole span;
+requests without any failure."""
 
 
 @dataclass(frozen=True)
@@ -110,10 +112,10 @@ class Coherence:
                 return each.interval
         raise KeyError(f"{metric} of {system}")
 
-    def tracked(self) -> dict[str, float]:
-        """``coherence/system/metric`` → value."""
+    def tracked(self, name: str = "coherence") -> dict[str, float]:
+        """``name/system/metric`` → value."""
         return {
-            f"coherence/{each.system}/{each.metric}": each.interval.value
+            f"{name}/{each.system}/{each.metric}": each.interval.value
             for each in self.measured
             if each.interval.value is not None
         }
@@ -146,7 +148,9 @@ def measure_coherence(requests: Requests, resamples: int, seed: int) -> Coherenc
     failures = {}
     for name, (texts, answers) in systems.items():
         held = [hold(text, read_span(answer)) for text, answer in zip(texts, answers, strict=True)]
-        counts = np.array([each.counts for each in held], dtype=np.float64)
+        counts = np.array(
+            [[getattr(each, name) for name in _COLUMNS] for each in held], dtype=np.float64
+        )
         failures[name] = _counted(held)
         measured += [
             Measured(name, metric, score_interval(bootstrap, _share(metric), counts))
@@ -154,64 +158,6 @@ def measure_coherence(requests: Requests, resamples: int, seed: int) -> Coherenc
         ]
     subjects = len(set(requests.units))
     return Coherence(tuple(measured), failures, len(requests.texts), subjects, signature)
-
-
-@dataclass(frozen=True)
-class Held:
-    """One span held to one request: counts in the order of ``_COLUMNS``, and what went wrong."""
-
-    counts: tuple[int, ...]
-    failures: frozenset[str]
-
-
-def hold(request: str, answer: XrayAnswer) -> Held:
-    """What of the request stands in the text to draw."""
-    span = answer.prompt or ""
-    asked, said = (asserted(text) for text in (request, span))
-    sides = {name: _side(request, name) for name in asked if name in SIDED}
-    one_sided = {name: side for name, side in sides.items() if side is not None}
-    right = {name for name, side in one_sided.items() if _side(span, name) == side}
-    other = {name for name, side in one_sided.items() if _side(span, name) not in (side, None)}
-    failures = {str(answer.fault)} if answer.fault is not None else set()
-    if answer.prompt is not None:
-        failures |= {OMITS} if asked - said else set()
-        failures |= {CONTRADICTS} if _contradicts(request, span, asked, said) else set()
-        failures |= {WRONG_SIDE} if other else set()
-    counts = (
-        len(asked & said),
-        len(asked),
-        len(said),
-        len(right),
-        len(one_sided),
-        int(answer.fault is None),
-        int(not failures),
-        1,
-    )
-    return Held(counts, frozenset(failures))
-
-
-def asserted(text: str) -> frozenset[str]:
-    """Findings that rule14 asserts in the text; ``No Finding`` is none."""
-    labels = label_report(text)
-    return frozenset(name for name in FINDINGS if labels.get(name) is LabelValue.POSITIVE)
-
-
-def _side(text: str, finding: str) -> str | None:
-    """The one side on which a text asserts a finding; None for both, none, or no such finding."""
-    row = film_targets([text])[0]
-    on = [side for side in SIDES if row[place_of(sided(finding, side))] == 1.0]
-    return on[0] if len(on) == 1 else None
-
-
-def _contradicts(request: str, span: str, asked: frozenset[str], said: frozenset[str]) -> bool:
-    """One asserts what the other denies, or one is of a normal chest and the other of a disease."""
-    wanted, told = label_report(request), label_report(span)
-    denied = any(told.get(name) is LabelValue.NEGATIVE for name in asked)
-    denied |= any(wanted.get(name) is LabelValue.NEGATIVE for name in said)
-    normal, sick = "No Finding", {*FINDINGS} - {"Support Devices"}
-    denied |= wanted.get(normal) is LabelValue.POSITIVE and not asked and bool(said & sick)
-    denied |= told.get(normal) is LabelValue.POSITIVE and not said & sick and bool(asked & sick)
-    return bool(denied)
 
 
 def _counted(held: Sequence[Held]) -> dict[str, int]:

@@ -24,6 +24,8 @@ FAILURES: Final = {
     "omits-asked-finding": "omits a finding that was asked for",
     "contradicts-request": "contradicts the request",
     "wrong-side": "says the other side",
+    "wrong-view": "is of another view, or of none",
+    "wrong-degree": "says another size or severity",
 }
 
 
@@ -34,7 +36,14 @@ def render_coherence(document: Row) -> str:
         "coherence.html.j2",
         page=document,
         titles=TITLES,
-        spans=grid(document["measured"]),
+        parts=[
+            {"told": told, "title": title, "spans": grid(told["measured"])}
+            for title, told in (
+                ("In the words of the test set", document),
+                ("In words that were held out", document["held_out"]),
+            )
+            if told["requests"]
+        ],
         kinds=FAILURES,
         films=films,
         of_films=[] if films is None else grid(films["measured"]),

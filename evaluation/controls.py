@@ -2,7 +2,10 @@
 
 A control is the same model and the same examples with another study's image (``shuffled``) or a
 blank one (``blank``). A score that a control reaches too owes nothing to pixels, so every metric is
-given for both, and differences are paired by example. Shapes: N examples in the order of their ids.
+given for both, and differences are paired by example. Of examples that show several films there may
+be two more: the first one black (``without-first``) and all others black (``first-alone``), which
+tell what of a score the first and what the others give. Shapes: N examples in the order of their
+ids.
 """
 
 from __future__ import annotations
@@ -20,7 +23,9 @@ from infra.errors import InputError
 MODEL = "none"
 """The control column's value for the model with its own image."""
 
-CONTROLS = (MODEL, "shuffled", "blank")
+IMAGE_BLIND = ("shuffled", "blank")
+SOME_FILMS = ("without-first", "first-alone")
+CONTROLS = (MODEL, *IMAGE_BLIND, *SOME_FILMS)
 COLUMNS = (
     "example_id",
     "source",

@@ -121,6 +121,18 @@ def claims(sentence: str) -> list[Claim]:
     return found
 
 
+def asserted_members(sentence: str) -> list[tuple[str, str]]:
+    """Each observation that the sentence asserts, with the words of its own member of a clause."""
+    text, mentions = squeeze(sentence), find_mentions(sentence)
+    return [
+        (one.observation, own)
+        for start, end in _cut(_BREAK, text, 0, len(text))
+        for spoken, own in _members(text, mentions, start, end)
+        for one in spoken
+        if one.value is LabelValue.POSITIVE and one.observation != OTHER
+    ]
+
+
 def _members(
     text: str, mentions: Sequence[Mention], start: int, end: int
 ) -> list[tuple[list[Mention], str]]:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from evaluation.ablation import Ablation, Row, Variant, compare_variants
+from evaluation.controls import IMAGE_BLIND
 from evaluation.statistics import Interval
 
 FORMAT: Final = 1
@@ -197,7 +198,7 @@ def _controls(contender: Contender, metrics: Sequence[str]) -> list[Control]:
     values = {(row["metric"], row["control"]): _interval(row) for row in contender.scores["scores"]}
     found = []
     for row in contender.scores["differences"]:
-        if row["metric"] in metrics:
+        if row["metric"] in metrics and row["control"] in IMAGE_BLIND:
             difference = _interval(row)
             found.append(
                 Control(

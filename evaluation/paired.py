@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from evaluation.comparable import JUDGE, family_versions, why_not_comparable
 from evaluation.controls import MODEL, Outputs, read_outputs
 from evaluation.counts_table import KEYS, read_counts
-from evaluation.lateral import lateral_measures
+from evaluation.lateral import FAMILY_OF, film_measures
 from evaluation.measures import (
     Measure,
     block_measures,
@@ -104,7 +104,7 @@ def text_measures(settings: ScoreSettings) -> list[Measure]:
         *clinical_measures(settings.uncertain_as),
         *block_measures(),
         *(slot.measure for slot in slots()),
-        *lateral_measures(),
+        *(measure for kind in FAMILY_OF for measure in film_measures(kind)),
     ]
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 from markupsafe import Markup
 
 from evaluation.report_blocks import shown_blocks
-from evaluation.report_plots import loss_plot, score_plot
+from evaluation.report_plots import SYSTEMS, loss_plot, score_plot
 from evaluation.report_slices import slice_table
 from evaluation.report_views import (
     SYSTEM_NAMES,
@@ -120,6 +120,7 @@ def render_report(page: ReportPage) -> str:
         "report.html.j2",
         page=page,
         names=SYSTEM_NAMES,
+        drawn=SYSTEMS,
         scores=scores,
         verdicts=control_verdicts(scores),
         funnel=funnel_groups(page.funnel),

@@ -89,7 +89,8 @@ def _running_median(values: Floats) -> Floats:
 def score_plot(scores: Scores) -> str:
     """Model and controls with their intervals: shares left, counted errors, then errors that a
     formula was fitted to, each in a panel of its own."""
-    shown = [s for s in scores.scores if "uncertain=" not in s.metric and not s.is_detail]
+    drawn = [s for s in scores.scores if s.control in SYSTEMS]
+    shown = [s for s in drawn if "uncertain=" not in s.metric and not s.is_detail]
     groups = {
         axis: _by_metric([score for score in shown if _axis(score) == axis])
         for axis in dict.fromkeys((_SHARES, *sorted(map(_axis, shown))))

@@ -34,8 +34,7 @@ from evaluation.judges import (
     kin_of_teachers,
     mean_of_judges,
 )
-from evaluation.lateral import FAMILY as LATERAL_ONLY
-from evaluation.lateral import Truths, hidden_any, lateral_counts, lateral_measures
+from evaluation.lateral import FAMILY_OF, Truths, film_counts, film_measures, hidden_any
 from evaluation.measures import (
     UNAVAILABLE,
     Measure,
@@ -175,7 +174,7 @@ def score_predictions(
         translated: the texts are translations (chrF). encoded: counts of encoders that are here.
         blocks: the tables to fill; ``blocks.PROFILES`` computes many more lexical counts.
         cache: counts of pairs that were counted before.
-        truths: what replicas were drawn from, for findings that only a lateral film shows.
+        truths: what replicas were drawn from, for findings that one kind of film alone shows.
 
     Raises:
         InputError: a table does not fit (see ``controls`` and ``judged``).
@@ -190,7 +189,7 @@ def score_predictions(
     bootstrap = make_bootstrap(outputs.subjects, settings.bootstrap_resamples, settings.seed)
     measures = _measures(settings, (judges, means), translated, blocks, encoders)
     counts = _families(outputs, texts, [*judges, *means], encoders)
-    measures += _add_lateral(counts, outputs, texts, truths or {})
+    measures += _add_one_kind_of_film(counts, outputs, texts, truths or {})
     board = Board(outputs, bootstrap, section, counts, max_new_tokens)
     return replace(
         _scored(board, measures, settings, blocks, encoders),
@@ -318,18 +317,20 @@ def _families(
     return families
 
 
-def _add_lateral(
+def _add_one_kind_of_film(
     counts: Families, outputs: Outputs, texts: Mapping[str, TextCounts], truths: Truths
 ) -> list[Measure]:
-    """Add the counts of findings on lateral films alone; the measures that read them, if any."""
+    """Add the counts of findings on lateral or on frontal films alone; the measures of them, where
+    there are findings that no frontal film shows."""
     if not hidden_any(truths, outputs.named_studies):
         return []
     for control, written in outputs.written.items():
         own = [truths.get(outputs.named_studies[row]) for row in written.rows]
-        found = np.zeros((len(outputs.example_ids), 3))
-        found[written.rows] = lateral_counts(own, texts[control].prediction_labels)
-        counts[control][LATERAL_ONLY] = found
-    return lateral_measures()
+        for kind, family in FAMILY_OF.items():
+            found = np.zeros((len(outputs.example_ids), 3))
+            found[written.rows] = film_counts(own, texts[control].prediction_labels, kind)
+            counts[control][family] = found
+    return [measure for kind in FAMILY_OF for measure in film_measures(kind)]
 
 
 def _system_counts(outputs: Outputs, control: str, judges: list[JudgedCounts]) -> SystemCounts:

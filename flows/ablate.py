@@ -11,9 +11,10 @@ from flows.pipeline import pipeline
 from infra.errors import CxrError
 from infra.log import LOGGER
 from infra.settings.matrix import BASELINE, MatrixSettings
-from tasks.ablate.plan import UNTIL, PlannedVariant, Unscored, plan_variants
+from tasks.ablate.plan import UNTIL, PlannedVariant, Unscored, plan_variants, twin
 from tasks.ablate.task import compare_variants
 from tasks.context import Order
+from tasks.monitor.recorded import recorded_run
 from tasks.monitor.step_report import StepReport
 from tasks.preflight import require_models
 
@@ -33,7 +34,8 @@ class VariantsFailed(CxrError):
 
 @flow(name="ablate", flow_run_name="ablate {matrix.name}")
 def ablate(matrix: MatrixSettings, order: Order) -> list[StepReport]:
-    """What variants share is built once: a second use of it shows as Cached.
+    """What variants share is built once: a second use of it shows as Cached. One whose examples
+    turn out to be those of a variant before it is not trained again.
 
     A variant that fails leaves its reason in the table, and the others go on; without a baseline
     there is nothing to compare with.
@@ -44,20 +46,28 @@ def ablate(matrix: MatrixSettings, order: Order) -> list[StepReport]:
     context = FlowRunContext.get()
     assert context is not None
     assert context.flow_run is not None
+    with recorded_run(order, matrix.name):
+        return _ablated(matrix, order, str(context.flow_run.id))
+
+
+def _ablated(matrix: MatrixSettings, order: Order, ablation_id: str) -> list[StepReport]:
     plan = plan_variants(matrix, order)
     for variant in plan.variants:
         require_models(variant.context, UNTIL)
     reports: list[StepReport] = []
     failed: list[Unscored] = []
-    for variant in plan.variants:
+    for place, variant in enumerate(plan.variants):
         try:
+            if variant.name != BASELINE:
+                reports += pipeline(variant.context.order, "examples")
+                if twin(variant, plan.variants[:place]) is not None:
+                    continue
             reports += pipeline(variant.context.order, UNTIL)
         except CxrError as error:
             if variant.name == BASELINE:
                 raise
             failed.append(_lost(variant, error))
     planned = plan_variants(matrix, order)
-    ablation_id = str(context.flow_run.id)
     done = compare_variants(matrix, planned, failed, ablation_id, return_state=True).result()
     reports.append(done)
     if failed:

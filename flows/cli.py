@@ -17,6 +17,7 @@ import typer
 from flows.cli_convert import CONVERT
 from flows.cli_llm import LLM
 from flows.cli_one_set import compare_recipes
+from flows.cli_operate import add_operations
 from flows.cli_options import (
     DataRoot,
     DryRun,
@@ -33,6 +34,7 @@ from flows.cli_options import (
     Sources,
     order_of,
 )
+from flows.cli_serve import serve, token
 from flows.goals import COMMANDS, GOALS, Goal
 from infra.errors import CxrError
 from infra.log import set_up_logging
@@ -166,6 +168,10 @@ def chat(
         raise typer.Exit(2)
 
 
+APP.command(help="Serve a registered model: OpenAI's chat, findings of uploads, films.")(serve)
+APP.command(help="Make a token for the server and the pages, which is printed once.")(token)
+
+
 @APP.command(help="Answer a test set of RRG24 in the leaderboard's files: a line for each row.")
 def submission(
     folder: Annotated[Path, typer.Argument(help="An empty or new folder.")],
@@ -296,6 +302,7 @@ def errors(
     cli_compare.errors(run, data_root, with_text=text, as_json=as_json)
 
 
+add_operations(APP)
 APP.add_typer(LLM, name="llm")
 APP.add_typer(CONVERT, name="convert")
 

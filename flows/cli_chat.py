@@ -21,6 +21,14 @@ from tasks.chat import chat_run
 from tasks.context import Order, open_context
 
 WARNING = "Not a medical device: what a model says or draws must not guide anybody's care."
+FAULTS = {
+    "nested": "the model's request for one has a tag inside another",
+    "no-start": "the model's request for one has an end and no start",
+    "no-end": "the model's request for one has a start and no end",
+    "empty": "the model's request for one is empty",
+    "several": "the model asked for several at once",
+}
+"""By fault of a span what a person is told (``sources.xray_span``)."""
 HELP = """/show PATH   show a film (DICOM, PNG or JPEG) and begin anew
 /new         begin anew, without a film
 /quit        end; so does the end of the input"""
@@ -132,7 +140,7 @@ def text_of(event: Event) -> str:
         lines.append(f"[film: {where}]")
         lines.append(f"[of: {event['to_draw']}]")
     if event["fault"] is not None:
-        lines.append(f"(the request for a film is not well formed: {event['fault']})")
+        lines.append(f"(no film: {FAULTS[event['fault']]}, so nothing was drawn)")
     if event["is_cut"]:
         lines.append("(cut at the length limit)")
     if event["forgotten"]:

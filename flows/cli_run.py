@@ -10,6 +10,7 @@ from dataclasses import asdict
 from flows.cli_prefect import prefect_at
 from flows.goals import Goal
 from infra.errors import CxrError
+from infra.log import LOGGER
 from tasks.context import Context, Order, open_context
 from tasks.monitor.outcome import outcome_json, outcome_text
 from tasks.monitor.step_report import StepReport
@@ -20,6 +21,7 @@ def run(order: Order, goal: Goal, *, as_json: bool) -> None:
     """Run up to the goal, then print the funnel, the losses, the scores and where to look."""
     started = time.monotonic()
     context = open_context(order)
+    _warn_of_room(context, goal)
     with prefect_at(context.environment):
         from flows.pipeline import pipeline  # Prefect reads its settings on import
 
@@ -34,6 +36,15 @@ def run(order: Order, goal: Goal, *, as_json: bool) -> None:
         print(json.dumps(document, indent=1))
         return
     print(outcome_text(context, reports, seconds))
+
+
+def _warn_of_room(context: Context, goal: Goal) -> None:
+    """One line where the disk will not hold what the run writes."""
+    from tasks.retention.room import room_for  # it asks what a plan asks
+
+    room = room_for(context, goal)
+    if room is not None and not room.is_enough:
+        LOGGER.warning(room.line)
 
 
 def _show_quality(
@@ -63,6 +74,7 @@ def show_plan(order: Order, goal: Goal, *, as_json: bool) -> None:
     context = open_context(order, make=False)
     rows = plan_rows(context, goal)
     print(json.dumps([asdict(row) for row in rows], indent=1) if as_json else plan_text(rows))
+    _warn_of_room(context, goal)
     try:
         require_models(context, "register" if goal == "run" else goal)
     except CxrError as error:

@@ -9,6 +9,7 @@ from flows.ingest import ingest
 from flows.reports import write_reports
 from tasks.examples.task import pack_examples
 from tasks.ingest.task import store_images
+from tasks.monitor.recorded import recorded_run
 from tasks.monitor.step_report import StepReport
 from tasks.one_set.order import ComparisonOrder
 from tasks.one_set.plan import ComparisonPlan, Model, plan_comparison
@@ -26,9 +27,14 @@ def compare_on_one_set(asked: ComparisonOrder) -> list[StepReport]:
     assert context is not None
     assert context.flow_run is not None
     plan = plan_comparison(asked)
-    require_models(plan.host, "examples")
-    for model in plan.models:
-        require_models(model.shown, "evaluate")
+    with recorded_run(asked.order, asked.on):
+        require_models(plan.host, "examples")
+        for model in plan.models:
+            require_models(model.shown, "evaluate")
+        return _compared(plan, str(context.flow_run.id))
+
+
+def _compared(plan: ComparisonPlan, comparison_id: str) -> list[StepReport]:
     reports = _host_set(plan)
     for model in plan.models:
         reports += _films(model)
@@ -36,7 +42,7 @@ def compare_on_one_set(asked: ComparisonOrder) -> list[StepReport]:
     with Teacher(plan.host.environment) as teacher:
         for model in plan.models:
             reports += _answers(model, teacher)
-    reports.append(hold_side_by_side(plan, str(context.flow_run.id), return_state=True).result())
+    reports.append(hold_side_by_side(plan, comparison_id, return_state=True).result())
     return reports
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 from prefect import flow
-from prefect.context import FlowRunContext
 
 from flows.evaluate import evaluate
 from flows.examples import write_examples
@@ -15,8 +14,9 @@ from flows.register import register
 from flows.reports import write_reports
 from flows.train import train
 from tasks.context import Order, open_context
+from tasks.monitor.recorded import recorded_run
 from tasks.monitor.step_report import StepReport
-from tasks.monitor.tracked import tracked_pipeline
+from tasks.monitor.tracked import tracked_order
 from tasks.preflight import require_models
 
 Goal = Literal["ingest", "reports", "examples", "train", "evaluate", "register", "quality"]
@@ -33,16 +33,13 @@ SUB_FLOWS = {
 @flow(name="pipeline", flow_run_name="{order.recipe} {order.scale} to {until}")
 def pipeline(order: Order, until: Goal = "register") -> list[StepReport]:
     """Run the recipe up to a goal; whatever is there already is shown as Cached."""
-    context = FlowRunContext.get()
-    assert context is not None
-    assert context.flow_run is not None
-    order = order.model_copy(update={"pipeline_id": str(context.flow_run.id)})
-    require_models(open_context(order), until)
-    reports: list[StepReport] = []
-    with tracked_pipeline(order.pipeline_id):
+    own = order.model_copy(update={"pipeline_id": ""})  # as of this run, whoever asked for it
+    with tracked_order(own) as order, recorded_run(order, until) as order:
+        require_models(open_context(order), until)
+        reports: list[StepReport] = []
         chosen = {"quality": teacher_quality} if until == "quality" else SUB_FLOWS
         for name, sub_flow in chosen.items():
             reports += sub_flow(order)
             if name == until:
                 break
-    return reports
+        return reports

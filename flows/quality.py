@@ -6,6 +6,7 @@ from prefect import flow
 
 from tasks.context import Order, open_context
 from tasks.ingest.task import read_studies, write_replica
+from tasks.monitor.recorded import recorded_run
 from tasks.monitor.step_report import StepReport
 from tasks.quality.task import rate_teacher_of
 from tasks.reports.connection import Teacher
@@ -14,12 +15,13 @@ from tasks.reports.connection import Teacher
 @flow(name="teacher quality")
 def teacher_quality(order: Order) -> list[StepReport]:
     """Studies of every source, then what the teacher makes of them; no pixel is read."""
-    context = open_context(order)
-    reports = []
-    with Teacher(context.environment) as teacher:
-        for name in context.source_names:
-            if f"replicas/{name}" in context.graph.steps:
-                reports.append(write_replica(context, name, return_state=True).result())
-            reports.append(read_studies(context, name, return_state=True).result())
-            reports.append(rate_teacher_of(context, name, teacher, return_state=True).result())
-    return reports
+    with recorded_run(order) as order:
+        context = open_context(order)
+        reports = []
+        with Teacher(context.environment) as teacher:
+            for name in context.source_names:
+                if f"replicas/{name}" in context.graph.steps:
+                    reports.append(write_replica(context, name, return_state=True).result())
+                reports.append(read_studies(context, name, return_state=True).result())
+                reports.append(rate_teacher_of(context, name, teacher, return_state=True).result())
+        return reports

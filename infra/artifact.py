@@ -38,7 +38,7 @@ from infra.pieces import (
 )
 from infra.provenance import git_commit
 from infra.record_file import read_record, sealed
-from infra.step import MANIFEST, Step, sibling_manifests, why_absent
+from infra.step import MANIFEST, Step, sibling_manifests, tell_watcher, why_absent
 from infra.store import Store, explained_place
 
 VOLATILE = ("created_at", "seconds", "measured", "host", "git_commit", "code")
@@ -202,6 +202,7 @@ def build_artifact(
         ArtifactError: two pieces' builders disagree with the manifest, or nothing was written.
     """
     started = time.monotonic()
+    tell_watcher(step, building=False)
     existing = read_artifact(store, step)
     if existing is not None and not damaged_pieces(existing):
         return replace(existing, checking_seconds=time.monotonic() - started)
@@ -210,6 +211,7 @@ def build_artifact(
         damaged = damaged_pieces(existing) if existing else []
         if existing is not None and not damaged:
             return existing
+        tell_watcher(step, building=True)
         with explained_place(store.root):
             pieces = plan()
         todo, reason = _build_locked(

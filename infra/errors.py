@@ -4,7 +4,8 @@
     ├── InputError               what the user gave is wrong: exit code 2
     │   ├── SettingsError        a recipe, ``--set`` or ``CXR_`` variable
     │   ├── SourceError          raw files of a source, as a whole
-    │   └── EgressRefused        text that may not leave for this endpoint
+    │   ├── EgressRefused        text that may not leave for this endpoint
+    │   └── Overtaken            another promotion took effect first
     ├── ArtifactError            an artifact that cannot be built or trusted
     ├── LanguageModelError       an answer that could not be had
     │   └── BudgetExceeded       the money set aside for answers is used up
@@ -64,6 +65,10 @@ class SourceError(InputError):
 
 class EgressRefused(InputError):
     """A source's text may not be sent to this endpoint."""
+
+
+class Overtaken(InputError):
+    """A promotion was judged against a champion that another one has replaced meanwhile."""
 
 
 class ArtifactError(CxrError):

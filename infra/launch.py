@@ -82,10 +82,13 @@ class Nodes:
 
     Args:
         rendezvous: ``host:port`` of one of them, where several find each other.
+        starter: words before the command that start it on all of them (Slurm's ``srun``, say);
+            without, a person starts it on the others.
     """
 
     count: int = 1
     rendezvous: str | None = None
+    starter: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.count > 1 and not self.rendezvous:
@@ -154,7 +157,9 @@ def run_module(
         ChildFailed: it ended with any other code but 0, or by a signal.
     """
     command = command_for(module, run_file, processes, nodes, launched=launched)
-    if nodes.count > 1:
+    if nodes.count > 1 and nodes.starter:
+        command = [*nodes.starter, *command]
+    elif nodes.count > 1:
         LOGGER.warning("start on the other %d nodes: %s", nodes.count - 1, shlex.join(command))
     tail: deque[str] = deque(maxlen=_KEPT_LINES)
     failures: list[Event] = []

@@ -17,6 +17,7 @@ from infra.settings.diffusion import DrawSettings
 from infra.settings.sections import (
     EncoderSettings,
     GenerateSettings,
+    Hidden,
     ImageSettings,
     RequestSettings,
     Section,
@@ -25,7 +26,7 @@ from infra.settings.sections import (
 from infra.settings.stages import ModelSettings, StageSettings
 
 Device = Literal["auto", "cpu"]
-Control = Literal["none", "shuffled", "blank"]
+Control = Literal["none", Hidden]
 RunT = TypeVar("RunT", bound=Section)
 
 
@@ -121,6 +122,27 @@ class ChatRun(Section):
     draw: DrawSettings = DrawSettings()
     films: Path
     seed: Seed = 0
+    device: Device = "auto"
+
+
+class ServeRun(Section):
+    """``python -m models.serve``: a registered model that answers over a socket until it is closed.
+
+    Args:
+        model: the stage's folder inside the registered model.
+        settings: the folder beside it that says how the model is asked, or how it draws.
+        draws: whether it turns prompts into films.
+        socket: number of the file descriptor that the child inherits.
+        slots: answers in work at once; a model that draws takes its own batch's size.
+        openings: images that are remembered beyond those, for the next question about them.
+    """
+
+    model: Path
+    settings: Path
+    draws: bool = False
+    socket: int = Field(ge=0)
+    slots: int = Field(default=16, ge=1)
+    openings: int = Field(default=4, ge=0)
     device: Device = "auto"
 
 

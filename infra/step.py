@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +49,28 @@ class Step:
     @property
     def folder(self) -> str:
         return f"{self.kind}/{self.name}-{self.fingerprint}"
+
+
+Watcher = Callable[[Step, bool], None]
+"""Told of a step when it is looked at (False), and again when something of it is to be built."""
+_WATCHER: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
+
+
+@contextmanager
+def watched(watcher: Watcher) -> Iterator[None]:
+    """Within the block the watcher is told of every step that this thread works on."""
+    token = _WATCHER.set(watcher)
+    try:
+        yield
+    finally:
+        _WATCHER.reset(token)
+
+
+def tell_watcher(step: Step, *, building: bool) -> None:
+    """Tell whoever watches this thread, if anybody does."""
+    watcher = _WATCHER.get()
+    if watcher is not None:
+        watcher(step, building)
 
 
 def sibling_manifests(store: Store, step: Step) -> list[dict[str, Any]]:

@@ -66,7 +66,8 @@ class Store:
     def __init__(self, root: str, state: Path, *, make: bool = True) -> None:
         self.root = root.rstrip("/") or "/"
         try:
-            self.fs, self._base = fsspec.core.url_to_fs(self.root)
+            # Without a cache: other processes write there too.
+            self.fs, self._base = fsspec.core.url_to_fs(self.root, use_listings_cache=False)
         except (ValueError, ImportError) as error:
             raise InputError(
                 f"data root {self.root}, which nothing here can open",
@@ -131,39 +132,43 @@ class Store:
             return []
         return sorted(str(name).rstrip("/").rpartition("/")[2] for name in names)
 
-    def write_new(self, relative: str, text: str) -> bool:
+    def write_new(self, relative: str, content: str | bytes) -> bool:
         """Publish a file that must not exist yet; False when another writer was first."""
-        target = self.path(relative)
+        target, data = self.path(relative), _encoded(content)
         if not self.is_local:
             try:
-                self.fs.pipe_file(target, text.encode(), mode="create")
+                self.fs.pipe_file(target, data, mode="create")
             except FileExistsError:
                 return False
+            except OSError as error:
+                if not _is_taken(error):
+                    raise
+                return False
             return True
-        with self._written_beside(target, text) as temporary:
+        with self._written_beside(target, data) as temporary:
             try:
                 os.link(temporary, target)
             except FileExistsError:
                 return False
         return True
 
-    def overwrite(self, relative: str, text: str) -> None:
+    def overwrite(self, relative: str, content: str | bytes) -> None:
         """Publish a file, replacing what is there in one step."""
-        target = self.path(relative)
+        target, data = self.path(relative), _encoded(content)
         if not self.is_local:
-            self.fs.pipe_file(target, text.encode())
+            self.fs.pipe_file(target, data)
             return
-        with self._written_beside(target, text) as temporary:
+        with self._written_beside(target, data) as temporary:
             temporary.replace(target)
 
     @contextmanager
-    def _written_beside(self, target: str, text: str) -> Iterator[Path]:
+    def _written_beside(self, target: str, data: bytes) -> Iterator[Path]:
         with explained_place(self.root):
             Path(target).parent.mkdir(parents=True, exist_ok=True)
             temporary = self._scratch_root() / f"{_owner()}-{uuid.uuid4().hex}"
             temporary.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("w") as stream:
-                stream.write(text)
+            with temporary.open("wb") as stream:
+                stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())
             try:
@@ -219,6 +224,15 @@ class Store:
         """Scratch that no living process of this machine owns, or another machine left long ago."""
         return sorted(path for path in self._scratch_root().glob("*") if not _is_owned(path))
 
+    def scratch_of_others(self) -> list[Path]:
+        """Scratch that processes of other machines left in this folder within the last week."""
+        here = f"{socket.gethostname()}-"
+        return sorted(
+            path
+            for path in self._scratch_root().glob("*")
+            if not path.name.startswith(here) and _is_owned(path)
+        )
+
     @contextmanager
     def lock(self, name: str, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
         """Hold a named lock on this machine; the system frees it when the process dies."""
@@ -240,6 +254,17 @@ class Store:
     def _scratch_root(self) -> Path:
         base = Path(self._base) if self.is_local else self.state
         return base / SCRATCH
+
+
+def _encoded(content: str | bytes) -> bytes:
+    return content.encode() if isinstance(content, str) else content
+
+
+def _is_taken(error: OSError) -> bool:
+    """Whether S3 says that the object is there: s3fs tells it as an invalid argument."""
+    answer = getattr(error.__cause__, "response", {})
+    code = answer.get("Error", {}).get("Code")
+    return code in ("PreconditionFailed", "ConditionalRequestConflict")
 
 
 def _owner() -> str:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infra.errors import InputError
+from infra.errors import InputError, Unavailable
+from infra.tracking_database import has_database
 from infra.tracking_runs import (
     OWNER_TAG,
     PARENT_TAG,
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _RUN_NAME_TAG = "mlflow.runName"
+WITHDRAWN_TAG = "cxrflow.withdrawn_subjects"
+"""How many subjects that a version learned from have withdrawn since."""
 
 
 @dataclass(frozen=True)
@@ -104,12 +107,113 @@ def version_tags(book: RunBook, name: str, version: str) -> dict[str, str]:
     return dict(found.tags)
 
 
+@dataclass(frozen=True)
+class VersionSeen:
+    """A registered version; ``made_at`` is seconds of the Unix clock."""
+
+    name: str
+    version: str
+    tags: Mapping[str, str]
+    aliases: tuple[str, ...]
+    made_at: float
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}/{self.version}"
+
+
+def all_versions(book: RunBook) -> list[VersionSeen]:
+    """Every version of every registered model; none where there is no registry yet.
+
+    Raises:
+        InputError: the registry does not answer.
+    """
+    from mlflow.exceptions import MlflowException
+
+    if not has_database(book.uri):
+        return []
+    try:
+        found = book.client.search_model_versions("", max_results=_MOST_VERSIONS)
+        models = {item.name: book.client.get_registered_model(item.name) for item in found}
+    except MlflowException:
+        raise InputError(
+            f"no answer from the registry at {book.uri}",
+            "one that tells which models are registered",
+            "start it, or correct CXR_MLFLOW_URI",
+        ) from None
+    aliases: dict[tuple[str, str], list[str]] = {}
+    for name, model in models.items():
+        for alias, version in dict(model.aliases or {}).items():
+            aliases.setdefault((name, str(version)), []).append(str(alias))
+    return [
+        VersionSeen(
+            item.name,
+            str(item.version),
+            dict(item.tags),
+            tuple(sorted(aliases.get((item.name, str(item.version)), ()))),
+            float(item.creation_timestamp) / 1000,
+        )
+        for item in found
+    ]
+
+
+_MOST_VERSIONS = 10_000
+"""As many as MLflow gives at once (our choice is all of them)."""
+
+
+def mark_withdrawn(book: RunBook, version: VersionSeen, number: int, *, retire: bool) -> None:
+    """Tag a version with how many subjects it learned from have withdrawn.
+
+    Args:
+        retire: take its aliases away, so that nobody is served by it.
+    """
+    book.client.set_model_version_tag(version.name, version.version, WITHDRAWN_TAG, str(number))
+    for alias in version.aliases if retire else ():
+        book.client.delete_registered_model_alias(version.name, alias)
+
+
+@dataclass(frozen=True)
+class Pointing:
+    """An alias as the registry has it now; ``tags`` are those of the version it points at."""
+
+    model: str
+    alias: str
+    version: int
+    tags: Mapping[str, str]
+
+
+def all_aliases(uri: str) -> list[Pointing]:
+    """Every alias of every registered model.
+
+    Raises:
+        Unavailable: the registry does not answer.
+    """
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    found = []
+    try:
+        for model in client.search_registered_models():
+            for alias, version in model.aliases.items():
+                tags = client.get_model_version(model.name, str(version)).tags
+                found.append(Pointing(model.name, alias, int(version), dict(tags)))
+    except MlflowException as error:
+        raise Unavailable(f"the model registry does not answer ({type(error).__name__})") from error
+    return found
+
+
 def _known_version(client: MlflowClient, registration: Registration) -> tuple[int, str] | None:
-    """The version and run of a model with exactly these tags; without tags none is known."""
+    """The version and run of a model with exactly these tags; without tags none is known.
+
+    One that learned from somebody who withdrew is not the same as one that was trained anew.
+    """
     if not registration.tags:
         return None
     for found in client.search_model_versions(f"name = '{registration.name}'"):
-        if registration.tags.items() <= dict(found.tags).items():
+        tags = dict(found.tags)
+        same = tags.get(WITHDRAWN_TAG) == registration.tags.get(WITHDRAWN_TAG)
+        if same and registration.tags.items() <= tags.items():
             return int(found.version), str(found.run_id)
     return None
 

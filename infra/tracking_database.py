@@ -38,13 +38,18 @@ def make_database(uri: str) -> None:
             _make(place)
 
 
+def has_database(uri: str) -> bool:
+    """Whether there is anything at that URI; a server is taken to be there."""
+    return not uri.startswith(SQLITE) or Path(uri.removeprefix(SQLITE)).exists()
+
+
 def require_database(uri: str) -> None:
     """For those who only look: the file of a SQLite URI is there, and none is made.
 
     Raises:
         InputError: nothing was registered under this data root.
     """
-    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists():
+    if not has_database(uri):
         raise InputError(
             f"no registry at {uri}",
             "the database of a run that registered a model",

@@ -10,7 +10,8 @@ import math
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -72,7 +73,11 @@ class RunBook:
             [self.experiment_id], f"tags.`{PIPELINE_TAG}` = '{pipeline_id}'", max_results=1
         )
         if found:
-            return str(found[0].info.run_id)
+            run_id = str(found[0].info.run_id)
+            if is_abandoned(found[0].data.tags):  # the pipeline goes on in this process
+                self.client.set_tag(run_id, OWNER_TAG, this_process())
+                self.close_abandoned()
+            return run_id
         self.close_abandoned()
         title = name or f"pipeline {pipeline_id[:8]}"
         named = {**tags, PIPELINE_TAG: pipeline_id, _NAME_TAG: title, OWNER_TAG: this_process()}
@@ -96,6 +101,12 @@ class RunBook:
         self.client.log_batch(run.info.run_id, params=flat)
         return NestedRun(self.client, str(run.info.run_id))
 
+    def single_run(self, name: str, tags: Mapping[str, str]) -> NestedRun:
+        """Start a run under no other."""
+        named = {**tags, _NAME_TAG: name, OWNER_TAG: this_process()}
+        run = self.client.create_run(self.experiment_id, tags=named)
+        return NestedRun(self.client, str(run.info.run_id))
+
     def end(self, run_id: str, status: str) -> None:
         """Close a run as FINISHED or FAILED."""
         self.client.set_terminated(run_id, status)
@@ -107,6 +118,19 @@ class NestedRun:
 
     client: MlflowClient
     run_id: str
+
+    @contextmanager
+    def machine_measured(self) -> Iterator[None]:
+        """Within the block MLflow logs this machine's processor, memory, disk, network and GPUs as
+        ``system/…``, every 10 s unless MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL says otherwise."""
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        monitor = SystemMetricsMonitor(self.run_id, tracking_uri=self.client.tracking_uri)
+        monitor.start()
+        try:
+            yield
+        finally:
+            monitor.finish()
 
     def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Log finite numbers at a step; names keep letters, digits and ``_-./ ``."""
@@ -142,12 +166,17 @@ def _process_name(process: psutil.Process) -> str:
 
 def is_abandoned(tags: Mapping[str, str]) -> bool:
     """Whether the process that owns the run was one of this host and is gone."""
-    owner = tags.get(OWNER_TAG, "")
+    return is_gone(tags.get(OWNER_TAG, ""))
+
+
+def is_gone(owner: str) -> bool:
+    """Whether that process, as it calls itself, was one of this host and is no more."""
     host, _, rest = owner.partition(":")
     if host != socket.gethostname():
         return False
     try:
-        return _process_name(psutil.Process(int(rest.partition(":")[0]))) != owner
+        process = psutil.Process(int(rest.partition(":")[0]))
+        return _process_name(process) != owner or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
 

@@ -3,7 +3,7 @@
 Shapes: n films of a study, m pictures shown, P side of a picture in px; all uint8, grey.
 
     first                 the first film alone
-    stitch                left to right, tops level, as they are, with a gutter between (RRG24)
+    stitch                left to right, tops level, as they are stored, a gutter between (RRG24)
     stitch-equal-height   the same, all scaled to the tallest's height
     grid                  two by two, each fitted into a square cell
     separate              each film a picture of its own
@@ -15,7 +15,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import simplejpeg
@@ -24,6 +24,7 @@ from PIL import Image
 from infra.settings.stages import Fit, ImageLayout, VisionSettings
 from models.shards import Pixels, centre_crop, to_model_size
 
+Blacked = Literal["none", "first", "others"]
 _JPEG = b"\xff\xd8"
 BLACK = 0
 """What films are padded and parted with. The code behind RRG24's system pads with black in training
@@ -39,17 +40,22 @@ class Canvas:
         fit: how a picture becomes square: ``crop`` takes the middle, ``pad`` adds black to its
             short side, ``stretch`` keeps no proportions.
         gutter_px: between stitched films, in px of the stored films.
+        room_for: a strip of fewer films is widened with black as if so many of the first one's
+            width stood in it, so that a film alone is as large as one of a strip.
+        blacked: which of several films are black in their places, to see which of them are read.
     """
 
     side_px: int
     fit: Fit = "crop"
     layout: ImageLayout = "first"
     gutter_px: int = 10
+    room_for: int = 1
+    blacked: Blacked = "none"
 
     @classmethod
     def of(cls, vision: VisionSettings) -> Canvas:
         """The recipe's."""
-        return cls(vision.image_px, vision.fit, vision.layout, vision.gutter_px)
+        return cls(vision.image_px, vision.fit, vision.layout, vision.gutter_px, vision.room_for)
 
     def pictures(self, stored: Sequence[memoryview]) -> Pixels:
         """Encoded films, n at least 1 → [m, P, P]; m is n where they are separate, else 1.
@@ -57,14 +63,20 @@ class Canvas:
         Several kept apart are all fitted alike; a gutter is as wide on the canvas.
         """
         assert stored, "an example without a film has no picture"
-        if self.layout == "first" or len(stored) == 1:
-            return self._square_of(stored[0])[None]
+        shown = stored[:1] if self.layout == "first" else stored
+        films = [self._film(place, film) for place, film in enumerate(shown)]
         if self.layout == "separate":
-            return np.stack([self._square_of(film) for film in stored])
-        return self._fitted(_laid_out([_grey(film) for film in stored], self))[None]
+            return np.stack([self._square_of(film) for film in films])
+        if len(films) == 1 and self.room_for == 1:
+            return self._square_of(films[0])[None]
+        return self._fitted(_laid_out(films, self))[None]
 
-    def _square_of(self, stored: memoryview) -> Pixels:
+    def _film(self, place: int, stored: memoryview) -> Pixels:
         grey = _grey(stored)
+        is_blacked = self.blacked == ("first" if place == 0 else "others")
+        return np.full_like(grey, BLACK) if is_blacked else grey
+
+    def _square_of(self, grey: Pixels) -> Pixels:
         if self.fit == "crop" and min(grey.shape) == self.side_px:
             return centre_crop(grey, self.side_px)
         return self._fitted(grey)
@@ -80,7 +92,12 @@ def canvas_of(config: Any) -> Canvas:
 
 def write_canvas(config: Any, vision: VisionSettings) -> None:
     """Let a model's configuration tell how it is shown films."""
-    config.canvas = {"fit": vision.fit, "layout": vision.layout, "gutter_px": vision.gutter_px}
+    config.canvas = {
+        "fit": vision.fit,
+        "layout": vision.layout,
+        "gutter_px": vision.gutter_px,
+        **({"room_for": vision.room_for} if vision.room_for > 1 else {}),
+    }
 
 
 def fitted(grey: Pixels, side_px: int, fit: Fit) -> Pixels:
@@ -109,15 +126,19 @@ def _laid_out(films: Sequence[Pixels], canvas: Canvas) -> Pixels:
     if canvas.layout == "stitch-equal-height":
         tallest = max(len(film) for film in films)
         films = [_of_height(film, tallest) for film in films]
-    return stitched(films, canvas.gutter_px)
+    return stitched(films, canvas.gutter_px, canvas.room_for)
 
 
-def stitched(films: Sequence[Pixels], gutter_px: int) -> Pixels:
+def stitched(films: Sequence[Pixels], gutter_px: int, room_for: int = 1) -> Pixels:
     """Left to right with their tops level: as high as the tallest, as wide as all and the gutters.
 
-    Nothing is resized; below a lower film is black, and nothing is added at the right end.
+    No film is resized beside another (all were stored with one short side before); below a lower
+    film is black, and so is what is added at the right end: room for so many films as there are
+    fewer.
     """
+    missing = max(0, room_for - len(films))
     width = sum(film.shape[1] for film in films) + gutter_px * (len(films) - 1)
+    width += missing * (films[0].shape[1] + gutter_px)
     strip = np.full((max(len(film) for film in films), width), BLACK, np.uint8)
     left = 0
     for film in films:

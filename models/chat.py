@@ -55,7 +55,7 @@ def answer(conversation: Conversation, request: Mapping[str, Any]) -> tuple[str,
     return "answer", {
         "text": reply.text,
         "said": reply.read.said,
-        "to_draw": reply.read.prompt,
+        "to_draw": reply.to_draw,
         "film": None if reply.film is None else str(reply.film),
         "fault": reply.fault,
         "forgotten": reply.forgotten,

@@ -151,6 +151,12 @@ class ConversationCollator:
             batch["pixel_values"] = stacked(_pixels(shown))
         return batch
 
+    def fits(self, sample: Sample) -> bool:
+        """Whether a conversation is learned whole, without a cut at ``context_tokens``."""
+        prompt = prompt_ids(sample, self.tokenizer, "turns", 0 if sample.pixels is None else 1)
+        answer = self.tokenizer(sample.target, add_special_tokens=False)["input_ids"]
+        return len(prompt) + len(answer) < self.context_tokens
+
     @property
     def _pad_id(self) -> int:
         pad = self.tokenizer.pad_token_id
@@ -228,11 +234,11 @@ def _parts(
 ) -> list[tuple[str, str]]:
     """What is said and by whom, with the image's mark or what stands there for it."""
     image: str | None = IMAGE_TOKEN
-    if not image_tokens:
-        words = read_for_image(sample, known, key_of(sample.example_id))
+    if sample.view == NO_VIEW:
+        image = None  # nor words in its place: what is asked for is in the request alone
+    elif not image_tokens:
+        words = read_for_image(sample.behind or sample, known, key_of(sample.example_id))
         image = without_marks(words, tokenizer.eos_token)
-    elif sample.view == NO_VIEW:
-        image = None
     if prompt == "image-only":
         return [(plain_prompt(image or ""), "user")]
     return conversation_parts(sample.turns, image, tokenizer.eos_token)

@@ -1,21 +1,26 @@
 """Image-blind controls: the same question with another study's image, or with none.
 
-A model that beats both has read its findings from pixels and not from the prompt.
+A model that beats both has read its findings from pixels and not from the prompt. Which of several
+films it has read is told by controls that black some of them (``BLACKED``).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from infra.errors import InputError
 from infra.runs import Control
+from models.canvas import Blacked
 from models.collate import key_of
 from models.data import Pixels, Sample
 
+BLACKED: Final[Mapping[Control, Blacked]] = {"without-first": "first", "first-alone": "others"}
+"""By control the films that it blacks; studies that show one film alone have no part in it."""
 BLANK_GREY = 128
 """Grey value of the blank image: the middle of the range (our choice)."""
 
@@ -53,6 +58,7 @@ def shown_rows(control: Control, places: Sequence[Place], seed: int) -> list[int
     Raises:
         InputError: there is one subject alone, so nothing to exchange (``can_exchange``).
     """
+    assert control not in BLACKED, "a control that hides some films shows every row its own"
     if control == "none":
         return list(range(len(places)))
     if control == "blank":

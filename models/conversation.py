@@ -6,7 +6,7 @@ asks for a picture (``sources.xray_span``) is drawn, and stays in the history as
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from PIL import Image
@@ -16,11 +16,11 @@ from infra.settings.sections import ImageSettings
 from infra.store import explained_place, make_folder
 from models.data import Pixels, Sample
 from models.drawing_sampler import DrawingSampler, Request
-from models.shards import NO_VIEW
+from models.serving import served_sample
 from models.writer import FindingsWriter
 from sources.example import one_line
 from sources.pixels import PixelError, prepare
-from sources.record import Turn, View
+from sources.record import Turn
 from sources.xray_span import SpanFault, XrayAnswer, read_span
 
 
@@ -30,7 +30,7 @@ class Reply:
 
     Args:
         text: all of it, tags included.
-        read: the words beside the tags, and the text to draw, if any.
+        read: the words beside the tags, and the text between them, if any.
         film: the drawn file.
         forgotten: how many of the first exchanges no longer fit beside the question.
         is_cut: whether the answer ran into its length limit.
@@ -47,6 +47,11 @@ class Reply:
         """What is wrong with the span of an answer that means to have one."""
         absent = self.read.fault is SpanFault.ABSENT
         return None if absent else self.read.fault
+
+    @property
+    def to_draw(self) -> str | None:
+        """The text of exactly one whole span: of a broken one nobody knows what belongs to it."""
+        return self.read.prompt if self.read.fault is None else None
 
 
 @dataclass
@@ -102,9 +107,11 @@ class Conversation:
         forgotten, prompt = self._fitting(asked)
         [written] = self.writer.write([prompt], [self.pixels])
         read = read_span(written.text)
-        film = self.draw(read.prompt) if read.prompt is not None else None
+        reply = Reply(written.text, read, None, forgotten, written.finish_reason == "length")
+        if reply.to_draw is not None:
+            reply = replace(reply, film=self.draw(reply.to_draw))
         self.turns = [*asked[2 * forgotten :], Turn("assistant", written.text)]
-        return Reply(written.text, read, film, forgotten, written.finish_reason == "length")
+        return reply
 
     def _fitting(self, asked: list[Turn]) -> tuple[int, list[int]]:
         """How many exchanges are left out from the start, and the prompt of the rest."""
@@ -121,18 +128,7 @@ class Conversation:
         )
 
     def _sample(self, turns: list[Turn]) -> Sample:
-        return Sample(
-            example_id="chat",
-            source="chat",
-            study_id="chat",
-            subject_id=None,
-            split="test",
-            view=NO_VIEW if self.pixels is None else View.UNKNOWN.value,
-            pixels=self.pixels,
-            indication=None,
-            turns=tuple(turns),
-            target="",
-        )
+        return served_sample(self.pixels, tuple(turns))
 
     def draw(self, prompt: str) -> Path | None:
         """The file of a film of that text; None where nothing draws.

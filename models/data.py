@@ -35,7 +35,8 @@ _COLUMNS = (
 @dataclass(frozen=True)
 class Sample:
     """One example as the collators take it; ``pixels`` is None where only text is read, or where
-    the example has no image."""
+    the example has no image. ``behind`` is the example about a film that it was put behind
+    (``models.histories``): the film is that one's."""
 
     example_id: str
     source: str
@@ -48,6 +49,7 @@ class Sample:
     turns: tuple[Turn, ...]
     target: str
     task: str = Task.FINDINGS.value
+    behind: Sample | None = None
 
 
 @dataclass(frozen=True)

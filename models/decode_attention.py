@@ -172,12 +172,13 @@ class NextTokenAttention:
 
         Every opening is laid out for as many rows as the largest group has.
         """
-        live, openings, members = self.live, self.live.openings, self.live.largest_group
-        _, groups, each, width = rows.shape
+        live, members = self.live, self.live.largest_group
+        held = held[live.openings]
+        openings, (_, groups, each, width) = len(held), rows.shape
         wide = rows.new_zeros(openings * members, groups, each, width)
         wide[live.slot] = rows
         wide = wide.view(openings, members, groups, each, width).transpose(1, 2).flatten(2, 3)
-        product = (wide @ held[:openings]).view(openings, groups, members, each, -1)
+        product = (wide @ held).view(openings, groups, members, each, -1)
         mixed: torch.Tensor = product.transpose(1, 2).flatten(0, 1)[live.slot]
         return mixed
 

@@ -71,20 +71,21 @@ class Work:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class Asked:
     """A request cut at the end of its image, or of its first token where it shows none."""
 
     number: int
     key: OpeningKey
     question: tuple[int, ...]
     request: Request
+    rule: SearchRule
 
 
 @dataclass(frozen=True)
-class _Live:
+class Live:
     """A request in the batch: its search and where its opening is kept."""
 
-    asked: _Asked
+    asked: Asked
     search: Search
     opening: int
 
@@ -116,9 +117,7 @@ class Decoder:
                 "llama, qwen2 or mistral, whose blocks the decoder runs",
                 "set models.language.architecture and finetune anew",
             )
-        told = getattr(self.model.generation_config, "suppress_tokens", None) or ()
-        image = int(self.model.config.image_token_index)
-        self.rule = replace(self.rule, never=tuple({image, *self.rule.never, *told}))
+        self.rule = self._forbid(self.rule)
 
     @torch.inference_mode()
     def run(self, requests: Sequence[Request]) -> Iterator[list[Answer]]:
@@ -128,9 +127,19 @@ class Decoder:
             InputError: a prompt with its answer may be longer than the model's sliding window.
         """
         if requests:
-            yield from _Batch(self, [self._cut(*each) for each in enumerate(requests)]).run()
+            yield from Batch.of(self, [self.cut(*each) for each in enumerate(requests)]).run()
 
-    def _cut(self, number: int, request: Request) -> _Asked:
+    def _forbid(self, rule: SearchRule) -> SearchRule:
+        told = getattr(self.model.generation_config, "suppress_tokens", None) or ()
+        image = int(self.model.config.image_token_index)
+        return replace(rule, never=tuple({image, *rule.never, *told}))
+
+    def cut(self, number: int, request: Request, rule: SearchRule | None = None) -> Asked:
+        """The request as a batch takes it.
+
+        Args:
+            rule: of this request alone, with as many beams as the decoder's; None is that one.
+        """
         image = int(self.model.config.image_token_index)
         places = [place for place, token in enumerate(request.prompt) if token == image]
         expected = len(request.pixels) * int(self.model.config.image_seq_length)
@@ -138,7 +147,8 @@ class Decoder:
         end = places[-1] + 1 if places else 1
         assert end < len(request.prompt), "a prompt must ask something"
         digest = blake2b(request.pixels.tobytes(), digest_size=16).digest()
-        return _Asked(number, (request.prompt[:end], digest), request.prompt[end:], request)
+        key, question = (request.prompt[:end], digest), request.prompt[end:]
+        return Asked(number, key, question, request, self._forbid(rule) if rule else self.rule)
 
     def features(self, images: Sequence[Pixels]) -> list[torch.Tensor]:
         """Projected features of each request's pictures [m, P, P], end to end: [m x tokens, W]."""
@@ -150,62 +160,84 @@ class Decoder:
         return [torch.cat([next(pictures) for _ in range(len(each))]) for each in images]
 
 
-class _Batch:
-    """The state of one ``run``: who waits, who is live, and their cache.
+class Batch:
+    """Who waits, who is live, and their cache.
 
     ``live[b]`` holds rows ``b * beams`` and following, so that live rows are always the first.
+
+    Args:
+        slots: requests that are live at once.
+        size: of the cache; its rows are ``slots * beams``.
+
+    Raises:
+        InputError: a prompt with its answer may be longer than the model's sliding window.
     """
 
-    def __init__(self, decoder: Decoder, asked: Sequence[_Asked]) -> None:
+    def __init__(self, decoder: Decoder, slots: int, size: CacheSize) -> None:
         self.decoder, self.rule, self.work = decoder, decoder.rule, decoder.work
         self.language = decoder.model.model.language_model
         self.device = decoder.model.device
-        self.waiting = deque(_next_to_their_like(asked))
-        self.left = Counter(each.key for each in asked)
-        self.live: list[_Live] = []
+        self.slots = slots
+        self.waiting: deque[Asked] = deque()
+        self.left: Counter[OpeningKey] = Counter()
+        self.live: list[Live] = []
         self.openings: dict[OpeningKey, int] = {}
         self.features: dict[OpeningKey, torch.Tensor] = {}
-        self.slots = min(decoder.slots, len(asked))
-        size = CacheSize(
-            openings=min(self.slots, len(self.left)),
-            opening_tokens=max(len(opening) for opening, _ in self.left),
-            rows=self.slots * self.rule.beams,
-            tail_tokens=max(len(each.question) + each.request.most for each in asked),
-        )
         _check_window(self.language, size.opening_tokens + size.tail_tokens)
         self.free = list(range(size.openings))[::-1]
         weight = self.language.embed_tokens.weight
         self.cache = KeyValueCache(self.language.config, size, weight)
 
+    @classmethod
+    def of(cls, decoder: Decoder, asked: Sequence[Asked]) -> Batch:
+        """A batch of all that will ever be asked, with a cache that is no larger than that."""
+        slots, left = min(decoder.slots, len(asked)), Counter(each.key for each in asked)
+        size = CacheSize(
+            openings=min(slots, len(left)),
+            opening_tokens=max(len(opening) for opening, _ in left),
+            rows=slots * decoder.rule.beams,
+            tail_tokens=max(len(each.question) + each.request.most for each in asked),
+        )
+        batch = cls(decoder, slots, size)
+        batch.waiting, batch.left = deque(_next_to_their_like(asked)), left
+        return batch
+
     def run(self) -> Iterator[list[Answer]]:
         while self.waiting or self.live:
-            self._enter()
+            self._enter(self.slots)
             answers = self._leave()
             if self.live and not (answers and self.waiting):
                 self._step()
                 answers += self._leave()
             yield answers
 
-    def _enter(self) -> None:
-        """Fill the free slots and ask the newcomers' questions in one pass."""
+    def _enter(self, most: int) -> None:
+        """Fill free slots, ``most`` at once, and ask the newcomers' questions in one pass."""
         first = len(self.live)
-        while self.waiting and len(self.live) < self.slots:
+        while self.waiting and len(self.live) < min(self.slots, first + most):
             asked = self.waiting.popleft()
-            search = new_search(self.rule, asked.request.most, asked.request.prompt)
-            self.live.append(_Live(asked, search, self._opening(asked)))
+            search = new_search(asked.rule, asked.request.most, asked.request.prompt)
+            self.live.append(Live(asked, search, self._opening(asked)))
         if len(self.live) > first:
             self._ask(first)
 
-    def _opening(self, asked: _Asked) -> int:
+    def _opening(self, asked: Asked) -> int:
         """Where the request's opening is kept; read now if no other request brought it."""
         if asked.key not in self.openings:
-            place = self.free.pop()
+            place = self._free_opening()
             self._read_opening(asked, place)
             self.openings[asked.key] = place
             self.work.openings += 1
         return self.openings[asked.key]
 
-    def _read_opening(self, asked: _Asked, place: int) -> None:
+    def _free_opening(self) -> int:
+        return self.free.pop()
+
+    def _let_go(self, key: OpeningKey) -> None:
+        """Nobody shows this image any more."""
+        self.free.append(self.openings.pop(key))
+
+    def _read_opening(self, asked: Asked, place: int) -> None:
         ids = torch.tensor(asked.key[0], device=self.device)
         hidden = self.language.embed_tokens(ids)
         if len(asked.request.pixels):
@@ -216,7 +248,7 @@ class _Batch:
         run_blocks(self.language, hidden, positions, OpeningAttention(self.cache, place, last))
         self.cache.opening_length[place] = len(ids)
 
-    def _features(self, asked: _Asked) -> torch.Tensor:
+    def _features(self, asked: Asked) -> torch.Tensor:
         """The request's image features [m x tokens, W]; the next images' are made beside."""
         if asked.key not in self.features:
             images = {asked.key: asked.request.pixels}
@@ -297,7 +329,8 @@ class _Batch:
         key = self.live[number].asked.key
         self.left[key] -= 1
         if not self.left[key]:
-            self.free.append(self.openings.pop(key))
+            del self.left[key]
+            self._let_go(key)
         last = len(self.live) - 1
         if number != last:
             self.live[number] = self.live[last]
@@ -307,9 +340,9 @@ class _Batch:
         self.live.pop()
 
 
-def _next_to_their_like(asked: Sequence[_Asked]) -> list[_Asked]:
+def _next_to_their_like(asked: Sequence[Asked]) -> list[Asked]:
     """Requests of one opening together, openings in the order of their first request."""
-    groups: dict[OpeningKey, list[_Asked]] = {}
+    groups: dict[OpeningKey, list[Asked]] = {}
     for each in asked:
         groups.setdefault(each.key, []).append(each)
     return [each for group in groups.values() for each in group]

@@ -22,8 +22,9 @@ from infra.errors import InputError
 from infra.log import LOGGER
 from infra.runs import Control, GenerateRun
 from models.answer_parts import AnswerParts, Rank, run_key, share_of
-from models.controls import Place, blank, shown_rows
-from models.data import ExampleShards, Sample
+from models.canvas import Canvas
+from models.controls import BLACKED, Place, blank, shown_rows
+from models.data import ExampleShards, Pixels, Sample
 from models.generation_figures import figures_of_all, figures_of_rank
 from models.writer import FindingsWriter, Written
 from sources.prediction import PREDICTION_SCHEMA
@@ -45,7 +46,10 @@ class _Job:
     @property
     def image(self) -> str:
         """Whose image is shown; equal names show one image."""
-        return _BLANK if self.image_study_id is None else self.shown.example_id
+        if self.image_study_id is None:
+            return _BLANK
+        part = f"\t{self.control}" if self.control in BLACKED else ""
+        return self.shown.example_id + part
 
 
 def generate(run: GenerateRun) -> int:
@@ -57,7 +61,11 @@ def generate(run: GenerateRun) -> int:
     samples = [examples[index] for index in range(len(examples))]
     jobs: list[_Job] = []
     for control in run.controls:
-        jobs.extend(_jobs(control, samples, run.generate.seed))
+        if control in BLACKED:
+            canvas = replace(writer.canvas, blacked=BLACKED[control])
+            jobs.extend(_jobs_of_some_films(control, samples, run, canvas))
+        else:
+            jobs.extend(_jobs(control, samples, run.generate.seed))
     report("start", examples=len(samples), controls=list(run.controls), predictions=len(jobs))
     scratch = run.scratch or run.output / ".parts"
     parts = AnswerParts(scratch / run_key(run), rank, run.generate.batch_size)
@@ -69,7 +77,7 @@ def generate(run: GenerateRun) -> int:
     if stop():
         return STOPPED_BY_SIGTERM
     if rank.number == 0:
-        result = _write_output(run, writer, jobs, parts)
+        result = {"examples": len(samples)} | _write_output(run, writer, jobs, parts)
         write_json(run.output / "result.json", result)
         seconds = round(time.monotonic() - started, 1)
         report("done", seconds=seconds, **result, **figures_of_all(figures))
@@ -85,10 +93,32 @@ def _jobs(control: Control, samples: Sequence[Sample], seed: int) -> list[_Job]:
     return jobs
 
 
+def _jobs_of_some_films(
+    control: Control, samples: Sequence[Sample], run: GenerateRun, canvas: Canvas
+) -> list[_Job]:
+    """Examples whose picture holds several films, some of them black.
+
+    Args:
+        samples: with all of their films.
+        canvas: blacks the first film or the others.
+    """
+    first_alone = ExampleShards(run.examples, replace(canvas, blacked="others"))
+    some = ExampleShards(run.examples, canvas)
+    jobs = []
+    for row, sample in enumerate(samples):
+        if not np.array_equal(_pixels(first_alone[row]), _pixels(sample)):
+            jobs.append(_Job(control, sample, some[row], sample.study_id))
+    return jobs
+
+
+def _pixels(sample: Sample) -> Pixels:
+    assert sample.pixels is not None, "examples were read as text only"
+    return sample.pixels
+
+
 def _without_films(sample: Sample) -> Sample:
     """As many blank pictures as there were films to see."""
-    assert sample.pixels is not None, "examples were read as text only"
-    pictures, side_px, _ = sample.pixels.shape
+    pictures, side_px, _ = _pixels(sample).shape
     return replace(sample, pixels=np.repeat(blank(side_px)[None], pictures, axis=0))
 
 
@@ -126,7 +156,7 @@ def _write_output(
     """All ranks' answers in the jobs' order; returns what is counted."""
     answers = parts.read()
     written = [writer.written(answers[row]) for row in range(len(jobs)) if row in answers]
-    result = _counts(run, len(jobs) // len(run.controls), written)
+    result = _counts(run, len(jobs), written)
     run.output.mkdir(parents=True, exist_ok=True)
     rows = [_row(job, each) for job, each in zip(jobs, written, strict=True)]
     table = pa.Table.from_pylist(rows, schema=PREDICTION_SCHEMA)
@@ -169,14 +199,11 @@ def _exchanged_apart(jobs: Sequence[_Job]) -> int:
     return apart
 
 
-def _counts(run: GenerateRun, examples: int, written: Sequence[Written]) -> dict[str, object]:
+def _counts(run: GenerateRun, asked: int, written: Sequence[Written]) -> dict[str, object]:
     """Rows in and out; they must agree."""
-    if len(written) != examples * len(run.controls):
-        raise InputError(
-            f"{len(written)} predictions", f"{examples} for each control", "report this as a defect"
-        )
+    if len(written) != asked:
+        raise InputError(f"{len(written)} predictions", f"{asked}", "report this as a defect")
     return {
-        "examples": examples,
         "controls": list(run.controls),
         "predictions": len(written),
         "stopped_by_length": sum(each.finish_reason == "length" for each in written),

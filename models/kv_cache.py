@@ -106,7 +106,7 @@ class LiveRows:
         positions: [R] the new token's position in its whole sequence.
         groups: rows by the opening they share.
         slot: [R] where a row stands when openings are laid out ``largest_group`` rows wide.
-        openings: one more than the highest opening in use.
+        openings: from the first to the last that is in use.
         unread: [R, 1, 1, N] true beyond the end of a row's opening; None if all fill their room.
         beyond: [R, 1, 1, T] true where a tail is not yet written.
     """
@@ -117,7 +117,7 @@ class LiveRows:
     groups: tuple[Group, ...]
     slot: torch.Tensor
     largest_group: int
-    openings: int
+    openings: slice
     unread: torch.Tensor | None
     beyond: torch.Tensor
 
@@ -134,12 +134,12 @@ class LiveRows:
 def live_rows(cache: KeyValueCache, count: int, device: torch.device) -> LiveRows:
     """The next step over rows 0 to ``count``."""
     openings, tails = cache.opening_of[:count], cache.tail_length[:count]
-    largest = max(Counter(openings).values())
+    largest, first = max(Counter(openings).values()), min(openings)
     members: dict[int, list[int]] = {}
     slot = []
     for row, opening in enumerate(openings):
         group = members.setdefault(opening, [])
-        slot.append(opening * largest + len(group))
+        slot.append((opening - first) * largest + len(group))
         group.append(row)
     lengths = [cache.opening_length[opening] for opening in openings]
     places = _whole(tails, device)
@@ -154,7 +154,7 @@ def live_rows(cache: KeyValueCache, count: int, device: torch.device) -> LiveRow
         ),
         slot=_whole(slot, device),
         largest_group=largest,
-        openings=max(openings) + 1,
+        openings=slice(first, max(openings) + 1),
         unread=_unread(lengths, cache.size.opening_tokens, device),
         beyond=(read > places[:, None])[:, None, None, :],
     )

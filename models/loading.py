@@ -17,6 +17,7 @@ from torch.utils.data import get_worker_info
 from infra.errors import CxrError
 from infra.launch import end_with_starter
 from models.data import ExampleShards, Sample
+from models.histories import Histories
 from models.packing import Batch
 
 _AFTER_ITS_QUEUE = -100  # multiprocessing ends a queue's thread at -5, the last of its own
@@ -36,7 +37,7 @@ class Failed:
 class BatchReader:
     """Rows of the examples → a batch, in the trainer or in a worker of its loader."""
 
-    examples: ExampleShards
+    examples: ExampleShards | Histories
     collate: Callable[[list[Sample]], Batch]
 
     def __call__(self, rows: list[int]) -> Batch | Failed:

@@ -1,5 +1,5 @@
 """Hugging Face's own pre-processing of one film, saved beside each model, so that users need none
-of our code; it knows no layout of several.
+of our code; it knows no layout of several films, nor the room that one may be shown in.
 
 A test holds it equal to what training does (``shards.to_model_size``, ``collate.normalise``), but
 for one pixel: where the long side exceeds the crop by 4 n + 3 px, Hugging Face's crop begins a

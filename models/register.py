@@ -11,8 +11,6 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pandas as pd
 
 from infra.child import report, run_child, write_json
@@ -21,6 +19,7 @@ from infra.tracking import Registered, Registration
 from infra.tracking import register as register_in_mlflow
 from infra.tracking_runs import RunBook
 from models.serving import SETTINGS_FILE, ServingSettings
+from models.synthetic_film import synthetic_film
 from models.weights import model_type
 
 PYFUNC = Path(__file__).with_name("pyfunc.py")
@@ -33,7 +32,6 @@ PACKAGES = (
     "python-gdcm",
 )
 """What cxrflow needs to serve; cxrflow itself is on no index and must be installed beside them."""
-EXAMPLE_SIDE_PX = 256  # our choice: small, yet above the smallest side a recipe accepts
 
 
 def register(run: RegisterRun) -> int:
@@ -45,15 +43,6 @@ def register(run: RegisterRun) -> int:
     write_json(run.output / "registered.json", receipt)
     report("done", **receipt)
     return 0
-
-
-def synthetic_film() -> bytes:
-    """A PNG of two dark ovals on a bright ground: a chest to no one, and no person's."""
-    rows, columns = np.mgrid[-1 : 1 : EXAMPLE_SIDE_PX * 1j, -1 : 1 : EXAMPLE_SIDE_PX * 1j]
-    film = 170 + 40 * rows
-    for centre in (-0.45, 0.45):
-        film[((columns - centre) / 0.33) ** 2 + (rows / 0.7) ** 2 < 1] -= 110
-    return bytes(cv2.imencode(".png", np.clip(film, 0, 255).astype(np.uint8))[1])
 
 
 def public_version(package: str) -> str:

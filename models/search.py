@@ -167,7 +167,8 @@ def new_search(rule: SearchRule, most: int, prompt: tuple[int, ...] = ()) -> Sea
 
 
 def choose(logits: torch.Tensor, searches: Sequence[Search]) -> None:
-    """Take every search one token further.
+    """Take every search one token further; all have as many beams, and the same ids that are never
+    chosen.
 
     Args:
         logits: [R, V]; each search's rows follow each other, one row each before the first token.
@@ -175,7 +176,7 @@ def choose(logits: torch.Tensor, searches: Sequence[Search]) -> None:
     """
     if searches[0].rule.beams == 1:
         scores = logits.float()
-        if searches[0].rule.bends:
+        if any(search.rule.bends for search in searches):
             for row, search in zip(scores, searches, strict=True):
                 search.rule.bend(row, search.prompt, search.ids)
         scores = _without(searches[0].rule.never, scores)

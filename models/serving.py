@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Literal
 
 from infra.errors import InputError
+from infra.runs import Device
 from infra.settings.sections import GenerateSettings, ImageSettings, RequestSettings
-from models.data import Sample
+from models.data import Pixels, Sample
+from models.shards import NO_VIEW
 from models.writer import FindingsWriter, Written
 from sources.example import Task, one_line, request_turn
 from sources.pixels import PixelError, prepare
-from sources.record import Turn
+from sources.record import Turn, View
 
 SETTINGS_FILE = "serving.json"
 
@@ -64,10 +66,16 @@ class FindingsService:
     settings: ServingSettings
 
     @classmethod
-    def load(cls, model: Path, settings: ServingSettings, batch_size: int = 8) -> FindingsService:
+    def load(
+        cls,
+        model: Path,
+        settings: ServingSettings,
+        batch_size: int = 8,
+        device: Device = "auto",
+    ) -> FindingsService:
         """Load a finetune stage's folder."""
         generate = settings.generate.model_copy(update={"batch_size": batch_size})
-        return cls(FindingsWriter.load(model, generate, "auto"), settings)
+        return cls(FindingsWriter.load(model, generate, device), settings)
 
     def answer(self, questions: Sequence[Question]) -> list[Written]:
         """Findings for each question, in order.
@@ -89,31 +97,40 @@ class FindingsService:
 
     def _by_writer(self, questions: Sequence[Question]) -> list[tuple[FindingsWriter, list[int]]]:
         """Rows that want a report, and rows that are questions, each with how they are asked."""
-        told = self.settings.answers or self.settings.generate
-        told = told.model_copy(update={"batch_size": self.writer.settings.batch_size})
         asked = [row for row, each in enumerate(questions) if each.is_asked]
         rest = [row for row, each in enumerate(questions) if not each.is_asked]
-        return [(self.writer, rest), (replace(self.writer, settings=told), asked)]
+        return [(self.writer, rest), (self.answering, asked)]
+
+    @property
+    def answering(self) -> FindingsWriter:
+        """The same model, asked as for questions."""
+        told = self.settings.answers or self.settings.generate
+        told = told.model_copy(update={"batch_size": self.writer.settings.batch_size})
+        return replace(self.writer, settings=told)
 
     def _sample(self, number: int, question: Question) -> Sample:
         try:
-            stored = prepare(question.image, self.settings)
+            pixels = self.pictures([question.image])
         except PixelError as error:
             raise InputError(
                 f"image {number}: {error.reason}", "a DICOM, PNG or JPEG chest film", "check it"
             ) from error
-        return Sample(
-            example_id=str(number),
-            source="served",
-            study_id=str(number),
-            subject_id=None,
-            split="test",
-            view="UNKNOWN",
-            pixels=self.writer.canvas.pictures([memoryview(stored.pixels)]),
-            indication=question.indication,
-            turns=(self._turn(number, question),),
-            target="",
-        )
+        return served_sample(pixels, (self._turn(number, question),), question.indication)
+
+    def pictures(self, published: Sequence[bytes]) -> Pixels:
+        """What the model is shown of a study's files, one at least: [m, P, P].
+
+        Raises:
+            PixelError: one of them cannot be read as a chest image.
+        """
+        stored = [prepare(film, self.settings) for film in published]
+        return self.writer.canvas.pictures([memoryview(film.pixels) for film in stored])
+
+    def report_turn(self, indication: str | None) -> Turn:
+        """The request for the section that the recipe's model writes unasked; it has one."""
+        assert self.settings.section is not None, "this model writes no report"
+        told = indication if self.settings.generate.prompt == "turns" else None
+        return request_turn(Task(self.settings.section), told, self.settings.request)
 
     def _turn(self, number: int, question: Question) -> Turn:
         if question.question is not None and question.is_asked:
@@ -122,5 +139,22 @@ class FindingsService:
             raise InputError(
                 f"image {number} without a question", "one: this model writes no report", "ask it"
             )
-        asked = question.indication if self.settings.generate.prompt == "turns" else None
-        return request_turn(Task(self.settings.section), asked, self.settings.request)
+        return self.report_turn(question.indication)
+
+
+def served_sample(
+    pixels: Pixels | None, turns: tuple[Turn, ...], indication: str | None = None
+) -> Sample:
+    """Turns about pictures [m, P, P], or about none, as the models take them."""
+    return Sample(
+        example_id="served",
+        source="served",
+        study_id="served",
+        subject_id=None,
+        split="test",
+        view=NO_VIEW if pixels is None else View.UNKNOWN.value,
+        pixels=pixels,
+        indication=indication,
+        turns=turns,
+        target="",
+    )

@@ -27,7 +27,9 @@ from infra.log import LOGGER
 from infra.runs import TrainRun
 from infra.settings.stages import StageSettings
 from models.canvas import Canvas
+from models.collate import ConversationCollator
 from models.data import ExampleShards, Selection, TrainingOrder
+from models.histories import Histories
 from models.kept import Kept
 from models.loading import BatchReader
 from models.mixture import MixedOrder, parts_of
@@ -102,7 +104,7 @@ def stage_training(
     trainer = (kind or prepared.trainer)(
         model=prepared.model,
         args=arguments,
-        data_collator=BatchReader(examples, prepared.collate),
+        data_collator=BatchReader(with_histories(run, examples, prepared), prepared.collate),
         train_dataset=range(len(examples)),
         callbacks=[callback, TemperatureClip()] if contrastive else [callback],
         order=training_order(run, examples, steps),
@@ -164,6 +166,19 @@ def training_order(
     one_source = size if stage.batches == "one-source" else 0
     like_length = size if stage.batches == "like-length" else 0
     return TrainingOrder(examples, steps * size, stage.seed, one_source, like_length)
+
+
+def with_histories(
+    run: TrainRun, examples: ExampleShards, prepared: Prepared
+) -> ExampleShards | Histories:
+    """The examples as the stage is shown them: some requests behind others, if it asks for it."""
+    stage, collate = run.stage, prepared.collate
+    if not stage.history:
+        return examples
+    assert isinstance(collate, ConversationCollator), "settings give others no history"
+    parts = parts_of(examples, run.set_files or {"": len(run.train_examples)})
+    shown = {name: groups for name, groups in parts.items() if groups}
+    return Histories(examples, shown, stage.history, stage.seed, collate.fits)
 
 
 def total_steps(stage: StageSettings, rows: int) -> int:

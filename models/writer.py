@@ -84,14 +84,18 @@ class FindingsWriter:
 
     def decoder(self) -> Decoder:
         """What generates for this model and these settings."""
-        rule = SearchRule(
+        return Decoder(self.model, self.rule, self.settings.batch_size)
+
+    @property
+    def rule(self) -> SearchRule:
+        """How these settings search an answer."""
+        return SearchRule(
             self._token("eos"),
             self.settings.beams,
             self.settings.length_penalty,
             least=self.settings.min_new_tokens,
             repetition_penalty=self.settings.repetition_penalty,
         )
-        return Decoder(self.model, rule, self.settings.batch_size)
 
     def request(self, prompt: Sequence[int], pixels: Pixels | None) -> Request:
         """One prompt and its pictures [m, P, P]; None shows none."""

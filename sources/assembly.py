@@ -73,9 +73,11 @@ def assemble(connection: duckdb.DuckDBPyConnection, source: str) -> Reading:
     _judge_studies(connection)
     studies = connection.sql(_STUDIES, params=[source]).to_arrow_table()
     rejected = connection.sql(_REJECTED, params=[source]).to_arrow_table()
+    owners = dict(connection.sql(_LOST_OWNERS).fetchall())
     counts = connection.execute("SELECT count(DISTINCT study_id), count(*) FROM judged").fetchone()
     assert counts is not None
-    return Reading(_as(studies, STUDY_SCHEMA), _as(rejected, REJECTED_SCHEMA), *counts)
+    tables = (_as(studies, STUDY_SCHEMA), _as(rejected, REJECTED_SCHEMA))
+    return Reading(*tables, counts[0], counts[1], lost_owners=owners)
 
 
 def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -167,6 +169,11 @@ def _study_columns() -> str:
 
 _STUDIES: Final = f"""
     SELECT {_study_columns()} FROM studies WHERE study_reason IS NULL ORDER BY study_id
+"""
+
+_LOST_OWNERS: Final = """
+    SELECT study_id, subject_id FROM studies
+    WHERE study_reason IS NOT NULL AND subject_id IS NOT NULL
 """
 
 _REJECTED: Final = """

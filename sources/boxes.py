@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import pyarrow as pa
@@ -35,4 +36,4 @@ def attach_boxes(reading: Reading, boxes: pa.Table) -> Reading:
     field = STUDY_SCHEMA.field("boxes")
     column = joined.column("boxes").cast(field.type)
     studies = reading.studies.set_column(STUDY_SCHEMA.names.index("boxes"), field, column)
-    return Reading(studies, reading.rejected, reading.studies_in, reading.images_in)
+    return replace(reading, studies=studies)

@@ -33,6 +33,7 @@ import duckdb
 import pyarrow as pa
 
 from infra.egress import Egress
+from infra.licences import Use
 from sources.assembly import assemble
 from sources.card import Access, Card, Expected
 from sources.labels import labels_sql, unknown_label_values
@@ -48,6 +49,7 @@ CARD = Card(
     title="BRAX v1.1.0",
     access=Access.PHYSIONET_CREDENTIALED,
     licence="PhysioNet Credentialed Health Data License (version unconfirmed)",
+    use=Use.RESEARCH,
     citation="Reis et al. 2022, Scientific Data 9:487, PMC9364309",
     llm_egress=Egress.ZERO_RETENTION,
     required=(_TABLES,),

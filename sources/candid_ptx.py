@@ -35,6 +35,7 @@ import duckdb
 import pyarrow as pa
 
 from infra.egress import Egress
+from infra.licences import Use
 from sources.assembly import assemble
 from sources.boxes import BOX_COLUMNS, attach_boxes
 from sources.card import Access, Card, Expected
@@ -53,6 +54,7 @@ CARD = Card(
     title="CANDID-PTX",
     access=Access.AGREEMENT,
     licence="data use agreement and ethics course (terms not public)",
+    use=Use.RESEARCH,
     citation="Feng et al. 2021, Radiology: AI 3(6):e210136, doi 10.17608/k6.auckland.14173982",
     llm_egress=Egress.NEVER,
     required=(FOLDERS, ("Pneumothorax_reports.csv",)),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from infra.egress import Egress
 from infra.errors import SourceError
+from infra.licences import Use
 from sources.record import Origin
 
 
@@ -40,6 +41,9 @@ class Card:
     Args:
         name: the module's name, and the value of ``Study.source``.
         title: the dataset's name as published, with its version.
+        use: what a model that learned from it may be used for at most, as we read the licence; None
+            where it is not known, and then nothing that learned from it is promoted until an
+            operator declares what is allowed.
         llm_egress: whether report text may leave for a language model.
         required: glob patterns under the root; of each group of alternatives one must match.
         language: ISO 639-1 code of the reports, or None where there are none.
@@ -56,6 +60,7 @@ class Card:
     title: str
     access: Access
     licence: str
+    use: Use | None
     citation: str
     llm_egress: Egress
     required: tuple[tuple[str, ...], ...]

@@ -2,7 +2,8 @@
 
 A source module has ``CARD: Card`` and ``read(root: Path) -> Reading``; its replica writer, where
 there is one, is the module of the same name in ``sources.replicas`` with
-``write(root: Path, spec: ReplicaSpec) -> None``. Nothing needs to be registered.
+``write(root: Path, spec: ReplicaSpec) -> None``. A module may have ``doubts(root) -> list[str]``:
+what a person should know of files that can be read. Nothing needs to be registered.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ from sources.replicas.truth import ReplicaSpec
 
 @dataclass(frozen=True)
 class Source:
-    """One dataset: its card, its reader and, for gated data, the writer of its replica."""
+    """One dataset: its card, its reader and, for gated data, the writer of its replica; ``doubts``
+    gives lines on published files that can be read and are not what they should be."""
 
     card: Card
     read: Callable[[Path], Reading]
     write_replica: Callable[[Path, ReplicaSpec], None] | None
     module: str
+    doubts: Callable[[Path], list[str]]
 
 
 @cache
@@ -48,8 +51,14 @@ def catalog() -> dict[str, Source]:
         writer = None
         if info.name in replica_names:
             writer = import_module(f"sources.replicas.{info.name}").write
-        found[info.name] = Source(card, module.read, writer, module.__name__)
+        doubts = getattr(module, "doubts", _no_doubts)
+        found[info.name] = Source(card, module.read, writer, module.__name__, doubts)
     return found
+
+
+def _no_doubts(root: Path) -> list[str]:
+    del root
+    return []
 
 
 def get_source(name: str) -> Source:

@@ -31,6 +31,7 @@ import duckdb
 import pyarrow as pa
 
 from infra.egress import Egress
+from infra.licences import Use
 from sources import chexpert_plus
 from sources.assembly import assemble
 from sources.card import Access, Card, Expected
@@ -44,6 +45,7 @@ CARD = Card(
     title="CheXpert v1.0 and CheXpert Plus",
     access=Access.AGREEMENT,
     licence="Stanford University School of Medicine CheXpert Dataset Research Use Agreement",
+    use=Use.RESEARCH,
     citation="Irvin et al. 2019, arXiv 1901.07031; Chambon et al. 2024, arXiv 2405.19538",
     llm_egress=Egress.NEVER,
     required=(("train.csv", "*/train.csv", chexpert_plus.TABLE, f"*/{chexpert_plus.TABLE}"),),

@@ -14,6 +14,7 @@ Whole tables go through SQL: Medical-Diff-VQA has 700,703 questions.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import pyarrow as pa
@@ -54,12 +55,11 @@ def attach_dialogues(reading: Reading, questions: pa.Table, source: str) -> Read
         ),
         judged=judged,
     ).cast(REJECTED_SCHEMA)
-    return Reading(
-        _with_dialogues(reading.studies, asked),
-        pa.concat_tables([reading.rejected, lost]).combine_chunks(),
-        reading.studies_in,
-        reading.images_in,
-        judged.num_rows,
+    return replace(
+        reading,
+        studies=_with_dialogues(reading.studies, asked),
+        rejected=pa.concat_tables([reading.rejected, lost]).combine_chunks(),
+        dialogues_in=judged.num_rows,
     )
 
 

@@ -34,6 +34,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from infra.egress import Egress
+from infra.licences import Use
 from sources.assembly import assemble
 from sources.card import Access, Card, Expected
 from sources.labels import labels_sql
@@ -60,6 +61,7 @@ CARD = Card(
     title="your own data (manifest.csv)",
     access=Access.OWN,
     licence="your institution's",
+    use=Use.INTERNAL,
     citation="none",
     llm_egress=Egress.NEVER,
     required=(("manifest.csv",),),

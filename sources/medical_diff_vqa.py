@@ -28,6 +28,7 @@ from typing import Final
 import pyarrow as pa
 
 from infra.egress import Egress
+from infra.licences import Use
 from sources.card import Access, Card, Expected
 from sources.dialogues import attach_dialogues
 from sources.mimic_cxr_asked import TREE, read_asked
@@ -43,6 +44,7 @@ CARD = Card(
     title="Medical-Diff-VQA 1.0.1",
     access=Access.PHYSIONET_CREDENTIALED,
     licence="PhysioNet Credentialed Health Data License 1.5.0 (DUA 1.5.0)",
+    use=Use.RESEARCH,
     citation="Hu et al. 2023, arXiv 2307.11986 (KDD 2023)",
     llm_egress=Egress.ZERO_RETENTION,
     required=((QUESTIONS,), (FILMS,), TREE),

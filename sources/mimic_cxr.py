@@ -30,12 +30,14 @@ DICOM headers where the -JPG tables are not there (then the split is a hash of t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
 from infra.egress import Egress
+from infra.licences import Use
 from sources import mimic_cxr_tables
 from sources.assembly import assemble
 from sources.card import Access, Card, Expected
@@ -50,6 +52,7 @@ CARD = Card(
     title="MIMIC-CXR 2.1.0 and MIMIC-CXR-JPG 2.1.0",
     access=Access.PHYSIONET_CREDENTIALED,
     licence="PhysioNet Credentialed Health Data License 1.5.0 (DUA 1.5.0)",
+    use=Use.RESEARCH,
     citation="Johnson et al. 2019, doi 10.1038/s41597-019-0322-0 and arXiv 1901.07042; "
     "LLaVA-Rad annotations: doi 10.13026/4ma4-k740",
     llm_egress=Egress.ZERO_RETENTION,
@@ -106,9 +109,8 @@ def _with_imageless(reading: Reading, listed: pa.Table | None) -> Reading:
     if more.num_rows == 0:
         return reading
     studies = pa.concat_tables([reading.studies, to_study_table(more, CARD.name)])
-    return Reading(
-        studies.sort_by("study_id").combine_chunks(),
-        reading.rejected,
-        reading.studies_in + more.num_rows,
-        reading.images_in,
+    return replace(
+        reading,
+        studies=studies.sort_by("study_id").combine_chunks(),
+        studies_in=reading.studies_in + more.num_rows,
     )

@@ -31,6 +31,7 @@ from typing import Final
 import pyarrow as pa
 
 from infra.egress import Egress
+from infra.licences import Use
 from sources.card import Access, Card, Expected
 from sources.dialogues import attach_dialogues
 from sources.json_arrays import read_json_array
@@ -47,6 +48,7 @@ CARD = Card(
     title="MIMIC-Ext-MIMIC-CXR-VQA 1.0.0",
     access=Access.PHYSIONET_CREDENTIALED,
     licence="PhysioNet Credentialed Health Data License 1.5.0 (DUA 1.5.0)",
+    use=Use.RESEARCH,
     citation="Bae et al. 2023, arXiv 2310.18652 (EHRXQA)",
     llm_egress=Egress.ZERO_RETENTION,
     required=(

@@ -31,6 +31,7 @@ import pyarrow as pa
 
 from infra.egress import Egress
 from infra.errors import SourceError
+from infra.licences import Use
 from sources.assembly import assemble
 from sources.boxes import attach_boxes
 from sources.card import Access, Card, Expected
@@ -47,6 +48,7 @@ CARD = Card(
     title="NIH ChestX-ray14 (Data_Entry_2017_v2020)",
     access=Access.OPEN,
     licence="no restriction on use; link to the NIH site, cite the paper, acknowledge the NIH CC",
+    use=Use.COMMERCIAL,
     citation="Wang et al. 2017, ChestX-ray8, CVPR, doi 10.1109/CVPR.2017.369",
     llm_egress=Egress.ANY,
     required=(

@@ -50,6 +50,7 @@ CARD = Card(
     title="object-CXR (JF Healthcare, MIDL 2020)",
     access=Access.OPEN,
     licence="none stated; treated as closed until it is known",
+    use=None,
     citation="JF Healthcare 2020, object-CXR, MIDL 2020 challenge, archive.org/details/object-CXR",
     llm_egress=Egress.NEVER,
     required=(("train.csv",), ("dev.csv",), ("train.zip", "train"), ("dev.zip", "dev")),

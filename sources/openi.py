@@ -38,6 +38,7 @@ from pathlib import Path
 from typing import Final
 
 from infra.egress import Egress
+from infra.licences import Use
 from sources.card import Access, Card, Expected
 from sources.dicom_header import read_tags
 from sources.openi_reports import parse_report, report_files
@@ -61,6 +62,7 @@ CARD = Card(
     title="Open-I / Indiana University chest X-rays (NLMCXR)",
     access=Access.OPEN,
     licence="CC BY-NC-ND 4.0: unmodified, non-commercial; adapted copies may not be shared",
+    use=Use.RESEARCH,
     citation="Demner-Fushman et al. 2016, doi 10.1093/jamia/ocv080",
     llm_egress=Egress.ANY,
     required=(("NLMCXR_reports.tgz", "ecgen-radiology/*.xml"),),

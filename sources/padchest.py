@@ -32,6 +32,7 @@ import duckdb
 import pyarrow as pa
 
 from infra.egress import Egress
+from infra.licences import Use
 from sources import padchest_labels, padchest_lists
 from sources.assembly import assemble
 from sources.card import Access, Card, Expected
@@ -47,6 +48,7 @@ CARD = Card(
     title="PadChest 160K (01.02.19)",
     access=Access.AGREEMENT,
     licence="PADCHEST Dataset Research Use Agreement",
+    use=Use.RESEARCH,
     citation="Bustos et al. 2020, Medical Image Analysis 66:101797, arXiv 1901.07441",
     llm_egress=Egress.NEVER,
     required=((TABLE, f"{TABLE}.gz"),),

@@ -5,6 +5,7 @@ Tables of boxes give px, and only the size of the image tells on which side of t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
@@ -37,7 +38,7 @@ def size_boxed_images(reading: Reading, root: Path) -> Reading:
     field = STUDY_SCHEMA.field("images")
     column = pa.array(images, field.type)
     studies = reading.studies.set_column(STUDY_SCHEMA.names.index("images"), field, column)
-    return Reading(studies, reading.rejected, reading.studies_in, reading.images_in)
+    return replace(reading, studies=studies)
 
 
 def _size(folder: RawFolder, uri: str) -> tuple[int, int] | tuple[None, None]:

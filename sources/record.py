@@ -7,7 +7,8 @@ Tables with these schemas cross package boundaries; a ``Study`` object is one ro
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from datetime import date
 from enum import StrEnum
 from typing import Any
@@ -300,7 +301,8 @@ class Reading:
 
     ``studies_in`` and ``images_in`` count what the publisher's tables (or folder) list, so that
     nothing can be lost unseen; so does ``dialogues_in`` for questions. A rejected study counts each
-    of its images and dialogues as rejected too.
+    of its images and dialogues as rejected too. ``lost_owners`` tells the subject of each rejected
+    study whose subject is known: it is no column, and is not stored.
     """
 
     studies: pa.Table
@@ -308,6 +310,7 @@ class Reading:
     studies_in: int
     images_in: int
     dialogues_in: int = 0
+    lost_owners: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert self.studies.schema.equals(STUDY_SCHEMA), self.studies.schema

@@ -41,11 +41,18 @@ import pyarrow.compute as pc
 
 from infra.egress import Egress
 from infra.errors import SourceError
+from infra.licences import Use
 from sources.assembly import assemble
 from sources.card import Access, Card, Expected
 from sources.mimic_cxr_tables import VIEWS
 from sources.record import Reading
-from sources.rrg24_mimic import MEMBER, METADATA, build_mimic, read_positions
+from sources.rrg24_mimic import (
+    MEMBER,
+    METADATA,
+    build_mimic,
+    differing_parts,
+    read_positions,
+)
 from sources.rrg24_shards import DEPTHS, find_shards, read_shard
 from sources.tables import query, sql_text
 
@@ -64,6 +71,7 @@ CARD = Card(
     title="RRG24 / Interpret-CXR (BioNLP at ACL 2024)",
     access=Access.AGREEMENT,
     licence="Hugging Face gate with CITI certificate; each member's own agreement applies",
+    use=Use.RESEARCH,
     citation="Xu et al. 2024, arXiv 2409.16603 (RRG24 at BioNLP 2024)",
     llm_egress=Egress.NEVER,
     required=(tuple(DEPTHS),),
@@ -118,6 +126,24 @@ def read(root: Path) -> Reading:
         connection.register("positions", _positions(tree))
         connection.execute(_LISTED)
         return assemble(connection, CARD.name)
+
+
+def doubts(root: Path) -> list[str]:
+    """One line where the MIMIC-CXR member, as it is built here, is not the organisers' own.
+
+    Raises:
+        SourceError: a table of the member that cannot be read.
+    """
+    tree = _find_tree(root)
+    differs = differing_parts(build_mimic(tree)) if tree is not None else {}
+    if not differs:
+        return []
+    parts = " and ".join(f"{part} ({digest[:12]}…)" for part, digest in differs.items())
+    return [
+        f"rrg24: the {MEMBER} member built from {tree} is not the organisers': {parts}; expected "
+        "their digests, as MIMIC-CXR-JPG 2.0.0 whole and MIMIC-CXR's own sectioning script give: "
+        "scores on it are not the shared task's"
+    ]
 
 
 def _find_tree(root: Path) -> Path | None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -148,6 +148,14 @@ def digest(studies: Iterable[MimicStudy]) -> str:
         )
     text = json.dumps(rows, ensure_ascii=False, indent=2, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def differing_parts(
+    studies: Sequence[MimicStudy], expected: Mapping[Split, str] = DIGESTS
+) -> dict[Split, str]:
+    """The digests of the parts that are not as expected, by part."""
+    found = {part: digest([study for study in studies if study.split is part]) for part in expected}
+    return {part: own for part, own in found.items() if own != expected[part]}
 
 
 def _train_studies(tree: Path) -> dict[tuple[str, str], list[str]]:

@@ -34,6 +34,7 @@ import pyarrow as pa
 
 from infra.egress import Egress
 from infra.errors import SourceError
+from infra.licences import Use
 from sources.assembly import assemble
 from sources.boxes import BOX_COLUMNS, attach_boxes
 from sources.card import Access, Card, Expected
@@ -46,6 +47,7 @@ CARD = Card(
     title="VinDr-CXR v1.0.0",
     access=Access.PHYSIONET_CREDENTIALED,
     licence="PhysioNet Credentialed Health Data License 1.5.0",
+    use=Use.RESEARCH,
     citation="Nguyen et al. 2022, Scientific Data 9:429, doi 10.1038/s41597-022-01498-w",
     llm_egress=Egress.ZERO_RETENTION,
     required=(

@@ -40,6 +40,7 @@ import duckdb
 import pyarrow as pa
 
 from infra.egress import Egress
+from infra.licences import Use
 from sources.assembly import assemble
 from sources.card import Access, Card, Expected
 from sources.dialogues import attach_dialogues
@@ -56,6 +57,7 @@ CARD = Card(
     title="VQA-RAD, chest subset (OSF 89kps)",
     access=Access.OPEN,
     licence="CC0 1.0, as its dataset card says",
+    use=Use.COMMERCIAL,
     citation="Lau et al. 2018, doi 10.1038/sdata.2018.251",
     llm_egress=Egress.ANY,
     required=((RECORDS,), (FOLDER,)),

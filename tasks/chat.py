@@ -17,6 +17,8 @@ def chat_run(context: Context, ability: str | None, films: Path, seed: int) -> C
     """A conversation with the model of an ability, the recipe's first unless it is named; what it
     asks to be drawn is drawn by the recipe's last stage that draws.
 
+    Answers are generated as ``[chat]`` says: the ability's own decoding is made for its test set.
+
     Raises:
         SettingsError: the recipe has no such ability, or its models only draw.
         InputError: a model has not been trained.
@@ -33,7 +35,7 @@ def chat_run(context: Context, ability: str | None, films: Path, seed: int) -> C
     pipelines = [stage.name for stage in settings.stages if stage.kind in DRAWS]
     return ChatRun(
         model=_folder(context, asked.stage),
-        generate=asked.generate.model_copy(update={"batch_size": 1}),
+        generate=settings.chat.generate,
         images=settings.images,
         pipeline=_folder(context, pipelines[-1]) if pipelines else None,
         draw=_sampler(context, pipelines[-1] if pipelines else None),

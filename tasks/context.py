@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,7 +21,7 @@ from infra.fingerprint import stat_digest
 from infra.llm.ledger import task_of
 from infra.llm.quarantine import retry_rounds
 from infra.log import LOGGER
-from infra.settings import Settings, load_settings
+from infra.settings import Settings, load_settings, preset_names
 from infra.settings.abilities import AbilitySettings
 from infra.settings.environment import Environment, load_environment, source_roots
 from infra.settings.sections import ExampleSettings
@@ -32,24 +33,44 @@ from tasks.graph import Graph, build_graph
 
 
 class Order(BaseModel):
-    """What a person asks for; the only parameter of every flow.
+    """What a person asks for: a parameter of every flow, with what Prefect's pages show of it.
 
-    Args:
-        overrides: ``key.path=value`` settings.
-        sources: ``name=path`` of raw data, beside the ``CXR_SOURCE_`` variables.
-        replicas: read sources that have no raw data from their synthetic stand-ins.
-        pipeline_id: groups the MLflow runs of one pipeline run.
+    The schema's patterns and choices are for those pages; who runs a flow from Python or the
+    command line gets the one line of ``open_context`` instead.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    recipe: str = "llava_rad"
-    scale: str = "tiny"
-    overrides: tuple[str, ...] = ()
-    data_root: str | None = None
-    sources: tuple[str, ...] = ()
-    replicas: bool = False
-    pipeline_id: str = Field(default="", description="set by the pipeline flow")
+    recipe: str = Field(
+        default="llava_rad",
+        description="Which published system to reproduce.",
+        json_schema_extra={"enum": [*sorted({recipe for recipe, _ in preset_names()})]},
+    )
+    scale: str = Field(
+        default="tiny",
+        description="The paper's sizes, or ones that two CPU cores train in minutes.",
+        json_schema_extra={"enum": [*sorted({scale for _, scale in preset_names()})]},
+    )
+    overrides: tuple[Annotated[str, Field(json_schema_extra={"pattern": "^[^=]+=.*$"})], ...] = (
+        Field(default=(), description="Other values of settings, each as key.path=value.")
+    )
+    data_root: str | None = Field(
+        default=None,
+        description="Folder or URL of all artifacts; the worker's CXR_DATA_ROOT if not given.",
+    )
+    sources: tuple[Annotated[str, Field(json_schema_extra={"pattern": "^[a-z0-9_]+=.+$"})], ...] = (
+        Field(
+            default=(),
+            description="Where raw data lies on the worker, each as name=path, beside its "
+            "CXR_SOURCE_ variables.",
+        )
+    )
+    replicas: bool = Field(
+        default=False, description="Read sources without raw data from synthetic stand-ins."
+    )
+    pipeline_id: str = Field(
+        default="", description="Groups MLflow runs; leave it empty, the outermost flow sets it."
+    )
 
 
 @dataclass(frozen=True)

@@ -26,17 +26,17 @@ REVISIONS: Final = {
     "studies": 3,
     "images": 2,
     "reports": 3,
-    "dialogues": 1,
+    "dialogues": 2,
     "examples": 4,
     "drawings": 1,
     "stages": 6,
     "predictions": 3,
-    "scores": 9,
+    "scores": 10,
     "retrieval": 5,
     "grounding": 4,
     "consistency": 1,
     "classifiers": 1,
-    "coherence": 1,
+    "coherence": 2,
     "models": 1,
     "teachers": 3,
     "ablations": 5,
@@ -72,6 +72,9 @@ CODE: Final = {
 }
 """The modules whose reachable code makes each kind; readers and rules are found by name, so that
 no import leads to them."""
+
+REDRAWN: Final[Mapping[str, int]] = {"rrg24": 2}
+"""Revisions of replicas whose own plan changed while the others draw what they drew."""
 
 SCORED_APART: Final[Mapping[str, tuple[int, tuple[str, ...]]]] = {
     "vqa": (2, ("tasks.score.answers",)),
@@ -201,7 +204,8 @@ def _add_source(builder: _Builder, name: str, raw: str | None, replica: bool) ->
             "wording": size.wording,
             **({"superfluous": size.superfluous} if size.superfluous else {}),
         }
-        builder.add("replicas", name, chosen, [])
+        drawn_by = (REDRAWN[name], CODE["replicas"]) if name in REDRAWN else None
+        builder.add("replicas", name, chosen, [], made_by=drawn_by)
         needs = [f"replicas/{name}"]
     given = {"raw": raw} if raw is not None else {}
     pieces = {"pieces": settings.sources.pieces}
@@ -286,12 +290,16 @@ def _add_stage(builder: _Builder, stage: StageSettings) -> None:
     diffusion = shapes.pop("diffusion")
     if not shapes["resampler"]["places"]:
         del shapes["resampler"]["places"]  # as a resampler was before it could have any
+    if shapes["vision"]["room_for"] == 1:
+        del shapes["vision"]["room_for"]  # as a canvas was before it kept any
     touched = {
         "language": ("language",),
         "pretrain": ("vision", "text_encoder", "embedding"),
     }.get(stage.kind, tuple(shapes))
     models = {name: shapes[name] for name in touched}
     trained = _dump(stage)
+    if not trained["history"]:
+        del trained["history"]  # as a stage was before requests could stand behind others
     if stage.draws:
         models = {"diffusion": touched_by(stage.kind, diffusion)}
     else:
@@ -389,5 +397,4 @@ def _add_models(builder: _Builder) -> None:
 
 
 def _dump(section: Any) -> dict[str, Any]:
-    dumped: dict[str, Any] = section.model_dump(mode="json")
-    return dumped
+    return section.model_dump(mode="json")  # type: ignore[no-any-return]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -89,26 +89,11 @@ def write_run(
     name = called or ability
     names = tuple(each for each in preset.sources.names if get_source(each).write_replica)
     graph = build_graph(fit_to_sources(preset, names)[0], {}, frozenset(names))
-    told = {
-        f"stages/{asked.stage}": {"stage": changes or {}},
-        **(behind or {}),
-    }
-    made: dict[str, str] = {}
-    for key in upstream(graph, f"predictions/{ability}"):
-        step = graph[key]
-        if step.kind == "replicas" and not replica:
-            continue
-        settings = merged(step.settings, told.get(key, {}))
-        inputs = {need: made[need] for need in step.inputs if need in made}
-        if key == f"predictions/{ability}":
-            step, inputs = replace(step, name=name), {**inputs, "rows": digest(table)}
-        content: Any = table if step.kind == "predictions" else {}
-        file = PREDICTIONS_FILE if step.kind == "predictions" else "x.json"
-        made[key] = put(
-            store,
-            Step(step.kind, step.name, settings, inputs, revision, ()),
-            file, content,
-        )  # fmt: skip
+    told = {f"stages/{asked.stage}": {"stage": changes or {}}, **(behind or {})}
+    last = f"predictions/{ability}"
+    steps = [graph[key] for key in upstream(graph, last)]
+    kept = [step for step in steps if replica or step.kind != "replicas"]
+    made = put_steps(store, kept, told, last, name, table, revision)
     predicted = made[f"predictions/{ability}"]
     chosen = SETTINGS.model_copy(update={"uncertain_as": uncertain_as})
     scored = (
@@ -122,6 +107,35 @@ def write_run(
     own = merged(graph[f"scores/{ability}"].settings, policy)
     step = Step("scores", name, own, needs, revision, ())
     return Written(put(store, step, SCORES_FILE, scored), predicted)
+
+
+def put_steps(
+    store: Store,
+    steps: Sequence[Step],
+    told: Mapping[str, Mapping[str, Any]],
+    last: str,
+    name: str,
+    table: pa.Table,
+    revision: int,
+) -> dict[str, str]:
+    """An artifact for each step, with what is told of its settings; fingerprints by key.
+
+    Args:
+        last: the predictions' key, which are called ``name`` and hold ``table``.
+    """
+    made: dict[str, str] = {}
+    for step in steps:
+        key = f"{step.kind}/{step.name}"
+        settings = merged(step.settings, told.get(key, {}))
+        inputs = {need: made[need] for need in step.inputs if need in made}
+        called = step.name
+        if key == last:
+            called, inputs = name, {**inputs, "rows": digest(table)}
+        content: Any = table if step.kind == "predictions" else {}
+        file = PREDICTIONS_FILE if step.kind == "predictions" else "x.json"
+        own = Step(step.kind, called, settings, inputs, revision, ())
+        made[key] = put(store, own, file, content)
+    return made
 
 
 def upstream(graph: Graph, key: str) -> list[str]:

@@ -16,6 +16,7 @@ from diffusion_world import drawing_world
 from models_world import trained_world
 
 from flows.cli_chat import (
+    FAULTS,
     SCRATCH,
     WARNING,
     ChatOrder,
@@ -33,7 +34,7 @@ from infra.talk import Talk
 from models.chat import _read
 from models.register import synthetic_film
 from sources.raw_files import LARGEST_FILE_BYTES
-from sources.xray_span import with_span
+from sources.xray_span import SpanFault, with_span
 from tasks.context import Order
 
 
@@ -115,11 +116,22 @@ def event(**values: Any) -> dict[str, Any]:
             ["Here it is.", "[film: films/film-001.png]", "[of: PA view.]"],
         ),
         (
-            {"to_draw": "PA view.", "fault": "no-end", "is_cut": True, "forgotten": 2},
+            {"to_draw": "PA view."},
+            ["[film: not drawn: this recipe has no model that draws]", "[of: PA view.]"],
+        ),
+        (
+            {"said": "There is a rib.", "fault": "no-start"},
             [
-                "[film: not drawn: this recipe has no model that draws]",
-                "[of: PA view.]",
-                "(the request for a film is not well formed: no-end)",
+                "There is a rib.",
+                "(no film: the model's request for one has an end and no start, so nothing was "
+                "drawn)",
+            ],
+        ),
+        (
+            {"fault": "no-end", "is_cut": True, "forgotten": 2},
+            [
+                "(no film: the model's request for one has a start and no end, so nothing was "
+                "drawn)",
                 "(cut at the length limit)",
                 "(the first 2 exchanges no longer fit and were left out)",
             ],
@@ -128,6 +140,11 @@ def event(**values: Any) -> dict[str, Any]:
 )
 def test_an_answer_as_a_person_reads_it(told: dict[str, Any], lines: list[str]) -> None:
     assert text_of(event(**told)).splitlines() == lines
+
+
+def test_every_fault_has_its_words() -> None:
+    """An answer without any span asks for no film."""
+    assert set(FAULTS) == {str(fault) for fault in SpanFault} - {SpanFault.ABSENT}
 
 
 def test_a_model_that_is_not_trained_is_named(

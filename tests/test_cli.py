@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli_flags import FLAGS
 from cli_world import Say
 from raw_world import look, write_raw
 from typer.main import get_command
@@ -36,50 +37,6 @@ def all_commands(group: Any, prefix: str = "") -> dict[str, Any]:
 
 
 COMMANDS: dict[str, Any] = all_commands(get_command(APP))
-RUN = "--data-root --dry-run --json --recipe=llava_rad --replicas --scale=tiny --set* --source*"
-FLAGS = {
-    "sources": "[name] --json",
-    "config": "--json --list --recipe=llava_rad --scale=tiny --set*",
-    "doctor": "--data-root --json",
-    "convert export-llava-rad": "vlm dual_encoder out --json",
-    "convert import-llava-rad": ("release out --json --language --text-tokenizer --with-base"),
-    "convert vision": (
-        "state_dict out --activation=quick_gelu --heads --image-px --json --patch-px"
-    ),
-    "replicate": "name folder --seed=0 --side-px=256 --studies=60",
-    "compare": "run_a run_b --data-root --json --resamples=1000 --seed=3 --text",
-    "compare-recipes": "recipes --data-root --dry-run --json --metric* --on --replicas "
-    "--resamples=1000 --scale=tiny --seed=3 --set* --source*",
-    "slices": "[run] --by* --data-root --json --metric* --of=reports --resamples=1000 --seed=3",
-    "errors": "[run] --data-root --json --text",
-    "ablate": "[matrix] --data-root --dry-run --json --list --replicas --scale --set* --source*",
-    "submission": "folder --data-root --fill --json --part=test-hidden --recipe=gla_rrg24 "
-    "--replicas --scale=tiny --set* --source*",
-    "chat": "--ability --data-root --films=films --image --json --recipe=llava_rad --replicas "
-    "--scale=tiny --seed=3 --set* --source*",
-    "leaderboard": "[roots] --all --json --measure* --older --out",
-    "trace": "study_id --data-root --json --recipe=llava_rad --replicas --scale=tiny --set* "
-    "--source* --text",
-    "llm status": "--data-root --json",
-    "llm audit": "--data-root --json",
-    "llm retry": "--data-root --dry-run --reason --source",
-    "llm compact": "--data-root --forget-damaged",
-    "llm prices": "--data-root --json",
-    "ingest": RUN,
-    "write-reports": RUN,
-    "write-examples": RUN,
-    "train": RUN,
-    "evaluate": RUN,
-    "register": RUN,
-    "run": RUN,
-    "teacher-quality": RUN,
-    "validate-metrics": "place --data-root --json --judge* --out --resamples=1000 --seed=3 "
-    "--texts-of",
-    "score": "pairs --block* --cache=True --data-root --json --resamples=500 --section=findings "
-    "--seed=3",
-    "plant-errors": "--data-root --json --judge* --out --per-cell=100 --seed=0",
-}
-"""Frozen: scripts and schedules use them. A name here may be added, never changed or removed."""
 
 
 def described(command: Any) -> str:

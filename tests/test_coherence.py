@@ -8,21 +8,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evaluation.coherence import (
-    CONTRADICTS,
-    FAILURES,
-    OMITS,
-    WRONG_SIDE,
-    Coherence,
-    Requests,
-    asserted,
-    hold,
-    measure_coherence,
-    measure_films,
-)
+from evaluation.coherence import Coherence, Requests, measure_coherence, measure_films
 from evaluation.coherence_page import FAILURES as TOLD
 from evaluation.coherence_page import render_coherence
 from evaluation.film_targets import film_targets
+from evaluation.held_request import (
+    CONTRADICTS,
+    FAILURES,
+    OMITS,
+    WRONG_DEGREE,
+    WRONG_SIDE,
+    WRONG_VIEW,
+    Held,
+    asserted,
+    hold,
+)
+from evaluation.request_words import degrees_of, views_of_films
 from sources.xray_span import read_span, with_span
 from tasks.coherence.outcome import coherence_text
 
@@ -34,19 +35,23 @@ EDEMA = "PA view of the chest was obtained. There is pulmonary edema."
 CLEAR = "PA view of the chest was obtained. The heart is normal in size. The lungs are clear."
 
 
-def held(request: str, span: str) -> tuple[tuple[int, ...], frozenset[str]]:
-    found = hold(request, read_span(with_span("Here it is.", span)))
-    return found.counts, found.failures
+def held(request: str, span: str) -> Held:
+    return hold(request, read_span(with_span("Here it is.", span)))
 
 
 def test_a_span_that_says_what_was_asked() -> None:
-    assert held(LEFT, SPAN) == ((1, 1, 1, 1, 1, 1, 1, 1), frozenset())
-    assert held(NORMAL, CLEAR) == ((0, 0, 0, 0, 0, 1, 1, 1), frozenset())
+    one = dict.fromkeys(
+        ("shown", "asked", "said", "right", "sided", "fitting", "graded", "seen", "viewed"), 1
+    )
+    assert held(LEFT, SPAN) == Held(**one, whole=1, coherent=1, failures=frozenset())
+    none = dict.fromkeys(one, 0) | {"seen": 1, "viewed": 1}
+    assert held(NORMAL, CLEAR) == Held(**none, whole=1, coherent=1, failures=frozenset())
 
 
 def test_a_report_says_more_than_a_request_names() -> None:
-    more = f"{SPAN} There is pulmonary edema."
-    assert held(LEFT, more) == ((1, 1, 2, 1, 1, 1, 1, 1), frozenset())
+    found = held(LEFT, f"{SPAN} There is pulmonary edema.")
+    assert (found.shown, found.asked, found.said) == (1, 1, 2)
+    assert not found.failures
 
 
 @pytest.mark.parametrize(
@@ -58,12 +63,53 @@ def test_a_report_says_more_than_a_request_names() -> None:
         (LEFT, CLEAR, {OMITS, CONTRADICTS}),
         (NORMAL, EDEMA, {CONTRADICTS}),
         (f"{LEFT} There is no edema.", f"{SPAN} There is pulmonary edema.", {CONTRADICTS}),
+        (LEFT, SPAN.replace("PA", "Lateral"), {WRONG_VIEW}),
+        (LEFT, SPAN.removeprefix("PA view of the chest was obtained. "), {WRONG_VIEW}),
+        (LEFT, SPAN.replace("small", "large"), {WRONG_DEGREE}),
+        (
+            "Please draw a lateral chest X-ray with a large right pneumothorax.",
+            "PA view of the chest was obtained. There is a small right pneumothorax.",
+            {WRONG_VIEW, WRONG_DEGREE},
+        ),
+        (
+            "A PA film with severe cardiomegaly.",
+            "PA view. The heart is mildly enlarged.",
+            {WRONG_DEGREE},
+        ),
     ],
 )
 def test_what_goes_wrong_is_named(request_text: str, span: str, failures: set[str]) -> None:
-    counts, found = held(request_text, span)
-    assert found == failures
-    assert counts[-2:] == (0, 1)
+    found = held(request_text, span)
+    assert found.failures == failures
+    assert (found.coherent, found.requests) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("request_text", "span"),
+    [
+        ("Draw a small left pleural effusion.", SPAN),  # no view is any view
+        ("A frontal film with a small left pleural effusion.", SPAN.replace("PA", "AP")),
+        (LEFT, SPAN.replace("small ", "")),  # no degree is no other degree
+        (LEFT, SPAN.replace("small", "trace")),
+        (LEFT, f"{SPAN} There is severe pulmonary edema."),  # another finding's degree
+        ("A PA film with mild to moderate edema.", f"{EDEMA.replace('is', 'is moderate')}"),
+    ],
+)
+def test_what_is_no_failure(request_text: str, span: str) -> None:
+    assert not held(request_text, span).failures
+
+
+def test_degrees_and_views_are_read_where_they_belong() -> None:
+    text = "There is a small effusion and severe edema, with cardiomegaly. No large mass."
+    assert degrees_of(text) == {
+        "Pleural Effusion": frozenset({"slight"}),
+        "Edema": frozenset({"great"}),
+    }
+    assert views_of_films("A lateral view, and a PA chest film of the lateral ribs.") == {
+        "LATERAL",
+        "PA",
+    }
+    assert views_of_films("Opacity in the lateral lung.") == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -80,15 +126,15 @@ def test_faults_of_the_form_are_failures_and_what_can_be_read_still_counts(
 ) -> None:
     found = hold(LEFT, read_span(answer))
     assert fault in found.failures
-    assert found.counts[5:] == (0, 0, 1)
-    assert found.counts[0] == (fault in ("several", "no-end"))
+    assert (found.whole, found.coherent, found.requests) == (0, 0, 1)
+    assert found.shown == (fault in ("several", "no-end"))
 
 
 def test_a_doubt_is_not_asked_for_and_both_sides_are_no_side() -> None:
     doubted = "Please show me a PA chest X-ray with possible pneumonia."
     assert asserted(doubted) == frozenset()
     both = "Please show me bilateral pleural effusions."
-    assert held(both, SPAN)[0][3:5] == (0, 0)
+    assert (held(both, SPAN).right, held(both, SPAN).sided) == (0, 0)
 
 
 def requests(count: int = 24) -> Requests:
@@ -130,6 +176,7 @@ def test_numbers_have_names_for_a_registry(found: Coherence) -> None:
     tracked = found.tracked()
     assert tracked["coherence/none/span-side-accuracy"] == pytest.approx(0.5)
     assert all(name.startswith("coherence/") for name in tracked)
+    assert all(name.startswith("apart/") for name in found.tracked("apart"))
 
 
 SIDES = (SPAN, RIGHT, CLEAR)
@@ -156,8 +203,9 @@ def test_films_are_held_to_span_and_request() -> None:
 
 def document(of: Coherence, **more: Any) -> dict[str, Any]:
     told = {
-        "format": 1, "recipe": "medxchat", "scale": "tiny", "fingerprint": "f" * 16,
-        "replicas": ["mimic_cxr"], **of.to_dict(), "unavailable": {}, "of_films": None, **more,
+        "format": 2, "recipe": "medxchat", "scale": "tiny", "fingerprint": "f" * 16,
+        "replicas": ["mimic_cxr"], **of.to_dict(), "held_out": of.to_dict(), "unavailable": {},
+        "of_films": None, **more,
     }  # fmt: skip
     read: dict[str, Any] = json.loads(json.dumps(told))
     return read
@@ -174,8 +222,10 @@ def test_readers_see_shares_failures_and_films(found: Coherence) -> None:
     assert "references (ceiling)" in text
     assert "failures of the model: no-span 4, wrong-side 6" in text
     assert "findings asked for that are on no film: 0 of 12" in text
+    assert text.count("failures of the model") == 2 and "words that were held out" in text
     page = render_coherence(told)
-    assert "says the other side" in page
+    assert page.count("says the other side") == 2 and "In words that were held out" in page
+    assert "is of another view" in page and "another size or severity" in page
     assert "film-of-span-AUROC-macro" in page
     assert LEFT not in page and SPAN not in page, "no text of the data"
 

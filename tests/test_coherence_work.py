@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from infra.parent import ignore_event
 from tasks.coherence.films import drawn_probabilities
 from tasks.coherence.work import (
     ANSWERS_FILE,
+    AS_WRITTEN,
+    HELD_OUT,
     NO_DRAWER,
     NO_SPAN,
     PAGE_FILE,
@@ -59,7 +62,12 @@ def test_every_request_is_answered_and_held(context: Context) -> None:
     assert (found["requests"], found["subjects"]) == (TESTS, TESTS // 2)
     assert set(found["failures"]) == {"reference", "none", "shuffled"}
     assert not any(found["failures"]["reference"].values())
-    assert pq.read_table(artifact.files(ANSWERS_FILE)[0]).num_rows == TESTS
+    assert found["held_out"]["requests"] == TESTS
+    assert not any(found["held_out"]["failures"]["reference"].values())
+    rows = pq.read_table(artifact.files(ANSWERS_FILE)[0]).to_pylist()
+    assert Counter(row["wording"] for row in rows) == {AS_WRITTEN: TESTS, HELD_OUT: TESTS}
+    asked = {row["wording"]: {row["prompt"]} for row in rows}
+    assert not asked[AS_WRITTEN] & asked[HELD_OUT]
     assert "not a medical device" in artifact.files(PAGE_FILE)[0].read_text().lower()
     assert check_coherence(context, ignore_event).cached
 

@@ -223,6 +223,7 @@ def test_a_conversation_draws_as_films_are_scored(context: Context, tmp_path: Pa
     run = chat_run(context, None, tmp_path, 3)
     assert run.pipeline == context.artifact("stages/guide").local_folder("model")
     assert run.draw == context.asked.films.sampler
+    assert run.generate == context.settings.chat.generate
     with pytest.raises(SettingsError, match="ability 'draw'"):
         chat_run(context, "draw", tmp_path, 3)
 

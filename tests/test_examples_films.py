@@ -5,20 +5,35 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from examples_world import SETTINGS, World
 
+from infra.errors import ArtifactError
 from infra.settings.sections import ExampleSettings
 from sources.example import example_from_row
 from sources.perceptual_hash import COPY_DISTANCE, HASH_BYTES
+from sources.record import View
+from sources.replicas.phantom import draw
+from sources.replicas.truth import draw_truth
 from tasks.examples.packing import pack_piece
 from tasks.examples.plan import ExamplePlan, plan_examples
 
 STUDY = SETTINGS.model_copy(
     update={"images": "study", "views": ("PA", "AP", "LATERAL"), "most_images": 3}
 )
+CHEST = draw_truth(np.random.default_rng(5), views=[View.PA])
 VIEWS = {"a": "PA", "b": "PA", "c": "AP", "d": "LATERAL", "e": "UNKNOWN", "f": "LATERAL"}
+
+
+def jpeg(turned: bool) -> bytes:
+    """A phantom chest, upright or on its side."""
+    pixels = (255 * draw(CHEST, View.PA, 96).pixels).astype(np.uint8)
+    if turned:
+        pixels = np.ascontiguousarray(cv2.rotate(pixels, cv2.ROTATE_90_CLOCKWISE))
+    return bytes(cv2.imencode(".jpg", pixels)[1])
 
 
 def near(hash_: bytes, bits: int) -> bytes:
@@ -137,3 +152,36 @@ def test_a_piece_follows_from_which_films_are_shown(tmp_path: Path) -> None:
     assert plan(tmp_path / "b", made).piece_digests() == one
     assert plan(tmp_path / "c", made, choose="one-per-view").piece_digests() != one
     assert plan(tmp_path / "d", world("bacdef")).piece_digests() != one
+
+
+@pytest.mark.parametrize(
+    ("lying", "films", "reasons"),
+    [
+        ("a", "bcd", {"a": "lies-on-its-side"}),
+        ("bd", "ac", {"b": "lies-on-its-side", "d": "lies-on-its-side"}),
+        ("abcd", "abc", {"d": "more-than-the-most"}),
+    ],
+)
+def test_upright_passes_over_lying_films_where_others_stand(
+    tmp_path: Path, lying: str, films: str, reasons: dict[str, str]
+) -> None:
+    made = world("abcd")
+    for row in made.images:
+        row["pixels"] = jpeg(row["image_id"] in lying)
+    assert shown(plan(tmp_path, made, choose="upright")) == (films, reasons)
+    if lying == "a":
+        plain, _ = shown(plan(tmp_path / "first", made))
+        assert plain == "abc", "other rules do not look"
+
+
+def test_upright_passes_over_near_copies_too(tmp_path: Path) -> None:
+    hashes = {"a": bytes(HASH_BYTES), "b": near(bytes(HASH_BYTES), 3)}
+    made = world("abcd", hashes)
+    for row in made.images:
+        row["pixels"] = jpeg(turned=False)
+    assert shown(plan(tmp_path, made, choose="upright")) == ("acd", {"b": "copy-of-another"})
+
+
+def test_stored_pixels_that_are_no_picture_are_told(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"rrg24 / s / . is stored as no picture"):
+        plan(tmp_path, world("abcd"), choose="upright")

@@ -34,12 +34,19 @@ def drawn(text: str) -> str:
     [
         ASKED,
         "Show me a PA film with a left pleural effusion.",
+        "Show me a film with a left pleural effusion.",
         "My students want to see cardiomegaly. Please draw a PA view with it.",
         "I need a frontal chest X-ray with a small effusion and without pneumothorax.",
     ],
 )
 def test_what_asks_for_the_reports_findings_is_kept(request_text: str) -> None:
     assert reason(request_text) is None
+
+
+def test_a_lateral_film_is_asked_for_as_one() -> None:
+    lateral = f"{SAID} {SPAN.replace('PA view', 'Lateral view')}"
+    assert reason("A film with a left effusion.", lateral, view=View.LATERAL) == "view-changed"
+    assert reason("A lateral film with an effusion.", lateral, view=View.LATERAL) is None
 
 
 @pytest.mark.parametrize(
@@ -55,7 +62,7 @@ def test_what_asks_for_the_reports_findings_is_kept(request_text: str) -> None:
         ("certainty-changed", "A PA film with a possible left pleural effusion, please."),
         ("view-changed", "A lateral film with a left pleural effusion, please."),
         ("view-changed", "An AP film with a left pleural effusion, please."),
-        ("view-changed", "A film with a left pleural effusion, please."),
+        ("view-changed", "A PA film or a lateral view with a left pleural effusion, please."),
         ("request-unclear", "A PA film, please."),
         ("number-changed", "A PA film with two left pleural effusions, please."),
         ("comparison-kept", "A PA film with a new left pleural effusion, please."),

@@ -89,5 +89,7 @@ def test_tiny_shows_strips_in_which_two_films_keep_their_stored_size() -> None:
     vision = TINY.models.vision
     assert (vision.layout, vision.fit, vision.gutter_px) == ("stitch", "pad", 10)
     assert vision.image_px == 2 * TINY.images.short_side_px
+    assert vision.room_for == 2, "and a film alone is as large as one of two"
+    assert PAPER.models.vision.room_for == 1
     assert TINY.models.image_tokens == 64
     assert TINY.replicas.superfluous == 0.0

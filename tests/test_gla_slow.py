@@ -15,6 +15,7 @@ from infra.settings.matrix import load_matrix
 pytestmark = pytest.mark.slow
 
 METRIC = "rule14-micro-F1"
+SOME_FILMS = ("without-first", "first-alone")
 ABILITIES = ("gla_findings", "gla_impression")
 ON_REPLICAS = ("--recipe", "gla_rrg24", "--scale", "tiny", "--replicas")
 
@@ -40,8 +41,8 @@ def test_two_models_are_registered_and_scored(demo: Any, record_property: Any) -
 @pytest.mark.parametrize("ability", ABILITIES)
 def test_each_model_beats_both_image_blind_controls(demo: Any, ability: str) -> None:
     rows = [row for row in demo["scores"][ability]["differences"] if row["metric"] == METRIC]
-    assert {row["control"] for row in rows} == {"shuffled", "blank"}
-    assert all(row["low"] > 0 for row in rows)
+    by_control = {row["control"]: row for row in rows}
+    assert all(by_control[control]["low"] > 0 for control in ("shuffled", "blank"))
 
 
 @pytest.mark.parametrize("ability", ABILITIES)
@@ -80,17 +81,47 @@ def test_the_hidden_test_is_answered_row_by_row(demo: Any, root: Path, tmp_path:
     assert again.returncode == 2 and "which is not empty" in again.stderr
 
 
-def test_findings_of_the_lateral_view_need_the_lateral_view(demo: Any, root: Path) -> None:
+@pytest.mark.parametrize("ability", ABILITIES)
+def test_what_the_first_film_and_what_the_others_show_is_read(demo: Any, ability: str) -> None:
+    """Each model loses by having the first film black, and by having all others black."""
+    rows = [row for row in demo["scores"][ability]["differences"] if row["metric"] == METRIC]
+    by_control = {row["control"]: row for row in rows if row["control"] in SOME_FILMS}
+    assert set(by_control) == set(SOME_FILMS)
+    for row in by_control.values():
+        assert 50 < row["examples"] < demo["scores"][ability]["studies"]
+        assert row["low"] > 0
+
+
+@pytest.fixture(scope="module")
+def one_film(demo: Any, root: Path) -> Any:
+    """The findings model that is shown the first film alone, as large as in a strip."""
+    del demo
+    [chosen] = [
+        each for each in load_matrix("gla_rrg24_images").variants if each.name == "one-film"
+    ]
+    others = [f"stages.{name}-impression.skip=true" for name in ("align", "finetune")]
+    ability = 'stage="finetune-findings",examples="rrg24_findings",model_name="one_film"'
+    sets = ["readings=[]", *others, f"abilities={{gla_findings={{{ability}}}}}", *chosen.set]
+    options = [word for each in sets for word in ("--set", each)]
+    run = cxr_json("evaluate", *ON_REPLICAS, "--data-root", str(root), *options)
+    return run["scores"]["gla_findings"]
+
+
+def test_the_model_of_one_film_reads_it(one_film: Any) -> None:
+    """Else it would be no measure of what a second film gives."""
+    rows = [row for row in one_film["differences"] if row["metric"] == METRIC]
+    assert {row["control"] for row in rows} == {"shuffled", "blank"}
+    assert all(row["low"] > 0 for row in rows)
+
+
+def test_findings_of_the_lateral_view_need_the_lateral_view(demo: Any, one_film: Any) -> None:
     """All films against the first alone, on findings that no frontal film shows."""
-    shipped = load_matrix("gla_rrg24_images")
-    chosen = {"baseline": shipped.set, "one-film": shipped.overrides()["one-film"]}
-    found = {}
-    for name, sets in chosen.items():
-        options = [word for each in ("readings=[]", *sets) for word in ("--set", each)]
-        run = cxr_json("evaluate", *ON_REPLICAS, "--data-root", str(root), *options)
-        [found[name]] = [
+    both, one = (
+        next(
             row
-            for row in run["scores"]["gla_findings"]["scores"]
+            for row in scores["scores"]
             if (row["metric"], row["control"]) == ("lateral-only-F1", "none")
-        ]
-    assert found["baseline"]["low"] > found["one-film"]["high"]
+        )
+        for scores in (demo["scores"]["gla_findings"], one_film)
+    )
+    assert both["low"] > one["high"]

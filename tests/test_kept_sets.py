@@ -61,7 +61,9 @@ def test_a_set_that_nothing_reads_is_left_out_with_it() -> None:
     """The language stage reads all four sets: only without it are two of them unread."""
     kept = {"keep_sets": ["reports"]}
     assert set(settings(kept).sets) == set(load_settings(*RECIPE).sets)
-    alone = settings(kept, set=["stages.language.examples={reports=1}"])
+    alone = settings(
+        kept, set=["stages.language.examples={reports=1}", "stages.language.history=0"]
+    )
     assert set(alone.sets) == {"reports"}
 
 

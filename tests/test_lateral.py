@@ -1,7 +1,8 @@
-"""Findings that only a lateral film shows: counted against the truth, and none where none hides."""
+"""Findings that one kind of film alone shows: counted against the truth, none where none hides."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,11 +15,12 @@ from evaluation.clinical import LabelMatrix
 from evaluation.counts_table import read_counts
 from evaluation.labeler import label_reports
 from evaluation.lateral import (
-    FAMILY,
+    FAMILY_OF,
+    Kind,
     TrueStates,
+    film_counts,
+    film_measures,
     hidden_any,
-    lateral_counts,
-    lateral_measures,
 )
 from evaluation.paired import known_metrics, paired_difference, read_system
 from evaluation.scores import score_predictions
@@ -26,6 +28,7 @@ from sources.replicas.rrg24 import write
 from sources.replicas.truth import ReplicaSpec
 from tasks.score.truths import read_states
 
+FAMILY = FAMILY_OF["lateral"]
 FLUID, NODE = "Pleural Effusion", "Lung Lesion"
 
 
@@ -33,8 +36,10 @@ def states(hidden: str = "", shown: str = "") -> TrueStates:
     return TrueStates(frozenset(filter(None, [hidden])), frozenset(filter(None, [shown])))
 
 
-def counted(truths: Sequence[TrueStates | None], texts: list[str]) -> list[list[float]]:
-    found = lateral_counts(truths, LabelMatrix.of(label_reports(texts)))
+def counted(
+    truths: Sequence[TrueStates | None], texts: list[str], kind: Kind = "lateral"
+) -> list[list[float]]:
+    found = film_counts(truths, LabelMatrix.of(label_reports(texts)), kind)
     return [list(map(float, row)) for row in found]
 
 
@@ -49,6 +54,15 @@ def test_what_a_frontal_film_shows_is_left_out() -> None:
     assert counted(truths, [EFFUSION, EFFUSION]) == [[0, 0, 0], [1, 0, 0]]
 
 
+def test_what_a_frontal_film_shows_alone_is_counted_for_itself() -> None:
+    alone = TrueStates(frozenset(), frozenset([FLUID]), frozenset([FLUID]))
+    truths = [alone, alone, states(shown=FLUID), states(FLUID), states()]
+    texts = [EFFUSION, NORMAL, EFFUSION, EFFUSION, EFFUSION]
+    assert counted(truths, texts, "frontal") == [
+        *([1, 0, 0], [0, 0, 1], [0, 0, 0], [0, 0, 0], [0, 1, 0])
+    ]
+
+
 def test_only_observations_that_hide_somewhere_are_looked_at() -> None:
     assert counted([states(FLUID), states()], [NODULE, NODULE]) == [[0, 0, 1], [0, 0, 0]]
     both = counted([states(FLUID), states(NODE)], [NODULE, NODULE])
@@ -61,10 +75,10 @@ def test_studies_that_no_replica_drew_count_for_nothing() -> None:
 
 def test_f1_and_recall_by_hand() -> None:
     sums = np.array([3.0, 1.0, 2.0])
-    f1, recall = (float(each.statistic(sums)) for each in lateral_measures())
+    f1, recall = (float(each.statistic(sums)) for each in film_measures("lateral"))
     assert f1 == pytest.approx(6 / 9)
     assert recall == pytest.approx(3 / 5)
-    assert float(lateral_measures()[1].statistic(np.zeros(3))) == 0.0
+    assert float(film_measures("lateral")[1].statistic(np.zeros(3))) == 0.0
 
 
 def table(texts: list[str]) -> pa.Table:
@@ -115,3 +129,10 @@ def test_the_truth_of_a_replica_is_read(tmp_path: Path) -> None:
     assert {name for each in hidden for name in each.hidden} == {FLUID, NODE}
     assert any(FLUID in each.shown for each in found.values())
     assert not any(each.hidden & each.shown for each in found.values())
+    assert all(each.frontal <= each.shown for each in found.values())
+    lines = [json.loads(line) for line in (tmp_path / ".truth.jsonl").read_text().splitlines()]
+    flat = [found[row["study_id"]] for row in lines if "LATERAL" not in row["views"]]
+    assert all(each.frontal == each.shown for each in flat)
+    both = [found[row["study_id"]] for row in lines if "LATERAL" in row["views"]]
+    alone, shown = (sum(len(getattr(each, name)) for each in both) for name in ("frontal", "shown"))
+    assert 0.3 < alone / shown < 0.8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -148,6 +149,31 @@ def test_several_nodes_meet_at_the_rendezvous(tmp_path: Path) -> None:
         "models.train",
         str(tmp_path / "run.json"),
     ]
+
+
+STARTER = """
+import subprocess, sys
+command = [sys.executable, "-c", sys.argv[1]]
+each = [subprocess.Popen([*command, str(node)]) for node in range(2)]
+sys.exit(max(one.wait() for one in each))
+"""
+
+
+def test_a_starter_starts_the_command_on_every_node(module: Path) -> None:
+    """The starter is the test's own, for there is no Slurm here: it runs a line on two nodes."""
+    said = (
+        "import json, os, sys; here = {'event': 'here', 'node': int(sys.argv[1])}\n"
+        "os.write(1, (json.dumps(here) + '\\n').encode())"  # in one piece, for two write at once
+    )
+    starter = (sys.executable, "-c", STARTER, said)
+    events: list[dict[str, object]] = []
+    run_module(
+        "child",
+        module.parent / "run.json",
+        lambda event: events.append(dict(event)),
+        nodes=Nodes(2, "node0:29500", starter),
+    )
+    assert sorted(int(str(event["node"])) for event in events) == [0, 1]
 
 
 def test_several_nodes_without_a_rendezvous_are_refused() -> None:

@@ -70,8 +70,7 @@ def test_paper_is_told_from_tiny_and_one_model_of_a_recipe_from_the_other(tmp_pa
 
 def test_changed_settings_are_in_the_name(tmp_path: Path) -> None:
     write_run(tmp_path, changes={"steps": 7})
-    [run] = find_runs(store_at(tmp_path))
-    assert run.system == "llava_rad tiny, finetune.steps=7"
+    assert find_runs(store_at(tmp_path))[0].system == "llava_rad tiny, finetune.steps=7"
 
 
 EARLIER = {
@@ -385,9 +384,9 @@ def test_bad_input_is_one_line(
 
 def test_a_root_that_is_named_twice_counts_once(tmp_path: Path) -> None:
     write_run(tmp_path / "data")
-    (tmp_path / "link").symlink_to(tmp_path / "data")
-    named = [str(tmp_path / "data"), f"{tmp_path}/data/", str(tmp_path / "link")]
-    assert [store.root for store in open_roots(named)] == [str(tmp_path / "data")]
+    root, link = tmp_path / "data", tmp_path / "link"
+    link.symlink_to(root)
+    assert [each.root for each in open_roots([str(root), f"{root}/", str(link)])] == [str(root)]
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from llm_world import GOOD, QUICK, Reply, Script, Verdict, completion, question,
 from infra.errors import LanguageModelError
 from infra.llm import Answer, AnswerStatus, Client, raise_unreached
 from infra.llm.audit import AUDIT_FILE
+from infra.llm.status import read_status
 
 SECRET = "the patient swallowed a golden ring"
 
@@ -116,6 +117,8 @@ def test_what_may_pass_is_tried_again(tmp_path: Path, first: Reply) -> None:
     script = Script(lambda index, _: first if index == 0 else (200, GOOD))
     answers = ask(tmp_path, script, ["a"])
     assert (answers[0].status, len(script.bodies)) == (AnswerStatus.OK, 2)
+    [counted] = read_status(tmp_path).work
+    assert (counted.retried, counted.rate_limited) == (1, int(first[0] == 429))
 
 
 def test_retry_after_is_honoured_by_all(tmp_path: Path) -> None:

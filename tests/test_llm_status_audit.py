@@ -117,6 +117,7 @@ def test_the_status_of_a_run_with_a_budget(
         "source": "openi", "task": "verdict", "model": "scripted", "sent": 3, "kept": 2,
         "failed": {"refused": 1}, "in_flight": 0, "lost": 0, "replayed": 0, "input_tokens": 33,
         "output_tokens": 15, "cost_usd": pytest.approx(3 * EACH), "unpriced": 0,
+        "rate_limited": 0, "retried": 0,
     }  # fmt: skip
     (quota,) = document.pop("quotas")
     assert quota == {

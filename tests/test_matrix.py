@@ -363,32 +363,3 @@ def test_the_learning_curve_says_which_stages_see_fewer_subjects() -> None:
             if variant.share is not None:
                 assert variant.stages is not None
                 assert all(stage in variant.question for stage in variant.stages)
-
-
-def test_a_matrix_can_tabulate_another_ability_than_the_first(tmp_path: Path) -> None:
-    order = Order(replicas=True, data_root=str(tmp_path))
-    given = load_matrix("gla_rrg24_sections")
-    both = plan_variants(given, order, make=False)
-    assert {item.context.ability for item in both.variants} == {"gla_impression"}
-    findings = plan_variants(load_matrix("gla_rrg24_sections_findings"), order, make=False)
-    assert {item.context.ability for item in findings.variants} == {"gla_findings"}
-    asked = [comparison_step(given, plan, ()) for plan in (both, findings)]
-    assert asked[0].settings["ability"] == "gla_impression"
-    one_model = both.variants[1].context
-    assert one_model.settings.abilities["gla_impression"].stage == "finetune-findings"
-    assert [step.name for step in one_model.graph.of_kind("models")] == ["gla_findings"]
-    unknown = given.model_copy(update={"ability": "poetry"})
-    with pytest.raises(SettingsError, match="ability 'poetry' in matrix gla_rrg24_sections"):
-        plan_variants(unknown, order, make=False)
-
-
-def test_the_first_film_alone_needs_no_other_examples(tmp_path: Path) -> None:
-    order = Order(replicas=True, data_root=str(tmp_path))
-    plan = plan_variants(load_matrix("gla_rrg24_images"), order, make=False)
-    by_name = {item.name: item.context for item in plan.variants}
-    base, one = by_name["baseline"], by_name["one-film"]
-    for key in ("examples/rrg24_findings", "stages/language"):
-        assert base.graph[key].fingerprint == one.graph[key].fingerprint
-    assert base.graph["stages/pretrain"].fingerprint != one.graph["stages/pretrain"].fingerprint
-    two = by_name["two-films"].settings.sets["rrg24_findings"]
-    assert two.most_images == 2

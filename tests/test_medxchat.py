@@ -88,6 +88,17 @@ def test_reports_are_decoded_as_the_published_script_does() -> None:
     assert PAPER.abilities["vqa"].generate.min_new_tokens == 0
 
 
+def test_a_conversation_is_decoded_for_all_that_may_be_said_in_it() -> None:
+    """A report's shortest length, beams and penalties break yes or no, and the second tag."""
+    found = PAPER.chat.generate
+    told = (found.beams, found.min_new_tokens, found.repetition_penalty, found.batch_size)
+    assert told == (1, 0, 1.0, 1)
+    assert found.max_new_tokens > PAPER.abilities["report"].generate.max_new_tokens
+    shorter = load_settings("medxchat", "paper", ["chat.max_new_tokens=64"])
+    plans = [build_graph(each, {}, frozenset(each.sources.names)) for each in (PAPER, shorter)]
+    assert plans[0] == plans[1], "no artifact depends on it"
+
+
 @pytest.mark.parametrize("guide", ["zero-convolutions", "decoder"])
 def test_either_guide_is_one_setting(guide: str) -> None:
     chosen = load_settings("medxchat", "paper", [f"models.diffusion.guide={guide}"])

@@ -40,6 +40,13 @@ def test_stitched_films_stand_level_at_the_top_with_black_gutters() -> None:
     assert set(strip[:10, 80:].ravel()) == {50}
 
 
+def test_room_that_is_there_adds_nothing_and_room_that_is_not_adds_black() -> None:
+    one = film(20, 30, 100)
+    assert stitched([one], 10, room_for=3).shape == (20, 30 + 2 * (10 + 30))
+    assert not stitched([one], 10, room_for=3)[:, 30:].any()
+    assert np.array_equal(stitched([one, one], 10, room_for=2), stitched([one, one], 10))
+
+
 def test_one_film_stitched_is_the_film_itself() -> None:
     one = np.arange(600, dtype=np.uint8).reshape(20, 30)
     assert np.array_equal(stitched([one], 10), one)
@@ -53,6 +60,33 @@ def test_one_film_looks_the_same_in_every_layout(layout: str, fit: str) -> None:
     found = Canvas(28, fit, layout).pictures(one)  # type: ignore[arg-type]
     assert found.shape == (1, 28, 28)
     assert np.array_equal(found, Canvas(28, fit).pictures(one))  # type: ignore[arg-type]
+
+
+def test_room_shows_one_film_as_large_as_one_of_a_strip_and_in_its_place() -> None:
+    """To the pixel what the strip shows where all films but the first are black."""
+    films = stored(film(40, 40, 200), film(40, 40, 100))
+    for layout in ("first", "stitch"):
+        roomy = Canvas(90, "pad", layout, room_for=2)  # type: ignore[arg-type]
+        alone = roomy.pictures(films[:1])
+        strip = Canvas(90, "pad", "stitch", blacked="others").pictures(films)
+        assert np.array_equal(alone, strip)
+        assert (alone == 200).sum() == 40 * 40
+    whole = Canvas(90, "pad", "first").pictures(films)
+    assert (whole == 200).sum() == 90 * 90, "without room it fills the square"
+    both = Canvas(90, "pad", "stitch", room_for=2).pictures(films)
+    assert np.array_equal(both, Canvas(90, "pad", "stitch").pictures(films))
+
+
+@pytest.mark.parametrize("layout", ["stitch", "stitch-equal-height", "grid", "separate"])
+def test_films_that_are_blacked_leave_the_others_where_they_are(layout: str) -> None:
+    films = stored(film(40, 40, 200), film(40, 40, 100), film(40, 40, 50))
+    whole, first, others = (
+        Canvas(134, "pad", layout, blacked=which).pictures(films)  # type: ignore[arg-type]
+        for which in ("none", "first", "others")
+    )
+    assert whole.shape == first.shape == others.shape
+    assert np.array_equal(first.astype(int) + others, whole)
+    assert others.max() > first.max() > 0
 
 
 def test_padding_keeps_all_of_a_wide_strip_and_cropping_does_not() -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
 import pyarrow.parquet as pq
 import pytest
 import torch
-from models_world import SIDE_PX, trained_world
+from models_world import SIDE_PX, example, picture, trained_world
 from transformers import AutoProcessor, LlavaForConditionalGeneration
 
 from infra.errors import InputError
@@ -21,6 +25,8 @@ from models.data import ExampleShards
 from models.generate import PREDICTION_SCHEMA, generate
 from models.prompts import conversation_prompt
 from models.writer import FindingsWriter
+from sources.example import ExampleImage, examples_to_table
+from sources.record import View
 
 CONTROLS = ("none", "shuffled", "blank")
 
@@ -79,6 +85,58 @@ def test_controls_name_whose_image_was_shown(rows: list[dict[str, object]]) -> N
         f"s{number}" for number in range(200, 212)
     }
     assert all(row["image_study_id"] is None for row in by["blank"])
+
+
+def strips(path: Path, *films: tuple[bytes, ...]) -> Path:
+    """Examples with these films each."""
+    rows = [
+        replace(
+            example(number, "test"),
+            images=tuple(
+                ExampleImage(f"i{number}-{place}", View.PA, data, SIDE_PX, SIDE_PX)
+                for place, data in enumerate(pictures)
+            ),
+        )
+        for number, pictures in enumerate(films)
+    ]
+    pq.write_table(examples_to_table(rows), path)
+    return path
+
+
+def test_some_of_several_films_lie_black_in_controls_of_their_own(tmp_path: Path) -> None:
+    """As if those films had been black in the shard; a study of one film has no part in it."""
+    model = tmp_path / "model"
+    shutil.copytree(trained_world() / "finetune", model)
+    config = json.loads((model / "config.json").read_text())
+    config["canvas"] = {"fit": "pad", "layout": "stitch", "gutter_px": 2}
+    (model / "config.json").write_text(json.dumps(config))
+    one, two, three = (picture(side, seed) for seed, side in enumerate(("left", "right", "left")))
+    with io.BytesIO() as sink:
+        PIL.Image.new("L", (SIDE_PX, SIDE_PX)).save(sink, "PNG")
+        black = sink.getvalue()
+
+    def written(name: str, controls: tuple[str, ...], *films: tuple[bytes, ...]) -> Any:
+        shard = strips(tmp_path / f"{name}.parquet", *films)
+        asked = {"model": model, "examples": (shard,), "controls": controls}
+        run = run_for(tmp_path / name).model_copy(update=asked)
+        assert generate(run) == 0
+        told = json.loads((tmp_path / name / "result.json").read_text())
+        rows = pq.read_table(tmp_path / name / "predictions.parquet").to_pylist()
+        assert told["predictions"] == len(rows) and told["examples"] == len(films)
+        keys = ("example_id", "image_study_id", "generated_ids")
+        return {
+            control: [tuple(map(str, map(row.get, keys))) for row in rows
+                      if row["control"] == control]
+            for control in controls
+        }  # fmt: skip
+
+    controls = ("none", "without-first", "first-alone")
+    found = written("all", controls, (one, two), (three,), (two, one, three))
+    assert [len(found[name]) for name in controls] == [3, 2, 2]
+    first = written("first", ("none",), (black, two), (three,), (black, one, three))["none"]
+    others = written("others", ("none",), (one, black), (three,), (two, black, black))["none"]
+    assert found["without-first"] == [first[0], first[2]]
+    assert found["first-alone"] == [others[0], others[2]]
 
 
 def test_blank_images_give_equal_texts_to_equal_prompts(rows: list[dict[str, object]]) -> None:

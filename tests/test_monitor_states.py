@@ -24,6 +24,7 @@ from flows.ingest import ingest
 from flows.pipeline import SUB_FLOWS, pipeline
 from infra.artifact import build_artifact
 from infra.errors import InputError, LanguageModelError, SettingsError
+from infra.facts.files import read_facts
 from infra.launch import ChildFailed
 from infra.log import LOGGER
 from infra.pieces import BuiltPiece, Count
@@ -35,6 +36,7 @@ from tasks.ingest.task import RETRIES, read_studies
 from tasks.monitor.states import Progress, report_state
 from tasks.monitor.step_report import StepReport
 from tasks.monitor.step_task import step_task
+from tests.facts_world import house
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 STEP = Step("images", "open_i", {"px": 1}, {}, 1, ("infra.errors",))
@@ -227,8 +229,14 @@ def test_ingest_runs_and_then_is_cached(raw: Path, tmp_path: Path) -> None:
     assert all(report.cached for report in second)
     assert [report.folder for report in second] == [report.folder for report in first]
     names = ("studies of chexpert", "images of chexpert")
-    for run, state in zip(flow_runs()[-2:], ("Completed", "Cached"), strict=True):
+    runs = flow_runs()[-2:]
+    for run, state in zip(runs, ("Completed", "Cached"), strict=True):
         assert task_states(run["id"], *names) == dict.fromkeys(names, (state, 1))
+    told = read_facts(house(tmp_path / "data"), "runs")
+    assert [(row["run_id"], row["flow"], row["why"]) for row in told] == [
+        (runs[0]["id"], "ingest", "built 2 of 2 steps"),
+        (runs[1]["id"], "ingest", "built 0 of 2 steps"),
+    ]
 
 
 def test_bad_input_fails_the_flow_with_its_own_error_once(raw: Path, tmp_path: Path) -> None:
@@ -242,6 +250,9 @@ def test_bad_input_fails_the_flow_with_its_own_error_once(raw: Path, tmp_path: P
     found = task_states(run["id"], "studies of chexpert")
     assert found["studies of chexpert"] == ("Failed", 1)
     assert read_studies.retries == RETRIES
+    [told] = read_facts(house(tmp_path / "data"), "runs")
+    assert (told["run_id"], told["state"]) == (run["id"], "failed")
+    assert told["why"] == "SourceError in studies/chexpert"
 
 
 def test_the_pipeline_runs_its_sub_flows_in_order_up_to_the_goal(raw: Path, tmp_path: Path) -> None:
@@ -257,6 +268,9 @@ def test_the_pipeline_runs_its_sub_flows_in_order_up_to_the_goal(raw: Path, tmp_
     assert [run["state_name"] for run in children] == ["Completed"] * 3
     pipeline_ids = {run["parameters"]["order"]["pipeline_id"] for run in children}
     assert pipeline_ids == {parent["id"]}
+    [told] = read_facts(house(tmp_path / "data"), "runs")
+    assert (told["run_id"], told["flow"], told["goal"]) == (parent["id"], "pipeline", "examples")
+    assert (told["steps"], told["built"]) == (4, 4)
     assert not (tmp_path / "data" / ".state" / "mlflow").exists(), "nothing was trained"
     again = pipeline(order(raw, tmp_path / "data"), "reports")
     assert [report.cached for report in again] == [True] * 3
@@ -269,7 +283,7 @@ def test_a_model_that_cannot_be_asked_stops_the_pipeline_before_it_reads(
     changed = order(raw, tmp_path / "data").model_copy(update={"overrides": judged})
     with pytest.raises(SettingsError, match="found model 'gpt-4' without an endpoint"):
         pipeline(changed, "evaluate")
-    assert not list((tmp_path / "data").glob("*/*"))
+    assert {path.parent.name for path in (tmp_path / "data").glob("*/*")} == {"facts", ".state"}
 
 
 def test_goals_are_the_sub_flows() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from itertools import product
 from random import Random
 from typing import Any
 
@@ -13,14 +14,16 @@ from hypothesis import strategies as st
 
 from infra.llm.prompt import Prompt
 from sources.record import View
-from sources.xray_span import read_span
+from sources.xray_span import read_span, with_span
 from tasks.reports.fidelity_questions import Asked, check_asked
 from tasks.reports.fidelity_requested import Requested, check_requested
 from tasks.reports.offline_answers import answer_question
 from tasks.reports.offline_converse import converse
 from tasks.reports.offline_phrases import kinds_of, phrase_of, with_article
-from tasks.reports.offline_request import MOST_FINDINGS, request_film
+from tasks.reports.offline_request import MOST_FINDINGS, held_out_request, request_film
 from tasks.reports.prompts import CONVERSE, REQUEST
+from tasks.reports.question_types import films_in
+from tasks.reports.request_wordings import HELD_OUT, KNOWN
 from tasks.reports.statements import read_statements
 
 REPORT = (
@@ -89,12 +92,42 @@ def film(report: str, seed: int = 0, view: str = "PA") -> tuple[str, str]:
 
 def test_a_request_names_view_and_findings_and_the_span_draws_the_report() -> None:
     request, answer = film("Small left pleural effusion, unchanged. Mild edema.", view="LATERAL")
-    assert "lateral chest X-ray" in request
+    assert " a lateral " in request
     assert "a small left pleural effusion" in request
     assert "mild pulmonary edema" in request
     assert read_span(answer).prompt == (
         "Lateral view of the chest was obtained. Small left pleural effusion. Mild edema."
     )
+
+
+def test_requests_are_worded_in_many_ways_and_some_name_no_view() -> None:
+    asked = {film("Small left pleural effusion.", seed)[0] for seed in range(200)}
+    assert len(asked) > 150
+    named = [bool(films_in(request)) for request in asked]
+    assert any(named) and not all(named)
+    lateral = {film("Small left pleural effusion.", seed, "LATERAL")[0] for seed in range(200)}
+    assert all(films_in(request) == {View.LATERAL} for request in lateral)
+
+
+def test_a_reply_takes_up_what_was_asked_for() -> None:
+    _, answer = film("Small left pleural effusion. Mild edema.", view="LATERAL")
+    said = read_span(answer).said
+    assert "a lateral film with " in said
+    assert "a small left pleural effusion" in said and "mild pulmonary edema" in said
+    assert read_span(film("The lungs are clear.")[1]).said.endswith(" a PA film.")
+
+
+def test_wordings_that_are_held_out_are_never_written() -> None:
+    assert not {wording.lower() for wording in KNOWN} & {wording.lower() for wording in HELD_OUT}
+    reports = ("Small left pleural effusion.", "The lungs are clear.", "Mild scoliosis.")
+    for report, seed in product(reports, range(100)):
+        prompt = f"PA view of the chest was obtained. {report}"
+        request = held_out_request(prompt, Random(seed))
+        assert request is not None
+        problem = check_requested(Requested(request, with_span("Sure.", prompt)), report, View.PA)
+        assert problem is None, (request, problem)
+        assert request not in {film(report, other)[0] for other in range(20)}
+    assert held_out_request("Small left pleural effusion.", Random(0)) is None
 
 
 def test_a_doubt_has_a_sentence_of_its_own() -> None:

@@ -84,8 +84,8 @@ def test_empty_and_cut_texts_are_counted() -> None:
         ),
         (
             [prediction_row(0, "none", NORMAL, control="dark")],
-            "found control 'dark'; expected one of none, shuffled, blank; "
-            "generate the predictions again",
+            "found control 'dark'; expected one of none, shuffled, blank, without-first, "
+            "first-alone; generate the predictions again",
         ),
         (
             [

@@ -16,8 +16,8 @@ from pyarrow import Table, parquet
 from sources.parquet_pictures import ParquetPictures
 from sources.raw_files import ABSENT, RawFolder
 from sources.record import Origin, Split, Study, View, study_from_row
-from sources.rrg24 import CARD, read
-from sources.rrg24_mimic import VIEW_ORDER, MimicStudy, build_mimic, digest
+from sources.rrg24 import CARD, doubts, read
+from sources.rrg24_mimic import VIEW_ORDER, MimicStudy, build_mimic, differing_parts, digest
 from tests.damage.test_shards import SCHEMA, put, row
 from tests.damage.worlds import picture
 
@@ -247,6 +247,21 @@ def test_the_member_is_built_as_the_organisers_build_it(tmp_path: Path) -> None:
         assert len(mine) == len(wanted) > 0
         text = json.dumps(wanted, ensure_ascii=False, indent=2, sort_keys=True)
         assert digest(mine) == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_a_member_that_is_not_the_organisers_is_told_in_one_line(tmp_path: Path) -> None:
+    write_tree(tmp_path / "tree")
+    built = build_mimic(tmp_path / "tree")
+    own = differing_parts(built)
+    assert set(own) == {Split.TRAIN, Split.VALIDATE}
+    assert differing_parts(built, own) == {}
+    edited = {**own, Split.TRAIN: "0" * 64}
+    assert differing_parts(built, edited) == {Split.TRAIN: own[Split.TRAIN]}
+    [line] = doubts(tmp_path)
+    assert "\n" not in line
+    assert f"train ({own[Split.TRAIN][:12]}…) and validate (" in line
+    put(tmp_path / "other" / TRAIN, row(picture(1)))
+    assert doubts(tmp_path / "other") == [], "no tree, nothing built"
 
 
 def test_packed_tables_give_the_same(tmp_path: Path) -> None:

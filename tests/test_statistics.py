@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -155,14 +156,25 @@ def test_resamples_cost_less_than_drawing_rows_one_resample_at_a_time() -> None:
 
     random = np.random.default_rng(0)
     counts = (random.random((2461, 42)) < 0.1).astype(float)
-    start = time.process_time()
-    bootstrap = make_bootstrap([f"s{i // 2}" for i in range(2461)], 500, 3)
-    assert score_interval(bootstrap, micro_f1, counts).low is not None
-    ours = time.process_time() - start
-    start = time.process_time()
-    for _ in range(500):
-        micro_f1(counts[random.integers(0, 2461, 2461)].sum(axis=0)[None])
-    assert ours < time.process_time() - start
+
+    def at_once() -> None:
+        bootstrap = make_bootstrap([f"s{i // 2}" for i in range(2461)], 500, 3)
+        assert score_interval(bootstrap, micro_f1, counts).low is not None
+
+    def one_by_one() -> None:
+        for _ in range(500):
+            micro_f1(counts[random.integers(0, 2461, 2461)].sum(axis=0)[None])
+
+    def least(work: Callable[[], None]) -> float:
+        """Processor seconds of the best of five: other work beside it adds some."""
+        seconds = []
+        for _ in range(5):
+            start = time.process_time()
+            work()
+            seconds.append(time.process_time() - start)
+        return min(seconds)
+
+    assert least(at_once) < least(one_by_one)
 
 
 @pytest.mark.parametrize(

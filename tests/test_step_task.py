@@ -35,6 +35,7 @@ TASKS = {
     "choose test studies": (None, {"evaluate"}, 1, DAY),
     "pack test set": (None, {"evaluate"}, 1, DAY),
     "compare recipes": (None, {"evaluate"}, 1, HOUR),
+    "judge candidate": (None, {"promote"}, 1, HOUR),
 }
 """By name: how runs are named, tags, retries, timeout in seconds. Dashboards and work pools' limits
 go by these."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.artifact import Artifact
+from infra.facts.files import read_facts
 from infra.pieces import Piece
+from infra.settings.environment import load_environment
+from infra.tracking import all_aliases
 from infra.tracking_runs import (
     OWNER_TAG,
     PARENT_TAG,
@@ -22,9 +27,11 @@ from infra.tracking_runs import (
     this_process,
 )
 from tasks.context import Context, Order, open_context
+from tasks.monitor.alias_facts import observe_aliases
 from tasks.monitor.plan import ASIDE
 from tasks.monitor.tracked import log_step, run_book, tracked_pipeline, tracked_stage
 from tasks.register.work import lineage_tags
+from tests.facts_world import house
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own tables
 
@@ -75,6 +82,18 @@ def test_runs_that_a_killed_process_left_open_are_closed_by_the_next(book: RunBo
     book.pipeline_run("the next", {})
     status = {name: book.client.get_run(run).info.status for name, run in runs.items()}
     assert status == {"killed": "KILLED", "living": "RUNNING", "away": "RUNNING"}
+
+
+def test_a_pipeline_that_goes_on_closes_what_its_killed_process_left_open(book: RunBook) -> None:
+    first = book.pipeline_run("one", {})
+    stage = book.nested_run(first, "pretrain", {}, {})
+    gone = f"{socket.gethostname()}:999999999:1"
+    for run_id in (first, stage.run_id):
+        book.client.set_tag(run_id, OWNER_TAG, gone)
+    assert book.pipeline_run("one", {}) == first
+    assert book.client.get_run(stage.run_id).info.status == "KILLED"
+    assert book.client.get_run(first).info.status == "RUNNING"
+    book.end(first, "FINISHED")
 
 
 def test_a_process_number_that_was_given_away_again_is_no_owner() -> None:
@@ -246,3 +265,58 @@ def test_a_step_leaves_its_settings_numbers_and_pictures(
     assert run.data.tags["cxrflow.fingerprint"] == step.fingerprint
     stored = book.client.list_artifacts(run.info.run_id, "overlays")
     assert [item.path for item in stored] == ["overlays/overlay-1.png"]
+
+
+def test_a_look_at_aliases_makes_no_database(tmp_path: Path) -> None:
+    assert observe_aliases(house(tmp_path), load_environment(data_root=str(tmp_path))) == 0
+    assert not (tmp_path / ".state" / "mlflow").exists()
+
+
+def test_moves_of_aliases_are_seen_once_each_with_the_scores_behind_them(
+    book: RunBook, tmp_path: Path
+) -> None:
+    """The history that a registry does not keep."""
+    store = house(tmp_path)
+    environment = load_environment(data_root=str(tmp_path), mlflow_uri=book.uri)
+    book.client.create_registered_model("gla")
+    for scores in ("aaa", "bbb"):
+        tags = {"cxrflow.scores.gla": scores, "cxrflow.scores.vqa": "c", "other": "x"}
+        book.client.create_model_version("gla", str(tmp_path / "model"), tags=tags)
+    book.client.set_registered_model_alias("gla", "champion", "1")
+    book.client.set_registered_model_alias("gla", "candidate", "2")
+    [one, two] = sorted(all_aliases(book.uri), key=lambda each: each.version)
+    assert (one.model, one.alias, one.version) == ("gla", "champion", 1)
+    assert (two.alias, two.tags["cxrflow.scores.gla"]) == ("candidate", "bbb")
+    assert [observe_aliases(store, environment) for _ in range(2)] == [2, 0]
+    book.client.set_registered_model_alias("gla", "champion", "2")
+    book.client.delete_registered_model_alias("gla", "candidate")
+    assert [observe_aliases(store, environment) for _ in range(2)] == [2, 0]
+    history = {
+        (row["alias"], row["previous"], row["version"], row["scores"])
+        for row in read_facts(store, "aliases")
+    }
+    assert history == {
+        ("champion", None, 1, "aaa,c"),
+        ("candidate", None, 2, "bbb,c"),
+        ("champion", 1, 2, "bbb,c"),
+        ("candidate", 2, None, ""),
+    }
+
+
+def test_the_machine_is_measured_beside_a_stage(
+    book: RunBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
+    run = book.nested_run(book.pipeline_run("measured", {}), "stage", {}, {})
+    with run.machine_measured():
+        deadline = time.monotonic() + 60
+        while not _measured(book, run.run_id) and time.monotonic() < deadline:
+            time.sleep(0.1)
+    run.end("FINISHED")
+    assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= (
+        _measured(book, run.run_id)
+    )
+
+
+def _measured(book: RunBook, run_id: str) -> set[str]:
+    return {name for name in book.client.get_run(run_id).data.metrics if "system/" in name}

@@ -13,7 +13,7 @@ from infra.errors import BudgetExceeded, LanguageModelError
 from infra.llm.budget import Budget, count_characters
 from infra.llm.cache import AnswerCache
 from infra.llm.endpoint import Endpoint
-from infra.llm.ledger import REPLAYED, SENT, Ledger, work_of
+from infra.llm.ledger import REFUSED_429, REPLAYED, RETRIED, SENT, Ledger, work_of
 from infra.llm.prices import PriceTable
 from infra.llm.quarantine import FINAL_FAILURES, Quarantine
 from infra.llm.request import Answer, AnswerStatus, ChatRequest, Message
@@ -59,6 +59,14 @@ class Books:
         work = work_of(request)
         self._ledger.add(work, **{SENT: 1})
         self._ledger.move(work, 1)
+
+    def rate_limited(self, request: ChatRequest) -> None:
+        """A try was answered 429."""
+        self._ledger.add(work_of(request), **{REFUSED_429: 1})
+
+    def retried(self, request: ChatRequest) -> None:
+        """A try brought no reply and is made again."""
+        self._ledger.add(work_of(request), **{RETRIED: 1})
 
     async def paid(
         self,

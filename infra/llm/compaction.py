@@ -59,7 +59,7 @@ def compact(cache: AnswerCache, *, forget_damaged: bool = False) -> Compacted:
         InputError: a file is damaged.
         ArtifactError: answers were dropped all the time; nothing was moved.
     """
-    with FileLock(_lock_path(cache)):
+    with FileLock(lock_path(cache)):
         return _compact_locked(cache, forget_damaged)
 
 
@@ -68,13 +68,14 @@ def compact_if_large(cache: AnswerCache) -> Compacted | None:
     if cache.bytes_in_use() < COMPACT_BYTES:
         return None
     try:
-        with FileLock(_lock_path(cache), timeout=0):
+        with FileLock(lock_path(cache), timeout=0):
             return _compact_locked(cache, forget_damaged=False)
     except Timeout:
         return None
 
 
-def _lock_path(cache: AnswerCache) -> str:
+def lock_path(cache: AnswerCache) -> str:
+    """The lock of whoever rewrites the Parquet files."""
     return f"{cache.path}.compact.lock"
 
 
@@ -83,19 +84,19 @@ def _compact_locked(cache: AnswerCache, forget_damaged: bool) -> Compacted:
     with closing(connect(cache.path)) as connection:
         # the commit must be on disk before merged files go: a power cut may not undo it alone
         connection.execute("PRAGMA synchronous=FULL")
-        _remove_unlisted(connection, cache.folder)
+        remove_unlisted(connection, cache.folder)
         for _ in range(TRIES):
             try:
                 return _Move(connection, cache.folder, forget_damaged).run()
             except _Disturbed:
-                _remove_unlisted(connection, cache.folder)
+                remove_unlisted(connection, cache.folder)
     raise ArtifactError(
         f"answers in {cache.path} were dropped {TRIES} times while they were moved; nothing is "
         "lost: run it again when fewer processes work there"
     )
 
 
-def _remove_unlisted(run: sqlite3.Connection, folder: Path) -> None:
+def remove_unlisted(run: sqlite3.Connection, folder: Path) -> None:
     """Remove what a killed compaction left; only the holder of the lock writes here."""
     listed = {name for (name,) in run.execute("SELECT name FROM archives")}
     for path in folder.iterdir():

@@ -191,6 +191,7 @@ class Conversation:
             except Transient as transient:
                 if transient.code == RATE_LIMITED:
                     refusals += 1
+                    self._books.rate_limited(request)
                     give_up_at = min(give_up_at, clock() + self._limits.patience_s)
                     wait_s = self._wait_s(refusals, transient)
                     if clock() + wait_s >= give_up_at:
@@ -200,6 +201,7 @@ class Conversation:
                     if failures == self._limits.attempts:
                         raise
                     wait_s = self._wait_s(failures, transient)
+            self._books.retried(request)
             await halt.sleep(wait_s)
 
     def _begin(self, key: str, request: ChatRequest, spent: Spent) -> None:

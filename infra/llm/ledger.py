@@ -34,6 +34,8 @@ NANO = 1_000_000_000
 """Money is counted in whole billionths of a dollar: sums of integers do not drift, and a single
 token of the cheapest model (1.5e-7 dollars) is still 150 of them."""
 COST, SENT, REPLAYED = "cost_nano", "sent", "replayed"
+RETRIED, REFUSED_429 = "retried", "rate_limited"
+"""Tries that brought no reply and were made again, and those that were answered 429."""
 EARLIER = "(earlier)"
 """The source of what the cache held before there was a ledger: the cache does not know it."""
 FLUSH_SECONDS = 1.0

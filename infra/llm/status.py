@@ -18,7 +18,9 @@ from infra.llm.ledger import (
     LAYOUT_VERSION,
     LEDGER_FILE,
     NANO,
+    REFUSED_429,
     REPLAYED,
+    RETRIED,
     SENT,
     Observed,
     Work,
@@ -42,7 +44,8 @@ class WorkCounts:
     """Requests of one source, task and model: sent = kept + failed + in flight + lost.
 
     ``lost`` were in flight when their process was killed or interrupted. ``unpriced`` counts paid
-    exchanges without a known price, which ``cost_usd`` leaves out.
+    exchanges without a known price, which ``cost_usd`` leaves out. ``retried`` counts tries that
+    were made again, ``rate_limited`` those that were answered 429.
     """
 
     source: str
@@ -58,6 +61,8 @@ class WorkCounts:
     output_tokens: int = 0
     cost_usd: float = 0.0
     unpriced: int = 0
+    retried: int = 0
+    rate_limited: int = 0
 
 
 @dataclass(frozen=True)
@@ -150,6 +155,8 @@ def _work_counts(work: Work, counts: Counts, in_flight: int) -> WorkCounts:
         output_tokens=counts["output_tokens", work],
         cost_usd=counts[COST, work] / NANO,
         unpriced=counts["unpriced", work],
+        retried=counts[RETRIED, work],
+        rate_limited=counts[REFUSED_429, work],
     )
 
 

@@ -25,6 +25,7 @@ from infra.settings.abilities import (
     spread,
     without_null,
 )
+from infra.settings.chat import ChatSettings
 from infra.settings.coherence import CoherenceSettings, requests_of
 from infra.settings.dialogues import ROUTE_OF_TASK, DialogueSettings
 from infra.settings.drawn import require_drawn, training_order
@@ -68,6 +69,7 @@ class Settings(Section):
     retrieval: RetrievalSettings = RetrievalSettings()
     ground: GroundSettings = GroundSettings()
     coherence: CoherenceSettings = CoherenceSettings()
+    chat: ChatSettings = ChatSettings()
     replicas: ReplicaSettings = ReplicaSettings()
 
     @field_validator("stages")
@@ -131,6 +133,9 @@ class Settings(Section):
                     f"stage {stage.name} reads the questions of {unasked[0]}, and its prompt "
                     "image-only asks none"
                 )
+        for stage in self.stages:
+            if stage.history and not requests_of(self.sets, self.sets_of(stage)):
+                raise ValueError(f"stage {stage.name} has history, and learns no set of requests")
         made_of = {one.drawn.of for one in self.sets.values() if one.drawn is not None}
         unread = set(self.sets) - made_of - {name for names in wanted.values() for name in names}
         if unread:

@@ -36,11 +36,13 @@ class Environment(BaseSettings):
     files under the data root's state folder. ``workers`` counts processes for ingestion,
     ``loader_workers`` those that read films beside each training rank, None as many as suit;
     ``weights_root`` is the folder with one folder for each published model that a recipe names.
-    ``rendezvous`` is the ``host:port`` of one node, where the others find it.
+    ``rendezvous`` is the ``host:port`` of one node, where the others find it; ``node_starter`` are
+    words before a command that start it on all nodes, and None leaves the others to a person.
     ``llm_deadline_hours`` is when a run's answers are wanted, None at once; with a day or more,
     ``llm_batch`` lets jobs of ``llm_batch_smallest`` requests go through the Batch API.
     ``llm_budget_usd`` is all that this data root may ever spend; the two limits per minute are what
-    the account admits, None where that is not known.
+    the account admits, None where that is not known. ``webhook_secret`` is what MLflow's webhooks
+    are signed with.
     """
 
     model_config = SettingsConfigDict(
@@ -54,8 +56,10 @@ class Environment(BaseSettings):
     processes_per_node: int = Field(default=1, ge=1, description="training ranks; one per GPU")
     nodes: int = Field(default=1, ge=1, description="machines that train together")
     rendezvous: str | None = None
+    node_starter: str | None = None
     weights_root: Path | None = None
     mlflow_uri: str | None = None
+    webhook_secret: SecretStr | None = Field(default=None, min_length=16)
     llm_base_url: str | None = None
     llm_api_key: SecretStr = SecretStr("not-needed")
     llm_kind: Literal["openai", "azure"] = "openai"

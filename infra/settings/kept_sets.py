@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from infra.errors import SettingsError
 from infra.settings import Settings
+from infra.settings.coherence import requests_of
 from infra.settings.stages import StageSettings
 
 
@@ -53,6 +54,7 @@ class KeptSets:
         if not changed:
             return []
         found = [f"stages.{name}.examples={_table(sets)}" for name, sets in changed.items()]
+        found += [f"stages.{name}.history=0.0" for name in self._alone(settings, changed)]
         lost = self._untaught(settings, changed)
         unread = self._unread(settings, changed, lost)
         found += [f"abilities.{name}=null" for name in lost]
@@ -69,6 +71,14 @@ class KeptSets:
                 f"name the stages that it is for: stages = […], without {stage.name}",
             )
         return kept
+
+    def _alone(self, settings: Settings, changed: Mapping[str, Mapping[str, float]]) -> list[str]:
+        """Stages with a history for requests, which learn none any more."""
+        return [
+            name
+            for name, sets in changed.items()
+            if settings.stage(name).history and not requests_of(settings.sets, tuple(sets))
+        ]
 
     def _untaught(
         self, settings: Settings, changed: Mapping[str, Mapping[str, float]]

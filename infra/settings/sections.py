@@ -149,8 +149,9 @@ class ExampleSettings(Section):
 
     ``images`` makes an example of each image, or one of each study with up to ``most_images`` of
     its films. ``choose`` says which where there are more: the ``first`` ones in the study's order,
-    the first of every view before a second of any (``one-per-view``), or the first that are no near
-    copy of one before (``distinct``).
+    the first of every view before a second of any (``one-per-view``), the first that are no near
+    copy of one before (``distinct``), or of these the first that do not lie on their side
+    (``upright``, which looks at the stored pixels).
 
     A set of questions (``vqa``) shows the films that its publisher asks about, and leaves out those
     about more than ``most_images``: more than one where ``models.vision.layout`` is ``first``. Of
@@ -171,7 +172,7 @@ class ExampleSettings(Section):
     task: Literal["findings", "impression", "vqa", "dialogue", "generate"] = "findings"
     images: Literal["each", "study"] = "each"
     most_images: int = Field(default=4, ge=1, le=16)
-    choose: Literal["first", "one-per-view", "distinct"] = "first"
+    choose: Literal["first", "one-per-view", "distinct", "upright"] = "first"
     films_on_both_sides: bool = False
     test_sources: tuple[str, ...]
     validate_sources: tuple[str, ...]
@@ -236,6 +237,11 @@ class EncoderSettings(Section):
     meteor: str = "meteor-1.5"
 
 
+Hidden = Literal["shuffled", "blank", "without-first", "first-alone"]
+"""What a control hides: the study's own films behind another study's or a blank picture; of several
+films the first, or all others, which lie black in their places."""
+
+
 class ScoreSettings(Section):
     """How predictions are scored."""
 
@@ -247,7 +253,7 @@ class ScoreSettings(Section):
     teacher_studies: int | None = Field(
         default=500, ge=1, description="of each source and task, for the teacher's quality"
     )
-    controls: tuple[Literal["shuffled", "blank"], ...] = ("shuffled", "blank")
+    controls: tuple[Hidden, ...] = ("shuffled", "blank")
     encoders: EncoderSettings = EncoderSettings()
 
 

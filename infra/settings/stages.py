@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from infra.settings.diffusion import DIFFUSION_KINDS, DiffusionSettings
 from infra.settings.diffusion import Fit as Fit
-from infra.settings.sections import NAME, Name, Route, Section, Seed
+from infra.settings.sections import NAME, Name, Route, Section, Seed, Share
 
 StageKind = Literal["language", "pretrain", "align", "finetune", "autoencode", "diffuse", "guide"]
 Part = Literal[
@@ -55,7 +55,8 @@ class VisionSettings(Section):
     end to end, so that a small tower need not learn to carry each place's findings into CLS. Its
     head has patches x width x embedding weights: for few patches. ``fit`` says how a film becomes
     square, and ``layout`` what is shown of several films (``models.canvas``), with ``gutter_px`` of
-    the stored films between those stitched.
+    the stored films between those stitched. ``room_for`` widens a strip of fewer films with black
+    as if it held so many, so that a film alone is shown as large as one of a strip.
     """
 
     architecture: Literal["dinov2", "clip", "siglip"] = "dinov2"
@@ -70,6 +71,7 @@ class VisionSettings(Section):
     fit: Fit = "crop"
     layout: ImageLayout = "first"
     gutter_px: int = Field(default=10, ge=0, le=1000)
+    room_for: int = Field(default=1, ge=1, le=16)
 
     @property
     def patches(self) -> int:
@@ -83,6 +85,8 @@ class VisionSettings(Section):
         _require_whole_heads(self.width, self.heads)
         if -self.feature_layer > self.layers + 1:
             raise ValueError(f"feature_layer {self.feature_layer} with {self.layers} layers")
+        if self.room_for > 1 and self.layout in ("grid", "separate"):
+            raise ValueError(f"room_for {self.room_for} in layout {self.layout}, which is no strip")
         return self
 
 
@@ -230,6 +234,8 @@ class StageSettings(Section):
     ``negatives`` of a contrastive stage: a pair is held against pairs of other studies (two films
     of one subject differ in their findings alone, which is what is to be learned) or of other
     subjects (where follow-ups tell the same in other words).
+    ``history`` of a stage that learns requests for films: that share of them stands behind another
+    example, as in a conversation, and the same share of these behind one more.
     ``ema`` of a stage of CXR-SD: its weights are a running mean over steps, which keeps this share
     of what it was at each; None keeps the last step's own.
     """
@@ -261,6 +267,7 @@ class StageSettings(Section):
     deepspeed_zero: Literal[0, 2, 3] = 0
     prompt: Literal["image-only", "turns", "no-indication"] = "turns"
     learn: Learned = "last-answer"
+    history: Share = 0.0
     save_steps: int = Field(default=500, ge=1)
     validate_steps: int | None = Field(default=None, ge=1)
     ema: float | None = Field(default=None, gt=0.0, lt=1.0)

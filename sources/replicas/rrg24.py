@@ -75,16 +75,18 @@ def write(root: Path, spec: ReplicaSpec) -> None:
     for name, data in mimic_files(mimic, drawn, spec.seed).items():
         write_file(root / name, data)
     truths = [
-        TrueStudy(mimic_ids(report, spec.seed).study_id, report.truth, trap=report.trap)
+        TrueStudy(mimic_ids(report, spec.seed).study_id, report.truth, trap=report.trap,
+                  frontal_only=report.frontal_only)
         for report in mimic
-    ]
+    ]  # fmt: skip
     for part in PARTS:
         chosen = [r for r in reports if r.member != MIMIC and r.part == part]
         rows = [_row(report, drawn[report.number]) for report in chosen]
         _write_shards(root / _FOLDERS[part], part, rows)
         truths += [
             TrueStudy(f"{part}/{number}", report.truth, trap=report.trap,
-                      superfluous=_superfluous(report, row["images_path"]))
+                      superfluous=_superfluous(report, row["images_path"]),
+                      frontal_only=report.frontal_only)
             for number, (report, row) in enumerate(zip(chosen, rows, strict=True))
         ]  # fmt: skip
     write_truth(root, truths)

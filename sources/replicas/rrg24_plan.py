@@ -1,8 +1,9 @@
 """What the RRG24 replica holds, before a pixel is drawn: members, parts, views and what is planted.
 
-Findings that only a lateral view shows are in a third of the studies that have one, so that a model
-that reads one view is seen to miss them. Persons have their studies in any part, as the task's
-split is by study. Every rate without a source is our choice.
+Of a study with frontal and lateral views neither tells all: a third of them have a finding that the
+lateral alone shows, and half of the other findings are on the frontal ones alone, so that a model
+that reads one view is seen to miss what the other shows. Persons have their studies in any part, as
+the task's split is by study. Every rate without a source is our choice.
 """
 
 from __future__ import annotations
@@ -46,6 +47,10 @@ VIEWS: Final = {
 }
 LATERAL_ONLY: Final = 0.35
 """Of the studies with a lateral view."""
+FRONTAL_ONLY: Final = 0.5
+"""Of the findings of a study with a lateral view that it does not hold alone."""
+TRACELESS: Final = ("rib fracture", "pleural thickening")
+"""Findings that no lateral view shows, whatever is drawn by lot."""
 MORE_STUDIES: Final = 0.2
 """Chance that a person comes again."""
 KINDS: Final = ("duplicate", "stranger", "rotated", "many")
@@ -59,7 +64,8 @@ Name = TypeVar("Name")
 
 @dataclass(frozen=True)
 class PlannedView:
-    """One image: ``kind`` is None for a view of the study, else what was planted."""
+    """One image: ``truth`` is what it shows of the chest, ``kind`` None for a view of the study,
+    else what was planted."""
 
     truth: ChestTruth
     view: View
@@ -68,7 +74,8 @@ class PlannedView:
 
 @dataclass(frozen=True)
 class PlannedReport:
-    """One study; ``number`` counts from 0, ``part`` is a part or an official MIMIC-CXR split."""
+    """One study; ``number`` counts from 0, ``part`` is a part or an official MIMIC-CXR split, and
+    ``frontal_only`` names the findings that its lateral view does not show."""
 
     number: int
     member: str
@@ -76,6 +83,7 @@ class PlannedReport:
     truth: ChestTruth
     views: tuple[PlannedView, ...]
     trap: str | None
+    frontal_only: tuple[str, ...] = ()
 
 
 def plan_replica(spec: ReplicaSpec) -> list[PlannedReport]:
@@ -96,18 +104,42 @@ def plan_replica(spec: ReplicaSpec) -> list[PlannedReport]:
         for place, trap in spread(names, len(places[is_mimic])).items()
         if place < len(places[is_mimic])
     }
-    planned = [
-        PlannedReport(
-            number=number,
-            member=members[number],
-            part=parts[number],
-            truth=truth,
-            views=tuple(PlannedView(truth, view) for view in truth.views),
-            trap=traps.get(number),
+    planned = []
+    for number, truth in enumerate(truths):
+        hidden = _frontal_only(truth)
+        planned.append(
+            PlannedReport(
+                number=number,
+                member=members[number],
+                part=parts[number],
+                truth=truth,
+                views=tuple(_view(truth, view, hidden) for view in truth.views),
+                trap=traps.get(number),
+                frontal_only=hidden,
+            )
         )
-        for number, truth in enumerate(truths)
-    ]
     return _with_superfluous(planned, spec.superfluous, rng)
+
+
+def _frontal_only(truth: ChestTruth) -> tuple[str, ...]:
+    """The findings that the study's lateral view does not show; none where it has no such view."""
+    if View.LATERAL not in truth.views:
+        return ()
+    rng = np.random.default_rng([truth.seed, crc32(b"frontal only")])
+    drawn = [(finding, rng.random() < FRONTAL_ONLY) for finding in truth.findings]
+    return tuple(
+        finding.name
+        for finding, is_hidden in drawn
+        if not finding.lateral_only and (is_hidden or finding.name in TRACELESS)
+    )
+
+
+def _view(truth: ChestTruth, view: View, frontal_only: Sequence[str]) -> PlannedView:
+    """The chest as one view shows it: a lateral one is drawn without what it does not show."""
+    if view.is_frontal:
+        return PlannedView(truth, view)
+    seen = tuple(finding for finding in truth.findings if finding.name not in frontal_only)
+    return PlannedView(replace(truth, findings=seen), view)
 
 
 def _truths(spec: ReplicaSpec, rng: np.random.Generator) -> list[ChestTruth]:

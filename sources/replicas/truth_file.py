@@ -46,6 +46,7 @@ class TrueStudy:
         trap: name of the damage or oddity that was put in, if any.
         boxes: where the findings lie, for sources that publish places.
         superfluous: image id and kind of the views that were planted.
+        frontal_only: names of the findings that the study's lateral view does not show.
     """
 
     study_id: str
@@ -54,6 +55,7 @@ class TrueStudy:
     trap: str | None = None
     boxes: tuple[TrueBox, ...] = ()
     superfluous: tuple[tuple[str, str], ...] = ()
+    frontal_only: tuple[str, ...] = ()
 
 
 def write_truth(root: Path, studies: Iterable[TrueStudy]) -> None:
@@ -72,5 +74,7 @@ def write_truth(root: Path, studies: Iterable[TrueStudy]) -> None:
         }
         if study.superfluous:
             row["superfluous"] = dict(study.superfluous)
+        if study.frontal_only:
+            row["frontal_only"] = list(study.frontal_only)
         lines.append(json.dumps(row, separators=(",", ":")) + "\n")
     (root / TRUTH_FILE).write_text("".join(lines))

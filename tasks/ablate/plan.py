@@ -11,6 +11,7 @@ from infra.artifact import read_artifact
 from infra.errors import SettingsError
 from infra.settings.matrix import BASELINE, METRICS_OF_KIND, NO_READINGS, MatrixSettings
 from infra.step import Step
+from tasks.ablate.content import answers_of
 from tasks.context import Context, Order, open_context
 from tasks.graph import CODE, REVISIONS
 from tasks.monitor.plan import steps_until
@@ -68,7 +69,7 @@ def plan_variants(matrix: MatrixSettings, order: Order, *, make: bool = True) ->
     """Every variant's settings and graph; nothing is built.
 
     A variant that asks for sources which are not in the run, or that would train and answer as the
-    baseline does, is skipped.
+    baseline or a variant before it does, is skipped; of sets that are built their bytes tell.
 
     Raises:
         InputError: a setting, source, path or metric is wrong.
@@ -84,8 +85,9 @@ def plan_variants(matrix: MatrixSettings, order: Order, *, make: bool = True) ->
             continue
         context = _context(matrix, _order(matrix, order, overrides), make=make)
         planned.append(PlannedVariant(name, questions[name], overrides[common:], context))
-        if _predictions(context) == _predictions(base):
-            reasons[name] = _SAME
+        same = twin(planned[-1], [each for each in planned[:-1] if each.name not in reasons])
+        if same is not None:
+            reasons[name] = _same_as(same.name)
     skipped = [Unscored(name, questions[name], (), f"not run: {reasons[name]}") for name in reasons]
     return AblationPlan(tuple(item for item in planned if item.name not in reasons), tuple(skipped))
 
@@ -172,10 +174,22 @@ def _known_metrics(base: Context) -> list[str]:
     return known_metrics(base.settings.score)
 
 
-_SAME = (
-    "the same as the baseline here: its stages train on the same data, and its predictions are "
-    "the baseline's"
-)
+def _same_as(name: str) -> str:
+    whose = "the baseline" if name == BASELINE else f"variant {name}"
+    return (
+        f"the same as {whose} here: its stages train on the same data, and its predictions are "
+        f"those of {whose}"
+    )
+
+
+def twin(item: PlannedVariant, others: Sequence[PlannedVariant]) -> PlannedVariant | None:
+    """The first of the others that trains and answers on the same data, if any.
+
+    Sets that are built are held against each other by their shards: two that were chosen by
+    different settings may hold the same examples.
+    """
+    own = answers_of(item.context)
+    return next((each for each in others if answers_of(each.context) == own), None)
 
 
 def _order(matrix: MatrixSettings, order: Order, overrides: tuple[str, ...]) -> Order:
@@ -183,10 +197,6 @@ def _order(matrix: MatrixSettings, order: Order, overrides: tuple[str, ...]) -> 
     every = (NO_READINGS, *overrides, *order.overrides)
     told = {"recipe": matrix.recipe, "scale": matrix.scale, "overrides": every}
     return order.model_copy(update=told)
-
-
-def _predictions(context: Context) -> str:
-    return context.step("predictions").fingerprint
 
 
 def comparison_step(

@@ -20,10 +20,9 @@ def coherence_text(document: Mapping[str, Any]) -> str:
     if not document["requests"]:
         return "\n".join(["coherence of requests and films:", *lost])
     head = f"{document['requests']:,} requests for a film, rule14 of request and span"
-    lines = [head, *_lines(document["measured"])]
-    failures = {name: n for name, n in document["failures"]["none"].items() if n}
-    told = ", ".join(f"{name} {count}" for name, count in failures.items()) or "none"
-    lines.append(f"failures of the model: {told}")
+    lines = [head, *_spans(document)]
+    if document["held_out"]["requests"]:
+        lines += ["the same in words that were held out", *_spans(document["held_out"])]
     films = document["of_films"]
     if films is not None:
         lines += [
@@ -33,6 +32,13 @@ def coherence_text(document: Mapping[str, Any]) -> str:
             f"{films['asked_findings']:,}",
         ]
     return "\n".join([*lines, *lost])
+
+
+def _spans(document: Mapping[str, Any]) -> list[str]:
+    """Shares of each system, and what fails."""
+    failures = {name: n for name, n in document["failures"]["none"].items() if n}
+    told = ", ".join(f"{name} {count}" for name, count in failures.items()) or "none"
+    return [*_lines(document["measured"]), f"failures of the model: {told}"]
 
 
 def _lines(measured: list[Mapping[str, Any]]) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -27,6 +28,7 @@ from tasks.context import Context
 from tasks.draw.films import row_digest
 from tasks.draw.readings import unit_of
 from tasks.predict.work import PREDICTIONS_FILE
+from tasks.reports.offline_request import held_out_request
 from tasks.train.work import PIECE as MODEL_PIECE
 from tasks.train.work import example_files
 
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from evaluation.coherence import FilmCoherence, Requests
 
 PIECE: Final = "coherence"
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raise when a reader of ``coherence.json`` must change."""
 SCORES_FILE: Final = "coherence.json"
 PAGE_FILE: Final = "coherence.html"
@@ -51,11 +53,15 @@ ANSWERS_SCHEMA: Final = pa.schema(
         pa.field("subject_id", pa.string()),
         *(
             pa.field(name, pa.string(), nullable=False)
-            for name in ("prompt", "prediction", "reference")
+            for name in ("wording", "prompt", "prediction", "reference")
         ),
     ]
 )
-"""A request (``prompt``), what the model answered, and the answer it was written with."""
+"""A request (``prompt``), what the model answered, and the answer it was written with; ``wording``
+is whose words the request is in."""
+AS_WRITTEN: Final = "as-written"
+HELD_OUT: Final = "held-out"
+"""Words of ours (``request_wordings``) that no dialogue of the offline rules is written in."""
 Row = dict[str, Any]
 OnEvent = Callable[[Event], None]
 
@@ -85,7 +91,9 @@ def _check(context: Context, on_event: OnEvent, key: str, folder: Path) -> Built
     step = context.step("coherence")
     scratch = context.store.state / "coherence" / step.fingerprint
     asked = chosen_requests(context)
-    rows = _answered(context, asked, scratch / "answers", on_event) if asked else []
+    reworded = [row for row in map(_reworded, asked) if row is not None]
+    every = [*asked, *reworded]
+    rows = _answered(context, every, scratch / "answers", on_event) if every else []
     found = _measured(context, rows, scratch / "films", on_event)
     document = {
         "format": FORMAT,
@@ -98,7 +106,7 @@ def _check(context: Context, on_event: OnEvent, key: str, folder: Path) -> Built
     (folder / SCORES_FILE).write_text(json.dumps(document, indent=1) + "\n")
     (folder / PAGE_FILE).write_text(render_coherence(document))
     write_table(folder / ANSWERS_FILE, pa.Table.from_pylist(rows, schema=ANSWERS_SCHEMA))
-    return BuiltPiece((Count("requests", len(asked), len(rows)),), {"tracked": found.tracked})
+    return BuiltPiece((Count("requests", len(every), len(rows)),), {"tracked": found.tracked})
 
 
 def chosen_requests(context: Context) -> list[Row]:
@@ -110,6 +118,17 @@ def chosen_requests(context: Context) -> list[Row]:
     rows = [row for file in files for row in pq.read_table(file).to_pylist()]
     rows.sort(key=lambda row: row_digest(settings.coherence.seed, row["example_id"]))
     return rows[: settings.coherence.requests]
+
+
+def _reworded(row: Row) -> Row | None:
+    """The same example asked for in words that were held out; None where its answer has no span."""
+    text = read_span(row["target"]).prompt
+    words = Random(row["example_id"])
+    request = None if text is None else held_out_request(text, words)
+    if request is None:
+        return None
+    turns = [*row["turns"][:-1], {"role": "user", "text": request}]
+    return {**row, "example_id": f"{row['example_id']}/{HELD_OUT}", "turns": turns}
 
 
 def _answered(context: Context, asked: list[Row], scratch: Path, on_event: OnEvent) -> list[Row]:
@@ -134,6 +153,7 @@ def _answered(context: Context, asked: list[Row], scratch: Path, on_event: OnEve
     return [
         {
             **{name: row[name] for name in ("example_id", "source", "study_id", "subject_id")},
+            "wording": HELD_OUT if row["example_id"].endswith(f"/{HELD_OUT}") else AS_WRITTEN,
             "prompt": row["turns"][-1]["text"],
             "prediction": said[row["example_id"]],
             "reference": row["target"],
@@ -142,24 +162,28 @@ def _answered(context: Context, asked: list[Row], scratch: Path, on_event: OnEve
     ]
 
 
-def _measured(context: Context, rows: list[Row], scratch: Path, on_event: OnEvent) -> _Found:
+def _measured(context: Context, every: list[Row], scratch: Path, on_event: OnEvent) -> _Found:
     from evaluation.coherence import measure_coherence
 
     told = context.settings.coherence
+    rows = [row for row in every if row["wording"] == AS_WRITTEN]
+    apart = [row for row in every if row["wording"] == HELD_OUT]
     unavailable: dict[str, str] = {} if rows else {"coherence": NO_REQUEST}
-    found = measure_coherence(_requests(rows), told.bootstrap_resamples, told.seed)
+    draws = (told.bootstrap_resamples, told.seed)
+    found = measure_coherence(_requests(rows), *draws)
+    held_out = measure_coherence(_requests(apart), *draws)
     films: FilmCoherence | None = None
     if rows:
         films, why = _film_part(context, rows, scratch, on_event)
         unavailable |= {"films": why} if why else {}
-    tracked = found.tracked()
+    tracked = found.tracked() | held_out.tracked("coherence-held-out")
     if films is not None:
         tracked |= {
             f"coherence/{each.system}/{each.metric}": each.interval.value
             for each in films.measured
             if each.interval.value is not None
         }
-    document = found.to_dict() | {"unavailable": unavailable}
+    document = found.to_dict() | {"held_out": held_out.to_dict(), "unavailable": unavailable}
     return _Found(document | {"of_films": None if films is None else films.to_dict()}, tracked)
 
 

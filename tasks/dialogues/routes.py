@@ -19,15 +19,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 from pydantic import BaseModel
 
 from infra.llm import Answer, AnswerStatus, ChatRequest, Client, raise_unreached
 from infra.pieces import Count
-from infra.settings import Settings
-from infra.settings.dialogues import DialogueRoute
+from infra.settings.dialogues import DialogueRoute, DialogueSettings
+from infra.settings.sections import ReportSettings
 from sources.catalog import get_source
 from sources.record import Dialogue, Rejected, Turn, rejected_to_table, study_from_row
 from tasks.dialogues.record import WrittenDialogue, dialogues_to_table
@@ -38,6 +38,16 @@ from tasks.reports.prompts import CONVERSE, REQUEST, QuestionSet, RequestedFilm
 from tasks.reports.routes import chat_request
 
 _PROMPTS = {"converse": CONVERSE, "request": REQUEST}
+
+
+class Asking(Protocol):
+    """The sections of the settings that say what is asked, and how."""
+
+    @property
+    def dialogues(self) -> DialogueSettings: ...
+
+    @property
+    def reports(self) -> ReportSettings: ...
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,7 @@ def write_piece(
     studies: pa.Table,
     reports: pa.Table,
     route: DialogueRoute,
-    settings: Settings,
+    settings: Asking,
     client: Client,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Piece:
@@ -105,7 +115,7 @@ def write_piece(
 
 
 def piece_requests(
-    studies: pa.Table, reports: pa.Table, route: DialogueRoute, settings: Settings
+    studies: pa.Table, reports: pa.Table, route: DialogueRoute, settings: Asking
 ) -> list[ChatRequest]:
     """What ``write_piece`` would ask."""
     found = _subjects(studies, reports, route, settings)
@@ -113,7 +123,7 @@ def piece_requests(
 
 
 def _subjects(
-    studies: pa.Table, reports: pa.Table, route: DialogueRoute, settings: Settings
+    studies: pa.Table, reports: pa.Table, route: DialogueRoute, settings: Asking
 ) -> list[Subject | Rejected]:
     texts = by_study(reports.to_pylist())
     return [
@@ -122,7 +132,7 @@ def _subjects(
     ]
 
 
-def _request(subject: Subject, route: DialogueRoute, settings: Settings) -> ChatRequest:
+def _request(subject: Subject, route: DialogueRoute, settings: Asking) -> ChatRequest:
     payload: dict[str, Any] = {"report": subject.report}
     if subject.film.view != "UNKNOWN":
         payload["view"] = str(subject.film.view)

@@ -24,9 +24,11 @@ _STUDY: Final = """
         SELECT image.source, image.study_id, image_id, view, image_twin, image.file,
                image.file_row, perceptual_hash,
                list_position(list_transform(study.images, lambda x: x.image_id), image_id) AS place,
-               list_contains($views, view) AS wanted
+               list_contains($views, view) AS wanted,
+               lying.image_id IS NOT NULL AS lies
         FROM image JOIN study USING (source, study_id)
         LEFT JOIN image_twins USING (source, study_id, image_id)
+        LEFT JOIN lying USING (source, study_id, image_id)
     ),
     judged AS (
         SELECT *, CASE WHEN NOT wanted THEN 'view-not-wanted'
@@ -37,7 +39,13 @@ _STUDY: Final = """
                              AND earlier.wanted AND earlier.place < placed.place
                              AND bit_count(xor(earlier.perceptual_hash::BIT,
                                                placed.perceptual_hash::BIT)) <= $copy_distance
-                       ) THEN 'copy-of-another' END AS why
+                       ) THEN 'copy-of-another'
+                       WHEN lies AND EXISTS (
+                           FROM placed AS other
+                           WHERE other.source = placed.source
+                             AND other.study_id = placed.study_id
+                             AND other.wanted AND NOT other.lies
+                       ) THEN 'lies-on-its-side' END AS why
         FROM placed
     ),
     numbered AS (
@@ -68,7 +76,7 @@ _STUDY: Final = """
 
 
 def films_query(settings: ExampleSettings) -> str:
-    """SQL over the views ``image``, ``study`` and ``image_twins``."""
+    """SQL over the views ``image``, ``study``, ``image_twins`` and ``lying``."""
     return _EACH if settings.images == "each" else _STUDY
 
 
@@ -79,6 +87,6 @@ def film_parameters(settings: ExampleSettings) -> dict[str, Any]:
     return {
         "most": settings.most_images,
         "views_first": settings.choose == "one-per-view",
-        "without_copies": settings.choose == "distinct",
+        "without_copies": settings.choose in ("distinct", "upright"),
         "copy_distance": COPY_DISTANCE,
     }

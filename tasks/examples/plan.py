@@ -28,6 +28,7 @@ from sources.tables import VISIBLE
 from tasks.examples.films import film_parameters, films_query
 from tasks.examples.filters import RULES, first_match, rule_parameters
 from tasks.examples.leakage import LEAKAGE_RULES, SUBJECT_TWINS, image_twins
+from tasks.examples.lying import lying_films
 
 _MEMORY: Final = "4GB"
 """DuckDB spills to disk beyond it. Our choice: a fraction of a training machine's memory."""
@@ -124,6 +125,8 @@ def plan_examples(inputs: ExampleInputs, settings: ExampleSettings, pieces: int)
     """
     with opened(inputs, pieces) as connection:
         query = _plan_query(settings)
+        looked_at = [file.path for file in inputs.images] if settings.choose == "upright" else []
+        connection.register("lying", lying_films(looked_at))
         values = rule_parameters(settings) | film_parameters(settings)
         rows = connection.sql(query, params=values).to_arrow_table()
     return ExamplePlan(rows.combine_chunks(), settings, inputs.pixel_digests)

@@ -11,13 +11,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from infra.artifact import Artifact, OnPiece, build_artifact, ignore_progress
+from infra.log import LOGGER
 from infra.parquet import write_table
 from infra.pieces import BuiltPiece, Count
+from infra.tombstones import Tombstones, read_tombstones
 from sources.catalog import Source, get_source
 from sources.piece import cut, rows_digest
 from sources.record import REJECTED_SCHEMA, STUDY_SCHEMA, Level, Reading
 from sources.split import split_table
 from tasks.context import Context
+from tasks.ingest.withdrawn import drop_withdrawn, withdrawn_studies
 
 STUDIES_FILE = "studies.parquet"
 REJECTED_FILE = "rejected.parquet"
@@ -26,8 +29,11 @@ REJECTED_FILE = "rejected.parquet"
 def ingest_studies(context: Context, name: str, on_piece: OnPiece = ignore_progress) -> Artifact:
     """Studies of one source in STUDY_SCHEMA, cut into pieces by study.
 
+    Those of subjects who withdrew are rejected, whatever the raw files hold.
+
     Raises:
         SourceError: the raw files cannot be read as that source.
+        ArtifactError: the key that tells who withdrew is damaged.
     """
     step = context.graph[f"studies/{name}"]
     pieces = _StudyPieces(
@@ -35,6 +41,8 @@ def ingest_studies(context: Context, name: str, on_piece: OnPiece = ignore_progr
         context.raw_root(name),
         context.settings.sources.hash_split,
         context.settings.sources.pieces,
+        read_tombstones(context.store),
+        is_replica=f"replicas/{name}" in context.graph.steps,
     )
     return build_artifact(context.store, step, pieces.plan, pieces.build, on_piece=on_piece)
 
@@ -43,17 +51,30 @@ class _StudyPieces:
     """Reads the source at most once, and only when there is something to build."""
 
     def __init__(
-        self, source: Source, root: Path, shares: tuple[float, float, float], pieces: int
+        self,
+        source: Source,
+        root: Path,
+        shares: tuple[float, float, float],
+        pieces: int,
+        tombstones: Tombstones,
+        *,
+        is_replica: bool = False,
     ) -> None:
-        self._source, self._root = source, root
+        self._source, self._root, self._tombstones = source, root, tombstones
         self._shares, self._pieces = shares, pieces
+        self._is_replica = is_replica
 
     @cached_property
     def _tables(self) -> dict[str, tuple[pa.Table, pa.Table]]:
         reading = self._source.read(self._root)
-        keep = self._source.card.official_split
-        reading = replace(reading, studies=_split(reading.studies, self._shares, keep))
-        return _cut_reading(reading, self._pieces)
+        reading = self._source.read(self._root)
+        for line in [] if self._is_replica else self._source.doubts(self._root):
+            LOGGER.warning("%s", line)
+        card = self._source.card
+        gone = withdrawn_studies(reading, card.name, self._tombstones)
+        studies = _split(reading.studies, self._shares, card.official_split)
+        pieces = _cut_reading(replace(reading, studies=studies), self._pieces)
+        return {key: drop_withdrawn(*tables, gone) for key, tables in pieces.items()}
 
     def plan(self) -> Mapping[str, str]:
         return {
@@ -63,11 +84,16 @@ class _StudyPieces:
 
     def build(self, key: str, folder: Path) -> BuiltPiece:
         studies, rejected = self._tables[key]
-        write_table(folder / STUDIES_FILE, studies)
-        write_table(folder / REJECTED_FILE, rejected)
-        counts = [_count_studies(studies, rejected), _count_listed(studies, rejected, Level.IMAGE)]
-        asked = _count_listed(studies, rejected, Level.DIALOGUE)
-        return BuiltPiece((*counts, asked) if asked.rows_in else tuple(counts))
+        return BuiltPiece(write_studies(folder, studies, rejected))
+
+
+def write_studies(folder: Path, studies: pa.Table, rejected: pa.Table) -> tuple[Count, ...]:
+    """Write one piece's files; how many studies, images and dialogues went where."""
+    write_table(folder / STUDIES_FILE, studies)
+    write_table(folder / REJECTED_FILE, rejected)
+    counts = (_count_studies(studies, rejected), _count_listed(studies, rejected, Level.IMAGE))
+    asked = _count_listed(studies, rejected, Level.DIALOGUE)
+    return (*counts, asked) if asked.rows_in else counts
 
 
 def _split(studies: pa.Table, shares: tuple[float, float, float], keep: bool) -> pa.Table:

@@ -130,7 +130,7 @@ def _run(shelf: Shelf, artifact: Artifact, variant: str, compared: str | None) -
         artifact.step.name,
         variant,
         (),
-        _test_set(store, predictions, examples),
+        test_set_of(store, predictions, examples),
         scores,
         configuration(chain),
     )
@@ -179,7 +179,7 @@ def _presets_of(ability: str, stage: str, examples: str) -> Iterator[Settings]:
             yield preset
 
 
-def _test_set(store: Store, predictions: Artifact, examples: Artifact) -> TestSet:
+def test_set_of(store: Store, predictions: Artifact, examples: Artifact) -> TestSet:
     """Its sources, those of them that are replicas marked so, and the digest of what was asked."""
     files = [str(path) for path in checked_files(predictions, PREDICTIONS_FILE)]
     held = pq.read_schema(files[0]).names

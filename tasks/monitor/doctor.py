@@ -20,6 +20,7 @@ from infra.record_file import read_record
 from infra.settings.environment import Environment, without_password
 from infra.step import MANIFEST
 from infra.store import Store
+from tasks.forget.dossier import unfinished
 from tasks.graph import REVISIONS
 
 SMALLEST_FREE_GB = 5.0
@@ -47,6 +48,7 @@ def examine(store: Store, environment: Environment) -> list[Finding]:
         _endpoint(environment),
         _answers(environment.state),
         _metric_cache(environment.state),
+        _forgetting(environment.state),
     ]
 
 
@@ -132,6 +134,15 @@ def _answers(state: Path) -> Finding:
         return Finding("stored answers", "fine", f"as they were written, under {state}")
     advice = "restore them, or run 'cxr llm compact --forget-damaged'"
     return Finding("stored answers", "wrong", f"damaged {', '.join(sorted(damaged))}; {advice}")
+
+
+def _forgetting(state: Path) -> Finding:
+    """A ``cxr forget`` that was stopped leaves what it knows of the subject beside what is left."""
+    number = unfinished(state)
+    if not number:
+        return Finding("withdrawals", "fine", "none that was begun and stopped")
+    advice = "run 'cxr forget' again for whoever it was"
+    return Finding("withdrawals", "wrong", f"{number} begun and not finished; {advice}")
 
 
 def _metric_cache(state: Path) -> Finding:

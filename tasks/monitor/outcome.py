@@ -27,6 +27,7 @@ from tasks.monitor.kept import kept_weights
 from tasks.monitor.pace import paces, paces_text
 from tasks.monitor.stage_files import stage_files
 from tasks.monitor.step_report import StepReport
+from tasks.predict.work import SOME_FILMS
 from tasks.readings import reading_document, reading_page
 from tasks.retrieve.outcome import retrieval_text
 from tasks.score.answers_text import answers_text
@@ -197,7 +198,7 @@ def _scores_text(document: dict[str, Any]) -> str:
     if not document["studies"]:
         return "NOT SCORED: no test example is left; the rows above say why"
     table: dict[str, dict[str, str]] = {}
-    controls = list(document["systems"])
+    controls = [name for name in document["systems"] if name not in SOME_FILMS]
     for row in document["scores"]:
         if _HEADLINE.match(row["metric"]) and not row["is_detail"]:
             table.setdefault(row["metric"], {})[row["control"]] = plain(interval_text(row))
@@ -251,14 +252,19 @@ def _differences_text(differences: Sequence[dict[str, Any]]) -> list[str]:
             ratio = row["ratio"]["value"]
             times = "" if ratio is None else f", {ratio:.2f} times"
             lines.append(
-                f"{row['metric']} less that with {_article(row['control'])} image: "
+                f"{row['metric']} less that with {_shown(row['control'])}: "
                 f"{plain(difference_text(row))}{times}: {verdict}"
             )
     return ["", *lines] if lines else []
 
 
-def _article(control: str) -> str:
-    return "another study's" if control == "shuffled" else f"a {control}"
+def _shown(control: str) -> str:
+    return {
+        "shuffled": "another study's image",
+        "blank": "a blank image",
+        "without-first": "the first film black (studies of several)",
+        "first-alone": "all but the first film black (studies of several)",
+    }[control]
 
 
 def _title(control: str) -> str:

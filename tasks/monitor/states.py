@@ -21,6 +21,7 @@ from infra.artifact import Artifact
 from infra.errors import CxrError
 from infra.launch import Event
 from infra.log import LOGGER
+from tasks.monitor.recorded import note_step
 from tasks.monitor.step_report import StepReport
 
 _TELL_EVERY_SECONDS = 2.0  # our choice: an update costs a request to the server
@@ -31,6 +32,7 @@ def report_state(artifact: Artifact) -> StepReport:
 
     What a task returns as a State reaches its caller as the data inside, hence the type.
     """
+    note_step(artifact)
     step = artifact.step
     counts = tuple((count.unit, count.rows_in, count.kept) for count in artifact.counts)
     report = StepReport(
@@ -60,6 +62,12 @@ def report_state(artifact: Artifact) -> StepReport:
         payload={"reason": artifact.reason, "seconds": artifact.seconds, "pieces": report.built},
     )
     return cast(StepReport, Completed(message=f"{artifact.folder}: {artifact.reason}", data=report))
+
+
+def report_data_read(recipe: str) -> None:
+    """An event that automations wait for: every source of a recipe has been read once more."""
+    resource = {"prefect.resource.id": f"cxrflow.data.{recipe}"}
+    emit_event("cxrflow.data.read", resource=resource)
 
 
 def _show_counts(artifact: Artifact) -> None:

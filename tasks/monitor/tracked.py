@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+
+from prefect.context import FlowRunContext
 
 from infra.artifact import Artifact
 from infra.launch import Event
 from infra.provenance import git_commit
+from infra.settings.environment import Environment
 from infra.tracking_runs import NestedRun, RunBook
-from tasks.context import Context
+from tasks.context import Context, Order
 from tasks.monitor.pace import pace_numbers
 
 _OPEN: dict[str, tuple[RunBook, str]] = {}
@@ -21,10 +24,14 @@ _NOT_METRICS = ("event", "step", "steps", "stage", "best_step")
 
 def run_book(context: Context, experiment: str | None = None) -> RunBook:
     """The recipe's experiment at the place the environment names, or another one there."""
-    environment = context.environment
+    return book_at(context.environment, experiment or context.settings.recipe)
+
+
+def book_at(environment: Environment, experiment: str) -> RunBook:
+    """An experiment at the place that the environment names."""
     own = environment.mlflow_uri is None
     artifacts = environment.state / "mlflow" / "artifacts" if own else None
-    return RunBook(environment.tracking_uri, experiment or context.settings.recipe, artifacts)
+    return RunBook(environment.tracking_uri, experiment, artifacts)
 
 
 def pipeline_run(context: Context, book: RunBook) -> str:
@@ -54,11 +61,27 @@ def tracked_pipeline(pipeline_id: str) -> Iterator[None]:
             book.end(run_id, status)
 
 
+@contextmanager
+def tracked_order(order: Order) -> Iterator[Order]:
+    """The order with an id that groups its MLflow runs: of the flow that calls this one, or, if a
+    person or a schedule has started this one alone, of its own run."""
+    if order.pipeline_id:
+        yield order
+        return
+    context = FlowRunContext.get()
+    assert context is not None
+    assert context.flow_run is not None
+    own = order.model_copy(update={"pipeline_id": str(context.flow_run.id)})
+    with tracked_pipeline(own.pipeline_id):
+        yield own
+
+
 class StageLog:
     """Logs a stage's events; the MLflow run starts with the first one."""
 
     def __init__(self, context: Context, key: str, params: Mapping[str, Any]) -> None:
         self._context, self._key, self._params = context, key, params
+        self._measuring = ExitStack()
         self.run: NestedRun | None = None
 
     def __call__(self, name: str, event: Event) -> None:
@@ -79,7 +102,14 @@ class StageLog:
             parent = pipeline_run(self._context, book)
             tags = {"cxrflow.fingerprint": self._context.graph[self._key].fingerprint}
             self.run = book.nested_run(parent, name, self._params, tags)
+            self._measuring.enter_context(self.run.machine_measured())
         return self.run
+
+    def end(self, status: str) -> None:
+        """End the MLflow run, if it started."""
+        self._measuring.close()
+        if self.run is not None:
+            self.run.end(status)
 
 
 def log_step(
@@ -104,5 +134,4 @@ def tracked_stage(context: Context, name: str) -> Iterator[StageLog]:
         yield log
         status = "FINISHED"
     finally:
-        if log.run is not None:
-            log.run.end(status)
+        log.end(status)

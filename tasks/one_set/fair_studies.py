@@ -57,6 +57,27 @@ class Learned:
     shown: frozenset[Key]
 
 
+def learned_from(
+    tested: Sequence[Path], films: Sequence[Path], model: Learned
+) -> tuple[int, dict[str, int]]:
+    """How many studies a test set has, and by reason how many of them the model learned from, each
+    under the first reason that holds.
+
+    Args:
+        tested, films: as of ``fair_studies``; what the model can be shown does not count.
+    """
+    with duckdb.connect() as connection:
+        candidates = _candidates(connection, tested)
+        found = _against(connection, model, films)
+    counted: dict[str, int] = {}
+    seen: set[Key] = set()
+    for reason in _ORDER[:-1]:
+        new = found.get(reason, {}).keys() - seen
+        counted[reason] = len(new)
+        seen |= new
+    return len(candidates), counted
+
+
 def fair_studies(
     tested: Sequence[Path], films: Sequence[Path], models: Sequence[Learned]
 ) -> tuple[pa.Table, list[Rejected]]:

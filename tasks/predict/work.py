@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import pyarrow.parquet as pq
 
@@ -22,6 +23,8 @@ from tasks.train.work import PIECE, example_files, plain_request
 
 PREDICTIONS_PIECE = "test"
 PREDICTIONS_FILE = "predictions.parquet"
+SOME_FILMS: Final = ("without-first", "first-alone")
+"""Controls that hide some of several films: studies that show one film have no row of them."""
 
 
 def predict(context: Context, on_event: Callable[[Event], None]) -> Artifact:
@@ -64,7 +67,9 @@ def _predict(
     )
     processes = context.environment.processes_per_node
     facts = run_in_child("models.generate", run, scratch, on_event, processes=processes)
-    expected = sum(pq.ParquetFile(path).metadata.num_rows for path in examples)
-    expected *= len(run.controls)
-    made = pq.ParquetFile(folder / PREDICTIONS_FILE).metadata.num_rows
-    return BuiltPiece((Count("predictions", expected, made),), facts)
+    each_has = sum(pq.ParquetFile(path).metadata.num_rows for path in examples)
+    expected = each_has * len(run.controls)
+    made = pq.read_table(folder / PREDICTIONS_FILE, columns=["control"])["control"].to_pylist()
+    one_film = sum(each_has - made.count(name) for name in run.controls if name in SOME_FILMS)
+    lost = {"one-film": one_film} if one_film else {}
+    return BuiltPiece((Count("predictions", expected, len(made), lost),), facts)

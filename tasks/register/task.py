@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tasks.context import Context
+from tasks.monitor.alias_facts import observe_aliases
 from tasks.monitor.states import report_state
 from tasks.monitor.step_report import StepReport
 from tasks.monitor.step_task import HOUR, step_task
@@ -12,4 +13,7 @@ from tasks.register.work import register
 @step_task("register model", tags={"register"}, timeout=HOUR)
 def register_model(context: Context) -> StepReport:
     """A new version of the recipe's registered model."""
-    return report_state(register(context))
+    artifact = register(context)
+    if artifact.built:
+        observe_aliases(context.store, context.environment)
+    return report_state(artifact)

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evaluation.unavailable import by_reason
-from infra.artifact import Artifact, build_artifact
+from infra.artifact import Artifact, build_artifact, read_artifact
 from infra.parent import ignore_event, run_in_child
 from infra.pieces import BuiltPiece
 from infra.provenance import git_commit
 from infra.runs import RegisterDrawingRun, RegisterRun
 from infra.settings.sections import ExampleSettings, GenerateSettings
+from infra.tombstones import withdrawn_from
+from infra.tracking import WITHDRAWN_TAG
 from tasks.context import Context
 from tasks.monitor.tracked import pipeline_run, run_book
 from tasks.readings import reading_numbers
@@ -58,6 +60,7 @@ def _told(context: Context, folder: Path) -> dict[str, Any]:
         "parent_run_id": pipeline_run(context, book),
         "tags": {
             **lineage_tags(context),
+            **withdrawn_tag(context),
             "cxrflow.scored": "yes" if scored else "no",
             "cxrflow.unavailable": unavailable_tag(context),
         },
@@ -107,6 +110,21 @@ def unavailable_tag(context: Context) -> str:
     """Metrics without a number and why, for a tag."""
     told = [f"{names}: {reason}" for names, reason in by_reason(unavailable_of(context))]
     return "\n".join(told)[:LONGEST_TAG]
+
+
+def withdrawn_tag(context: Context) -> dict[str, str]:
+    """How many subjects that its stages learned from have withdrawn; nothing where none has."""
+    names = {f"stages/{stage.name}" for stage in context.settings.stages}
+    steps = (context.graph[name] for name in names if name in context.graph.steps)
+    trained = [found for step in steps if (found := read_artifact(context.store, step))]
+    tags = lineage_tags(context)
+    made = {
+        stage.folder: stage.created_at
+        for stage in trained
+        if tags.get(f"cxrflow.stages.{stage.step.name}") == stage.fingerprint
+    }
+    number = withdrawn_from(context.store, made)
+    return {WITHDRAWN_TAG: str(number)} if number else {}
 
 
 def lineage_tags(context: Context) -> dict[str, str]:

@@ -75,14 +75,16 @@ def _said_problem(said: str, drawn: str) -> Problem | None:
 
 
 def _request_problem(request: str, drawn: str, view: View) -> Problem | None:
-    """The request asks for this view and these findings, and for no other."""
+    """The request asks for this view (for any, if it is a frontal one) and these findings, and for
+    no other."""
     if not request.strip():
         return Problem("empty", "found no request")
     if len(request.split()) > LONGEST_REQUEST:
         detail = f"request: found {len(request.split())} words; expected {LONGEST_REQUEST}"
         return Problem("length", detail)
     views = films_in(request)
-    if view not in views or (len(views) > 1 and views != {View.PA, View.AP}):
+    expected = (view,) if view is View.LATERAL or len(views) == 1 else (View.PA, View.AP)
+    if (views or view is View.LATERAL) and not (view in views and views <= {*expected}):
         named = ", ".join(sorted(views)) or "no view"
         return Problem("view-changed", f"found {named} in the request; expected {view}")
     plain = _without_view(request)

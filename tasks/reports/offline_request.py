@@ -1,55 +1,56 @@
 """A request for a film and the answer that asks for its drawing, by rules: the offline stand-in.
 
 The request names the view and the findings that rule14 asserts in the report, with their sides,
-places and degrees; the text to draw is the report's, made to speak of the present film alone.
+places and degrees, in one of many wordings (``request_wordings``); the text to draw is the
+report's, made to speak of the present film alone.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from sources.drawing import VIEW_SENTENCES
 from sources.record import LabelValue, View
 from sources.xray_span import with_span
+from tasks.reports.fidelity_requested import LONGEST_REPLY
 from tasks.reports.offline_phrases import bare, phrase_of
 from tasks.reports.offline_structure import structure
 from tasks.reports.question_types import films_in
+from tasks.reports.request_wordings import HELD_OUT, KNOWN, ask_for, film_phrase
 from tasks.reports.statements import NO_FINDING, Statement, outside_of, read_statements
 
 MOST_FINDINGS = 3
 """Findings that a request names. Our choice: a person who asks for a film names the main ones."""
-_FILMS = {View.PA: "a PA chest X-ray", View.AP: "an AP chest X-ray",
-          View.LATERAL: "a lateral chest X-ray"}  # fmt: skip
-_REQUESTS = (
-    "Please show me {film} with {findings}.",
-    "I would like to see {film} with {findings}.",
-    "Can you draw {film} of a person with {findings}?",
-    "My students want to see {findings}. Could you make {film} of it?",
-    "For a lecture I need {film} with {findings}.",
-)
-_NORMAL_REQUESTS = (
-    "Please show me {film} that is normal.",
-    "Could you draw {film} of a healthy person, a normal one?",
-    "For a lecture I need {film} without any abnormality, a normal one.",
-)
-_OTHER_REQUESTS = (
-    "Please show me {film} of which this can be said: {sentence}",
-    "For a lecture I need {film}. This is what it shall show: {sentence}",
-)
-_REPLIES = (
-    "Of course, here is the film.",
-    "Here is the X-ray that you asked for.",
-    "Certainly. This is such a film.",
-    "Sure, the picture follows.",
-)
+_REPLIES = ("Here is", "Of course, here is", "Certainly, this is")
+"""Taken up by the film and the findings that were asked for: what is asked is copied word by word
+before it is drawn. Behind a reply that names none a small model guesses the side (docs/log.md)."""
+_FILMS = {View.PA: "a PA film", View.AP: "an AP film", View.LATERAL: "a lateral film"}
+
+
+@dataclass(frozen=True)
+class _Named:
+    """What of a text is asked for: findings in one phrase (or none), doubted ones beside sure ones,
+    and a sentence of what rule14 does not know."""
+
+    findings: str
+    doubted: tuple[str, ...]
+    sentence: str
 
 
 def request_film(payload: dict[str, Any], random: Random) -> dict[str, str]:
     """The answer to a request for such a dialogue."""
     view = View(payload["view"])
     drawn = structure({"report": f"FINDINGS: {payload['report']}"})["findings"] or ""
+    named = _named(drawn, random)
+    request = _request(named, view, random, KNOWN)
+    answer = with_span(_reply(named, view, random), f"{VIEW_SENTENCES[view]} {drawn}".strip())
+    return {"request": request, "answer": answer}
+
+
+def _named(drawn: str, random: Random) -> _Named:
     chosen = _chosen(drawn, random)
     sure = [phrase_of(item) for item in chosen if item.value is LabelValue.POSITIVE]
     doubted = [phrase_of(item) for item in chosen if item.value is LabelValue.UNCERTAIN]
@@ -59,14 +60,32 @@ def request_film(payload: dict[str, Any], random: Random) -> dict[str, str]:
         for part in _SENTENCE.split(drawn)
         if LabelValue.POSITIVE in _outside(part) and not films_in(part)
     ]
-    templates = _REQUESTS if findings else _OTHER_REQUESTS if other else _NORMAL_REQUESTS
-    request = random.choice(templates).format(
-        film=_FILMS[view], findings=findings, sentence=" ".join(other[:1])
-    )
-    if sure:  # each in a sentence of its own, or the doubt would reach what is sure, or not reach
-        request += "".join(f" It may also show {phrase}." for phrase in doubted)
-    answer = with_span(random.choice(_REPLIES), f"{VIEW_SENTENCES[view]} {drawn}".strip())
-    return {"request": request, "answer": answer}
+    # each doubt in a sentence of its own, or it would reach what is sure, or not reach
+    return _Named(findings, tuple(doubted) if sure else (), " ".join(other[:1]))
+
+
+def _request(named: _Named, view: View, random: Random, wordings: tuple[str, ...]) -> str:
+    film = film_phrase(view, random)
+    asked = ask_for(film, named.findings, named.sentence, random, wordings)
+    return asked + "".join(f" It may also show {phrase}." for phrase in named.doubted)
+
+
+def _reply(named: _Named, view: View, random: Random) -> str:
+    """A sentence of acceptance that names what was asked for, as far as it is short."""
+    begun = f"{random.choice(_REPLIES)} {_FILMS[view]}"
+    whole = f"{begun} with {named.findings}."
+    is_short = len(whole.split()) <= LONGEST_REPLY
+    return whole if named.findings and is_short else f"{begun}."
+
+
+def held_out_request(prompt: str, random: Random) -> str | None:
+    """A request for a text to draw, in words that no dialogue of these rules is written in; None
+    where the text does not begin with the sentence of a view."""
+    for view, sentence in VIEW_SENTENCES.items():
+        if prompt.startswith(sentence):
+            drawn = prompt.removeprefix(sentence).strip()
+            return _request(_named(drawn, random), View(view), random, HELD_OUT)
+    return None
 
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")

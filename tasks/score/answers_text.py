@@ -11,11 +11,15 @@ NAMES: Final = {
     "none": "model",
     "shuffled": "shuffled image",
     "blank": "blank image",
+    "without-first": "first film black",
+    "first-alone": "first film alone",
     "majority": "majority answer",
 }
 _CONTROLS: Final = {
     "shuffled": "with another study's image",
     "blank": "with a blank image",
+    "without-first": "with the first film black (questions of several)",
+    "first-alone": "with all but the first film black (questions of several)",
     "majority": "of the majority answer",
 }
 _READS_IMAGES: Final = ("accuracy", "closed-accuracy")

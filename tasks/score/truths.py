@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sources.record import View
 from sources.replicas.truth import OBSERVATION_OF
 from sources.replicas.truth_file import TRUTH_FILE
 from tasks.context import Context
@@ -32,14 +33,20 @@ def true_states(context: Context) -> dict[tuple[str, str], TrueStates]:
 
 
 def read_states(file: Path) -> dict[str, TrueStates]:
-    """By study of one truth file, which observations hide from frontal films and which do not."""
+    """By study of one truth file, which observations hide from frontal films, which do not, and
+    which of these no lateral film shows."""
     from evaluation.lateral import TrueStates  # numpy and more, that a cached run never pays
 
     lines = (json.loads(line) for line in file.read_text().splitlines())
-    return {
-        row["study_id"]: TrueStates(_of(row["findings"], True), _of(row["findings"], False))
-        for row in lines
-    }
+    found = {}
+    for row in lines:
+        shown = _of(row["findings"], False)
+        no_lateral = [finding["name"] for finding in row["findings"]]
+        if View.LATERAL.value in row["views"]:
+            no_lateral = row.get("frontal_only", [])
+        frontal = shown & {OBSERVATION_OF[name] for name in no_lateral if name in OBSERVATION_OF}
+        found[row["study_id"]] = TrueStates(_of(row["findings"], True), shown, frontal)
+    return found
 
 
 def _of(findings: Iterable[Mapping[str, Any]], lateral_only: bool) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -91,7 +92,7 @@ def _launch(context: Context, stage: StageSettings) -> _Launch:
     place = context.environment
     return {
         "processes": place.processes_per_node,
-        "nodes": Nodes(place.nodes, place.rendezvous),
+        "nodes": Nodes(place.nodes, place.rendezvous, tuple(shlex.split(place.node_starter or ""))),
         "launched": stage.deepspeed_zero > 0,
     }
 

@@ -1,0 +1,25 @@
+"""Commands of those who operate a house: promote, retain, watch, deploy."""
+
+from __future__ import annotations
+
+import typer
+
+from flows.cli_facts import facts, metrics
+from flows.cli_promote import add_promotions
+from flows.cli_retention import FORGET_HELP, GC_HELP, forget, gc
+from flows.cli_stack import STACK, deploy
+
+
+def add_operations(app: typer.Typer) -> None:
+    """Add them to the ``cxr`` command, in the order of its help."""
+    add_promotions(app)
+    app.command(help=FORGET_HELP)(forget)
+    app.command(help=GC_HELP)(gc)
+    app.command(help="What runs did: rows that any tool can query; see docs/facts.md.")(facts)
+    app.command(help="Answer Prometheus with numbers counted from facts; see docs/monitoring.md.")(
+        metrics
+    )
+    app.add_typer(STACK, name="stack")
+    app.command(help="Register work pools, deployments and automations with Prefect's server.")(
+        deploy
+    )

@@ -1,0 +1,1 @@
+"""How the servers are deployed in containers; ``infra.stack`` runs them without."""

@@ -1,0 +1,1 @@
+"""What runs of others need: a new start, or a person's attention."""

@@ -1,0 +1,181 @@
+"""What knows a subject beside the artifacts: the state folder, MLflow's store, Prefect's database.
+
+Work that a stopped run left is removed whole, for the next run makes it again. Answers of a
+language model are erased one by one. Databases of others keep their rows, in which the subject's
+words are replaced, and are written anew.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from evaluation.metric_cache import CACHE_FOLDER
+from infra.fingerprint import file_digest
+from infra.llm.archive import ARCHIVE_FOLDER
+from infra.llm.batch_state import BATCH_FILE
+from infra.llm.cache import CACHE_FILE
+from infra.llm.erasure import Erased, erase_answers
+from infra.llm.quarantine import QUARANTINE_FILE
+from infra.settings.environment import Environment
+from infra.sqlite_files import BESIDE, change_texts, is_database
+from infra.store import Store
+from infra.tracking_database import SQLITE
+from tasks.forget.artifacts import local_files
+from tasks.forget.dossier import FOLDER, Dossier
+from tasks.forget.needles import Needles
+from tasks.forget.search import kinds_in_file, kinds_in_name
+from tasks.forget.tables import WITHDRAWN
+
+WORK: Final = (
+    *("predictions", "drawn", "drawings", "scores", "classifiers", "grounding", "retrieval"),
+    *("coherence", "submissions", "register", "downloads"),
+)
+"""Folders of the state folder with work that a step leaves when it is stopped, and copies."""
+_STAGES: Final = "stages"
+_OWN: Final = (CACHE_FILE, QUARANTINE_FILE, BATCH_FILE)
+"""Databases of the language model, from which whole rows are erased."""
+
+
+@dataclass(frozen=True)
+class Outside:
+    """Where else to look, and what cannot be looked into.
+
+    Args:
+        folders: local folders that are searched whole.
+        unsearched: places of other servers, with who must look there.
+    """
+
+    folders: tuple[Path, ...]
+    unsearched: tuple[str, ...]
+
+
+def outside(environment: Environment) -> Outside:
+    """State folder, MLflow's store and Prefect's home, as the environment names them."""
+    folders, unsearched = [environment.state], []
+    uri = environment.tracking_uri
+    if uri.startswith(SQLITE):
+        folders.append(Path(uri.removeprefix(SQLITE)).parent)
+    else:
+        unsearched.append("MLflow's store at its server: its keeper must search and rewrite it")
+    if os.environ.get("PREFECT_API_URL") or os.environ.get("PREFECT_API_DATABASE_CONNECTION_URL"):
+        unsearched.append("Prefect's database at its server: its keeper must search and rewrite it")
+    own = Path.home() / ".prefect"
+    if os.environ.get("PREFECT_HOME") or (own / "profiles.toml").is_file():
+        folders.append(Path(os.environ.get("PREFECT_HOME") or own))
+    distinct = [
+        folder
+        for place, folder in enumerate(folders)
+        if folder.is_dir()
+        and not any(other == folder or other in folder.parents for other in folders[:place])
+    ]
+    return Outside(tuple(distinct), tuple(unsearched))
+
+
+def left_work(store: Store, dossier: Dossier) -> list[Path]:
+    """What stopped runs left, and unfinished stages that learned from the subject.
+
+    A stage that is unfinished and never read an example of theirs keeps its checkpoints.
+    """
+    doomed = [store.state / name for name in WORK if (store.state / name).is_dir()]
+    doomed += _stage_work(store, dossier)
+    return [*doomed, *store.abandoned_scratch(), store.state / CACHE_FOLDER]
+
+
+def remove_work(doomed: list[Path], *, dry_run: bool) -> int:
+    """Remove folders and files; how many files that are.
+
+    Counts of scored pairs are among them: their keys are hashes, and whose they are is not known.
+    """
+    files = sum(len(local_files(path)) if path.is_dir() else path.exists() for path in doomed)
+    for path in doomed if not dry_run else ():
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    return files
+
+
+def _stage_work(store: Store, dossier: Dossier) -> Iterator[Path]:
+    """Work folders of stages whose run tells of examples or stages that are named."""
+    touched = {folder.encode() for folder in dossier.learned}
+    examples = {folder.encode() for folder in dossier.examples}
+    for folder in sorted((store.state / _STAGES).glob("*")):
+        told = folder / "run.json"
+        data = told.read_bytes() if told.is_file() else b""
+        own = f"{_STAGES}/{folder.name}" in dossier.learned
+        if own or any(name in data for name in touched | examples):
+            yield folder
+
+
+def erase_requests(state: Path, dossier: Dossier, needles: Needles, *, dry_run: bool) -> Erased:
+    """Take answers to their requests, and answers with their sentences, out of every store."""
+
+    def holds(text: str) -> bool:
+        return bool(needles.kinds_in(text.encode("utf-8", "surrogateescape")))
+
+    return erase_answers(state, dossier.requests, holds, dry_run=dry_run)
+
+
+def change_databases(
+    places: Outside, needles: Needles, doomed: list[Path], *, dry_run: bool
+) -> int:
+    """Replace their words in every database that is not the language model's; rows changed."""
+    changed = 0
+    for folder in places.folders:
+        for path in _apart(local_files(folder), doomed):
+            if path.name not in _OWN and is_database(path):
+                changed += change_texts(
+                    path, lambda text: needles.without(text, WITHDRAWN), dry_run=dry_run
+                )
+    return changed
+
+
+def _apart(paths: list[Path], doomed: list[Path]) -> list[Path]:
+    """Those that are in none of the folders that go anyway."""
+    gone = set(doomed)
+    return [path for path in paths if path not in gone and not gone.intersection(path.parents)]
+
+
+def remove_files(
+    store: Store,
+    places: Outside,
+    needles: Needles,
+    pictures: set[str],
+    doomed: list[Path],
+    *,
+    dry_run: bool,
+) -> int:
+    """Remove files outside of artifacts that speak of them, or are copies of removed pictures.
+
+    Folders that are named after them go when they are empty.
+    """
+    removed = 0
+    for folder in places.folders:
+        for path in _apart(local_files(folder), doomed):
+            if _is_kept(store, path):
+                continue
+            inside = path.relative_to(folder).as_posix()
+            if (
+                kinds_in_name(inside, needles)
+                or file_digest(path) in pictures
+                or kinds_in_file(path, needles)
+            ):
+                removed += 1
+                if not dry_run:
+                    path.unlink()
+        for empty in sorted(folder.rglob("*"), reverse=True) if not dry_run else ():
+            if empty.is_dir() and kinds_in_name(empty.name, needles) and not any(empty.iterdir()):
+                empty.rmdir()
+    return removed
+
+
+def _is_kept(store: Store, path: Path) -> bool:
+    """Databases and files of answers are changed apart, and the dossier goes last."""
+    inside = path.relative_to(store.state).parts if path.is_relative_to(store.state) else ()
+    beside = path.name.endswith((*BESIDE, ".lock"))
+    return beside or inside[:1] in ((FOLDER,), (ARCHIVE_FOLDER,)) or is_database(path)

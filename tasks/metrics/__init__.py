@@ -1,0 +1,1 @@
+"""Numbers for Prometheus, counted from facts, and the endpoint that shows them."""

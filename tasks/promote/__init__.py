@@ -1,0 +1,1 @@
+"""Who becomes champion of a registered model: the gate, its evidence, and the promotion."""

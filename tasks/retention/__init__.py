@@ -1,0 +1,1 @@
+"""Which artifacts are still needed, and removing the others."""

@@ -1,0 +1,1 @@
+"""Trained models over HTTP: OpenAI's chat, findings of uploads, films of texts."""

@@ -1,0 +1,64 @@
+"""The flags of every command, frozen."""
+
+from __future__ import annotations
+
+RUN = "--data-root --dry-run --json --recipe=llava_rad --replicas --scale=tiny --set* --source*"
+FLAGS = {
+    "sources": "[name] --json",
+    "config": "--json --list --recipe=llava_rad --scale=tiny --set*",
+    "doctor": "--data-root --json",
+    "convert export-llava-rad": "vlm dual_encoder out --json",
+    "convert import-llava-rad": ("release out --json --language --text-tokenizer --with-base"),
+    "convert vision": (
+        "state_dict out --activation=quick_gelu --heads --image-px --json --patch-px"
+    ),
+    "replicate": "name folder --seed=0 --side-px=256 --studies=60",
+    "compare": "run_a run_b --data-root --json --resamples=1000 --seed=3 --text",
+    "compare-recipes": "recipes --data-root --dry-run --json --metric* --on --replicas "
+    "--resamples=1000 --scale=tiny --seed=3 --set* --source*",
+    "slices": "[run] --by* --data-root --json --metric* --of=reports --resamples=1000 --seed=3",
+    "errors": "[run] --data-root --json --text",
+    "ablate": "[matrix] --data-root --dry-run --json --list --replicas --scale --set* --source*",
+    "submission": "folder --data-root --fill --json --part=test-hidden --recipe=gla_rrg24 "
+    "--replicas --scale=tiny --set* --source*",
+    "chat": "--ability --data-root --films=films --image --json --recipe=llava_rad --replicas "
+    "--scale=tiny --seed=3 --set* --source*",
+    "serve": "model --data-root --device=auto --drawing --host=127.0.0.1 --json --poll=10.0 "
+    "--port=8000 --slots=16 --token-file --waiting=64",
+    "token": "whose --expires --file --json --role=viewer",
+    "leaderboard": "[roots] --all --json --measure* --older --out",
+    "forget": "subject --data-root --dry-run --json --retire --source* --study*",
+    "gc": "--data-root --dry-run --json --keep-days=30 --keep-runs=1",
+    "trace": "study_id --data-root --json --recipe=llava_rad --replicas --scale=tiny --set* "
+    "--source* --text",
+    "facts": "--data-root --json --kind* --since",
+    "metrics": "--data-root --host=127.0.0.1 --once --port=9464",
+    "stack up": "--folder=stack --patience=600 --replicas=True",
+    "stack status": "--folder=stack --json",
+    "stack stop": "--folder=stack",
+    "deploy": "--file --pools=process --replicas",
+    "llm status": "--data-root --json",
+    "llm audit": "--data-root --json",
+    "llm retry": "--data-root --dry-run --reason --source",
+    "llm compact": "--data-root --forget-damaged",
+    "llm prices": "--data-root --json",
+    "ingest": RUN,
+    "write-reports": RUN,
+    "write-examples": RUN,
+    "train": RUN,
+    "evaluate": RUN,
+    "register": RUN,
+    "run": RUN,
+    "teacher-quality": RUN,
+    "validate-metrics": "place --data-root --json --judge* --out --resamples=1000 --seed=3 "
+    "--texts-of",
+    "promote": "model --against=champion --alias=candidate --allow-licence* --data-root --dry-run "
+    "--gates --json --reason= --use --version",
+    "rollback": "model --data-root --json --reason= --to",
+    "promotions": "model --data-root --json",
+    "watch-registry": "--data-root --deployment --every=15.0 --json --listen --log --once",
+    "score": "pairs --block* --cache=True --data-root --json --resamples=500 --section=findings "
+    "--seed=3",
+    "plant-errors": "--data-root --json --judge* --out --per-cell=100 --seed=0",
+}
+"""Frozen: scripts and schedules use them. A name here may be added, never changed or removed."""
