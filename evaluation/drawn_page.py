@@ -28,11 +28,13 @@ SYSTEMS: Final = {
     "shuffled": "Another's prompt",
 }
 REAL: Final = "Real films"
+ALONE: Final = "-seen"
+"""The end of a metric's name that counts only what the judge tells on real films."""
 HEADLINES: Final = (
     f"{AUROC}-macro",
-    f"{AUROC}-macro-seen",
+    f"{AUROC}-macro{ALONE}",
     SIDE,
-    f"{SIDE}-seen",
+    f"{SIDE}{ALONE}",
     f"{REPORT}-micro",
 )
 """What says whether the films show what was asked for."""
@@ -87,7 +89,8 @@ def render_drawn(page: DrawnPage) -> str:
 
 
 def verdicts(document: Mapping[str, Any]) -> list[Row]:
-    """Headlines of the model less each control, paired by prompt."""
+    """Headlines of the model less each control, paired by prompt; of what the judge sees alone only
+    where that is another number."""
     values = {(row["metric"], row["control"]): row["value"] for row in document["scores"]}
     return [
         {
@@ -103,6 +106,8 @@ def verdicts(document: Mapping[str, Any]) -> list[Row]:
         for metric in HEADLINES
         for row in document["differences"]
         if row["metric"] == metric and row["value"] is not None
+        if not metric.endswith(ALONE)
+        or values[metric, "none"] != values[metric.removesuffix(ALONE), "none"]
     ]
 
 

@@ -310,3 +310,15 @@ def test_a_sheet_has_three_films_a_row_and_says_what_was_asked() -> None:
     assert one.startswith(b"\x89PNG") and len(two) > len(one)
     assert film_png(normal.real).startswith(b"\x89PNG")
     assert SIDE_PX > 64
+
+
+def test_what_the_judge_sees_alone_is_a_verdict_where_it_is_another_number(
+    document: dict[str, Any],
+) -> None:
+    alike = [
+        {**row, "value": 0.5} if row["control"] == "none" else row for row in document["scores"]
+    ]
+    named = {row["metric"] for row in verdicts({**document, "scores": alike})}
+    assert named and not any(name.endswith("-seen") for name in named)
+    other = [{**row, "value": 0.9} if row["metric"].endswith("-seen") else row for row in alike]
+    assert {row["metric"] for row in verdicts({**document, "scores": other})} > named
