@@ -343,6 +343,6 @@ def _kinds(row: Mapping[str, Any]) -> list[tuple[str, int, int]]:
 
 def _rows(sql: str, names: Mapping[str, Any]) -> list[dict[str, Any]]:
     with duckdb.connect(config={"threads": 1}) as connection:
-        found = connection.execute(sql, dict(names)).to_arrow_table()
+        found = connection.sql(sql, params=dict(names)).to_arrow_table()
     rows: list[dict[str, Any]] = found.to_pylist()
     return rows

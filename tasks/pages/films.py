@@ -29,6 +29,7 @@ from tasks.serve.refused import Refused, bad
 
 _INDEXES: Final = 4  # sets of examples whose places are kept; our choice
 _LEVELS: Final = 256
+_IMAGE_IDS: Final = "images.list.element.image_id"  # Parquet's name of that part of the list
 UPLOAD_SIDE_PX: Final = 1024
 """Short side of an uploaded film on the page; our choice: a screen shows no more."""
 _UPLOADED: Final = ImageSettings(short_side_px=UPLOAD_SIDE_PX, smallest_side_px=16)
@@ -74,7 +75,7 @@ class Films:
         if place is None:
             return 0
         with ShardReader(place.path) as reader:
-            return len(reader.table(place.group, ["images.image_id"])["images"][place.row])
+            return len(reader.table(place.group, [_IMAGE_IDS])["images"][place.row])
 
     def drawn(self, cases: CaseSet, example_id: str, control: str) -> bytes:
         """What a model drew for an example.
@@ -168,11 +169,11 @@ def attention(cases: CaseSet, example_id: str, side: str, sentence: int) -> dict
         if not files:
             continue
         with duckdb.connect(config={"threads": 1}) as connection:
-            rows = connection.execute(
+            rows = connection.sql(
                 "SELECT rows, columns, values::FLOAT[] AS values FROM read_parquet($maps) "
                 "WHERE example_id = $name AND sentence = $sentence AND control = 'none' "
                 "AND method <> '' ORDER BY method = $chosen DESC LIMIT 1",
-                {
+                params={
                     "maps": files,
                     "name": name,
                     "sentence": sentence,

@@ -101,7 +101,7 @@ def draw(held: Mapping[str, Kept], shown: Collection[str], chosen: str = "") -> 
     for folder in sorted(shown):
         kept = held[folder]
         columns[_COLUMN[kept.kind]].append((folder, kept))
-        if kept.has_calls and kept.kind in ("reports", "dialogues"):
+        if kept.paid("input_tokens") and kept.kind in ("reports", "dialogues"):
             columns[_COLUMN["calls"]].append((f"calls {folder}", kept))
     used = [place for place, column in enumerate(columns) if column]
     nodes: dict[str, Node] = {}
@@ -115,7 +115,7 @@ def draw(held: Mapping[str, Kept], shown: Collection[str], chosen: str = "") -> 
         tuple(nodes.values()),
         tuple(_edges(held, nodes, chosen)),
         heads,
-        max(1, len(used)) * (_WIDTH + _ACROSS) - _ACROSS,
+        max(1, len(used)) * (_WIDTH + _ACROSS),
         _TOP + tallest * (_HEIGHT + _DOWN),
     )
 
@@ -123,21 +123,24 @@ def draw(held: Mapping[str, Kept], shown: Collection[str], chosen: str = "") -> 
 def _order(item: tuple[str, Kept]) -> tuple[int, str, str]:
     key, kept = item
     kind = "calls" if key.startswith("calls ") else kept.kind
-    return COLUMNS[_COLUMN[kind]].index(kind), kept.name, kept.created_at
+    named = kept.created_at if kind == "stages" else kept.name  # a stage is made after its inputs
+    return COLUMNS[_COLUMN[kind]].index(kind), named, kept.created_at
 
 
 def _node(key: str, kept: Kept, x: int, y: int, chosen: str) -> Node:
     if key.startswith("calls "):
         tokens, cost = kept.paid("input_tokens") + kept.paid("output_tokens"), kept.paid("cost_usd")
-        note = f"{_short_number(tokens)} tokens, ${cost:,.2f}"
-        return Node(key, "calls", f"{kept.name} calls", note, kept.folder, x, y, False)
+        note = f"{_short_number(tokens)} tokens · ${cost:,.2f}"
+        return Node(key, "calls", f"calls for {kept.kind}", note, kept.folder, x, y, False)
     counted = kept.artifact.counts
-    rows = f"{counted[0].kept:,} {counted[0].unit}" if counted else kept.short
-    note = rows if len(rows) <= _LONGEST + 4 else f"{rows[: _LONGEST + 3]}…"
-    title = f"{kept.kind} {kept.name}"
-    title = kept.name if len(title) > _LONGEST else title
-    title = title if len(title) <= _LONGEST else f"{title[: _LONGEST - 1]}…"
-    return Node(key, kept.kind, title, note, kept.folder, x, y, kept.folder == chosen)
+    rows = f"{_short_number(counted[0].kept)} {counted[0].unit}" if counted else kept.short
+    is_chosen = kept.folder == chosen
+    note = _cut(f"{kept.kind} · {rows}", _LONGEST + 5)
+    return Node(key, kept.kind, _cut(kept.name, _LONGEST), note, kept.folder, x, y, is_chosen)
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def _edges(held: Mapping[str, Kept], nodes: Mapping[str, Node], chosen: str) -> Iterable[Edge]:
