@@ -11,7 +11,9 @@ import typer
 
 from flows.cli_options import DataRoot, Json
 
-UI_HELP = "The reading room: runs, scores, cases, lineage and questions as pages; see docs/pages.md."
+UI_HELP = (
+    "The reading room: runs, scores, cases, lineage and questions as pages; see docs/pages.md."
+)
 
 
 def ui(
@@ -47,10 +49,13 @@ def ui(
         token_file=token_file,
         names=tuple(name or ()),
         tls=behind_tls,
+        warms_up=True,
     )
     print(NOTICE, file=sys.stderr)
     asyncio.run(run_room(order, lambda url: _say_ready(url, as_json=as_json)))
 
 
 def _say_ready(url: str, *, as_json: bool) -> None:
-    print(json.dumps({"event": "ready", "url": url}) if as_json else f"pages     {url}/", flush=True)
+    print(
+        json.dumps({"event": "ready", "url": url}) if as_json else f"pages     {url}/", flush=True
+    )

@@ -1,4 +1,4 @@
-"""A real Chromium without a window, driven by its DevTools protocol; nothing is installed for it."""
+"""A real Chromium without a window, driven by its DevTools protocol."""
 
 from __future__ import annotations
 
@@ -67,11 +67,15 @@ class Page:
         """Open an address and wait until all of it is there."""
         before = self._loads
         self.call("Page.navigate", url=url)
-        self.wait(lambda: self._loads > before and self.run("document.readyState") == "complete", url)
+        self.wait(
+            lambda: self._loads > before and self.run("document.readyState") == "complete", url
+        )
 
     def run(self, script: str) -> Any:
         """What an expression gives, as JSON."""
-        told = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        told = self.call(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in told, (script, told["exceptionDetails"])
         return told["result"].get("value")
 
@@ -89,14 +93,16 @@ class Page:
             self.call("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], **button)
         if leads_on:
             self.wait(
-                lambda: self._loads > before and self.run("document.readyState") == "complete", selector
+                lambda: self._loads > before and self.run("document.readyState") == "complete",
+                selector,
             )
 
     def hover(self, selector: str) -> None:
         """Move the mouse over an element."""
         quoted = json.dumps(selector)
         x, y = self.run(
-            f"(() => {{ const e = document.querySelector({quoted}); e.scrollIntoView({{block: 'center'}});"
+            f"(() => {{ const e = document.querySelector({quoted});"
+            "e.scrollIntoView({block: 'center'});"
             "const r = e.getClientRects()[0]; return [r.x + 5, r.y + r.height / 2]; })()"
         )
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)

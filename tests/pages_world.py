@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tempfile
 import threading
 import urllib.error
 import urllib.parse
@@ -235,8 +236,8 @@ def _write_runs(house: House) -> None:
     now = datetime.now(UTC)
     place = {"recipe": ABILITY, "scale": "tiny"}
     steps = [
-        row("steps", **place, kind=kind, name=made.step.name, state="cached" if kind == "studies" else "built",
-            why="never built", seconds=12.0, rows_in=40, kept=30, rejected=10,
+        row("steps", **place, kind=kind, name=made.step.name,
+            state="cached" if kind == "studies" else "built", why="never built", seconds=12.0, rows_in=40, kept=30, rejected=10,
             fingerprint=made.fingerprint)
         for kind, made in house.made.items()
     ]  # fmt: skip
@@ -254,16 +255,22 @@ def _write_runs(house: House) -> None:
                        low=0.6, high=0.8, n=STUDIES, higher_is_better=True,
                        fingerprint=house.made["scores"].fingerprint)],
     }  # fmt: skip
-    write_run(house.store, RUN_ID, now - timedelta(days=1), facts, steps=len(steps), built=7, cached=1)
-    broken = {"steps": [row("steps", **place, kind="stages", name="finetune", state="failed", why="ChildError")]}
-    write_run(house.store, "broken", now, broken, state="failed", why="ChildError in stages/finetune")
+    write_run(
+        house.store, RUN_ID, now - timedelta(days=1), facts, steps=len(steps), built=7, cached=1
+    )
+    broken = {
+        "steps": [
+            row("steps", **place, kind="stages", name="finetune", state="failed", why="ChildError")
+        ]
+    }
+    write_run(
+        house.store, "broken", now, broken, state="failed", why="ChildError in stages/finetune"
+    )
 
 
 @cache
 def _tables() -> bytes:
     """An empty registry's database: making one takes seconds."""
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "mlflow.db"
         make_database(f"sqlite:///{place}")
@@ -276,20 +283,15 @@ def write_registry(house: House) -> None:
     place.mkdir(parents=True)
     (place / "mlflow.db").write_bytes(_tables())
     registry = registry_at(f"sqlite:///{place / 'mlflow.db'}", place / "artifacts")
-    tags = {f"cxrflow.{kind}.{made.step.name}": made.fingerprint for kind, made in house.made.items()}
+    tags = {
+        f"cxrflow.{kind}.{made.step.name}": made.fingerprint for kind, made in house.made.items()
+    }
     one, two = (add_version(registry, ABILITY, tags | {"n": str(n)}) for n in (1, 2))
     promotions = Promotions(registry, ABILITY, 0.0)
     promotions.promote(one, 0, Decision("ana@here", "the first"))
     promotions.promote(two, one, Decision("ben@here", f"better {SCRIPT}"))
     promotions.rollback(Decision("ana@here", "worse on films of children"))
     registry.point(ABILITY, "candidate", two)
-
-
-@cache
-def _house(folder: str) -> House:
-    house = write_house(Path(folder) / "data")
-    write_registry(house)
-    return house
 
 
 class Reply(NamedTuple):
@@ -313,10 +315,16 @@ class Room:
 
     url: str
 
-    def ask(self, path: str, data: bytes | Mapping[str, str] | None = None, **headers: str) -> Reply:
+    def ask(
+        self, path: str, data: bytes | Mapping[str, str] | None = None, **headers: str
+    ) -> Reply:
         """One request; ``Content_Type`` is the header of that name."""
         told = {name.replace("_", "-"): value for name, value in headers.items()}
-        raw = data if data is None or isinstance(data, bytes) else urllib.parse.urlencode(data).encode()
+        raw = (
+            data
+            if data is None or isinstance(data, bytes)
+            else urllib.parse.urlencode(data).encode()
+        )
         request = urllib.request.Request(self.url + path, raw, told)
         try:
             with urllib.request.build_opener(_Stay).open(request, timeout=60) as reply:
@@ -334,13 +342,15 @@ class Room:
 def open_room(root: Path, **changes: Any) -> Iterator[Room]:
     """A room over a data root for as long as the block lasts."""
     environment = load_environment(data_root=str(root))
-    order = RoomOrder(**{"environment": environment, "port": 0, "serving": "http://127.0.0.1:9", **changes})
+    order = RoomOrder(
+        **{"environment": environment, "port": 0, "serving": "http://127.0.0.1:9", **changes}
+    )
     found, ready, stops = list[str](), threading.Event(), list[Any]()
 
     async def work() -> None:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
         stops.append(lambda: loop.call_soon_threadsafe(stop.set))
-        await room_until(stop, order, lambda url: (found.append(url), ready.set()) and None)
+        await room_until(stop, order, lambda url: None)
 
     thread = threading.Thread(target=lambda: asyncio.run(work()), name="room")
     thread.start()

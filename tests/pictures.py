@@ -1,7 +1,7 @@
-"""``python -m tests.pictures DATA_ROOT``: pictures of the reading room for docs/images, in Chromium.
+"""``python -m tests.pictures DATA_ROOT``: pictures of the reading room, for docs/images.
 
-The data root must be of replicas alone. Where it has registered models, they are served for the page
-about a film of one's own; that film is a phantom too.
+The data root must be of replicas alone. Where it has registered models, they are served for the
+page about a film of one's own; that film is a phantom too.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from typing import Final
 from PIL import Image
 
 from infra.settings.environment import load_environment
+from infra.store import Store
+from tasks.context import open_store
 from tasks.pages.champions import models
 from tasks.pages.library import Library
 from tests.chromium import UNAVAILABLE, Page, find_chromium, open_page
@@ -36,13 +38,14 @@ def require_replicas(root: Path) -> Library:
     replicas = {kept.name for kept in library.of("replicas")}
     real = sorted({kept.name for kept in library.of("studies")} - replicas)
     if real or not replicas:
-        sys.exit(f"found real data of {', '.join(real) or 'nobody'} in {root}; expected replicas alone")
+        sys.exit(
+            f"found real data of {', '.join(real) or 'nobody'} in {root}; expected replicas alone"
+        )
     return library
 
 
-def load_store(root: Path):  # type: ignore[no-untyped-def]
-    from tasks.context import open_store
-
+def load_store(root: Path) -> Store:
+    """The data root, which is not made."""
     return open_store(load_environment(data_root=str(root)), make=False)
 
 
@@ -55,7 +58,13 @@ def served(root: Path) -> Iterator[str]:
     if not writes:
         yield "http://127.0.0.1:9"
         return
-    told = [sys.executable, "-c", "from flows.cli import main; main()", "serve", f"{writes[0]}@candidate"]
+    told = [
+        sys.executable,
+        "-c",
+        "from flows.cli import main; main()",
+        "serve",
+        f"{writes[0]}@candidate",
+    ]
     told += ["--drawing", f"{draws[0]}@candidate"] if draws else []
     told += ["--port", "0", "--json", "--device", "cpu", "--data-root", str(root)]
     process = subprocess.Popen(told, stdout=subprocess.PIPE, text=True)
@@ -77,7 +86,6 @@ def keep(page: Page, name: str) -> None:
     assert len(data) < LARGEST_BYTES, f"{name} has {len(data)} bytes"
     IMAGES.mkdir(exist_ok=True)
     (IMAGES / f"{name}.png").write_bytes(data)
-    print(f"{name:<10} {len(data) // 1024} KiB")
 
 
 def take(page: Page, room: Room, library: Library) -> None:
@@ -99,7 +107,9 @@ def take(page: Page, room: Room, library: Library) -> None:
     page.go(f"{room.url}{_telling_case(room, scores)}")
     if page.run("!!document.querySelector('.report .mapped')"):
         page.hover(".report .mapped")
-        page.wait(lambda: page.run("!!document.querySelector('.veil.on')?.naturalWidth"), "attention")
+        page.wait(
+            lambda: page.run("!!document.querySelector('.veil.on')?.naturalWidth"), "attention"
+        )
     page.run("scrollTo(0, 0); document.activeElement.blur()")
     keep(page, "case")
 
@@ -107,7 +117,9 @@ def take(page: Page, room: Room, library: Library) -> None:
 def _telling_case(room: Room, scores: str) -> str:
     """A case with attention and something missed, if there is one; else the worst."""
     for query in ("show=attention&order=worst", "show=wrong&order=worst", ""):
-        found = re.findall(r'href="(/cases/[^"]+/case\?[^"]+)"', room.ask(f"/cases/{scores}?{query}").text)
+        found = re.findall(
+            r'href="(/cases/[^"]+/case\?[^"]+)"', room.ask(f"/cases/{scores}?{query}").text
+        )
         if found:
             return str(found[0]).replace("&amp;", "&")
     raise SystemExit("found no case; expected scored predictions")

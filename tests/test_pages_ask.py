@@ -118,7 +118,10 @@ def test_an_address_that_is_none_is_refused(url: str) -> None:
 
 def test_answers_that_are_none_are_refused() -> None:
     told = Serving("http://127.0.0.1:1")._refused
-    assert told(429, json.dumps({"error": {"code": "overloaded", "message": "wait"}}).encode()).status == 429
+    assert (
+        told(429, json.dumps({"error": {"code": "overloaded", "message": "wait"}}).encode()).status
+        == 429
+    )
     for raw in (b"", b"[]", b"{}", b"<html>", b"[" * 10**5):
         assert told(500, raw).status == 502
 

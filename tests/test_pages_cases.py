@@ -135,7 +135,9 @@ def test_a_filter_is_read_from_its_own_address(wanted: Filter) -> None:
     assert Filter.read(dict(parse_qsl(wanted.address(), keep_blank_values=True))) == wanted
 
 
-def test_one_goes_from_case_to_case_as_the_list_has_them(cases: CaseSet, room: Room, house: House) -> None:
+def test_one_goes_from_case_to_case_as_the_list_has_them(
+    cases: CaseSet, room: Room, house: House
+) -> None:
     order = ids(cases, order="best")
     before, after = cases.around(Filter(order="best"), 3)
     assert before.startswith(f"example={order[1]}&") and after.startswith(f"example={order[3]}&")
@@ -168,8 +170,15 @@ def test_attention_is_offered_where_it_was_kept(room: Room, house: House) -> Non
     assert room.ask(f"/cases/{house.scores}/case?example=e0004").text.count("mapped") == 0
     chosen = room.ask(f"{base}&side=prediction&sentence=0").text
     assert 'class="veil on"' in chosen and "mapped shown" in chosen
-    for query in ("side=other&sentence=0", "side=reference&sentence=x", "side=reference&sentence=9"):
-        assert room.ask(f"/cases/{house.scores}/attention.png?example=e0001&{query}").status in (400, 404)
+    for query in (
+        "side=other&sentence=0",
+        "side=reference&sentence=x",
+        "side=reference&sentence=9",
+    ):
+        assert room.ask(f"/cases/{house.scores}/attention.png?example=e0001&{query}").status in (
+            400,
+            404,
+        )
 
 
 def test_a_film_is_the_stored_one_through_a_window(room: Room, house: House) -> None:
@@ -179,7 +188,9 @@ def test_a_film_is_the_stored_one_through_a_window(room: Room, house: House) -> 
     assert np.array_equal(grey(plain.body), grey(film(3)))
     narrow = grey(room.ask(f"{base}&center=100&width=20").body)
     stored = grey(film(3)).astype(float)
-    assert np.array_equal(narrow == 0, stored <= 90) and np.array_equal(narrow == 255, stored >= 110)
+    assert np.array_equal(narrow == 0, stored <= 90) and np.array_equal(
+        narrow == 255, stored >= 110
+    )
     for query in ("center=0", "center=999", "width=513", "width=x", "number=2"):
         assert room.ask(f"{base}&{query}").status in (400, 404), query
     assert room.ask(f"/cases/{house.scores}/film.png?example=nobody").status == 404
@@ -187,7 +198,9 @@ def test_a_film_is_the_stored_one_through_a_window(room: Room, house: House) -> 
 
 
 def test_the_window_needs_no_script(room: Room, house: House) -> None:
-    told = room.ask(f"/cases/{house.scores}/case?example=e0003&center=90&width=60&order=best&at=2").text
+    told = room.ask(
+        f"/cases/{house.scores}/case?example=e0003&center=90&width=60&order=best&at=2"
+    ).text
     assert "film.png?example=e0003&amp;center=90&amp;width=60" in told
     form = told.split('class="window"')[1].split("</form>")[0]
     for name, value in (("example", "e0003"), ("order", "best"), ("at", "2")):
@@ -203,15 +216,19 @@ def test_a_window_is_monotone_and_keeps_its_ends(center: int, width: int) -> Non
     assert done
     seen = grey(windowed(data.tobytes(), center, width))[0].astype(int)
     assert (np.diff(seen) >= 0).all()
-    if 0 < center - width / 2 and center + width / 2 < 255:
+    if center - width / 2 > 0 and center + width / 2 < 255:
         assert (seen[0], seen[-1]) == (0, 255)
 
 
-def test_attention_lies_over_the_middle_square_of_the_film(cases: CaseSet, library: Library) -> None:
+def test_attention_lies_over_the_middle_square_of_the_film(
+    cases: CaseSet, library: Library
+) -> None:
     heat = attention(cases, "e0001", "reference", 0)
     assert heat["values"].index(1.0) == 1 % CELLS  # of the method that grounding chose
     assert attention(cases, "e0001", "prediction", 0)["values"].index(1.0) == 3
-    picture = cv2.imdecode(np.frombuffer(veil(heat, (WIDTH, HEIGHT)), np.uint8), cv2.IMREAD_UNCHANGED)
+    picture = cv2.imdecode(
+        np.frombuffer(veil(heat, (WIDTH, HEIGHT)), np.uint8), cv2.IMREAD_UNCHANGED
+    )
     assert picture.shape == (HEIGHT, WIDTH, 4)
     seen = np.argwhere(picture[..., 3] > 0)
     margin, cell = (WIDTH - HEIGHT) // 2, HEIGHT // CELLS
@@ -247,7 +264,10 @@ def test_findings_agree_are_missed_or_are_added() -> None:
     assert dict(findings_of(EFFUSION))["Pleural Effusion"] == "positive"
 
 
-_REPORT = st.lists(st.sampled_from([*EFFUSION.split(". "), *EDEMA.split(". "), "No change", "A.B. <b>"]), max_size=6)
+_REPORT = st.lists(
+    st.sampled_from([*EFFUSION.split(". "), *EDEMA.split(". "), "No change", "A.B. <b>"]),
+    max_size=6,
+)
 
 
 @given(_REPORT, _REPORT)

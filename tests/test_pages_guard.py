@@ -86,7 +86,15 @@ def test_beyond_this_machine_there_is_no_room_without_tokens(house: House) -> No
 
 
 def test_nobody_sees_anything_without_a_token(room: Room, house: House) -> None:
-    pages = ["/", "/runs", f"/cases/{house.scores}", "/lineage", "/ask", "/nowhere", "/../etc/passwd"]
+    pages = [
+        "/",
+        "/runs",
+        f"/cases/{house.scores}",
+        "/lineage",
+        "/ask",
+        "/nowhere",
+        "/../etc/passwd",
+    ]
     for path in [*pages, f"/cases/{house.scores}/film.png?example=e0001"]:
         browser = room.ask(path, Accept="text/html")
         assert browser.status == 303 and browser.headers["Location"].startswith("/enter?to="), path
@@ -184,7 +192,10 @@ def test_forms_of_other_sites_are_refused(
     assert enter(room, tokens["viewer"], **headers).status == 403
     key = local.form_key()
     for path in (f"/champions/{ABILITY}/rollback", "/ask", "/draw"):
-        assert local.ask(path, {"form_key": key, "text": "x", "question": "y"}, **headers).status == 403
+        assert (
+            local.ask(path, {"form_key": key, "text": "x", "question": "y"}, **headers).status
+            == 403
+        )
 
 
 def test_a_form_needs_the_key_of_this_very_session(
@@ -201,7 +212,14 @@ def test_a_form_needs_the_key_of_this_very_session(
 
 
 def test_a_strangers_name_that_leads_here_is_refused(room: Room, local: Room) -> None:
-    for host in ("evil.example", "evil.example:80", "127.0.0.1.evil.example", "[::1].evil", "a b", ""):
+    for host in (
+        "evil.example",
+        "evil.example:80",
+        "127.0.0.1.evil.example",
+        "[::1].evil",
+        "a b",
+        "",
+    ):
         assert local.ask("/", Host=host).status in (400, 403), host
         assert room.ask("/health", Host=host).status in (400, 403), host
     for host in ("localhost", "127.0.0.1:8090", "[::1]:1"):

@@ -54,7 +54,15 @@ def test_texts_ids_and_addresses_are_shown_as_they_are_and_never_run(
     assert SCRIPT not in shown and "<img src=x" not in shown and "alert(" in shown
     assert "&lt;script&gt;" in shown
     evil = quote(f'"><script>{"x"}</script>')
-    for path in ("/runs/", "/champions/", "/cases/", "/scores/", "/lineage/scores/", "/ask/", "/x/"):
+    for path in (
+        "/runs/",
+        "/champions/",
+        "/cases/",
+        "/scores/",
+        "/lineage/scores/",
+        "/ask/",
+        "/x/",
+    ):
         reply = room.ask(path + evil)
         assert reply.status == 404 and "<script>x" not in reply.text, path
     for query in ("source", "finding", "order", "show", "page", "example", "side"):
@@ -134,7 +142,10 @@ def test_only_files_of_the_manifest_are_served(room: Room, house: House) -> None
 
 def test_too_large_too_many_and_strange_bodies_are_refused(room: Room) -> None:
     assert upload(room, image=b"x" * 300_000).status == 413
-    assert room.ask("/ask", b"x" * 600_000, Content_Type="application/x-www-form-urlencoded").status == 413
+    assert (
+        room.ask("/ask", b"x" * 600_000, Content_Type="application/x-www-form-urlencoded").status
+        == 413
+    )
     many = {f"part{letter}": "x" for letter in "abcdefghijklmnopqrst"}
     assert upload(room, **many).status == 400
     assert upload(room, question="x" * 501).status in (400, 503)
@@ -175,7 +186,10 @@ def test_a_body_that_never_ends_is_given_up(room: Room) -> None:
 
 def test_a_head_that_is_none_is_refused(room: Room) -> None:
     place = urlsplit(room.url)
-    for head in (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 20_000 + b"\r\n\r\n", b"\x16\x03\x01\0\0\r\n\r\n"):
+    for head in (
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 20_000 + b"\r\n\r\n",
+        b"\x16\x03\x01\0\0\r\n\r\n",
+    ):
         with socket.create_connection((place.hostname, place.port), timeout=30) as line:
             line.sendall(head)
             assert b" 400 " in line.recv(200)

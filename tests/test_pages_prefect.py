@@ -30,7 +30,9 @@ def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-@pytest.mark.parametrize("place", ["room", "file:///etc", "http://user:secret@room", "http://r/?a=b"])
+@pytest.mark.parametrize(
+    "place", ["room", "file:///etc", "http://user:secret@room", "http://r/?a=b"]
+)
 def test_an_address_that_is_none_is_refused_unseen(
     place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,8 +39,9 @@ def room(house: House) -> Iterator[Room]:
 def addresses(house: House) -> list[str]:
     scores, stage = house.scores, house.made["stages"].folder
     return [
-        "/", "/runs", f"/runs/{RUN_ID}", "/runs/broken", "/scores", f"/scores/{scores}", "/champions",
-        f"/champions/{ABILITY}", "/cases", f"/cases/{scores}", f"/cases/{scores}/case?example=e0001",
+        "/", "/runs", f"/runs/{RUN_ID}", "/runs/broken", "/scores", f"/scores/{scores}",
+        "/champions", f"/champions/{ABILITY}", "/cases", f"/cases/{scores}",
+        f"/cases/{scores}/case?example=e0001",
         "/ask", "/draw", "/lineage", f"/lineage/{stage}",
     ]  # fmt: skip
 
@@ -96,7 +97,14 @@ def test_runs_are_told_from_facts(room: Room) -> None:
     listed = room.ask("/runs").text
     assert listed.index("ChildError in stages/finetune") < listed.index(RUN_ID)  # the newest first
     told = room.ask(f"/runs/{RUN_ID}").text
-    for part in ("no report", ">30 <small>of 40<", "structure", "$1.25", "12,000", "rule14-micro-F1"):
+    for part in (
+        "no report",
+        ">30 <small>of 40<",
+        "structure",
+        "$1.25",
+        "12,000",
+        "rule14-micro-F1",
+    ):
         assert part in told, part
     assert ">ran<" in told and ">cached<" in told
     assert ">failed<" in room.ask("/runs/broken").text
@@ -106,7 +114,9 @@ def test_runs_are_told_from_facts(room: Room) -> None:
 
 def test_scores_stand_beside_their_controls(room: Room, house: House) -> None:
     told = room.ask(f"/scores/{house.scores}").text
-    assert "rule14-micro-F1" in told and "shuffled" in told and "BERTScore" not in told.split("<h2")[0]
+    assert (
+        "rule14-micro-F1" in told and "shuffled" in told and "BERTScore" not in told.split("<h2")[0]
+    )
     assert "Pleural Effusion" in told
     assert room.ask(f"/scores/{house.scores}/report").text.endswith("own page</title>")
     policy = room.ask(f"/scores/{house.scores}/report").headers["Content-Security-Policy"]
@@ -134,7 +144,16 @@ def test_a_page_that_the_browser_has_is_not_sent_again(room: Room, house: House)
 def test_an_empty_data_root_is_shown_too(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     with open_room(tmp_path / "data") as room:
-        for address in ("/", "/runs", "/scores", "/champions", "/cases", "/ask", "/draw", "/lineage"):
+        for address in (
+            "/",
+            "/runs",
+            "/scores",
+            "/champions",
+            "/cases",
+            "/ask",
+            "/draw",
+            "/lineage",
+        ):
             assert room.ask(address).status == 200, address
         assert "cxr run --scale tiny --replicas" in room.ask("/lineage").text
     assert list((tmp_path / "data").iterdir()) == []  # looking writes nothing

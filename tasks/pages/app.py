@@ -97,7 +97,10 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        return _refusal(request, error.status, error.reason)
+        response = _refusal(request, error.status, error.reason)
+        if "Allow" in error.headers:
+            response.headers["Allow"] = error.headers["Allow"]
+        return response
     except InputError as error:
         return _refusal(request, 409, str(error))
     except ArtifactError as error:

@@ -54,7 +54,7 @@ _BY_KIND: Final[Mapping[Kind, Mapping[str, str]]] = {
         "errors": "rght NULLS LAST",
         "study": "true",
     },
-    "films": {name: "true" for name in ORDERS},
+    "films": dict.fromkeys(ORDERS, "true"),
 }
 _SHOWN_SQL: Final[Mapping[str, str]] = {
     "wrong": "missed + false_positive > 0",
@@ -98,7 +98,9 @@ class Filter:
         """The query of the same with changes; what says nothing is left out."""
         told = {**vars(self), **changes}
         plain = vars(Filter())
-        return urlencode({name: str(value) for name, value in told.items() if value != plain.get(name)})
+        return urlencode(
+            {name: str(value) for name, value in told.items() if value != plain.get(name)}
+        )
 
 
 def whole(text: str, name: str) -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from infra.promotion_log import NOBODY, Entry, History
+from infra.promotion_log import Entry, History
 from infra.promotions import CHAMPION, Promotions
 from infra.registry import LOG_SUFFIX, Registry
 from infra.settings.environment import Environment
@@ -93,7 +94,7 @@ def models(environment: Environment, library: Library) -> list[ShownModel]:
 
 
 def _model(
-    registry: Registry, name: str, seen: list[VersionSeen], known: object
+    registry: Registry, name: str, seen: list[VersionSeen], known: Collection[str]
 ) -> ShownModel:
     history = Promotions(registry, name).history()
     ordered = sorted(seen, key=lambda one: int(one.version), reverse=True)
@@ -105,7 +106,7 @@ def _model(
     )
 
 
-def _version(seen: VersionSeen, known: object) -> ShownVersion:
+def _version(seen: VersionSeen, known: Collection[str]) -> ShownVersion:
     tags = seen.tags
     verdict = tags.get(GATE_TAG, "")
     at = tags.get(f"{GATE_TAG}.at", "")[:10]
@@ -114,11 +115,11 @@ def _version(seen: VersionSeen, known: object) -> ShownVersion:
         f"{verdict} {at}".strip(),
         tags.get(f"{GATE_TAG}.failed", ""),
         tags.get(f"{GATE_TAG}.run", ""),
-        tuple(one for one in _folders(tags) if one in known),  # type: ignore[operator]
+        tuple(one for one in _folders(tags) if one in known),
     )
 
 
-def _folders(tags: Any) -> list[str]:
+def _folders(tags: Mapping[str, str]) -> list[str]:
     found = []
     for key, value in tags.items():
         parts = key.split(".", 2)
@@ -155,7 +156,3 @@ def find_model(found: list[ShownModel], name: str) -> ShownModel:
         if one.name == name:
             return one
     raise Refused(404, "no_model", "the registry has no model of that name")
-
-
-def is_champion(model: ShownModel, version: ShownVersion) -> bool:
-    return model.history.champion != NOBODY and version.number == model.history.champion

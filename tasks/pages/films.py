@@ -1,4 +1,4 @@
-"""Pictures: films of examples out of the shards, drawn films, and attention as a veil over a film."""
+"""Pictures: films of examples out of the shards, drawn films, and attention as a veil over one."""
 
 from __future__ import annotations
 

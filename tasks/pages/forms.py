@@ -62,9 +62,7 @@ async def read_form(request: web.Request, wanted: Role = Role.VIEWER) -> Form:
 
 
 def _narrow(limits: Limits) -> Limits:
-    return Limits(
-        body_bytes=min(FORM_BYTES, limits.body_bytes), body_seconds=limits.body_seconds
-    )
+    return Limits(body_bytes=min(FORM_BYTES, limits.body_bytes), body_seconds=limits.body_seconds)
 
 
 async def read_fields(request: web.Request) -> Mapping[str, str]:

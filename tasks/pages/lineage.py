@@ -1,6 +1,6 @@
 """What came of what: artifacts as nodes, inputs as edges, drawn in columns from left to right.
 
-    raw ─▶ studies, images ─▶ language-model calls ─▶ examples ─▶ stages ─▶ predictions ─▶ scores ─▶ models
+    raw ─▶ studies ─▶ images, calls ─▶ texts ─▶ shards ─▶ stages ─▶ predictions ─▶ scores ─▶ models
 
 Calls of language models are no artifact of their own; where an artifact's pieces tell of tokens, a
 node for its calls stands before it.
@@ -8,7 +8,7 @@ node for its calls stands before it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -84,8 +84,7 @@ def after(held: Mapping[str, Kept], folder: str) -> list[str]:
     return _reach(folder, lambda one: made.get(one, ()), held)
 
 
-def _reach(begin: str, step: object, held: Mapping[str, Kept]) -> list[str]:
-    assert callable(step)
+def _reach(begin: str, step: Callable[[str], Iterable[str]], held: Mapping[str, Kept]) -> list[str]:
     waiting, found = [begin], dict[str, None]()
     while waiting:
         for one in step(waiting.pop(0)):

@@ -11,8 +11,8 @@ from infra.fingerprint import code_digests, drifted_modules
 from infra.record_file import read_record
 from infra.step import MANIFEST
 from tasks.graph import CODE, REVISIONS
-from tasks.pages.lineage import after, before, draw, ends
 from tasks.pages.library import Kept
+from tasks.pages.lineage import after, before, draw, ends
 from tasks.pages.room import ROOM, Room, page, work
 from tasks.serve.refused import Refused
 
@@ -55,7 +55,9 @@ async def artifact(request: web.Request) -> web.Response:
     kind, name = request.match_info["kind"], request.match_info["name"]
     if kind not in REVISIONS:
         raise Refused(404, "no_artifact", "there is no such kind of artifact")
-    return page(request, "artifact.html.j2", **await work(_one, request.app[ROOM], f"{kind}/{name}"))
+    return page(
+        request, "artifact.html.j2", **await work(_one, request.app[ROOM], f"{kind}/{name}")
+    )
 
 
 def _one(room: Room, folder: str) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def _value(labels: Mapping[str, LabelValue], name: str) -> str | None:
 def _sentences(segments: Sequence[Segment]) -> Iterable[Sentence]:
     """Cut segments at the ends of sentences; a finding that spans one is cut in two."""
     text = "".join(segment.text for segment in segments)
-    ends = [start for start, _ in sentence_spans(text)][1:] + [len(text)]
+    ends = [*[start for start, _ in sentence_spans(text)][1:], len(text)]
     begun, at = list[Segment](), 0
     for segment in segments:
         rest = segment.text

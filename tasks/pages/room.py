@@ -1,4 +1,4 @@
-"""What all pages share: the data root, the guard, the serving process, and how a page is answered."""
+"""What all pages share: the data root, the guard, the serving process, how a page is answered."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ WHO = web.RequestKey("who", str)
 KEY = web.RequestKey("key", str)
 
 
-async def work(do: Callable[ArgumentsT, ResultT], *args: ArgumentsT.args, **more: ArgumentsT.kwargs) -> ResultT:
+async def work(
+    do: Callable[ArgumentsT, ResultT], *args: ArgumentsT.args, **more: ArgumentsT.kwargs
+) -> ResultT:
     """Reading files, in a thread: other visitors are answered meanwhile."""
     return await asyncio.to_thread(do, *args, **more)
 

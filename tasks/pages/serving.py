@@ -149,7 +149,7 @@ class Serving:
                 if reply.status != 200:
                     raise self._refused(reply.status, raw)
                 return raw, reply.headers
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
             slow = isinstance(error, asyncio.TimeoutError)
             what = "gave no answer in time" if slow else "does not answer"
             message = f"the serving process at {self.url} {what}; start one with 'cxr serve'"

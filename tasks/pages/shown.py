@@ -16,7 +16,11 @@ from evaluation.interval_text import interval_text, number_text
 from infra.fingerprint import file_digest
 
 STATIC: Final = Path(__file__).parent / "static"
-STATIC_KINDS: Final = {"room.css": "text/css", "room.js": "text/javascript", "mark.svg": "image/svg+xml"}
+STATIC_KINDS: Final = {
+    "room.css": "text/css",
+    "room.js": "text/javascript",
+    "mark.svg": "image/svg+xml",
+}
 _DASH: Final = "–"
 _MINUTE, _HOUR = 60.0, 3600.0
 

@@ -1,4 +1,4 @@
-"""Conversations about uploaded films: kept in memory alone, for those who began them, for a while."""
+"""Conversations about uploaded films: in memory alone, for those who began them, for a while."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from infra.settings.environment import Environment
 from infra.tokens import TokenFile
 from tasks.context import open_store
 from tasks.pages.app import make_app
+from tasks.pages.board_views import board_of, registered
 from tasks.pages.guard import Guard
 from tasks.pages.room import Room
 from tasks.pages.serving import DEFAULT_URL, Serving
@@ -38,6 +39,7 @@ class RoomOrder:
         port: 0 takes a free one.
         names: names, beside addresses and this machine's own, that browsers reach it by.
         tls: a proxy with TLS stands before it.
+        warms_up: read scores and registry at once, so that no visitor waits for what that imports.
     """
 
     environment: Environment
@@ -47,6 +49,7 @@ class RoomOrder:
     token_file: Path | None = None
     names: tuple[str, ...] = ()
     tls: bool = False
+    warms_up: bool = False
     limits: Limits = field(default_factory=Limits)
 
 
@@ -86,9 +89,18 @@ async def room_until(
     """
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")  # a page waits for it
-    async with _bound(room_of(order), order) as url:
+    room = room_of(order)
+    async with _bound(room, order) as url:
         on_ready(url)
+        warming = asyncio.create_task(_warm_up(room)) if order.warms_up else None
         await stop.wait()
+        if warming is not None:
+            warming.cancel()
+
+
+async def _warm_up(room: Room) -> None:
+    await board_of(room)
+    await registered(room)
 
 
 @asynccontextmanager
