@@ -46,16 +46,17 @@ _BY_KIND: Final[Mapping[Kind, Mapping[str, str]]] = {
         "worst": "rule14_f1 NULLS LAST, significant_errors DESC NULLS LAST, rouge_l NULLS LAST",
         "best": "rule14_f1 DESC NULLS LAST, significant_errors NULLS LAST, rouge_l DESC NULLS LAST",
         "errors": "significant_errors DESC NULLS LAST, insignificant_errors DESC NULLS LAST",
-        "study": "true",
+        "study": "",
     },
     "answers": {
         "worst": "rght NULLS LAST",
         "best": "rght DESC NULLS LAST",
         "errors": "rght NULLS LAST",
-        "study": "true",
+        "study": "",
     },
-    "films": dict.fromkeys(ORDERS, "true"),
+    "films": dict.fromkeys(ORDERS, ""),
 }
+_LAST_ORDER: Final = "source, study_id, example_id"  # so that no case is on two pages
 _SHOWN_SQL: Final[Mapping[str, str]] = {
     "wrong": "missed + false_positive > 0",
     "missed": "missed > 0",
@@ -233,10 +234,9 @@ class CaseSet:
     def _some(self, wanted: Filter, offset: int, limit: int) -> list[dict[str, Any]]:
         sql, names = self._cases()
         where, more = self._where(wanted)
-        order = _BY_KIND[self.kind][wanted.order]
+        order = ", ".join(filter(None, (_BY_KIND[self.kind][wanted.order], _LAST_ORDER)))
         return _rows(
-            f"SELECT * FROM ({sql}) WHERE {where} ORDER BY {order}, source, study_id, example_id "
-            f"LIMIT {limit} OFFSET {offset}",
+            f"SELECT * FROM ({sql}) WHERE {where} ORDER BY {order} LIMIT {limit} OFFSET {offset}",
             {**names, **more},
         )
 
