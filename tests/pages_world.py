@@ -7,7 +7,9 @@ One study has an id and reports that would break a page that does not escape the
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
+import shutil
 import tempfile
 import threading
 import urllib.error
@@ -292,6 +294,23 @@ def write_registry(house: House) -> None:
     promotions.promote(two, one, Decision("ben@here", f"better {SCRIPT}"))
     promotions.rollback(Decision("ana@here", "worse on films of children"))
     registry.point(ABILITY, "candidate", two)
+
+
+@cache
+def shared_house() -> House:
+    """One house with a registry for all tests of this process, which only look at it."""
+    folder = tempfile.mkdtemp(prefix="pages-house-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    found = write_house(Path(folder) / "data")
+    write_registry(found)
+    return found
+
+
+def copied_house(folder: Path) -> House:
+    """A house of one's own, to break; its artifacts' places are those of the shared one."""
+    shared = shared_house()
+    shutil.copytree(shared.root, folder / "data")
+    return House(folder / "data", shared.made)
 
 
 class Reply(NamedTuple):

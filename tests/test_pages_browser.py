@@ -10,7 +10,14 @@ import pytest
 from chromium import UNAVAILABLE, Page, find_chromium, open_page
 from serve_world import drawer_folder, films, order, running, writer_folder
 
-from tests.pages_world import ABILITY, RUN_ID, House, Room, open_room, write_house, write_registry
+from tests.pages_world import (
+    ABILITY,
+    RUN_ID,
+    House,
+    Room,
+    open_room,
+    shared_house,
+)
 
 PROGRAM = find_chromium()
 pytestmark = [
@@ -21,10 +28,8 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> House:
-    found = write_house(tmp_path_factory.mktemp("house") / "data")
-    write_registry(found)
-    return found
+def house() -> House:
+    return shared_house()
 
 
 @pytest.fixture(scope="module")

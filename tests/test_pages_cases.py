@@ -30,16 +30,16 @@ from tests.pages_world import (
     Room,
     film,
     open_room,
+    shared_house,
     texts,
-    write_house,
 )
 from tests.pixel_samples import dicom
 from tests.scores_world import EDEMA, EFFUSION, NORMAL
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> House:
-    return write_house(tmp_path_factory.mktemp("house") / "data")
+def house() -> House:
+    return shared_house()
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,10 @@ from pathlib import Path
 import pytest
 from cli_world import Say
 
-from tests.pages_world import open_room, write_house
+from tests.pages_world import (
+    copied_house,
+    open_room,
+)
 from tests.small_world import HOUSE, cxr_environment
 
 HEAVY = {"torch", "transformers", "diffusers", "prefect", "openai"}
@@ -41,7 +44,7 @@ def test_bad_input_is_one_line(cxr: Say, tmp_path: Path) -> None:
 
 
 def test_it_answers_without_torch_or_prefect_and_ends_in_good_order(tmp_path: Path) -> None:
-    house = write_house(tmp_path / "data")
+    house = copied_house(tmp_path)
     code = (
         "import sys, atexit, flows.cli\n"
         f"atexit.register(lambda: print(sorted({HEAVY!r} & set(sys.modules)), flush=True))\n"
@@ -68,7 +71,7 @@ def test_it_answers_without_torch_or_prefect_and_ends_in_good_order(tmp_path: Pa
 
 
 def test_many_look_at_once_and_all_are_answered(tmp_path: Path) -> None:
-    house = write_house(tmp_path / "data")
+    house = copied_house(tmp_path)
     base = f"/cases/{house.scores}"
     paths = [f"{base}?page={1 + n % 2}" for n in range(20)]
     paths += [f"{base}/film.png?example=e{n:04}" for n in range(30)]
@@ -79,7 +82,7 @@ def test_many_look_at_once_and_all_are_answered(tmp_path: Path) -> None:
 
 
 def test_a_data_root_that_goes_away_is_an_empty_one(tmp_path: Path) -> None:
-    house = write_house(tmp_path / "data")
+    house = copied_house(tmp_path)
     with open_room(house.root) as room:
         assert room.ask(f"/cases/{house.scores}").status == 200
         house.root.rename(tmp_path / "elsewhere")
@@ -91,7 +94,7 @@ def test_a_data_root_that_goes_away_is_an_empty_one(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read all files")
 def test_a_folder_that_may_not_be_read_is_told(tmp_path: Path) -> None:
-    house = write_house(tmp_path / "data")
+    house = copied_house(tmp_path)
     place = house.root / house.made["scores"].folder
     place.chmod(0)
     try:

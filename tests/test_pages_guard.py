@@ -20,8 +20,7 @@ from tests.pages_world import (
     Reply,
     Room,
     open_room,
-    write_house,
-    write_registry,
+    shared_house,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own tables
@@ -29,10 +28,8 @@ NAME = "room.example"
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> House:
-    found = write_house(tmp_path_factory.mktemp("house") / "data")
-    write_registry(found)
-    return found
+def house() -> House:
+    return shared_house()
 
 
 @pytest.fixture(scope="module")

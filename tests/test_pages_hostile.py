@@ -17,7 +17,14 @@ from tasks.pages.forms import Form
 from tasks.pages.guard import Visitor
 from tasks.serve.limits import Limits
 from tasks.serve.refused import Refused
-from tests.pages_world import SCRIPT, House, Reply, Room, open_room, write_house
+from tests.pages_world import (
+    SCRIPT,
+    House,
+    Reply,
+    Room,
+    copied_house,
+    open_room,
+)
 from tests.serve_asking import form
 
 LIMITS = replace(Limits(), body_bytes=200_000, body_seconds=1.0, idle_seconds=2.0, text_letters=500)
@@ -25,7 +32,7 @@ LIMITS = replace(Limits(), body_bytes=200_000, body_seconds=1.0, idle_seconds=2.
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> House:
-    found = write_house(tmp_path_factory.mktemp("house") / "data")
+    found = copied_house(tmp_path_factory.mktemp("house"))
     (found.root / "secret.txt").write_text("do not show")
     (found.root / "scores" / "outside-0000000000000000").symlink_to("/etc")
     return found

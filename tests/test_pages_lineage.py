@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,13 +13,20 @@ from tasks.graph import REVISIONS
 from tasks.pages.library import Library
 from tasks.pages.lineage import COLUMNS, after, before, draw, ends
 from tasks.serve.refused import Refused
-from tests.pages_world import House, Room, open_room, put, write_house
+from tests.pages_world import (
+    House,
+    Room,
+    copied_house,
+    open_room,
+    put,
+    shared_house,
+)
 from tests.promote_world import step
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> House:
-    return write_house(tmp_path_factory.mktemp("house") / "data")
+def house() -> House:
+    return shared_house()
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +116,8 @@ def test_a_house_of_many_artifacts_is_drawn_in_part(house: House) -> None:
     assert len(some.nodes) < len(held) + 1
 
 
-def test_inputs_that_are_gone_are_named(house: House) -> None:
+def test_inputs_that_are_gone_are_named(tmp_path: Path) -> None:
+    house = copied_house(tmp_path)
     made = put(
         house.store, Step("studies", "lost", {}, {"raw": "ab12", "replicas/gone": "0" * 16}, 1, ()),
         {"x": "x"},
@@ -120,7 +129,8 @@ def test_inputs_that_are_gone_are_named(house: House) -> None:
         assert room.ask("/lineage/nothing/x").status == 404
 
 
-def test_a_library_reads_a_manifest_again_when_it_changes(house: House) -> None:
+def test_a_library_reads_a_manifest_again_when_it_changes(tmp_path: Path) -> None:
+    house = copied_house(tmp_path)
     library = Library(house.store)
     stamp = library.stamp()
     put(house.store, step("stages", "more", {}, e=house.made["examples"]), {"m": "m"})

@@ -15,19 +15,17 @@ from tests.pages_world import (
     STUDIES,
     House,
     Room,
+    copied_house,
     open_room,
-    write_house,
-    write_registry,
+    shared_house,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own tables
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> House:
-    found = write_house(tmp_path_factory.mktemp("house") / "data")
-    write_registry(found)
-    return found
+def house() -> House:
+    return shared_house()
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +158,7 @@ def test_an_empty_data_root_is_shown_too(tmp_path: Path) -> None:
 
 
 def test_what_is_new_is_seen_and_what_is_damaged_is_named(tmp_path: Path) -> None:
-    house = write_house(tmp_path / "data")
+    house = copied_house(tmp_path)
     with open_room(house.root) as room:
         assert f"{STUDIES} cases" in room.ask(f"/cases/{house.scores}").text
         manifest = house.root / house.made["replicas"].folder / "manifest.json"

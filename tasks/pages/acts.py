@@ -11,6 +11,7 @@ from infra.errors import one_line
 from infra.log import LOGGER
 from infra.promotions import this_person
 from infra.tokens import Role
+from tasks.pages.board_views import REGISTRY
 from tasks.pages.forms import Form, read_form
 from tasks.pages.room import KEY, ROOM, go_to, page, work
 from tasks.pages.shown import path
@@ -74,4 +75,5 @@ def _person(form: Form) -> str:
 
 
 def _note(request: web.Request, form: Form, act: str) -> None:
+    request.app[ROOM].kept.pop(REGISTRY, None)
     LOGGER.info("%s %s: %s", request[KEY], form.visitor.bearer.name, act)

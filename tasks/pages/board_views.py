@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
 from aiohttp import web
 
-from evaluation.leaderboard_page import TITLES, controls_text
+from evaluation.leaderboard_page import NOT_TOLD, TITLES, controls_text
 from infra.errors import ArtifactError, CxrError
 from infra.tokens import Role
-from tasks.leaderboard.work import Leaderboard, leaderboard
+from tasks.leaderboard.work import HEADLINES, Leaderboard, leaderboard
 from tasks.pages.champions import ShownModel, find_model, models
 from tasks.pages.library import Kept
 from tasks.pages.room import ROOM, Room, kept_while, page, visitor_of, work
@@ -20,6 +21,10 @@ from tasks.serve.refused import Refused
 
 _FULL: Final = {"0-1": 1.0, "0-100": 100.0}
 """Scales whose values have a bar."""
+REGISTRY: Final = "registry"
+_REGISTRY_SECONDS: Final = 5.0
+"""Between two looks at MLflow (our choice): aliases move a few times a week, and a look takes a
+second."""
 _OWN_SANDBOX: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """A page that a run wrote has its style in it; it is shown without script and without an origin."""
 
@@ -42,9 +47,12 @@ async def board_of(room: Room) -> Leaderboard | str:
 
 
 async def registered(room: Room) -> list[ShownModel] | str:
-    """Registered models; or why nobody can tell."""
+    """Registered models, as they were some seconds ago at most; or why nobody can tell."""
+    stamp = f"{time.monotonic() // _REGISTRY_SECONDS}"
     try:
-        return await work(models, room.environment, room.library)
+        return await kept_while(
+            room, REGISTRY, stamp, lambda: models(room.environment, room.library)
+        )
     except CxrError as error:
         return str(error)
 
@@ -56,6 +64,7 @@ def headline_rows(found: Leaderboard | str) -> list[dict[str, Any]]:
     return [
         _row(entry.system, table, group, placed)
         for table in found.headlines
+        if table.measure in HEADLINES
         for group in table.groups
         for placed in group.entries
         for entry in (placed.entry,)
@@ -78,12 +87,18 @@ def _row(system: str, table: Any, group: Any, placed: Any) -> dict[str, Any]:
         "rank": placed.rank,
         "of": len(group.entries),
         "group": group.name,
+        "policy": _policy(group.standing.told.get("uncertain_as")),
         "value": {"value": value, "low": low, "high": high},
         "bar": None if full is None or value is None else _share(value, low, high, full),
         "beside": controls_text(entry.controls_on(table.scale), table.scale),
         "run": entry.run if entry.kind != "published" else None,
         "quoted": entry.quoted_from,
     }
+
+
+def _policy(uncertain_as: str | None) -> str:
+    """What becomes of doubts, where a measure has a rule for them."""
+    return "" if uncertain_as in (None, NOT_TOLD) else f"uncertain as {uncertain_as}"
 
 
 def _share(value: float, low: float | None, high: float | None, full: float) -> dict[str, float]:

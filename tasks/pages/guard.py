@@ -85,7 +85,7 @@ class Guard:
                 "a token file beyond this machine",
                 "make one with 'cxr token' and give it as --token-file",
             )
-        own = (self.host, *self.names, socket.gethostname(), socket.getfqdn())
+        own = (self.host, *self.names, socket.gethostname())
         self._known = {name.lower().rstrip(".") for name in own}
 
     def require_host(self, request: web.Request) -> None:
