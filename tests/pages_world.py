@@ -53,6 +53,7 @@ HOSTILE = 5
 SCRIPT = "<script>alert('x')</script><img src=x onerror=alert(1)>"
 CANARY = "moderately enlarged cardiac silhouette of Mrs Canary"
 """Words of a report that no log may hold."""
+START_SECONDS = 400.0  # a busy machine lets it wait
 WIDTH, HEIGHT, CELLS = 80, 64, 4
 RUN_ID = "11111111-2222-3333-4444-555555555555"
 
@@ -239,7 +240,8 @@ def _write_runs(house: House) -> None:
     place = {"recipe": ABILITY, "scale": "tiny"}
     steps = [
         row("steps", **place, kind=kind, name=made.step.name,
-            state="cached" if kind == "studies" else "built", why="never built", seconds=12.0, rows_in=40, kept=30, rejected=10,
+            state="cached" if kind == "studies" else "built", why="never built",
+            seconds=12.0, rows_in=40, kept=30, rejected=10,
             fingerprint=made.fingerprint)
         for kind, made in house.made.items()
     ]  # fmt: skip
@@ -366,17 +368,21 @@ def open_room(root: Path, **changes: Any) -> Iterator[Room]:
     )
     found, ready, stops = list[str](), threading.Event(), list[Any]()
 
+    def say(url: str) -> None:
+        found.append(url)
+        ready.set()
+
     async def work() -> None:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
         stops.append(lambda: loop.call_soon_threadsafe(stop.set))
-        await room_until(stop, order, lambda url: None)
+        await room_until(stop, order, say)
 
     thread = threading.Thread(target=lambda: asyncio.run(work()), name="room")
     thread.start()
     try:
-        assert ready.wait(60), "the room does not open"
+        assert ready.wait(START_SECONDS), "the room does not open"
         yield Room(found[0].replace("0.0.0.0", "127.0.0.1"))
     finally:
         stops[0]()
-        thread.join(60)
+        thread.join(START_SECONDS)
         assert not thread.is_alive()
