@@ -77,15 +77,22 @@ def served(root: Path) -> Iterator[str]:
 
 
 def keep(page: Page, name: str) -> None:
-    """One picture, with no more colours than it needs."""
+    """One picture; with fewer colours where it would be too large."""
     with Image.open(io.BytesIO(page.picture())) as seen:
-        few = seen.convert("RGB").quantize(_COLOURS, Image.Quantize.MEDIANCUT)
-        sink = io.BytesIO()
-        few.save(sink, "PNG", optimize=True)
-    data = sink.getvalue()
+        plain = seen.convert("RGB")
+    data = _written(plain)
+    if len(data) >= LARGEST_BYTES:
+        data = _written(plain.quantize(_COLOURS, Image.Quantize.MEDIANCUT, kmeans=1))
     assert len(data) < LARGEST_BYTES, f"{name} has {len(data)} bytes"
     IMAGES.mkdir(exist_ok=True)
     (IMAGES / f"{name}.png").write_bytes(data)
+    sys.stdout.write(f"{name:<10} {len(data) // 1024} KiB\n")
+
+
+def _written(picture: Image.Image) -> bytes:
+    with io.BytesIO() as sink:
+        picture.save(sink, "PNG", optimize=True)
+        return sink.getvalue()
 
 
 def take(page: Page, room: Room, library: Library) -> None:

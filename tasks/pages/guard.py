@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 import secrets
 import socket
 import time
@@ -30,6 +31,7 @@ SESSION_SECONDS: Final = 12 * 3600.0
 """After the last request. Our choice: a working day."""
 _MOST_SESSIONS: Final = 1000
 """Our choice: a department's readers; the one that was silent longest goes first."""
+_HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 _LOCAL: Final = Bearer("local", Role.PROMOTER)
 """Whoever asks from this machine where no token is wanted."""
 
@@ -183,11 +185,10 @@ def _digest(text: str) -> str:
 
 
 def _host_of(request: web.Request) -> str:
-    """The name in ``Host`` without its port; empty where it is no host."""
-    try:
-        return (urlsplit(f"//{request.host}").hostname or "").lower().rstrip(".")
-    except ValueError:
-        return ""
+    """The name in ``Host`` without its port; empty where it is no host: a lenient reader would take
+    ``[::1].stranger`` for this machine."""
+    found = _HOST.fullmatch(request.host)
+    return "" if found is None else found["name"].strip("[]").lower().rstrip(".")
 
 
 def _is_address(name: str) -> bool:
