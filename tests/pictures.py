@@ -29,6 +29,7 @@ from tests.pages_world import Room, open_room
 IMAGES: Final = Path(__file__).parent.parent / "docs" / "images"
 LARGEST_BYTES: Final = 300_000
 _COLOURS: Final = 256
+_SIDE_PX: Final = 384
 ASKED: Final = "Is there a pleural effusion?"
 
 
@@ -138,7 +139,9 @@ def take_asked(page: Page, room: Room, library: Library) -> None:
     case = _telling_case(room, scores)
     film = room.ask(case.replace("/case?", "/film.png?")).body
     place = IMAGES / ".film.png"
-    place.write_bytes(film)
+    with Image.open(io.BytesIO(film)) as stored:  # smaller than what a model takes for a film
+        larger = stored.resize((_SIDE_PX, round(_SIDE_PX * stored.height / stored.width)))
+    place.write_bytes(_written(larger))
     try:
         page.look(False, 1360, 820)
         page.go(f"{room.url}/ask")
