@@ -25,8 +25,9 @@ def ui(
     token_file: Annotated[
         Path | None, typer.Option(help="Who may enter; 'cxr token' writes it [this machine].")
     ] = None,
-    name: Annotated[
-        list[str] | None, typer.Option(help="A name that browsers reach it by; repeatable.")
+    names: Annotated[
+        list[str] | None,
+        typer.Option("--name", help="A name that browsers reach it by; repeatable."),
     ] = None,
     behind_tls: Annotated[
         bool, typer.Option("--behind-tls", help="A proxy with TLS stands before it.")
@@ -47,7 +48,7 @@ def ui(
         port=port,
         serving=serving,
         token_file=token_file,
-        names=tuple(name or ()),
+        names=tuple(names or ()),
         tls=behind_tls,
         warms_up=True,
     )

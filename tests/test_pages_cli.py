@@ -21,7 +21,7 @@ from tests.pages_world import (
 )
 from tests.small_world import HOUSE, cxr_environment
 
-HEAVY = {"torch", "transformers", "diffusers", "prefect", "openai"}
+HEAVY = {"torch", "transformers", "diffusers", "models"}
 
 
 def test_bad_input_is_one_line(cxr: Say, tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_bad_input_is_one_line(cxr: Say, tmp_path: Path) -> None:
             assert "Traceback" not in said.err
 
 
-def test_it_answers_without_torch_or_prefect_and_ends_in_good_order(tmp_path: Path) -> None:
+def test_it_answers_without_torch_and_ends_in_good_order(tmp_path: Path) -> None:
     house = copied_house(tmp_path)
     code = (
         "import sys, atexit, flows.cli\n"
