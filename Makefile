@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
 DEMO_ROOT ?= demo
 STACK_ROOT ?= stack
+PICTURE_ROOT ?= $(DEMO_ROOT)
 
-.PHONY: help setup demo stack stack-status stack-stop test test-slow bench lint lock dashboards clean
+.PHONY: help setup demo stack stack-status stack-stop test test-slow bench lint lock dashboards pictures clean
 
 help:  ## what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -58,6 +59,9 @@ lock:  ## resolve the newest versions that fit pyproject.toml into requirements.
 
 dashboards: setup  ## write Grafana's dashboards from infra/dashboards
 	@$(BIN)/python -m infra.dashboards
+
+pictures: setup  ## take the pictures of docs/pages.md anew, in Chromium, from replicas
+	@$(BIN)/python -m tests.pictures $(PICTURE_ROOT)
 
 clean:  ## remove what the demo and the tools wrote
 	rm -rf $(DEMO_ROOT) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from flows.cli_facts import facts, metrics
+from flows.cli_pages import UI_HELP, ui
 from flows.cli_promote import add_promotions
 from flows.cli_retention import FORGET_HELP, GC_HELP, forget, gc
 from flows.cli_stack import STACK, deploy
@@ -19,6 +20,7 @@ def add_operations(app: typer.Typer) -> None:
     app.command(help="Answer Prometheus with numbers counted from facts; see docs/monitoring.md.")(
         metrics
     )
+    app.command(help=UI_HELP)(ui)
     app.add_typer(STACK, name="stack")
     app.command(help="Register work pools, deployments and automations with Prefect's server.")(
         deploy

@@ -7,10 +7,12 @@ that all promoters, wherever they run, agree on one order. MLflow is imported on
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from infra.errors import CxrError, InputError
@@ -120,6 +122,17 @@ class Registry:
     def open_run(self, title: str, tags: Mapping[str, str]) -> NestedRun:
         """A run of its own, for evidence."""
         return self.book.single_run(title, tags)
+
+    def evidence(self, run_id: str, name: str) -> str | None:
+        """The text of a file that a promotion was decided on; None where it is not there."""
+        from mlflow.exceptions import MlflowException
+
+        with tempfile.TemporaryDirectory(prefix="cxrflow-evidence-") as folder:
+            try:
+                found = self.book.client.download_artifacts(run_id, f"{EVIDENCE}/{name}", folder)
+                return Path(found).read_text(encoding="utf-8")
+            except (MlflowException, OSError):
+                return None
 
     def entries(self, name: str) -> list[Entry]:
         """All entries of a model's log, in no order."""

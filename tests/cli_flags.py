@@ -33,6 +33,8 @@ FLAGS = {
     "--source* --text",
     "facts": "--data-root --json --kind* --since",
     "metrics": "--data-root --host=127.0.0.1 --once --port=9464",
+    "ui": "--behind-tls --data-root --host=127.0.0.1 --json --name* --port=8090 "
+    "--serving=http://127.0.0.1:8000 --token-file",
     "stack up": "--folder=stack --patience=600 --replicas=True",
     "stack status": "--folder=stack --json",
     "stack stop": "--folder=stack",

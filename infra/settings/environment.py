@@ -42,7 +42,7 @@ class Environment(BaseSettings):
     ``llm_batch`` lets jobs of ``llm_batch_smallest`` requests go through the Batch API.
     ``llm_budget_usd`` is all that this data root may ever spend; the two limits per minute are what
     the account admits, None where that is not known. ``webhook_secret`` is what MLflow's webhooks
-    are signed with.
+    are signed with. ``ui_url`` is where the reading room answers, for links to it.
     """
 
     model_config = SettingsConfigDict(
@@ -60,6 +60,7 @@ class Environment(BaseSettings):
     weights_root: Path | None = None
     mlflow_uri: str | None = None
     webhook_secret: SecretStr | None = Field(default=None, min_length=16)
+    ui_url: str | None = Field(default=None, pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")
     llm_base_url: str | None = None
     llm_api_key: SecretStr = SecretStr("not-needed")
     llm_kind: Literal["openai", "azure"] = "openai"

@@ -43,6 +43,7 @@ from infra.store import Store
 from infra.tracking_runs import this_process
 from tasks.context import Context, Order, open_store
 from tasks.monitor.fact_rows import Told, finished_rows, unfinished_rows
+from tasks.monitor.room_link import link_run
 
 ArgumentsT = ParamSpec("ArgumentsT")
 ResultT = TypeVar("ResultT")
@@ -118,6 +119,8 @@ def recorded_run(order: Order, goal: str = "") -> Iterator[Order]:
     end: tuple[RunState, str] = ("cancelled", "")
     try:
         with _beating(recording, opened):
+            if _flow_run() is not None:
+                link_run(run_id, f"{order.recipe} {order.scale}")
             yield order
         end = ("completed", "")
     except Exception as error:

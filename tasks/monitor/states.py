@@ -22,6 +22,7 @@ from infra.errors import CxrError
 from infra.launch import Event
 from infra.log import LOGGER
 from tasks.monitor.recorded import note_step
+from tasks.monitor.room_link import described
 from tasks.monitor.step_report import StepReport
 
 _TELL_EVERY_SECONDS = 2.0  # our choice: an update costs a request to the server
@@ -82,7 +83,7 @@ def _show_counts(artifact: Artifact) -> None:
     ]
     if rows:
         key = artifact_key(f"{artifact.step.kind}-{artifact.step.name}")
-        create_table_artifact(rows, key=key, description=artifact.folder)
+        create_table_artifact(rows, key=key, description=described(artifact.folder))
 
 
 def artifact_key(name: str) -> str:

@@ -190,8 +190,13 @@ class Promoted:
     entry: Entry | None
 
 
-def promote(store: Store, registry: Registry, order: Order, reason: str = "") -> Promoted:
+def promote(
+    store: Store, registry: Registry, order: Order, reason: str = "", person: str = ""
+) -> Promoted:
     """Judge a version and, if it passes, make it champion; a refusal is recorded too.
+
+    Args:
+        person: who asks; this process's user unless it asks for another.
 
     Raises:
         InputError: a version, its artifacts or a gate is not there, or it is champion already.
@@ -203,7 +208,8 @@ def promote(store: Store, registry: Registry, order: Order, reason: str = "") ->
             "the champion, for a promotion is decided against no other",
             "add --dry-run to look at another comparison",
         )
-    person, promotions = this_person(), Promotions(registry, order.model)
+    person = person or this_person()
+    promotions = Promotions(registry, order.model)
     champion = promotions.settle(person).champion
     _require_other(registry.version(order.model, order.version), champion)
     outcome = judge(store, registry, order)
@@ -223,11 +229,13 @@ def _require_other(candidate: Version, champion: int) -> None:
         )
 
 
-def rollback(registry: Registry, model: str, to: int | None, reason: str = "") -> Entry:
+def rollback(
+    registry: Registry, model: str, to: int | None, reason: str = "", person: str = ""
+) -> Entry:
     """Make the champion before the present one champion again.
 
     Raises:
         InputError: there was none.
         Overtaken: another promotion or rollback was first.
     """
-    return Promotions(registry, model).rollback(Decision(this_person(), reason), to)
+    return Promotions(registry, model).rollback(Decision(person or this_person(), reason), to)

@@ -1,0 +1,1 @@
+"""The reading room: runs, scores, champions, cases, lineage and questions as pages of HTML."""
