@@ -65,7 +65,7 @@ def run_child(kind: type[RunT], work: Callable[[RunT], int | None]) -> int:
     the parent finds among what several ranks and their launcher print.
     """
     set_up_logging()
-    end_with_parent()
+    end_with_parent(Path(sys.argv[1]).parent if len(sys.argv) == 2 else None)
     if len(sys.argv) != 2:
         sys.stderr.write(f"error: found {len(sys.argv) - 1} arguments; expected one run.json\n")
         return EXIT_BAD_INPUT
