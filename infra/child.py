@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TypeVar
@@ -54,8 +55,9 @@ def report(event: str, **values: object) -> None:
     """One JSON line on stdout, for the parent process; of several ranks the first one speaks."""
     if os.environ.get("RANK", "0") != "0":
         return
-    sys.stdout.write(json.dumps({"event": event, **values}) + "\n")
-    sys.stdout.flush()
+    with suppress(BrokenPipeError):  # the parent is gone: what then, its lifeline says
+        sys.stdout.write(json.dumps({"event": event, **values}) + "\n")
+        sys.stdout.flush()
 
 
 def run_child(kind: type[RunT], work: Callable[[RunT], int | None]) -> int:

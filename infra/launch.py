@@ -191,6 +191,7 @@ def run_module(
     with _start(command) as child:
         reader = threading.Thread(target=_drain, args=(child.stderr, tail, log_file), daemon=True)
         reader.start()
+        threading.Thread(target=_cut_lifeline, args=(child,), daemon=True).start()
         try:
             _follow(child, sort)
         except BaseException:
@@ -241,6 +242,15 @@ def _follow(child: subprocess.Popen[str], on_event: Callable[[Event], None]) -> 
     child.wait()
 
 
+def _cut_lifeline(child: subprocess.Popen[str]) -> None:
+    """When a launcher has ended, however it did, its ranks must end too: they hold the streams that
+    this process reads to their end, and nothing else tells them."""
+    child.wait()
+    assert child.stdin is not None
+    with suppress(BrokenPipeError):
+        child.stdin.close()
+
+
 class ChildInputError(InputError):
     """Bad input that a child process found; the text is the child's own line."""
 
@@ -268,6 +278,9 @@ def _wait_for_end_of_stdin(folder: Path | None) -> None:
     while os.read(0, 1):
         pass
     if folder is not None and is_asked_to_stop(folder):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (1, 2):  # nobody reads them any more, and a broken pipe would end it
+            os.dup2(nowhere, stream)
         time.sleep(GRACE_SECONDS)
     os._exit(128 + signal.SIGHUP)
 
