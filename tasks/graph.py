@@ -208,11 +208,13 @@ def _add_source(builder: _Builder, name: str, raw: str | None, replica: bool) ->
         builder.add("replicas", name, chosen, [], made_by=drawn_by)
         needs = [f"replicas/{name}"]
     given = {"raw": raw} if raw is not None else {}
-    pieces = {"pieces": settings.sources.pieces}
+    pieces: dict[str, Any] = {"pieces": settings.sources.pieces}
     split = list(settings.sources.hash_split)
-    builder.add("studies", name, {**pieces, "hash_split": split}, needs, given)
+    # only where it is off: as it was before sums were checked, where there is no list
+    read = pieces if settings.sources.checksums else {**pieces, "checksums": False}
+    builder.add("studies", name, {**read, "hash_split": split}, needs, given)
     ingested = f"studies/{name}"
-    pixels = {**pieces, **_dump(settings.images)}
+    pixels = {**read, **_dump(settings.images)}
     builder.add("images", name, pixels, [*needs, ingested], given)
     routes = {"routes": list(settings.sources.routes[name]), **_dump(settings.reports)}
     builder.add("reports", name, {**pieces, **routes}, [ingested])

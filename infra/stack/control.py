@@ -16,7 +16,7 @@ import psutil
 from infra.errors import CxrError, InputError
 from infra.fingerprint import HOUSE
 from infra.stack.addresses import write_shell_file
-from infra.stack.place import Place, make_place, read_place
+from infra.stack.place import UNFINISHED, Place, make_place, read_place
 from infra.stack.supervise import end_leftovers
 from infra.stack.table import table
 
@@ -53,6 +53,12 @@ def bring_up(
         InputError: the folder, a port or PostgreSQL cannot be used.
         CxrError: a process is not up in time, or the supervisor has ended.
     """
+    if (root / UNFINISHED).exists():
+        raise InputError(
+            f"a restore into {root} that was not finished",
+            "a whole stack",
+            "run 'cxr stack restore' again, which begins anew",
+        )
     place = make_place(root)
     write_shell_file(place)
     supervisor = supervisor_of(place)

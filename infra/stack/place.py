@@ -27,6 +27,8 @@ PORTED = (
 )
 """Processes that listen; workers tell only how they are."""
 PASSWORDS = ("postgres", "prefect_database", "mlflow_database", "prefect", "objects", "mlflow")
+UNFINISHED = "restoring"
+"""A file in the folder while a backup is being restored into it."""
 _PRIVATE, _PASSABLE = 0o700, 0o711
 """PostgreSQL may run as another user, who must be able to pass through but not to look around."""
 

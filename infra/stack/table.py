@@ -20,7 +20,7 @@ from infra.orphans import MARK
 from infra.stack.addresses import DATA_BUCKET, MODEL_BUCKET, NOT_OURS, addresses, prefect_login
 from infra.stack.databases import database_url
 from infra.stack.place import LOOPBACK, Place
-from infra.stack.postgres import account_for, programs, server_command
+from infra.stack.postgres import account_for, programs, server_command, server_environment
 
 POOLS = {"cpu": 2, "gpu": 1}
 """Work pools and how many runs one worker takes at once. Our choice: runs that need no accelerator
@@ -137,7 +137,7 @@ def _postgres(place: Place) -> Service:
     return Service(
         "postgres",
         server_command(place, account),
-        {"PATH": os.defpath, "LC_ALL": "C"},  # unmarked: it is found by its own file of its process
+        server_environment(),  # unmarked: it is found by its own file of its process
         port=place.ports["postgres"],
         stop=signal.SIGINT,  # 'fast': it ends sessions, writes all out and leaves
     )

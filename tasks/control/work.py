@@ -126,7 +126,8 @@ def _propose(client: SyncPrefectClient, run: FlowRun, state: State[Any], verb: s
     if answer.status is SetStateStatus.ACCEPT:
         return
     now = client.read_flow_run(run.id)
-    if now.state is None or now.state.type is not StateType.CANCELLED:  # at once, if not begun
+    at_once = now.state is not None and now.state.type is StateType.CANCELLED  # not begun yet
+    if not (at_once and state.type is StateType.CANCELLING):
         raise _refused(now, verb, "one that runs")
 
 
