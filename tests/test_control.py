@@ -18,7 +18,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.context import FlowRunContext
 from prefect.exceptions import Abort, Pause, TerminationSignal
-from prefect.states import Cancelling, Paused, Running, Suspended
+from prefect.states import Cancelled, Cancelling, Paused, Running, Suspended
 from prefect.testing.utilities import prefect_test_harness
 
 from infra.errors import CxrError, InputError
@@ -101,7 +101,10 @@ def test_a_run_that_the_server_has_cancelling_ends_cancelled(
     assert [state_of(client, run) for run in ids] == [(StateType.CANCELLED, "Cancelled")] * 2
 
 
-@pytest.mark.parametrize("state", [Suspended(timeout_seconds=600), Paused(timeout_seconds=600)])
+@pytest.mark.parametrize(
+    "state",
+    [Suspended(timeout_seconds=600), Paused(timeout_seconds=600), Running(name=watch.PAUSING)],
+)
 def test_a_paused_run_leaves_and_holds_nothing(
     client: SyncPrefectClient, tmp_path: Path, state: Any
 ) -> None:
@@ -124,6 +127,24 @@ def test_a_request_file_cancels_a_run_without_asking_a_server(
         at_work(tmp_path, lambda run: ask_to_cancel(tmp_path, str(run)), ids)
     assert state_of(client, ids[0]) == (StateType.CANCELLED, "Cancelled")
     assert not is_asked_to_cancel(tmp_path, str(ids[0]))
+
+
+def test_whatever_a_run_meets_on_its_way_out_it_ends_as_asked(
+    client: SyncPrefectClient, tmp_path: Path
+) -> None:
+    """A trainer that leaves is a failed step, and a slot that was taken away a cancelled task."""
+    ids: list[UUID] = []
+
+    def fail(run: UUID) -> None:
+        ask_to_cancel(tmp_path, str(run))
+        try:
+            time.sleep(60)
+        except TerminationSignal:
+            raise ValueError("a step fails") from None
+
+    with pytest.raises(Abort):
+        at_work(tmp_path, fail, ids)
+    assert [state_of(client, run)[0] for run in ids] == [StateType.CANCELLED] * 2
 
 
 def test_a_plain_signal_stays_what_prefect_makes_of_it(
@@ -196,9 +217,19 @@ def test_runs_are_found_by_id_by_its_beginning_and_by_name(client: SyncPrefectCl
         work.find_run(client, "")
 
 
+def leave_when_asked(run: UUID) -> None:
+    """What a run's own process does."""
+    with get_client(sync_client=True) as client:
+        until = time.monotonic() + 20
+        while state_of(client, run)[1] != watch.PAUSING and time.monotonic() < until:
+            time.sleep(0.05)
+        client.set_flow_run_state(run, Suspended(timeout_seconds=600), force=True)
+
+
 def test_a_run_is_paused_and_resumed_and_cancelled_and_resumed(client: SyncPrefectClient) -> None:
     run = a_run(client)
-    assert work.pause(client, run, 5).state == "Suspended"
+    threading.Thread(target=leave_when_asked, args=(run.id,)).start()
+    assert work.pause(client, run, 30).state == "Suspended"
     assert work.resume(client, client.read_flow_run(run.id)).state == "Resuming"
     assert work.cancel(client, client.read_flow_run(run.id), 5).state == "Cancelled"
     assert work.resume(client, client.read_flow_run(run.id)).state == "AwaitingRetry"
@@ -215,8 +246,9 @@ def test_what_cannot_be_done_is_one_line(client: SyncPrefectClient) -> None:
     with pytest.raises(CxrError, match="is still Cancelling after 0 s; is a worker up"):
         work.cancel(client, running, 0)
     waiting = a_run(client)
-    work.pause(client, waiting, 1)
-    work.cancel(client, client.read_flow_run(waiting.id), 1)
+    with pytest.raises(CxrError, match="is still Pausing after 0 s; is a worker up"):
+        work.pause(client, waiting, 0)
+    client.set_flow_run_state(waiting.id, Cancelled(), force=True)
     with pytest.raises(InputError, match="in state Cancelled, to be cancelled"):
         work.cancel(client, client.read_flow_run(waiting.id), 1)
     with pytest.raises(InputError, match="in state Cancelled, to be paused"):

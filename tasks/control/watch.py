@@ -23,7 +23,7 @@ from uuid import UUID
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State, StateType
-from prefect.exceptions import Abort, ObjectNotFound, Pause, TerminationSignal
+from prefect.exceptions import Abort, ObjectNotFound, Pause
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelled, Suspended
 
@@ -32,6 +32,9 @@ from infra.stopping import GRACE_SECONDS, Stopped
 from tasks.control.requests import forget_request, is_asked_to_cancel
 
 Deed = Literal["cancel", "pause"]
+PAUSING: Final = "Pausing"
+"""The name of a running run's state while it is asked to pause. Prefect's own ``Suspended`` takes its
+slot away at once, and a run that cannot renew its slot is ended as crashed."""
 LOOK_SECONDS: Final = 1.0
 ASK_SECONDS: Final = 5.0
 """How often the file is looked for, and the server asked. Our choice: a request a run every five
@@ -90,7 +93,7 @@ class RunWatch:
             return None
         if state is None:
             return None
-        if state.type is StateType.PAUSED:
+        if state.type is StateType.PAUSED or state.name == PAUSING:
             return "pause"
         if state.type is not StateType.CANCELLING:
             return None
@@ -159,7 +162,7 @@ def _outermost(watch: RunWatch) -> Iterator[None]:
     thread.start()
     try:
         yield
-    except (TerminationSignal, Abort):
+    except BaseException:  # whatever it has met on its way out, it was asked to end
         if watch.asked is None:
             raise  # a worker's or a person's signal, of which Prefect makes what it should
         found = watch.tell_server()
@@ -178,7 +181,7 @@ def _within(watch: RunWatch, run: FlowRun) -> Iterator[None]:
     """A flow inside the outermost one: it is cancelled with it, and made anew if that goes on."""
     try:
         yield
-    except TerminationSignal:
+    except BaseException:
         if watch.asked is None:
             raise
         with get_client(sync_client=True) as client:

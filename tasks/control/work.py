@@ -14,14 +14,14 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
-from prefect.states import AwaitingRetry, Cancelling, Suspended
+from prefect.states import AwaitingRetry, Cancelling, Running
 
 from infra.errors import CxrError, InputError
 from infra.facts.open_runs import OpenRun, open_runs
 from infra.store import Store
 from infra.tracking_runs import is_gone
 from tasks.control.requests import ask_to_cancel
-from tasks.control.watch import LAST_SECONDS, SUSPENDED_DAYS, WORKERS_SECONDS, set_state
+from tasks.control.watch import LAST_SECONDS, PAUSING, WORKERS_SECONDS, set_state
 
 PATIENCE_SECONDS: Final = LAST_SECONDS + WORKERS_SECONDS
 """Within it a run is gone that was asked to be."""
@@ -76,7 +76,11 @@ def cancel(client: SyncPrefectClient, run: FlowRun, patience_seconds: float) -> 
     """
     if run.state is not None and run.state.is_final():
         raise _refused(run, "cancelled", "one that goes on")
-    _propose(client, run, Cancelling(message="'cxr cancel'"), "cancelled")
+    answer = client.set_flow_run_state(run.id, Cancelling(message="'cxr cancel'"))
+    now = client.read_flow_run(run.id)
+    at_once = now.state is not None and now.state.type is StateType.CANCELLED  # not begun yet
+    if answer.status is not SetStateStatus.ACCEPT and not at_once:
+        raise _refused(now, "cancelled", "one that goes on")
     return _settled(client, run.id, lambda state: state.is_final(), patience_seconds)
 
 
@@ -93,8 +97,9 @@ def pause(client: SyncPrefectClient, run: FlowRun, patience_seconds: float) -> D
             "a run of a deployment",
             "use 'cxr cancel'; the same command goes on from there",
         )
-    wanted = Suspended(timeout_seconds=SUSPENDED_DAYS * 24 * 3600)
-    _propose(client, run, wanted, "paused")
+    if run.state is None or run.state.type is not StateType.RUNNING:
+        raise _refused(run, "paused", "one that runs")
+    set_state(client, run.id, Running(name=PAUSING, message="'cxr pause'"))
     return _settled(client, run.id, lambda state: state.is_paused(), patience_seconds)
 
 
@@ -121,16 +126,6 @@ def resume(client: SyncPrefectClient, run: FlowRun) -> Done:
     return _done(client.read_flow_run(run.id))
 
 
-def _propose(client: SyncPrefectClient, run: FlowRun, state: State[Any], verb: str) -> None:
-    answer = client.set_flow_run_state(run.id, state)
-    if answer.status is SetStateStatus.ACCEPT:
-        return
-    now = client.read_flow_run(run.id)
-    at_once = now.state is not None and now.state.type is StateType.CANCELLED  # not begun yet
-    if not (at_once and state.type is StateType.CANCELLING):
-        raise _refused(now, verb, "one that runs")
-
-
 def _refused(run: FlowRun, verb: str, expected: str) -> InputError:
     state = "without a state" if run.state is None else f"in state {run.state.name}"
     return InputError(f"run '{run.name}' {state}, to be {verb}", expected, "name another run")
@@ -139,7 +134,7 @@ def _refused(run: FlowRun, verb: str, expected: str) -> InputError:
 def _settled(
     client: SyncPrefectClient, run_id: UUID, ended: Callable[[State[Any]], bool], patience: float
 ) -> Done:
-    """Wait for a state; a paused run's process may be at its checkpoint a while longer."""
+    """Wait for a state that the run's process brings about when it leaves."""
     until = time.monotonic() + patience
     while True:
         run = client.read_flow_run(run_id)
