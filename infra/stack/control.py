@@ -62,9 +62,11 @@ def bring_up(
     place = make_place(root)
     write_shell_file(place)
     supervisor = supervisor_of(place)
+    names = [one.name for one in status(place)]  # what it was started with, whatever is set now
     if supervisor is None:
         supervisor = _start_supervisor(place, deploy)
-    names = [service.name for service in table(place, deploy)]
+        names = []
+    names = names or [service.name for service in table(place, deploy)]
     _wait_until_up(place, supervisor, names, patience_seconds, on_change)
     return place
 

@@ -22,7 +22,7 @@ from infra.store import explained_place, make_folder
 
 LOOPBACK = "127.0.0.1"
 PORTED = (
-    *("postgres", "objects", "prefect", "mlflow", "prometheus"),
+    *("postgres", "objects", "prefect", "mlflow", "metrics", "prometheus"),
     *("worker-cpu", "worker-gpu"),
 )
 """Processes that listen; workers tell only how they are."""
