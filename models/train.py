@@ -110,9 +110,7 @@ def stage_training(
     validation = _validation(run, prepared, canvas)
     arguments = training_arguments(run, steps)
     meter = prepared.meter.of(run, prepared.model, on_gpu=not arguments.use_cpu)
-    callback = StageCallback(
-        run.stage, meter, run.resume.parent, validates=validation is not None
-    )
+    callback = StageCallback(run.stage, meter, run.resume.parent, validates=validation is not None)
     contrastive = run.stage.kind == "pretrain"
     trainer = (kind or prepared.trainer)(
         model=prepared.model,

@@ -51,7 +51,7 @@ def test_hidden_files_and_links_to_nothing_do_not_count(root: Path) -> None:
     (root / "link").symlink_to("nowhere")
     os.mkfifo(root / "pipe")
     assert see(root) == first
-    assert see(root.parent / "raw" / "..") .files == 1
+    assert see(root.parent / "raw" / "..").files == 1
     (root / "a.csv").unlink()
     assert see(root) == Seen(0, 0)
 

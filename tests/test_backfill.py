@@ -123,9 +123,7 @@ def test_shards_are_chosen_by_name_by_day_and_by_both(raw: Path, tmp_path: Path)
         (Backfill(since="2020-01-02", before="2020-01-02"), "a first day and a later one"),
     ],
 )
-def test_a_wrong_choice_is_one_line(
-    raw: Path, tmp_path: Path, asked: Backfill, line: str
-) -> None:
+def test_a_wrong_choice_is_one_line(raw: Path, tmp_path: Path, asked: Backfill, line: str) -> None:
     context = look(tmp_path / "data", {"mimic_cxr": raw})
     with pytest.raises(InputError, match=line):
         chosen_shards(ingest_studies(context, "mimic_cxr"), asked)

@@ -1,4 +1,4 @@
-"""Runs that are cancelled, paused and resumed through Prefect's server, and those that cannot be."""
+"""Runs that are cancelled, paused and resumed through Prefect's server, and what cannot be."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_whatever_a_run_meets_on_its_way_out_it_ends_as_asked(
 def test_a_plain_signal_stays_what_prefect_makes_of_it(
     client: SyncPrefectClient, tmp_path: Path
 ) -> None:
-    """A machine that goes down: 'attend' starts a crashed run again, and must not a cancelled one."""
+    """A machine that goes down: 'attend' starts a crashed run again, and no cancelled one."""
     before = signal.signal(signal.SIGTERM, lambda *_: None)  # or the signal would end the tests
     try:
         ids: list[UUID] = []
@@ -184,8 +184,9 @@ def test_a_flow_called_as_a_function_is_not_watched(tmp_path: Path) -> None:
 
 
 def test_a_command_says_in_a_line_that_its_run_was_stopped() -> None:
-    with pytest.raises(Stopped, match="stopped on request; what is finished is kept"), (
-        told_of_request()
+    with (
+        pytest.raises(Stopped, match="stopped on request; what is finished is kept"),
+        told_of_request(),
     ):
         raise Abort("cancelled on request")
 
@@ -232,7 +233,11 @@ def test_a_run_is_paused_and_resumed_and_cancelled_and_resumed(client: SyncPrefe
     assert work.pause(client, run, 30).state == "Suspended"
     assert work.resume(client, client.read_flow_run(run.id)).state == "Resuming"
     assert work.cancel(client, client.read_flow_run(run.id), 5).state == "Cancelled"
-    assert work.resume(client, client.read_flow_run(run.id)).state == "AwaitingRetry"
+    assert work.resume(client, client.read_flow_run(run.id)).state == "Resuming"
+    state = client.read_flow_run(run.id).state
+    assert state is not None
+    assert state.state_details.scheduled_time is not None
+    assert state.state_details.scheduled_time > datetime.now(UTC)
 
 
 def test_what_cannot_be_done_is_one_line(client: SyncPrefectClient) -> None:
@@ -257,7 +262,7 @@ def test_what_cannot_be_done_is_one_line(client: SyncPrefectClient) -> None:
 
 def test_a_commands_own_run_is_found_by_its_facts(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "data"), tmp_path / "state")
-    with pytest.raises(InputError, match="found no run 'a' at work in .*; expected one of: none"):
+    with pytest.raises(InputError, match=r"found no run 'a' at work in .*; expected one of: none"):
         work.cancel_here(store, "a", 0)
     head = run_head("abc-1", "pipeline", Order(), "train", None)
     begin(store, {**head, "started_at": datetime.now(UTC)})

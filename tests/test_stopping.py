@@ -1,4 +1,4 @@
-"""A trainer that is asked to save and leave: it does, nothing of its tree stays, nobody writes twice."""
+"""A trainer that is asked to save and leave: it does, and nothing of its tree stays."""
 
 from __future__ import annotations
 
@@ -143,7 +143,8 @@ def test_when_the_flow_is_killed_only_one_that_was_asked_still_saves(
     (tmp_path / "child.py").write_text(TRAINER.replace("SAVING", "1"))
     flow = (
         "from pathlib import Path\nfrom infra.launch import run_module\n"
-        f"note = lambda event: Path({str(note)!r}).write_text(str(event['pids'][0])) if 'pids' in event else None\n"
+        "def note(event):\n"
+        f"    'pids' in event and Path({str(note)!r}).write_text(str(event['pids'][0]))\n"
         f"run_module('child', Path({str(tmp_path / 'run.json')!r}), note, saves=True)\n"
     )
     paths = f"{HOUSE}{os.pathsep}{tmp_path}"

@@ -1,9 +1,9 @@
 """What a backup of a stack holds, told by a manifest that is written last.
 
-    databases/prefect.dump, mlflow.dump    pg_dump's own format
-    objects/…                              the object store's files
-    state/…, prefect/…                     answers that were paid, Prefect's home
-    backup.json                            every file's size and digest; without it nothing is whole
+databases/prefect.dump, mlflow.dump    pg_dump's own format
+objects/…                              the object store's files
+state/…, prefect/…                     answers that were paid, Prefect's home
+backup.json                            every file's size and digest; without it nothing is whole
 """
 
 from __future__ import annotations

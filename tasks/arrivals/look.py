@@ -47,17 +47,14 @@ def see(root: Path) -> Seen:
     entries: list[bytes] = []
     unfinished = False
     for folder, _, names in os.walk(root):
-        for name in names:
-            path = os.path.join(folder, name)
-            if name.startswith("."):
-                continue
+        for path in (Path(folder) / name for name in names if not name.startswith(".")):
             try:
-                status = os.stat(path)
+                status = path.stat()
             except OSError:
                 continue
             if stat.S_ISREG(status.st_mode):
-                unfinished |= name.lower().endswith(_BEING_WRITTEN)
-                told = f"{os.path.relpath(path, root)}\0{status.st_size}\0{status.st_mtime_ns}"
+                unfinished |= path.name.lower().endswith(_BEING_WRITTEN)
+                told = f"{path.relative_to(root)}\0{status.st_size}\0{status.st_mtime_ns}"
                 entries.append(hashlib.blake2b(os.fsencode(told), digest_size=16).digest())
     if not entries:
         return Seen(0, 0)

@@ -1,7 +1,7 @@
 """Start the ingestion of sources whose files have changed, once for each change.
 
-The log is that of registry events: a source is what has changed, and the state of its folder what it
-has changed to. Several watchers of one state folder share it.
+The log is that of registry events: a source is what has changed, and the state of its folder what
+it has changed to. Several watchers of one state folder share it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Requests to runs that no server can reach: a command's own run, beside which it lies as a file."""
+"""Requests to runs that no server can reach, a command's own: a file in the state folder."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 A thread asks Prefect's server for the run's state and looks for a request file. When it finds one
 it sends SIGTERM to its own process, which Prefect turns into ``TerminationSignal`` in the main
-thread, wherever that is: a trainer is asked to save and leave on the way out, and the outermost flow
-makes of the signal what was asked for. A worker does the same to the runs that it has started when
+thread, wherever that is: a trainer is asked to save and leave on the way out, and the outermost
+flow makes of the signal what was asked for. A worker does the same to the runs that it has started when
 they are cancelled; so there the thread leaves it the first word.
 """
 
@@ -33,8 +33,8 @@ from tasks.control.requests import forget_request, is_asked_to_cancel
 
 Deed = Literal["cancel", "pause"]
 PAUSING: Final = "Pausing"
-"""The name of a running run's state while it is asked to pause. Prefect's own ``Suspended`` takes its
-slot away at once, and a run that cannot renew its slot is ended as crashed."""
+"""The name of a running run's state while it is asked to pause. Prefect's own ``Suspended`` takes
+its slot away at once, and a run that cannot renew its slot is ended as crashed."""
 LOOK_SECONDS: Final = 1.0
 ASK_SECONDS: Final = 5.0
 """How often the file is looked for, and the server asked. Our choice: a request a run every five

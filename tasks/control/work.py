@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
-from prefect.states import AwaitingRetry, Cancelling, Running
+from prefect.states import Cancelling, Running, Scheduled
 
 from infra.errors import CxrError, InputError
 from infra.facts.open_runs import OpenRun, open_runs
@@ -27,7 +28,9 @@ PATIENCE_SECONDS: Final = LAST_SECONDS + WORKERS_SECONDS
 """Within it a run is gone that was asked to be."""
 _LOOK_SECONDS: Final = 1.0
 _RECENT: Final = 200  # runs among which the beginning of an id is looked for: one answer's most
-_AGAIN: Final = (StateType.CANCELLED, StateType.CRASHED, StateType.FAILED)
+_AGAIN: Final = (StateType.PAUSED, StateType.CANCELLED, StateType.CRASHED, StateType.FAILED)
+_APART_SECONDS: Final = 40.0
+"""Our choice: Prefect's worker takes a run 10 s ahead, and a process is gone within the rest."""
 
 
 @dataclass(frozen=True)
@@ -116,13 +119,12 @@ def resume(client: SyncPrefectClient, run: FlowRun) -> Done:
             "a run of a deployment",
             "give the same command again: it goes on from there",
         )
-    if state is not None and state.type is StateType.PAUSED:
-        client.resume_flow_run(run.id)
-    elif state is not None and state.type in _AGAIN:
-        again: Any = AwaitingRetry(message="'cxr resume'")
-        set_state(client, run.id, again)
-    else:
+    if state is None or state.type not in _AGAIN:
         raise _refused(run, "resumed", "one that was paused or cancelled, crashed or failed")
+    # A worker that is given a run whose process it still sees fails over it.
+    at = max(datetime.now(UTC), state.timestamp + timedelta(seconds=_APART_SECONDS))
+    again: Any = Scheduled(name="Resuming", scheduled_time=at, message="'cxr resume'")
+    set_state(client, run.id, again)
     return _done(client.read_flow_run(run.id))
 
 

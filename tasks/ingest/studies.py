@@ -55,7 +55,8 @@ def _memory(context: Context, name: str) -> Path:
 
 
 def _say(name: str, files: int, size: int) -> None:
-    LOGGER.info("%s: %d files of %.1f GB are held against their sums, once", name, files, size / 1e9)
+    gigabytes = size / 1e9
+    LOGGER.info("%s: %d files of %.1f GB are held against their sums", name, files, gigabytes)
 
 
 class _StudyPieces:
