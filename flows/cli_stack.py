@@ -86,13 +86,13 @@ def backup(
 
 @STACK.command(help="Make a stack's folder from a backup; 'cxr stack up' then starts it.")
 def restore(
-    source: Annotated[Path, typer.Argument(help="A folder that 'cxr stack backup' wrote.")],
+    whence: Annotated[Path, typer.Argument(help="A folder that 'cxr stack backup' wrote.")],
     folder: Folder = Path("stack"),
     as_json: Json = False,
 ) -> None:
     from infra.stack.restore import restore
 
-    _show_backup("restored from", source, restore(source, folder), as_json=as_json)
+    _show_backup("restored from", whence, restore(whence, folder), as_json=as_json)
 
 
 def _show_backup(verb: str, folder: Path, backup: Backup, *, as_json: bool) -> None:

@@ -1,5 +1,4 @@
-"""The delivery log of registry and file events: each noticed once, delivered once, tried again if it
-fails.
+"""The delivery log of registry and file events: each noticed once, delivered once, tried again.
 
 It lies in the state folder as SQLite, so that it survives restarts, and several watchers of one
 folder share it: what one has taken no other takes, unless its process is gone.

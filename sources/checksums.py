@@ -1,10 +1,11 @@
 """Publishers' checksums: what a file must hold, by the list that comes with the source.
 
-PhysioNet's sources (MIMIC-CXR, VinDr-CXR, BRAX) have ``SHA256SUMS.txt`` at their root; lists as ``sha256sum`` and ``md5sum`` write them are read for any source. A film or a report is
-checked when it is read for ingestion, and is a rejected row (``checksum-mismatch``) if it differs.
-Tables and archives are checked before anything of them is read, once: a file of the same size, time
-and inode is not read again. Files that are listed and not there are no fault: who has a part of a
-source has the list of all.
+PhysioNet's sources (MIMIC-CXR, VinDr-CXR, BRAX) have ``SHA256SUMS.txt`` at their root; lists as
+``sha256sum`` and ``md5sum`` write them are read for any source. A film or a report is checked when
+it is read for ingestion, and is a rejected row (``checksum-mismatch``) if it differs. Tables and
+archives are checked before anything of them is read, once: a file of the same size, time and inode
+is not read again. Files that are listed and not there are no fault: who has a part of a source has
+the list of all.
 """
 
 from __future__ import annotations

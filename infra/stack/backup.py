@@ -59,7 +59,15 @@ def back_up(root: Path, target: Path) -> Backup:
         InputError: the stack is not up, the folder is not empty, or the disk has no room.
         CxrError: PostgreSQL's program fails.
     """
-    place = require_stack(root)
+    return copy_stack(require_stack(root), target)
+
+
+def copy_stack(place: Place, target: Path) -> Backup:
+    """The same of a stack whose PostgreSQL is known to be up.
+
+    Raises:
+        InputError, CxrError: as ``back_up``.
+    """
     _require_empty(target)
     _require_room(place, target)
     with explained_place(str(target)):

@@ -57,7 +57,7 @@ def restore(backup_folder: Path, root: Path) -> Backup:
         )
         for name in ("state", "prefect"):
             copy_tree(backup_folder / name, place.root / name)
-        with _server(place):
+        with server_alone(place):
             asyncio.run(make_databases(place))
             for name in DATABASE_NAMES:
                 _load(place, name, backup_folder / DATABASES / f"{name}.dump")
@@ -95,7 +95,7 @@ def _load(place: Place, name: str, dump: Path) -> None:
 
 
 @contextmanager
-def _server(place: Place) -> Iterator[None]:
+def server_alone(place: Place) -> Iterator[None]:
     """PostgreSQL alone, for the time of the block."""
     account = account_for([programs() / "postgres", place.root])
     make_cluster(place, account)

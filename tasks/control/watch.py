@@ -3,8 +3,8 @@
 A thread asks Prefect's server for the run's state and looks for a request file. When it finds one
 it sends SIGTERM to its own process, which Prefect turns into ``TerminationSignal`` in the main
 thread, wherever that is: a trainer is asked to save and leave on the way out, and the outermost
-flow makes of the signal what was asked for. A worker does the same to the runs that it has started when
-they are cancelled; so there the thread leaves it the first word.
+flow makes of the signal what was asked for. A worker does the same to the runs that it has started
+when they are cancelled; so there the thread leaves it the first word.
 """
 
 from __future__ import annotations
