@@ -86,8 +86,13 @@ def whole(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_backup_holds_what_counts_and_no_password(whole: Path, place: Place) -> None:
     told = read_backup(whole)
     assert told.counts == {
-        **{"flow runs": 2, "runs in MLflow": 2, "deployments": 0, "model versions": 0},
-        **{"aliases": 0, "objects": 3, "artifacts": 1},
+        "flow runs": 2,
+        "runs in MLflow": 2,
+        "deployments": 0,
+        "model versions": 0,
+        "aliases": 0,
+        "objects": 3,
+        "artifacts": 1,
     }
     assert told.lacking == ()
     assert {name for name in told.files if not name.startswith("objects/")} == {
@@ -217,7 +222,7 @@ def test_a_program_that_fails_is_one_line_without_a_password(place: Place) -> No
 def test_what_is_written_meanwhile_never_leaves_a_manifest_without_its_pieces(
     tmp_path: Path,
 ) -> None:
-    """Pieces are written first and manifests after them; the copy takes them the other way round."""
+    """Pieces are written first, manifests after them; the copy takes them the other way round."""
     objects, stop = tmp_path / "objects", threading.Event()
     put(objects, "data/kind/a-0/manifest.json", '{"pieces": []}')
 
