@@ -124,7 +124,7 @@ def test_a_restored_stack_holds_the_same(whole: Path, place: Place, tmp_path: Pa
         owner = "SELECT tableowner FROM pg_tables WHERE tablename = 'runs'"
         words = ("--no-psqlrc", "-tA", "--dbname=mlflow", f"--command={owner}")
         assert run_program(fresh, "psql", *words).strip() == "mlflow"
-    with pytest.raises(InputError, match="something at .*; expected a folder without a stack"):
+    with pytest.raises(InputError, match=r"something at .*; expected a folder without a stack"):
         restore(whole, root)
 
 
@@ -184,7 +184,7 @@ def test_a_restore_that_was_killed_is_begun_anew_and_no_stack_until_then(
     make_place(root)
     (root / UNFINISHED).touch()
     (root / "objects" / "half").write_text("half")
-    with pytest.raises(InputError, match="found a restore into .* that was not finished"):
+    with pytest.raises(InputError, match=r"found a restore into .* that was not finished"):
         bring_up(root, ("true",), 1, lambda seen: None)
     for folder in (tmp_path, tmp_path.parent):
         folder.chmod(0o711)
@@ -208,7 +208,7 @@ def test_a_disk_without_room_is_told_before(
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=10)
     monkeypatch.setattr(backup.shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(InputError, match="found 0.0 GB free at"):
+    with pytest.raises(InputError, match=r"found 0.0 GB free at"):
         copy_stack(place, tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
