@@ -172,11 +172,7 @@ def run_module(
         Stopped: somebody asked it to leave, and it did.
         ChildFailed: it ended with any other code but 0, or by a signal.
     """
-    command = command_for(module, run_file, processes, nodes, launched=launched)
-    if nodes.count > 1 and nodes.starter:
-        command = [*nodes.starter, *command]
-    elif nodes.count > 1:
-        LOGGER.warning("start on the other %d nodes: %s", nodes.count - 1, shlex.join(command))
+    command = _on_nodes(command_for(module, run_file, processes, nodes, launched=launched), nodes)
     tail: deque[str] = deque(maxlen=_KEPT_LINES)
     failures: list[Event] = []
 
@@ -203,6 +199,15 @@ def run_module(
         raise Stopped(f"{module} was asked to stop and has; run again to go on from its checkpoint")
     if child.returncode != 0:
         raise failure_of(module, child.returncode, failures, "".join(tail))
+
+
+def _on_nodes(command: list[str], nodes: Nodes) -> list[str]:
+    """The command that starts it on all nodes; or a word to the person who does so."""
+    if nodes.count > 1 and nodes.starter:
+        return [*nodes.starter, *command]
+    if nodes.count > 1:
+        LOGGER.warning("start on the other %d nodes: %s", nodes.count - 1, shlex.join(command))
+    return command
 
 
 def _start(command: Sequence[str]) -> subprocess.Popen[str]:

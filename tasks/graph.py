@@ -210,14 +210,12 @@ def _add_source(builder: _Builder, name: str, raw: str | None, replica: bool) ->
     given = {"raw": raw} if raw is not None else {}
     pieces: dict[str, Any] = {"pieces": settings.sources.pieces}
     split = list(settings.sources.hash_split)
-    # only where it is off: as it was before sums were checked, where there is no list
-    read = pieces if settings.sources.checksums else {**pieces, "checksums": False}
+    read = pieces | ({} if settings.sources.checksums else {"checksums": False})
     builder.add("studies", name, {**read, "hash_split": split}, needs, given)
-    ingested = f"studies/{name}"
     pixels = {**read, **_dump(settings.images)}
-    builder.add("images", name, pixels, [*needs, ingested], given)
+    builder.add("images", name, pixels, [*needs, f"studies/{name}"], given)
     routes = {"routes": list(settings.sources.routes[name]), **_dump(settings.reports)}
-    builder.add("reports", name, {**pieces, **routes}, [ingested])
+    builder.add("reports", name, {**pieces, **routes}, [f"studies/{name}"])
 
 
 def _add_dialogues(builder: _Builder, name: str) -> None:

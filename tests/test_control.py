@@ -18,7 +18,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.context import FlowRunContext
 from prefect.exceptions import Abort, Pause, TerminationSignal
-from prefect.states import Cancelled, Cancelling, Paused, Running, Suspended
+from prefect.states import Cancelled, Cancelling, Crashed, Paused, Running, Suspended
 from prefect.testing.utilities import prefect_test_harness
 
 from infra.errors import CxrError, InputError
@@ -238,6 +238,12 @@ def test_a_run_is_paused_and_resumed_and_cancelled_and_resumed(client: SyncPrefe
     assert state is not None
     assert state.state_details.scheduled_time is not None
     assert state.state_details.scheduled_time > datetime.now(UTC)
+
+
+def test_a_crashed_run_that_is_cancelled_is_not_started_again(client: SyncPrefectClient) -> None:
+    run = a_run(client)
+    client.set_flow_run_state(run.id, Crashed(), force=True)
+    assert work.cancel(client, client.read_flow_run(run.id), 0).state == "Cancelled"
 
 
 def test_what_cannot_be_done_is_one_line(client: SyncPrefectClient) -> None:

@@ -160,33 +160,42 @@ def _outermost(watch: RunWatch) -> Iterator[None]:
     thread = threading.Thread(target=watch.follow, name="requests", daemon=True)
     _WATCH.append(watch)
     thread.start()
+    is_whole = False
     try:
         yield
-    except BaseException:  # whatever it has met on its way out, it was asked to end
-        if watch.asked is None:
-            raise  # a worker's or a person's signal, of which Prefect makes what it should
-        found = watch.tell_server()
-        if watch.asked == "pause":
-            raise Pause(state=found) from None
-        raise Abort("cancelled on request") from None
+        is_whole = True
     finally:
-        watch.end()
-        thread.join()
-        _WATCH.remove(watch)
-        forget_request(watch.state, str(watch.run.id))
+        # Whatever it has met on its way out, it was asked to end. A signal that nobody here asked
+        # for, a worker's or a person's, stays what Prefect makes of it.
+        try:
+            if watch.asked is not None and not is_whole:
+                _conclude(watch)
+        finally:
+            watch.end()
+            thread.join()
+            _WATCH.remove(watch)
+            forget_request(watch.state, str(watch.run.id))
+
+
+def _conclude(watch: RunWatch) -> None:
+    found = watch.tell_server()
+    if watch.asked == "pause":
+        raise Pause(state=found) from None
+    raise Abort("cancelled on request") from None
 
 
 @contextmanager
 def _within(watch: RunWatch, run: FlowRun) -> Iterator[None]:
     """A flow inside the outermost one: it is cancelled with it, and made anew if that goes on."""
+    is_whole = False
     try:
         yield
-    except BaseException:
-        if watch.asked is None:
-            raise
-        with get_client(sync_client=True) as client:
-            set_state(client, run.id, Cancelled(message="Stopped with the run it is part of."))
-        raise Abort("stopped with the run it is part of") from None
+        is_whole = True
+    finally:
+        if watch.asked is not None and not is_whole:
+            with get_client(sync_client=True) as client:
+                set_state(client, run.id, Cancelled(message="Stopped with the run around it."))
+            raise Abort("stopped with the run that it is part of") from None
 
 
 @contextmanager

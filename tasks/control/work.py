@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
-from prefect.states import Cancelling, Running, Scheduled
+from prefect.states import Cancelled, Cancelling, Running, Scheduled
 
 from infra.errors import CxrError, InputError
 from infra.facts.open_runs import OpenRun, open_runs
@@ -77,6 +77,9 @@ def cancel(client: SyncPrefectClient, run: FlowRun, patience_seconds: float) -> 
         InputError: it has ended.
         CxrError: it goes on all the same.
     """
+    if run.state is not None and run.state.type is StateType.CRASHED:  # 'attend' would go on
+        set_state(client, run.id, Cancelled(message="'cxr cancel'"))
+        return _done(client.read_flow_run(run.id))
     if run.state is not None and run.state.is_final():
         raise _refused(run, "cancelled", "one that goes on")
     answer = client.set_flow_run_state(run.id, Cancelling(message="'cxr cancel'"))
