@@ -6,7 +6,6 @@ The command line starts with this module, so that what runs is imported when it 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,7 +25,7 @@ Wait = Annotated[
 
 def cancel(run: Run, wait: Wait = 350, data_root: DataRoot = None, as_json: Json = False) -> None:
     """By the server that is set; without one, of a command's own run."""
-    if os.environ.get("PREFECT_API_URL"):
+    if _server():
         from prefect.client.orchestration import get_client
 
         from tasks.control import work
@@ -73,8 +72,15 @@ def add_control(app: typer.Typer) -> None:
     app.command(help="Have a worker go on with a run that was paused, cancelled or failed.")(resume)
 
 
+def _server() -> str | None:
+    """Of the environment, or of a person's own profile."""
+    from prefect.settings import PREFECT_API_URL
+
+    return PREFECT_API_URL.value()
+
+
 def _require_server(verb: str) -> None:
-    if not os.environ.get("PREFECT_API_URL"):
+    if not _server():
         raise SettingsError(
             f"'cxr {verb}' without PREFECT_API_URL",
             "the address of Prefect's server, for a command's own run ends with its process",
