@@ -284,11 +284,21 @@ def test_the_command_promotes_refuses_and_goes_back(cxr: Say, world: PromoteWorl
     assert "too many calls" in said.out and "champion of llava_rad: version 1" in said.out
 
 
+def register_with_scores(world: PromoteWorld, told: Told) -> None:
+    """Tagged as a real run tags its version."""
+    before = set(world.store.list_folder("scores"))
+    number = world.register(told)
+    [scores] = set(world.store.list_folder("scores")) - before
+    ability, _, digest = scores.rpartition("-")
+    client = world.registry.book.client
+    client.set_model_version_tag(MODEL, str(number), f"cxrflow.scores.{ability}", digest)
+
+
 def test_the_command_tells_facts_of_aliases_and_of_scores_that_none_told(
     cxr: Say, world: PromoteWorld
 ) -> None:
     """These were scored without a flow, as before facts were kept."""
-    world.register(Told(mostly))
+    register_with_scores(world, Told(mostly))
     assert say(cxr, world, "promote", MODEL).code == 0
     moves = [row for row in read_facts(world.store, "aliases") if row["alias"] == "champion"]
     assert [(row["version"], row["previous"]) for row in moves] == [(1, None)]
@@ -297,7 +307,7 @@ def test_the_command_tells_facts_of_aliases_and_of_scores_that_none_told(
     assert {row["model"] for row in told} == {MODEL}
     numbers = metrics_text(world.store, load_environment(data_root=str(world.root)))
     assert f'cxr_model_score{{ability="{told[0]["ability"]}",alias="champion"' in numbers
-    world.register(Told(always))
+    register_with_scores(world, Told(always))
     assert say(cxr, world, "promote", MODEL).code == 0
     assert say(cxr, world, "rollback", MODEL).code == 0
     moves = [row for row in read_facts(world.store, "aliases") if row["alias"] == "champion"]
