@@ -13,7 +13,11 @@ from tasks.monitor.quiet import quiet_known_errors
 
 @contextmanager
 def prefect_at(environment: Environment) -> Iterator[None]:
-    """Within the block flows may be imported and run; Prefect reads its settings on import."""
+    """Within the block flows may be imported and run; Prefect reads its settings on import.
+
+    Raises:
+        Stopped: somebody has cancelled the flow run.
+    """
     settle_prefect(environment.state)
     from prefect.settings import (
         PREFECT_API_URL,
@@ -24,8 +28,10 @@ def prefect_at(environment: Environment) -> Iterator[None]:
     embedded = PREFECT_API_URL.value() is None
     if embedded:
         watch_over_children()
+    from tasks.control.watch import told_of_request
+
     quiet_known_errors()
     # Nobody asks a temporary server who crashed, and each flow's heartbeat takes up to 1 s to end.
     heartbeats = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None} if embedded else {}
-    with temporary_settings(heartbeats):
+    with temporary_settings(heartbeats), told_of_request():
         yield

@@ -62,8 +62,25 @@ def promote(
         gates=gates,
     )
     store, registry = _open(data_root)
-    if not _promote(store, registry, order, reason, dry_run=dry_run, as_json=as_json):
+    passed = _promote(store, registry, order, reason, dry_run=dry_run, as_json=as_json)
+    if not dry_run:
+        _tell_facts(store, data_root)
+    if not passed:
         raise typer.Exit(2)
+
+
+def _tell_facts(store: Store, data_root: str | None) -> None:
+    """Facts of aliases at once, and not when somebody next looks at the registry. What was decided
+    stands, whether they can be written or not."""
+    from infra.errors import CxrError
+    from infra.log import LOGGER
+    from infra.settings.environment import load_environment
+    from tasks.monitor.alias_facts import observe_aliases
+
+    try:
+        observe_aliases(store, load_environment(data_root=data_root))
+    except (CxrError, OSError) as error:
+        LOGGER.warning("facts of aliases wait until 'cxr metrics' looks: %s", error)
 
 
 def _promote(
@@ -101,8 +118,9 @@ def rollback(
     from tasks.promote.show import entry_text
     from tasks.promote.work import rollback as roll_back
 
-    _, registry = _open(data_root)
+    store, registry = _open(data_root)
     entry = roll_back(registry, model, to, reason)
+    _tell_facts(store, data_root)
     print(json.dumps(asdict(entry), indent=1) if as_json else entry_text(model, entry))
 
 

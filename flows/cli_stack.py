@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from infra.stack.backup_record import Backup
     from infra.stack.control import Seen
     from infra.stack.place import Place
 
@@ -70,6 +71,39 @@ def stop(folder: Folder = Path("stack")) -> None:
     from infra.stack.control import stop
 
     print("stopped" if stop(folder) else "nothing ran")
+
+
+@STACK.command(help="Copy all that a running stack keeps into a folder, while runs go on.")
+def backup(
+    target: Annotated[Path, typer.Argument(help="A new or empty folder, on another disk.")],
+    folder: Folder = Path("stack"),
+    as_json: Json = False,
+) -> None:
+    from infra.stack.backup import back_up
+
+    _show_backup("backed up to", target, back_up(folder, target), as_json=as_json)
+
+
+@STACK.command(help="Make a stack's folder from a backup; 'cxr stack up' then starts it.")
+def restore(
+    whence: Annotated[Path, typer.Argument(help="A folder that 'cxr stack backup' wrote.")],
+    folder: Folder = Path("stack"),
+    as_json: Json = False,
+) -> None:
+    from infra.stack.restore import restore
+
+    _show_backup("restored from", whence, restore(whence, folder), as_json=as_json)
+
+
+def _show_backup(verb: str, folder: Path, backup: Backup, *, as_json: bool) -> None:
+    for artifact in backup.lacking:
+        print(f"warning: {artifact} lacks files; a run builds them again", file=sys.stderr)
+    if as_json:
+        told = {"counts": backup.counts, "bytes": backup.bytes, "lacking": backup.lacking}
+        print(json.dumps({"created_at": backup.created_at, **told}, indent=1))
+        return
+    counts = ", ".join(f"{number} {what}" for what, number in backup.counts.items())
+    print(f"{verb} {folder}: {counts}; {backup.bytes / 1e6:.1f} MB, of {backup.created_at}")
 
 
 def deploy(

@@ -38,7 +38,7 @@ from infra.pieces import (
 )
 from infra.provenance import git_commit
 from infra.record_file import read_record, sealed
-from infra.step import MANIFEST, Step, sibling_manifests, tell_watcher, why_absent
+from infra.step import MANIFEST, Step, asked_again, sibling_manifests, tell_watcher, why_built
 from infra.store import Store, explained_place
 
 VOLATILE = ("created_at", "seconds", "measured", "host", "git_commit", "code")
@@ -203,13 +203,13 @@ def build_artifact(
     """
     started = time.monotonic()
     tell_watcher(step, building=False)
-    existing = read_artifact(store, step)
-    if existing is not None and not damaged_pieces(existing):
+    existing, again = read_artifact(store, step), asked_again(step)
+    if again is None and existing is not None and not damaged_pieces(existing):
         return replace(existing, checking_seconds=time.monotonic() - started)
     with store.lock(step.folder, on_wait):
         existing = read_artifact(store, step)
         damaged = damaged_pieces(existing) if existing else []
-        if existing is not None and not damaged:
+        if again is None and existing is not None and not damaged:
             return existing
         tell_watcher(step, building=True)
         with explained_place(store.root):
@@ -219,6 +219,8 @@ def build_artifact(
         )
     done = read_artifact(store, step)
     assert done is not None
+    if again is not None and not todo and existing == done:
+        return done
     return replace(done, built=tuple(todo) or (MANIFEST,), reason=reason, drift=())
 
 
@@ -239,23 +241,21 @@ def _build_locked(
     for piece in existing.pieces if existing and store.is_local else ():
         if piece.key in damaged:
             store.remove(piece.folder)
-    reason = _why_built(store, step, damaged, broken)
+    again = asked_again(step) or frozenset()
+    reason = why_built(store, step, damaged, broken, again & pieces.keys())
     sound = _sound_pieces(store, step, existing)
-    ready = {key: sound[key, digest] for key, digest in pieces.items() if (key, digest) in sound}
+    kept = {key: digest for key, digest in pieces.items() if key not in again}
+    ready = {key: sound[key, digest] for key, digest in kept.items() if (key, digest) in sound}
     todo = [key for key in pieces if key not in ready]
     if todo and before is not None:
         before(todo)
     earlier = _build_missing(store, step, pieces, todo, ready, build, executor, on_piece)
     whole = [ready[key] for key in pieces]
     seconds = time.monotonic() - started + earlier
-    _write_manifest(store, step, whole, seconds, overwrite=broken or bool(damaged))
+    if todo or existing is None or damaged:
+        overwrite = broken or existing is not None
+        _write_manifest(store, step, whole, seconds, overwrite=overwrite)
     return todo, reason
-
-
-def _why_built(store: Store, step: Step, damaged: Sequence[str], broken: bool) -> str:
-    if damaged:
-        return f"damaged: {', '.join(damaged)}"
-    return "damaged manifest" if broken else why_absent(store, step)
 
 
 def _build_missing(

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TypeVar
@@ -54,8 +55,9 @@ def report(event: str, **values: object) -> None:
     """One JSON line on stdout, for the parent process; of several ranks the first one speaks."""
     if os.environ.get("RANK", "0") != "0":
         return
-    sys.stdout.write(json.dumps({"event": event, **values}) + "\n")
-    sys.stdout.flush()
+    with suppress(BrokenPipeError):  # the parent is gone: what then, its lifeline says
+        sys.stdout.write(json.dumps({"event": event, **values}) + "\n")
+        sys.stdout.flush()
 
 
 def run_child(kind: type[RunT], work: Callable[[RunT], int | None]) -> int:
@@ -65,7 +67,7 @@ def run_child(kind: type[RunT], work: Callable[[RunT], int | None]) -> int:
     the parent finds among what several ranks and their launcher print.
     """
     set_up_logging()
-    end_with_parent()
+    end_with_parent(Path(sys.argv[1]).parent if len(sys.argv) == 2 else None)
     if len(sys.argv) != 2:
         sys.stderr.write(f"error: found {len(sys.argv) - 1} arguments; expected one run.json\n")
         return EXIT_BAD_INPUT

@@ -1,4 +1,4 @@
-"""The delivery log of registry events: each noticed once, delivered once, tried again if it fails.
+"""The delivery log of registry and file events: each noticed once, delivered once, tried again.
 
 It lies in the state folder as SQLite, so that it survives restarts, and several watchers of one
 folder share it: what one has taken no other takes, unless its process is gone.
@@ -40,7 +40,8 @@ CREATE TABLE IF NOT EXISTS deliveries (
 
 @dataclass(frozen=True)
 class Delivery:
-    """One event: alias candidate of ``model`` was set to ``version``. Times are seconds since 1970.
+    """One event: alias candidate of ``model`` was set to ``version``; or the files of a source
+    (``model``) came to a state (``version``). Times are seconds since 1970.
 
     Args:
         key: names it to whoever gets it, who may have got it before.
@@ -72,18 +73,23 @@ class Deliveries:
     path: Path
     registry: str
 
-    def notice(self, aliased: Mapping[str, int], now: float) -> list[Delivery]:
+    def notice(
+        self, aliased: Mapping[str, int], now: float, *, is_all: bool = True
+    ) -> list[Delivery]:
         """Enter every model whose alias was set or moved since the last look.
 
         What is no longer where it was is forgotten, and counts anew when it is set again; events
         that wait for a version that was replaced are overtaken.
+
+        Args:
+            is_all: whether what is not named is no longer there; else nothing is known of it.
         """
         with self._transaction() as database:
             rows = database.execute(
                 "SELECT model, version FROM seen WHERE registry = ?", (self.registry,)
             ).fetchall()
             known: dict[str, int] = dict(rows)
-            for model in known.keys() - aliased.keys():
+            for model in known.keys() - aliased.keys() if is_all else ():
                 self._forget(database, model, now)
             changed = [name for name in sorted(aliased) if known.get(name) != aliased[name]]
             numbers = set()

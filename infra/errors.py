@@ -9,6 +9,7 @@
     ├── ArtifactError            an artifact that cannot be built or trusted
     ├── LanguageModelError       an answer that could not be had
     │   └── BudgetExceeded       the money set aside for answers is used up
+    ├── Stopped                  a run was asked to stop, and has (``infra.stopping``)
     └── Unavailable              weights, a device or a program that is not here
 
 An ``InputError`` says what was found, what was expected and what to do next. A single bad row or

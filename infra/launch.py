@@ -3,7 +3,8 @@
 Training and inference run so, which keeps torch out of the orchestrating process and lets a
 killed trainer fail its task instead of the flow. The other way round, a child's stdin is its
 lifeline: the parent writes nothing there, and when the parent dies, however it dies, the system
-closes it and the child ends too (``end_with_parent``).
+closes it and the child ends too (``end_with_parent``): at once, or, if it was asked to save and
+leave (``infra.stopping``), when it has, or when the grace has passed.
 """
 
 from __future__ import annotations
@@ -17,16 +18,27 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from infra.errors import EXIT_BAD_INPUT, CxrError, InputError
 from infra.fingerprint import HOUSE
 from infra.log import LOGGER
+from infra.stopping import (
+    GRACE_SECONDS,
+    Stopped,
+    ask_to_stop,
+    forget_request,
+    is_asked_to_stop,
+)
 
 LIFELINE = "CXRFLOW_LIFELINE"
 """Set for a child whose stdin is its lifeline; a module started by hand may have any stdin."""
@@ -144,6 +156,7 @@ def run_module(
     nodes: Nodes = HERE,
     launched: bool = False,
     log_file: Path | None = None,
+    saves: bool = False,
 ) -> None:
     """Run ``python -m module run_file`` to its end.
 
@@ -151,16 +164,15 @@ def run_module(
         on_event: called with each JSON object the child prints on a line of its stdout.
         processes, nodes, launched: as ``command_for`` takes them.
         log_file: keeps all of the child's stderr.
+        saves: it heeds a request to stop beside its run file; when this call is interrupted, it
+            is asked by it and given the grace of ``infra.stopping``.
 
     Raises:
         InputError: the child, or a rank of it, met bad input; the message is the child's own.
+        Stopped: somebody asked it to leave, and it did.
         ChildFailed: it ended with any other code but 0, or by a signal.
     """
-    command = command_for(module, run_file, processes, nodes, launched=launched)
-    if nodes.count > 1 and nodes.starter:
-        command = [*nodes.starter, *command]
-    elif nodes.count > 1:
-        LOGGER.warning("start on the other %d nodes: %s", nodes.count - 1, shlex.join(command))
+    command = _on_nodes(command_for(module, run_file, processes, nodes, launched=launched), nodes)
     tail: deque[str] = deque(maxlen=_KEPT_LINES)
     failures: list[Event] = []
 
@@ -170,18 +182,32 @@ def run_module(
         else:
             on_event(event)
 
+    if saves:
+        forget_request(run_file.parent)
     with _start(command) as child:
         reader = threading.Thread(target=_drain, args=(child.stderr, tail, log_file), daemon=True)
         reader.start()
+        threading.Thread(target=_cut_lifeline, args=(child,), daemon=True).start()
         try:
             _follow(child, sort)
         except BaseException:
-            stop_tree(child)
+            stop_tree(child, run_file.parent if saves else None)
             raise
         finally:
             reader.join()
+    if child.returncode != 0 and saves and is_asked_to_stop(run_file.parent):
+        raise Stopped(f"{module} was asked to stop and has; run again to go on from its checkpoint")
     if child.returncode != 0:
         raise failure_of(module, child.returncode, failures, "".join(tail))
+
+
+def _on_nodes(command: list[str], nodes: Nodes) -> list[str]:
+    """The command that starts it on all nodes; or a word to the person who does so."""
+    if nodes.count > 1 and nodes.starter:
+        return [*nodes.starter, *command]
+    if nodes.count > 1:
+        LOGGER.warning("start on the other %d nodes: %s", nodes.count - 1, shlex.join(command))
+    return command
 
 
 def _start(command: Sequence[str]) -> subprocess.Popen[str]:
@@ -221,6 +247,15 @@ def _follow(child: subprocess.Popen[str], on_event: Callable[[Event], None]) -> 
     child.wait()
 
 
+def _cut_lifeline(child: subprocess.Popen[str]) -> None:
+    """When a launcher has ended, however it did, its ranks must end too: they hold the streams that
+    this process reads to their end, and nothing else tells them."""
+    child.wait()
+    assert child.stdin is not None
+    with suppress(BrokenPipeError):
+        child.stdin.close()
+
+
 class ChildInputError(InputError):
     """Bad input that a child process found; the text is the child's own line."""
 
@@ -231,19 +266,27 @@ class ChildInputError(InputError):
         return ChildInputError, (str(self),)
 
 
-def end_with_parent() -> None:
-    """In a child of ``run_module``: end this process at once when the parent is gone.
+def end_with_parent(folder: Path | None = None) -> None:
+    """In a child of ``run_module``: end this process when the parent is gone.
 
     A killed flow would otherwise leave a trainer behind that writes the same checkpoints as the
     one that the next run starts. Ranks below torchrun share its stdin, and so its lifeline.
+
+    Args:
+        folder: where it may have been asked to save and leave; then it has the grace for that.
     """
     if os.environ.get(LIFELINE) == "stdin":
-        threading.Thread(target=_wait_for_end_of_stdin, daemon=True).start()
+        threading.Thread(target=_wait_for_end_of_stdin, args=(folder,), daemon=True).start()
 
 
-def _wait_for_end_of_stdin() -> None:
+def _wait_for_end_of_stdin(folder: Path | None) -> None:
     while os.read(0, 1):
         pass
+    if folder is not None and is_asked_to_stop(folder):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (1, 2):  # nobody reads them any more, and a broken pipe would end it
+            os.dup2(nowhere, stream)
+        time.sleep(GRACE_SECONDS)
     os._exit(128 + signal.SIGHUP)
 
 
@@ -262,18 +305,51 @@ def end_with_starter() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def stop_tree(child: subprocess.Popen[str]) -> None:
-    """SIGTERM to the child's process group, SIGKILL to what is left after the grace time."""
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(child.pid, sign)
-        except ProcessLookupError:
-            break
-        try:
-            child.wait(timeout=_GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            continue
+def stop_tree(child: subprocess.Popen[str], folder: Path | None = None) -> None:
+    """End a child and all that it has started.
+
+    Args:
+        folder: it is asked here to save and leave, and has the grace for that. Otherwise, and when
+            that has passed, its group gets SIGTERM, and what is left some seconds later is killed:
+            ranks are in sessions of their own, so they are found by their parent.
+    """
+    tree = _descendants(child)
+    if folder is not None:
+        ask_to_stop(folder)
+        threading.Thread(target=_swallow, args=(child.stdout,), daemon=True).start()
+        _wait(child, GRACE_SECONDS)
+    if child.poll() is None:
+        tree |= _descendants(child)
+        _signal_group(child, signal.SIGTERM)
+        _wait(child, _GRACE_SECONDS)
+    _signal_group(child, signal.SIGKILL)
+    for each in tree:
+        with suppress(psutil.Error):
+            each.kill()
     child.wait()
+
+
+def _descendants(child: subprocess.Popen[str]) -> set[psutil.Process]:
+    with suppress(psutil.Error):
+        return set(psutil.Process(child.pid).children(recursive=True))
+    return set()
+
+
+def _swallow(stream: Any) -> None:
+    """Read what nobody wants any more: a full pipe would hold its writer up."""
+    with suppress(ValueError):  # closed meanwhile
+        for _ in stream:
+            pass
+
+
+def _wait(child: subprocess.Popen[str], seconds: float) -> None:
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(timeout=seconds)
+
+
+def _signal_group(child: subprocess.Popen[str], sign: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, sign)
 
 
 def _drain(stream: Any, tail: deque[str], log_file: Path | None) -> None:

@@ -23,6 +23,7 @@ def run_in_child(
     processes: int = 1,
     nodes: Nodes = HERE,
     launched: bool = False,
+    saves: bool = False,
 ) -> dict[str, Any]:
     """Have ``module`` do ``run``; the values of its event ``done``, none if it told none here.
 
@@ -30,6 +31,7 @@ def run_in_child(
         folder: gets ``run.json`` and ``stderr.log``.
         on_event: called with every event.
         processes, nodes, launched: as ``command_for`` takes them.
+        saves: as ``run_module`` takes it.
 
     Raises:
         InputError, ChildFailed: as ``run_module``.
@@ -50,6 +52,7 @@ def run_in_child(
         nodes=nodes,
         launched=launched,
         log_file=folder / "stderr.log",
+        saves=saves,
     )
     return told
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -66,6 +66,30 @@ def watched(watcher: Watcher) -> Iterator[None]:
         _WATCHER.reset(token)
 
 
+_AGAIN: ContextVar[Mapping[str, frozenset[str]] | None] = ContextVar("again", default=None)
+
+
+@contextmanager
+def made_again(pieces: Mapping[str, frozenset[str]]) -> Iterator[None]:
+    """Within the block these pieces are built although they are there, and what is made of them is
+    held against its inputs anew.
+
+    Args:
+        pieces: keys of pieces by a step's ``kind/name``.
+    """
+    token = _AGAIN.set(pieces)
+    try:
+        yield
+    finally:
+        _AGAIN.reset(token)
+
+
+def asked_again(step: Step) -> frozenset[str] | None:
+    """The pieces of a step that are to be built whatever is there; None where nobody asked."""
+    asked = _AGAIN.get()
+    return None if asked is None else asked.get(f"{step.kind}/{step.name}")
+
+
 def tell_watcher(step: Step, *, building: bool) -> None:
     """Tell whoever watches this thread, if anybody does."""
     watcher = _WATCHER.get()
@@ -82,6 +106,23 @@ def sibling_manifests(store: Store, step: Step) -> list[dict[str, Any]]:
             if manifest is not None:
                 found.append(manifest)
     return sorted(found, key=lambda manifest: str(manifest["created_at"]), reverse=True)
+
+
+def why_built(
+    store: Store, step: Step, damaged: Sequence[str], broken: bool, again: Collection[str]
+) -> str:
+    """Why something of a step is built, in words.
+
+    Args:
+        damaged: keys of its damaged pieces.
+        broken: whether its manifest is damaged.
+        again: keys of pieces that somebody asked for again.
+    """
+    if again:
+        return f"asked again: {', '.join(sorted(again))}"
+    if damaged:
+        return f"damaged: {', '.join(damaged)}"
+    return "damaged manifest" if broken else why_absent(store, step)
 
 
 def why_absent(store: Store, step: Step) -> str:

@@ -1,8 +1,8 @@
 """``python -m models.train run.json``: train one stage, resuming where a killed run stopped.
 
 Leaves in the output folder the model in Hugging Face's layout, ``losses.jsonl`` and, last,
-``result.json``. Exit codes: 0 done, 2 bad input, 1 failed, 143 stopped by SIGTERM after a
-checkpoint.
+``result.json``. Exit codes: 0 done, 2 bad input, 1 failed, 143 stopped after a checkpoint, by
+SIGTERM or because it was asked to (``infra.stopping``).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from infra.errors import InputError
 from infra.log import LOGGER
 from infra.runs import TrainRun
 from infra.settings.stages import StageSettings
+from infra.stopping import held_by_trainer
 from models.canvas import Canvas
 from models.collate import ConversationCollator
 from models.data import ExampleShards, Selection, TrainingOrder
@@ -57,13 +59,22 @@ def train(run: TrainRun) -> int:
         take_ready(run)
         return 0
     require_one_gpu_or_launcher(_on_gpu(run))
-    prepared = _prepared(run)
+    # The first rank for all: what a trainer before it still writes must not be written twice.
+    first = os.environ.get("RANK", "0") == "0"
+    with held_by_trainer(run.resume.parent) if first else nullcontext():
+        return _train(run, _prepared(run))
+
+
+def _train(run: TrainRun, prepared: Prepared) -> int:
     training = stage_training(run, prepared)
     trainer, callback = training.trainer, training.callback
     trained = parameters(prepared.model, trainable_only=True)
     examples = len(trainer.order.data)
     _report_start(run, prepared, examples, trainer.args.max_steps)
     callback.stop_at_sigterm()
+    if callback.is_asked_to_leave():  # while the model was loaded
+        part_ranks()
+        return STOPPED_BY_SIGTERM
     checkpoint = checkpoint_of_all_ranks(run.resume)
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if not callback.terminated and trainer.kept is None:
@@ -99,7 +110,7 @@ def stage_training(
     validation = _validation(run, prepared, canvas)
     arguments = training_arguments(run, steps)
     meter = prepared.meter.of(run, prepared.model, on_gpu=not arguments.use_cpu)
-    callback = StageCallback(run.stage, meter, validates=validation is not None)
+    callback = StageCallback(run.stage, meter, run.resume.parent, validates=validation is not None)
     contrastive = run.stage.kind == "pretrain"
     trainer = (kind or prepared.trainer)(
         model=prepared.model,

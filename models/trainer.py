@@ -18,6 +18,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 
 from infra.child import report
 from infra.settings.stages import StageSettings
+from infra.stopping import is_asked_to_stop
 from models.checkpoint import TRAINABLE, read_training, write_training
 from models.collate import with_films
 from models.data import TrainingOrder
@@ -28,7 +29,7 @@ from models.kept import Kept, is_better, keep, kept_at, kept_on_all_ranks
 from models.loading import whole_batches
 from models.mixture import MixedOrder
 from models.named_state import gathered_weights, give_scalars_an_axis, load_weights
-from models.ranks import on_any_rank, require_alike, seed_step
+from models.ranks import on_any_rank, rank_and_ranks, require_alike, seed_step
 from models.sealed import CHECKPOINT, remove_folders_but, seal
 from models.throughput import Meter, Pace
 from models.validate import Validation, validate_loss
@@ -180,15 +181,18 @@ class StageTrainer(Trainer):  # type: ignore[misc]
 
 
 class StageCallback(TrainerCallback):  # type: ignore[misc]
-    """Progress lines, a stop at a loss that has left, and a checkpoint at SIGTERM.
+    """Progress lines, a stop at a loss that has left, and a checkpoint when asked to leave.
 
     Args:
         meter: is told when a step has ended; ``pace`` is what it measured of all ranks.
         validates: whether there is anything to validate on; without, the last weights are kept.
+        asked_at: the folder where a request to stop may come to lie.
     """
 
-    def __init__(self, stage: StageSettings, meter: Meter, *, validates: bool) -> None:
-        self.stage, self.meter = stage, meter
+    def __init__(
+        self, stage: StageSettings, meter: Meter, asked_at: Path, *, validates: bool
+    ) -> None:
+        self.stage, self.meter, self.asked_at = stage, meter, asked_at
         self.pace: Pace | None = None
         self.validate_steps = stage.validate_steps if validates else None
         self.watch = LossWatch(stage.name, stage.learning_rate)
@@ -202,6 +206,14 @@ class StageCallback(TrainerCallback):  # type: ignore[misc]
 
     def _on_sigterm(self, _signal: int, _frame: FrameType | None) -> None:
         self.terminated = True
+
+    def is_asked_to_leave(self) -> bool:
+        """By SIGTERM, or by a request beside the stage, which the first rank looks for; all ranks
+        meet here and agree."""
+        first = rank_and_ranks()[0] == 0
+        asked = self.terminated or (first and is_asked_to_stop(self.asked_at))
+        self.terminated = on_any_rank(asked)
+        return self.terminated
 
     def on_train_begin(
         self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any
@@ -219,8 +231,7 @@ class StageCallback(TrainerCallback):  # type: ignore[misc]
     def on_step_end(
         self, _args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        self.terminated = on_any_rank(self.terminated)
-        if self.terminated:
+        if self.is_asked_to_leave():
             control.should_save = control.should_training_stop = True
         every = self.validate_steps or state.max_steps
         if state.global_step == state.max_steps or state.global_step % every == 0:

@@ -86,7 +86,9 @@ class _Reports:
             if error.reason == "file-empty":
                 faults.append(_fault(study_id, "report-empty", "the report file has no text"))
             else:
-                faults.append(_fault(study_id, "report-unreadable", error.detail))
+                known = error.reason == "checksum-mismatch"
+                reason = error.reason if known else "report-unreadable"
+                faults.append(_fault(study_id, reason, error.detail))
             return None
         if data is None:
             return None

@@ -23,6 +23,7 @@ from types import TracebackType
 
 import xxhash
 
+from sources.checksums import sums_to_check
 from sources.parquet_pictures import MemberError, ParquetPictures
 
 _DAMAGED_ZIP = (
@@ -84,6 +85,7 @@ class RawFolder:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._real_root = Path(os.path.realpath(root))
+        self._sums = sums_to_check(root)
         self._archives: dict[str, zipfile.ZipFile] = {}
         self._shards: dict[str, ParquetPictures] = {}
         self._inside = lru_cache(maxsize=65_536)(self._folder_is_inside)
@@ -116,11 +118,13 @@ class RawFolder:
 
         Raises:
             RawFileError: ``path-outside-root``, ``file-missing``, ``file-unreadable``,
-                ``file-empty``, ``archive-broken`` or ``member-missing``.
+                ``file-empty``, ``archive-broken`` or ``member-missing``; where sums are checked
+                (``sources.checksums``), ``checksum-mismatch``.
         """
         place, member = _split(uri)
         if member is None:
             data = self._read_file(place, largest_bytes)
+            self._require_sum(place, data)
         elif _is_shard(place):
             data = self._read_picture(place, member, largest_bytes)
         else:
@@ -128,6 +132,22 @@ class RawFolder:
         if not data:
             raise RawFileError("file-empty", f"0 bytes at {shown(uri)}")
         return data
+
+    def _require_sum(self, place: str, data: bytes) -> None:
+        told = self._sums.get(place)
+        if told is not None and not told.is_of(data):
+            detail = f"another {told.algorithm} than {told.told_by} tells: {shown(place)}"
+            raise RawFileError("checksum-mismatch", detail)
+
+    def sums_digest(self, uris: Iterable[str]) -> str:
+        """xxh3-128, in hex, of the published sums of these files; empty where none is checked."""
+        if not self._sums:
+            return ""
+        digest = xxhash.xxh3_128()
+        for uri in uris:
+            told = self._sums.get(uri)
+            digest.update(f"{told.digest if told else None}\n".encode())
+        return digest.hexdigest()
 
     def head(self, uri: str, size: int) -> bytes:
         """The first ``size`` bytes of a file, or all of a smaller one.

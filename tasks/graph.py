@@ -208,14 +208,14 @@ def _add_source(builder: _Builder, name: str, raw: str | None, replica: bool) ->
         builder.add("replicas", name, chosen, [], made_by=drawn_by)
         needs = [f"replicas/{name}"]
     given = {"raw": raw} if raw is not None else {}
-    pieces = {"pieces": settings.sources.pieces}
+    pieces: dict[str, Any] = {"pieces": settings.sources.pieces}
     split = list(settings.sources.hash_split)
-    builder.add("studies", name, {**pieces, "hash_split": split}, needs, given)
-    ingested = f"studies/{name}"
-    pixels = {**pieces, **_dump(settings.images)}
-    builder.add("images", name, pixels, [*needs, ingested], given)
+    read = pieces | ({} if settings.sources.checksums else {"checksums": False})
+    builder.add("studies", name, {**read, "hash_split": split}, needs, given)
+    pixels = {**read, **_dump(settings.images)}
+    builder.add("images", name, pixels, [*needs, f"studies/{name}"], given)
     routes = {"routes": list(settings.sources.routes[name]), **_dump(settings.reports)}
-    builder.add("reports", name, {**pieces, **routes}, [ingested])
+    builder.add("reports", name, {**pieces, **routes}, [f"studies/{name}"])
 
 
 def _add_dialogues(builder: _Builder, name: str) -> None:

@@ -35,6 +35,15 @@ FLAGS = {
     "metrics": "--data-root --host=127.0.0.1 --once --port=9464",
     "ui": "--behind-tls --data-root --host=127.0.0.1 --json --name* --port=8090 "
     "--serving=http://127.0.0.1:8000 --token-file",
+    "cancel": "run --data-root --json --wait=350",
+    "pause": "run --json --wait=350",
+    "resume": "run --json",
+    "backfill": "--again --before --data-root --json --only* --recipe=llava_rad --replicas "
+    "--scale=tiny --set* --shard* --since --source* --until=ingest",
+    "watch-files": "--data-root --deployment --every=60.0 --json --log --once --patience=3600.0 "
+    "--recipe=llava_rad --scale=tiny --set* --settle=120.0 --source*",
+    "stack backup": "target --folder=stack --json",
+    "stack restore": "whence --folder=stack --json",
     "stack up": "--folder=stack --patience=600 --replicas=True",
     "stack status": "--folder=stack --json",
     "stack stop": "--folder=stack",

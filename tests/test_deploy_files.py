@@ -16,6 +16,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from cli_world import Say
 from compose_spec import PyCompose
 from prefect.utilities.templating import apply_values
 
@@ -232,3 +233,42 @@ def test_every_cxr_variable_of_a_deployment_is_one() -> None:
         if path.suffix in (".yaml", ".yml", ".sh") or path.name.startswith("Dockerfile"):
             used = set(re.findall(r"\bCXR_[A-Z_]*[A-Z]\b", path.read_text()))
             assert used <= known, path.name
+
+
+def test_commands_of_containers_are_commands(cxr: Say) -> None:
+    """Each ``cxr`` line of a manifest is asked for its help with the words that it is given."""
+    lines = [
+        container["args"]
+        for _, pod in pod_specs()
+        for container in pod["containers"]
+        if container.get("args", [""])[0] == "cxr"
+    ]
+    lines += [service.get("command", [""]) for service in composed()["services"].values()]
+    asked = [line[1:] for line in lines if line[0] == "cxr"]
+    assert {line[0] for line in asked} >= {"serve", "metrics", "deploy"}
+    for line in asked:
+        said = cxr(*line, "--help")
+        assert said.code == 0, line
+
+
+def test_serving_asks_for_tokens_and_ends_when_it_has_answered() -> None:
+    pod = dict(pod_specs())["serve"]
+    container = pod["containers"][0]
+    file = container["args"][container["args"].index("--token-file") + 1]
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert file == f"{mounts['tokens']}/tokens.toml"
+    assert pod["terminationGracePeriodSeconds"] > 60
+    assert container["startupProbe"]["httpGet"]["path"] == "/health/ready"
+
+
+def test_prometheus_asks_what_is_there_to_be_asked() -> None:
+    told = yaml.safe_load((DEPLOY / "prometheus" / "containers.yml").read_text())
+    asked = {
+        target.partition(":")[0]
+        for job in told["scrape_configs"]
+        for each in job["static_configs"]
+        for target in each["targets"]
+    }
+    services = {one["metadata"]["name"] for _, one in MANIFESTS if one["kind"] == "Service"}
+    assert asked <= services & composed()["services"].keys()
+    assert "metrics" in asked

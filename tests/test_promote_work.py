@@ -10,10 +10,13 @@ import pytest
 from cli_world import Said, Say
 
 from infra.errors import InputError
+from infra.facts.files import read_facts
 from infra.licences import Use
 from infra.promotions import CHAMPION, Promotions
 from infra.registry import EVIDENCE
+from infra.settings.environment import load_environment
 from infra.tracking_database import make_database
+from tasks.metrics.serve import metrics_text
 from tasks.promote.evidence import MARKDOWN_FILE, OUTCOME_FILE, PAGE_FILE
 from tasks.promote.work import Order, judge, promote
 from tests.promote_world import PromoteWorld, Told, always, mostly, never, rarely, write_model
@@ -279,6 +282,38 @@ def test_the_command_promotes_refuses_and_goes_back(cxr: Say, world: PromoteWorl
         ["promote", "1", "none"],
     ]
     assert "too many calls" in said.out and "champion of llava_rad: version 1" in said.out
+
+
+def register_with_scores(world: PromoteWorld, told: Told) -> None:
+    """Tagged as a real run tags its version."""
+    before = set(world.store.list_folder("scores"))
+    number = world.register(told)
+    [scores] = set(world.store.list_folder("scores")) - before
+    ability, _, digest = scores.rpartition("-")
+    client = world.registry.book.client
+    client.set_model_version_tag(MODEL, str(number), f"cxrflow.scores.{ability}", digest)
+
+
+def test_the_command_tells_facts_of_aliases_and_of_scores_that_none_told(
+    cxr: Say, world: PromoteWorld
+) -> None:
+    """These were scored without a flow, as before facts were kept."""
+    register_with_scores(world, Told(mostly))
+    assert say(cxr, world, "promote", MODEL).code == 0
+    moves = [row for row in read_facts(world.store, "aliases") if row["alias"] == "champion"]
+    assert [(row["version"], row["previous"]) for row in moves] == [(1, None)]
+    told = read_facts(world.store, "scores")
+    assert {row["fingerprint"] for row in told} == set(moves[0]["scores"].split(","))
+    assert {row["model"] for row in told} == {MODEL}
+    numbers = metrics_text(world.store, load_environment(data_root=str(world.root)))
+    assert f'cxr_model_score{{ability="{told[0]["ability"]}",alias="champion"' in numbers
+    register_with_scores(world, Told(always))
+    assert say(cxr, world, "promote", MODEL).code == 0
+    assert say(cxr, world, "rollback", MODEL).code == 0
+    moves = [row for row in read_facts(world.store, "aliases") if row["alias"] == "champion"]
+    assert [row["version"] for row in moves] == [1, 2, 1]
+    again = read_facts(world.store, "scores")
+    assert len({row["fingerprint"] for row in again}) == 2
 
 
 def test_a_dry_run_writes_nothing(cxr: Say, world: PromoteWorld) -> None:

@@ -12,7 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from cli_world import Say
 
+from flows.deployments import read_plan
 from infra.errors import InputError
 from infra.orphans import MARK
 from infra.stack.addresses import addresses, write_shell_file
@@ -169,6 +171,36 @@ def test_prometheus_is_told_of_servers_and_rules(place: Place) -> None:
         f"127.0.0.1:{place.ports['prefect']}"
     ]
     assert (place.root / "prometheus" / "targets").is_dir()
+    assert jobs["cxrflow"]["static_configs"][0]["targets"] == [
+        f"127.0.0.1:{place.ports['metrics']}"
+    ]
+
+
+def test_numbers_are_served_where_prometheus_asks(services: dict[str, Service]) -> None:
+    metrics = services["metrics"]
+    assert metrics.command[3:] == ("metrics", "--port", str(metrics.port))
+    assert metrics.health == "/metrics"
+    assert metrics.environment["CXR_DATA_ROOT"].startswith("s3://")
+
+
+def test_raw_data_is_watched_where_there_is_any(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("CXR_SOURCE_")]:
+        monkeypatch.delenv(name)
+    assert "watch-files" not in {service.name for service in table(place, ("true",))}
+    monkeypatch.setenv("CXR_SOURCE_OPENI", "/raw/openi")
+    watcher = {service.name: service for service in table(place, ("true",))}["watch-files"]
+    assert watcher.command[3:] == ("watch-files", "--deployment", "backfill/backfill")
+    assert watcher.environment["CXR_SOURCE_OPENI"] == "/raw/openi"
+    names = {each.name for each in read_plan().deployments}
+    assert watcher.command[-1].partition("/")[2] in names
+
+
+def test_words_of_cxr_in_the_table_are_a_command(cxr: Say, place: Place) -> None:
+    for service in table(place, ("true",)):
+        if "from flows.cli import main; main()" in service.command:
+            assert cxr(*service.command[3:], "--help").code == 0
 
 
 def test_a_taken_port_is_one_clear_line(place: Place, services: dict[str, Service]) -> None:

@@ -55,6 +55,7 @@ class SourceSettings(Section):
     routes: dict[str, tuple[Route, ...]]
     hash_split: tuple[Share, Share, Share] = (0.8, 0.1, 0.1)
     pieces: int = Field(default=16, ge=1, le=4096, description="pieces a source is cut into")
+    checksums: bool = Field(default=True, description="hold files against the publisher's lists")
 
     @model_validator(mode="after")
     def _shares_sum_to_one(self) -> SourceSettings:

@@ -16,7 +16,7 @@ import psutil
 from infra.errors import CxrError, InputError
 from infra.fingerprint import HOUSE
 from infra.stack.addresses import write_shell_file
-from infra.stack.place import Place, make_place, read_place
+from infra.stack.place import UNFINISHED, Place, make_place, read_place
 from infra.stack.supervise import end_leftovers
 from infra.stack.table import table
 
@@ -53,12 +53,20 @@ def bring_up(
         InputError: the folder, a port or PostgreSQL cannot be used.
         CxrError: a process is not up in time, or the supervisor has ended.
     """
+    if (root / UNFINISHED).exists():
+        raise InputError(
+            f"a restore into {root} that was not finished",
+            "a whole stack",
+            "run 'cxr stack restore' again, which begins anew",
+        )
     place = make_place(root)
     write_shell_file(place)
     supervisor = supervisor_of(place)
+    names = [one.name for one in status(place)]  # what it was started with, whatever is set now
     if supervisor is None:
         supervisor = _start_supervisor(place, deploy)
-    names = [service.name for service in table(place, deploy)]
+        names = []
+    names = names or [service.name for service in table(place, deploy)]
     _wait_until_up(place, supervisor, names, patience_seconds, on_change)
     return place
 

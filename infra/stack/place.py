@@ -22,11 +22,13 @@ from infra.store import explained_place, make_folder
 
 LOOPBACK = "127.0.0.1"
 PORTED = (
-    *("postgres", "objects", "prefect", "mlflow", "prometheus"),
+    *("postgres", "objects", "prefect", "mlflow", "metrics", "prometheus"),
     *("worker-cpu", "worker-gpu"),
 )
 """Processes that listen; workers tell only how they are."""
 PASSWORDS = ("postgres", "prefect_database", "mlflow_database", "prefect", "objects", "mlflow")
+UNFINISHED = "restoring"
+"""A file in the folder while a backup is being restored into it."""
 _PRIVATE, _PASSABLE = 0o700, 0o711
 """PostgreSQL may run as another user, who must be able to pass through but not to look around."""
 

@@ -156,3 +156,8 @@ def server_command(place: Place, account: Account) -> tuple[str, ...]:
     words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     program = str(programs() / "postgres")
     return (*account.before, program, "-D", str(data_folder(place)), *words)
+
+
+def server_environment() -> dict[str, str]:
+    """All that the server is told of whoever starts it."""
+    return {"PATH": os.defpath, "LC_ALL": "C"}

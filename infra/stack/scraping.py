@@ -12,7 +12,8 @@ RULES = HOUSE / "infra" / "deploy" / "prometheus" / "rules"
 
 
 def write_scraping(place: Place) -> None:
-    """Ask Prefect's server for its numbers, and whoever puts a file into ``targets``.
+    """Ask Prefect's server and 'cxr metrics' for their numbers, and whoever puts a file into
+    ``targets``: a server of models, say.
 
     JSON is YAML; the password goes into a file of its own.
     """
@@ -29,6 +30,7 @@ def write_scraping(place: Place) -> None:
         },
         {
             "job_name": "cxrflow",
+            "static_configs": [{"targets": [f"127.0.0.1:{place.ports['metrics']}"]}],
             "file_sd_configs": [{"files": [str(folder / "targets" / "*.json")]}],
         },
     ]

@@ -1,7 +1,7 @@
 """The process table: every server of the stack, what it needs, and how one sees that it is up.
 
-postgres ─► databases ─┬► prefect ─┬► deploy
-objects                ├► mlflow   ├► worker-cpu
+postgres ─► databases ─┬► prefect ─┬► deploy ─► watch-files (where CXR_SOURCE_… names raw data)
+objects ─► metrics     ├► mlflow   ├► worker-cpu
                        │           └► worker-gpu
 prometheus             └ (MLflow's artifacts lie in objects)
 """
@@ -20,11 +20,15 @@ from infra.orphans import MARK
 from infra.stack.addresses import DATA_BUCKET, MODEL_BUCKET, NOT_OURS, addresses, prefect_login
 from infra.stack.databases import database_url
 from infra.stack.place import LOOPBACK, Place
-from infra.stack.postgres import account_for, programs, server_command
+from infra.stack.postgres import account_for, programs, server_command, server_environment
 
+RAW_DATA = "CXR_SOURCE_"
+"""What variables begin with that name a source's folder."""
 POOLS = {"cpu": 2, "gpu": 1}
 """Work pools and how many runs one worker takes at once. Our choice: runs that need no accelerator
 may go side by side; a trainer has the machine's accelerator to itself."""
+_CXR = (sys.executable, "-c", "from flows.cli import main; main()")
+"""The command, by its module's name: nothing here knows what it does."""
 FD = "{fd}"
 """In a command: the number of the listening socket that the supervisor keeps."""
 LEASES_SURVIVE = {
@@ -102,7 +106,7 @@ def table(place: Place, deploy: Sequence[str]) -> tuple[Service, ...]:
         Service("deploy", tuple(deploy), shared, needs=("databases",), once=True),
     ]
     services += [_worker(place, name, most, shared) for name, most in POOLS.items()]
-    return (*services, *_prometheus(place, shared))
+    return (*services, *_metrics(place, shared), *_watch_files(shared), *_prometheus(place, shared))
 
 
 def _own_environment() -> dict[str, str]:
@@ -137,7 +141,7 @@ def _postgres(place: Place) -> Service:
     return Service(
         "postgres",
         server_command(place, account),
-        {"PATH": os.defpath, "LC_ALL": "C"},  # unmarked: it is found by its own file of its process
+        server_environment(),  # unmarked: it is found by its own file of its process
         port=place.ports["postgres"],
         stop=signal.SIGINT,  # 'fast': it ends sessions, writes all out and leaves
     )
@@ -208,6 +212,22 @@ def _worker(place: Place, pool: str, most: int, shared: Mapping[str, str]) -> Se
         health="/health",
         outlived=True,
     )
+
+
+def _metrics(place: Place, shared: Mapping[str, str]) -> list[Service]:
+    """Numbers of runs and models, for Prometheus."""
+    port = place.ports["metrics"]
+    command = (*_CXR, "metrics", "--port", str(port))
+    needs = ("objects", "mlflow")
+    return [Service("metrics", command, shared, needs, port=port, health="/metrics")]
+
+
+def _watch_files(shared: Mapping[str, str]) -> list[Service]:
+    """Watches raw data, where the environment says that there is any."""
+    if not any(name.startswith(RAW_DATA) and value for name, value in shared.items()):
+        return []
+    command = (*_CXR, "watch-files", "--deployment", "backfill/backfill")
+    return [Service("watch-files", command, shared, needs=("deploy",))]
 
 
 def _prometheus(place: Place, shared: Mapping[str, str]) -> list[Service]:

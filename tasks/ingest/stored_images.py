@@ -15,6 +15,7 @@ from infra.artifact import Artifact, OnPiece, build_artifact, ignore_progress
 from infra.parquet import write_table
 from infra.pieces import BuiltPiece, Count
 from infra.settings.sections import ImageSettings
+from sources.checksums import checking_sums
 from sources.piece import rows_digest
 from sources.raw_files import RawFolder
 from sources.record import Level
@@ -39,11 +40,12 @@ def ingest_images(
         for file in piece.files
         if file.name == STUDIES_FILE
     }
+    checked = context.settings.sources.checksums
     return build_artifact(
         context.store,
         context.graph[f"images/{name}"],
-        partial(_plan, root, files),
-        partial(_build, root, files, context.settings.images),
+        partial(_plan, root, files, checked),
+        partial(_build, root, files, context.settings.images, checked),
         executor=executor,
         on_piece=on_piece,
     )
@@ -61,23 +63,32 @@ def image_rows(studies_file: Path) -> pa.Table:
     return owners.combine_chunks()
 
 
-def _plan(root: Path, files: Mapping[str, Path]) -> Mapping[str, str]:
-    """Digest of each piece's image rows and of size and time of the files they name."""
+def _plan(root: Path, files: Mapping[str, Path], checked: bool) -> Mapping[str, str]:
+    """Digest of each piece's image rows, and of size, time and published sum of the files they
+    name."""
     digests = {}
-    with RawFolder(root) as folder:
+    with checking_sums(checked), RawFolder(root) as folder:
         for key, path in files.items():
             rows = image_rows(path)
-            digests[key] = rows_digest(rows) + folder.stat_digest(rows["uri"].to_pylist())
+            uris = rows["uri"].to_pylist()
+            told = folder.stat_digest(uris) + folder.sums_digest(uris)
+            digests[key] = rows_digest(rows) + told
     return digests
 
 
 def _build(
-    root: Path, files: Mapping[str, Path], settings: ImageSettings, key: str, folder: Path
+    root: Path,
+    files: Mapping[str, Path],
+    settings: ImageSettings,
+    checked: bool,
+    key: str,
+    folder: Path,
 ) -> BuiltPiece:
     from tasks.ingest.images import ingest_piece  # decoders that a cached run never needs
 
     rows = image_rows(files[key])
-    images, rejected = ingest_piece(root, rows, settings)
+    with checking_sums(checked):
+        images, rejected = ingest_piece(root, rows, settings)
     write_table(folder / IMAGES_FILE, images)
     write_table(folder / REJECTED_FILE, rejected)
     reasons = count_reasons(rejected, Level.IMAGE)

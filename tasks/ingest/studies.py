@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +16,7 @@ from infra.parquet import write_table
 from infra.pieces import BuiltPiece, Count
 from infra.tombstones import Tombstones, read_tombstones
 from sources.catalog import Source, get_source
+from sources.checksums import check_first, checking_sums, published_sums
 from sources.piece import cut, rows_digest
 from sources.record import REJECTED_SCHEMA, STUDY_SCHEMA, Level, Reading
 from sources.split import split_table
@@ -32,7 +33,7 @@ def ingest_studies(context: Context, name: str, on_piece: OnPiece = ignore_progr
     Those of subjects who withdrew are rejected, whatever the raw files hold.
 
     Raises:
-        SourceError: the raw files cannot be read as that source.
+        SourceError: the raw files cannot be read as that source, or are not what was published.
         ArtifactError: the key that tells who withdrew is damaged.
     """
     step = context.graph[f"studies/{name}"]
@@ -42,13 +43,27 @@ def ingest_studies(context: Context, name: str, on_piece: OnPiece = ignore_progr
         context.settings.sources.hash_split,
         context.settings.sources.pieces,
         read_tombstones(context.store),
+        _memory(context, name) if context.settings.sources.checksums else None,
         is_replica=f"replicas/{name}" in context.graph.steps,
     )
     return build_artifact(context.store, step, pieces.plan, pieces.build, on_piece=on_piece)
 
 
+def _memory(context: Context, name: str) -> Path:
+    """Where it is remembered which files had which checksums."""
+    return context.store.state / "checksums" / f"{name}.json"
+
+
+def _say(name: str, files: int, size: int) -> None:
+    gigabytes = size / 1e9
+    LOGGER.info("%s: %d files of %.1f GB are held against their sums", name, files, gigabytes)
+
+
 class _StudyPieces:
-    """Reads the source at most once, and only when there is something to build."""
+    """Reads the source at most once, and only when there is something to build.
+
+    ``memory`` is where found checksums are remembered; None checks none.
+    """
 
     def __init__(
         self,
@@ -57,17 +72,21 @@ class _StudyPieces:
         shares: tuple[float, float, float],
         pieces: int,
         tombstones: Tombstones,
+        memory: Path | None,
         *,
         is_replica: bool = False,
     ) -> None:
         self._source, self._root, self._tombstones = source, root, tombstones
         self._shares, self._pieces = shares, pieces
-        self._is_replica = is_replica
+        self._memory, self._is_replica = memory, is_replica
 
     @cached_property
     def _tables(self) -> dict[str, tuple[pa.Table, pa.Table]]:
-        reading = self._source.read(self._root)
-        reading = self._source.read(self._root)
+        if self._memory is not None:
+            sums = published_sums(self._root)
+            check_first(self._root, sums, self._memory, partial(_say, self._source.card.name))
+        with checking_sums(self._memory is not None):
+            reading = self._source.read(self._root)
         for line in [] if self._is_replica else self._source.doubts(self._root):
             LOGGER.warning("%s", line)
         card = self._source.card

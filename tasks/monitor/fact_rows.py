@@ -80,6 +80,12 @@ def finished_rows(told: Told, artifact: Artifact) -> FactRows:
     return rows
 
 
+def earlier_score_rows(told: Told, artifact: Artifact) -> list[dict[str, Any]]:
+    """Rows of scores that were made before facts were kept, at the time when they were made."""
+    at = datetime.fromisoformat(artifact.created_at)
+    return [{**row, "recorded_at": at} for row in _score_rows(told, artifact)]
+
+
 def _step_row(told: Told, artifact: Artifact) -> dict[str, Any]:
     counts, step = artifact.counts, artifact.step
     return {

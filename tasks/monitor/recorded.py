@@ -42,6 +42,7 @@ from infra.step import Step, watched
 from infra.store import Store
 from infra.tracking_runs import this_process
 from tasks.context import Context, Order, open_store
+from tasks.control.watch import heeding_requests
 from tasks.monitor.fact_rows import Told, finished_rows, unfinished_rows
 from tasks.monitor.room_link import link_run
 
@@ -94,7 +95,7 @@ _STEP: ContextVar[_StepNotes | None] = ContextVar("step notes", default=None)
 
 @contextmanager
 def recorded_run(order: Order, goal: str = "") -> Iterator[Order]:
-    """Record the block, a flow's, as one run, unless it is part of one.
+    """Record the block, a flow's, as one run, unless it is part of one; it heeds requests to stop.
 
     Args:
         goal: how far it is to go; the flow's name, if it has no other.
@@ -109,7 +110,8 @@ def recorded_run(order: Order, goal: str = "") -> Iterator[Order]:
     if not order.pipeline_id:
         order = order.model_copy(update={"pipeline_id": run_id})
     if _RECORDING.get() is not None:
-        yield order
+        with heeding_requests(_flow_run(), load_environment(data_root=order.data_root).state):
+            yield order
         return
     store = open_store(load_environment(data_root=order.data_root))
     settle_dead(store)
@@ -118,7 +120,7 @@ def recorded_run(order: Order, goal: str = "") -> Iterator[Order]:
     token = _RECORDING.set(recording)
     end: tuple[RunState, str] = ("cancelled", "")
     try:
-        with _beating(recording, opened):
+        with heeding_requests(_flow_run(), store.state), _beating(recording, opened):
             if _flow_run() is not None:
                 link_run(run_id, f"{order.recipe} {order.scale}")
             yield order

@@ -51,10 +51,13 @@ def pipeline_run(context: Context, book: RunBook) -> str:
 @contextmanager
 def tracked_pipeline(pipeline_id: str) -> Iterator[None]:
     """Ends the pipeline's MLflow run with the block, if a step of this process started one."""
-    status = "FAILED"
+    status = "KILLED"
     try:
         yield
         status = "FINISHED"
+    except Exception:
+        status = "FAILED"
+        raise
     finally:
         book, run_id = _OPEN.pop(pipeline_id, (None, ""))
         if book is not None:
@@ -129,9 +132,12 @@ def tracked_stage(context: Context, name: str) -> Iterator[StageLog]:
     """A log for one stage; its MLflow run, if it started, ends with the block."""
     key = f"stages/{name}"
     log = StageLog(context, key, dict(context.graph[key].settings))
-    status = "FAILED"
+    status = "KILLED"  # by a signal or on request, which are no exceptions
     try:
         yield log
         status = "FINISHED"
+    except Exception:
+        status = "FAILED"
+        raise
     finally:
         log.end(status)

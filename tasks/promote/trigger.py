@@ -35,7 +35,14 @@ def look(registry: Registry, deliveries: Deliveries) -> list[Delivery]:
     return new
 
 
-def deliver_due(deliveries: Deliveries, start: Start) -> int:
+def candidate_of(delivery: Delivery) -> str:
+    """What a registry event is about, for the log."""
+    return f"candidate {delivery.model} version {delivery.version}"
+
+
+def deliver_due(
+    deliveries: Deliveries, start: Start, named: Callable[[Delivery], str] = candidate_of
+) -> int:
     """Start the evaluation of everything that is due; how many were delivered.
 
     What fails by an error of ours waits and is tried again. Any other error is entered too, and
@@ -43,7 +50,7 @@ def deliver_due(deliveries: Deliveries, start: Start) -> int:
     """
     done = 0
     while (delivery := deliveries.take(time.time())) is not None:
-        what = f"candidate {delivery.model} version {delivery.version}"
+        what = named(delivery)
         try:
             detail = start(delivery)
         except CxrError as error:

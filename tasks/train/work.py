@@ -17,6 +17,7 @@ from infra.pieces import BuiltPiece
 from infra.runs import TrainRun
 from infra.settings.sections import ExampleSettings
 from infra.settings.stages import StageSettings
+from infra.stopping import wait_for_former
 from sources.example import Task, request_turn
 from sources.record import Split
 from tasks.context import Context
@@ -101,6 +102,7 @@ def _train(
     context: Context, name: str, on_event: Callable[[Event], None], key: str, folder: Path
 ) -> BuiltPiece:
     scratch = _scratch(context, name)
+    wait_for_former(scratch)
     attempts = Attempts(scratch / SPENT_FILE)
 
     def follow(event: Event) -> None:
@@ -113,6 +115,7 @@ def _train(
             _run(context, name, folder),
             scratch,
             follow,
+            saves=True,
             **_launch(context, context.settings.stage(name)),
         )
     finally:

@@ -1,0 +1,1 @@
+"""Ingesting a chosen part of the raw data again: sources, dates, shards."""

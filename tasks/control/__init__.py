@@ -1,0 +1,1 @@
+"""Stopping runs on request, and starting them again."""
