@@ -20,6 +20,7 @@ from infra.settings.stages import StageSettings
 from infra.step import Step
 from tasks.coherence.steps import coherence_told
 from tasks.draw.steps import drawn_films, drawn_scores, film_classifier
+from tasks.ingest.steps import images_told, studies_told
 
 REVISIONS: Final = {
     "replicas": 1,
@@ -208,14 +209,11 @@ def _add_source(builder: _Builder, name: str, raw: str | None, replica: bool) ->
         builder.add("replicas", name, chosen, [], made_by=drawn_by)
         needs = [f"replicas/{name}"]
     given = {"raw": raw} if raw is not None else {}
-    pieces = {"pieces": settings.sources.pieces}
-    split = list(settings.sources.hash_split)
-    builder.add("studies", name, {**pieces, "hash_split": split}, needs, given)
+    builder.add("studies", name, studies_told(settings, name), needs, given)
     ingested = f"studies/{name}"
-    pixels = {**pieces, **_dump(settings.images)}
-    builder.add("images", name, pixels, [*needs, ingested], given)
+    builder.add("images", name, images_told(settings, name), [*needs, ingested], given)
     routes = {"routes": list(settings.sources.routes[name]), **_dump(settings.reports)}
-    builder.add("reports", name, {**pieces, **routes}, [ingested])
+    builder.add("reports", name, {"pieces": settings.sources.pieces, **routes}, [ingested])
 
 
 def _add_dialogues(builder: _Builder, name: str) -> None:

@@ -14,11 +14,13 @@ import pyarrow.parquet as pq
 from infra.artifact import Artifact, OnPiece, build_artifact, ignore_progress
 from infra.parquet import write_table
 from infra.pieces import BuiltPiece, Count
+from infra.settings.screen import ScreenPolicy
 from infra.settings.sections import ImageSettings
 from sources.piece import rows_digest
 from sources.raw_files import RawFolder
 from sources.record import Level
 from tasks.context import Context
+from tasks.ingest.steps import policy_of
 from tasks.ingest.studies import REJECTED_FILE, STUDIES_FILE, count_reasons
 
 IMAGES_FILE = "images.parquet"
@@ -43,7 +45,7 @@ def ingest_images(
         context.store,
         context.graph[f"images/{name}"],
         partial(_plan, root, files),
-        partial(_build, root, files, context.settings.images),
+        partial(_build, root, files, context.settings.images, policy_of(context.settings, name)),
         executor=executor,
         on_piece=on_piece,
     )
@@ -72,12 +74,17 @@ def _plan(root: Path, files: Mapping[str, Path]) -> Mapping[str, str]:
 
 
 def _build(
-    root: Path, files: Mapping[str, Path], settings: ImageSettings, key: str, folder: Path
+    root: Path,
+    files: Mapping[str, Path],
+    settings: ImageSettings,
+    screen: ScreenPolicy,
+    key: str,
+    folder: Path,
 ) -> BuiltPiece:
     from tasks.ingest.images import ingest_piece  # decoders that a cached run never needs
 
     rows = image_rows(files[key])
-    images, rejected = ingest_piece(root, rows, settings)
+    images, rejected = ingest_piece(root, rows, settings, screen)
     write_table(folder / IMAGES_FILE, images)
     write_table(folder / REJECTED_FILE, rejected)
     reasons = count_reasons(rejected, Level.IMAGE)

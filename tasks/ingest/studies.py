@@ -14,12 +14,15 @@ from infra.artifact import Artifact, OnPiece, build_artifact, ignore_progress
 from infra.log import LOGGER
 from infra.parquet import write_table
 from infra.pieces import BuiltPiece, Count
+from infra.settings.screen import OFF, ScreenPolicy
 from infra.tombstones import Tombstones, read_tombstones
 from sources.catalog import Source, get_source
 from sources.piece import cut, rows_digest
 from sources.record import REJECTED_SCHEMA, STUDY_SCHEMA, Level, Reading
 from sources.split import split_table
 from tasks.context import Context
+from tasks.ingest.screened import screen_studies
+from tasks.ingest.steps import policy_of
 from tasks.ingest.withdrawn import drop_withdrawn, withdrawn_studies
 
 STUDIES_FILE = "studies.parquet"
@@ -29,7 +32,8 @@ REJECTED_FILE = "rejected.parquet"
 def ingest_studies(context: Context, name: str, on_piece: OnPiece = ignore_progress) -> Artifact:
     """Studies of one source in STUDY_SCHEMA, cut into pieces by study.
 
-    Those of subjects who withdrew are rejected, whatever the raw files hold.
+    Those of subjects who withdrew are rejected, whatever the raw files hold, and so is what the
+    screen of the source's policy stops.
 
     Raises:
         SourceError: the raw files cannot be read as that source.
@@ -42,6 +46,7 @@ def ingest_studies(context: Context, name: str, on_piece: OnPiece = ignore_progr
         context.settings.sources.hash_split,
         context.settings.sources.pieces,
         read_tombstones(context.store),
+        policy_of(context.settings, name),
         is_replica=f"replicas/{name}" in context.graph.steps,
     )
     return build_artifact(context.store, step, pieces.plan, pieces.build, on_piece=on_piece)
@@ -57,16 +62,16 @@ class _StudyPieces:
         shares: tuple[float, float, float],
         pieces: int,
         tombstones: Tombstones,
+        screen: ScreenPolicy = OFF,
         *,
         is_replica: bool = False,
     ) -> None:
         self._source, self._root, self._tombstones = source, root, tombstones
         self._shares, self._pieces = shares, pieces
-        self._is_replica = is_replica
+        self._screen, self._is_replica = screen, is_replica
 
     @cached_property
     def _tables(self) -> dict[str, tuple[pa.Table, pa.Table]]:
-        reading = self._source.read(self._root)
         reading = self._source.read(self._root)
         for line in [] if self._is_replica else self._source.doubts(self._root):
             LOGGER.warning("%s", line)
@@ -74,7 +79,10 @@ class _StudyPieces:
         gone = withdrawn_studies(reading, card.name, self._tombstones)
         studies = _split(reading.studies, self._shares, card.official_split)
         pieces = _cut_reading(replace(reading, studies=studies), self._pieces)
-        return {key: drop_withdrawn(*tables, gone) for key, tables in pieces.items()}
+        return {
+            key: screen_studies(*drop_withdrawn(*tables, gone), self._screen)
+            for key, tables in pieces.items()
+        }
 
     def plan(self) -> Mapping[str, str]:
         return {
