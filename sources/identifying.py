@@ -76,7 +76,7 @@ _RECORD: Final = re.compile(
     r"|(?:n[.º°úu]*(?:mero)? (?:de )?)?(?:historia(?: cl[ií]nica)?|prontu[aá]rio|atendimento"
     r"|expediente|episodio|registro|acceso|petici[oó]n|carteirinha|matr[ií]cula|processo)|H\.?C\.?"
     r"|RG|CIP|NUHSA|NSS|SSN|pasaporte|passaporte|DNI|CPF|C[eé]dula|RUT|BSN|utente)"
-    r"\b[\s:.#º°=]*(?:n[.º°o]*\s*)?(?P<number>[A-Z]{0,4}[- ]?\d[\d.\-/]{2,}\w*)",
+    r"\b[\s:.#º°=]*(?:n[.º°o]*\s*)?(?P<number>[A-Z]{0,4}[- ]?\d(?:[.\-/]?\d){2,}\w*)",
     re.IGNORECASE,
 )
 _EMAIL: Final = re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b")
