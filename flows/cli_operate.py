@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from flows.cli_drift import MONITOR_HELP, monitor
 from flows.cli_facts import facts, metrics
 from flows.cli_promote import add_promotions
 from flows.cli_retention import FORGET_HELP, GC_HELP, forget, gc
@@ -13,6 +14,7 @@ from flows.cli_stack import STACK, deploy
 def add_operations(app: typer.Typer) -> None:
     """Add them to the ``cxr`` command, in the order of its help."""
     add_promotions(app)
+    app.command(help=MONITOR_HELP)(monitor)
     app.command(help=FORGET_HELP)(forget)
     app.command(help=GC_HELP)(gc)
     app.command(help="What runs did: rows that any tool can query; see docs/facts.md.")(facts)

@@ -43,6 +43,7 @@ REVISIONS: Final = {
     "ablations": 5,
     "test_sets": 1,
     "comparisons": 1,
+    "watches": 1,
 }
 """Raised by a person when the code of a step changes its output."""
 
@@ -70,6 +71,7 @@ CODE: Final = {
     "ablations": ("tasks.ablate.work",),
     "test_sets": ("tasks.one_set.fair_studies", "tasks.examples.plan"),
     "comparisons": ("tasks.one_set.work",),
+    "watches": ("tasks.drift.work",),
 }
 """The modules whose reachable code makes each kind; readers and rules are found by name, so that
 no import leads to them."""
