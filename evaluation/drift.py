@@ -70,9 +70,7 @@ class Window:
     def one_each(self) -> NDArray[np.intp]:
         """Places of one example for each subject, chosen by a digest of its id."""
         best: dict[str, tuple[bytes, int]] = {}
-        for place, (subject, name) in enumerate(
-            zip(self.subjects, self.example_ids, strict=True)
-        ):
+        for place, (subject, name) in enumerate(zip(self.subjects, self.example_ids, strict=True)):
             key = (blake2b(name.encode(), digest_size=8).digest(), place)
             best[subject] = min(best.get(subject, key), key)
         return np.array(sorted(place for _, place in best.values()), dtype=np.intp)
@@ -191,9 +189,7 @@ def _test(source: str, quantity: Quantity, before: Floats, after: Floats) -> Tes
     one, two = before[np.isfinite(before)], after[np.isfinite(after)]
     p, reason = p_value(quantity.form, one, two)
     told = (_told(quantity.form, one), _told(quantity.form, two))
-    return Tested(
-        source, quantity.name, quantity.form, *told, len(one), len(two), p, reason=reason
-    )
+    return Tested(source, quantity.name, quantity.form, *told, len(one), len(two), p, reason=reason)
 
 
 def p_value(form: Form, before: Floats, after: Floats) -> tuple[float | None, str]:

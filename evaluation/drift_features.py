@@ -86,9 +86,7 @@ def unknown_share(text: str, vocabulary: Set[str]) -> float:
     return sum(word not in vocabulary for word in words) / len(words) if words else float("nan")
 
 
-def windows(
-    seen: Sequence[Seen], vocabulary: Set[str], pooled_f1: float
-) -> list[Window]:
+def windows(seen: Sequence[Seen], vocabulary: Set[str], pooled_f1: float) -> list[Window]:
     """A window for each source.
 
     Args:
@@ -109,9 +107,7 @@ def windows(
     ]
 
 
-def _quantities(
-    own: Sequence[Seen], vocabulary: Set[str], pooled_f1: float
-) -> list[Quantity]:
+def _quantities(own: Sequence[Seen], vocabulary: Set[str], pooled_f1: float) -> list[Quantity]:
     figures = [film_figures(one.film) for one in own]
     found = [
         Quantity(name, "share" if name == "film inverted" else "value", _array(figures, name))

@@ -29,14 +29,21 @@ def verdict(document: Document) -> str:
 def rate_of(document: Document) -> str:
     """The false-alarm rate in words."""
     return (
-        f"at most {document['yearly_rate']:.3g} false alarms a year over {document['looks_per_year']}"
-        f" looks; level of this look {document['level']:.2g}, Holm-corrected over its tests"
+        f"at most {document['yearly_rate']:.3g} false alarms a year over "
+        f"{document['looks_per_year']} looks; level of this look {document['level']:.2g}, Holm-corrected over its tests"
     )
 
 
 def as_markdown(document: Document) -> str:
     """Scores of both windows, and what has drifted."""
-    lines = [f"# {verdict(document)}", "", NOT_MEDICAL, "", f"Stated rate: {rate_of(document)}.", ""]
+    lines = [
+        f"# {verdict(document)}",
+        "",
+        NOT_MEDICAL,
+        "",
+        f"Stated rate: {rate_of(document)}.",
+        "",
+    ]
     lines += ["| source | metric | when judged | recently |", "|---|---|---|---|"]
     for score in document["scores"]:
         both = (interval(score[window]) for window in ("reference", "recent"))
@@ -94,7 +101,7 @@ BAR_PX: Final = 120
 
 
 def bar(test: Mapping[str, Any]) -> tuple[float, float] | None:
-    """Where both windows' figures lie on a line of BAR_PX, from zero to the larger; None without."""
+    """Both windows' figures on a line of BAR_PX, from zero to the larger; None without them."""
     both = (test["reference"], test["recent"])
     if None in both or max(map(abs, both)) == 0:
         return None

@@ -59,7 +59,9 @@ def monitor(
     )
     if asked.since and asked.until and asked.since > asked.until:
         raise InputError(
-            f"--since {since} --until {until}", "a window from its first day to its last", "swap them"
+            f"--since {since} --until {until}",
+            "a window from its first day to its last",
+            "swap them",
         )
     if _look(asked, as_json=as_json):
         raise typer.Exit(EXIT_DRIFT)

@@ -20,6 +20,5 @@ def monitor(asked: MonitorOrder) -> list[StepReport]:
         asked = asked.model_copy(update={"order": order})
         plan = plan_drift(asked)  # a model that is not there is said before anything is read
         reports = [*ingest(order), *write_reports(order)]
-        for step in (pack_recent_studies, ask_about_recent, look_for_drift):
-            reports.append(step(plan, return_state=True).result())
-        return reports
+        steps = (pack_recent_studies, ask_about_recent, look_for_drift)
+        return [*reports, *(step(plan, return_state=True).result() for step in steps)]

@@ -42,8 +42,8 @@ class HeaderClaims:
 
 
 def read_claims(data: bytes) -> HeaderClaims:
-    """What a file's header claims; nothing for what is no DICOM, or is too damaged to be read, which
-    its pixels will tell."""
+    """What a file's header claims; nothing for what is no DICOM or is too damaged to be read,
+    which its pixels will tell."""
     if not is_dicom(data):
         return HeaderClaims()
     with warnings.catch_warnings():

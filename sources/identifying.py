@@ -69,10 +69,12 @@ _BORN: Final = re.compile(
     re.IGNORECASE,
 )
 _RECORD: Final = re.compile(
-    r"\b(?:MRN|M\.R\.N\.?|medical record(?: number| no\.?| #)?|acc(?:ession)?(?: number| no\.?| #|#)"
+    r"\b(?:MRN|M\.R\.N\.?|medical record(?: number| no\.?| #)?"
+    r"|acc(?:ession)?(?: number| no\.?| #|#)"
     r"|accession|patient (?:id|number|no\.?)|exam(?:ination)? (?:id|number|no\.?|#)|encounter"
     r"(?: number| id| no\.?| #)?|visit (?:id|number|no\.?)|account (?:number|no\.?)|order (?:number"
-    r"|no\.?|#)|hospital (?:number|no\.?)|unit number|folder number|passport(?: no\.?)?|NHC|N\.H\.C\.?"
+    r"|no\.?|#)|hospital (?:number|no\.?)|unit number|folder number|passport(?: no\.?)?"
+    r"|NHC|N\.H\.C\.?"
     r"|(?:n[.º°úu]*(?:mero)? (?:de )?)?(?:historia(?: cl[ií]nica)?|prontu[aá]rio|atendimento"
     r"|expediente|episodio|registro|acceso|petici[oó]n|carteirinha|matr[ií]cula|processo)|H\.?C\.?"
     r"|RG|CIP|NUHSA|NSS|SSN|pasaporte|passaporte|DNI|CPF|C[eé]dula|RUT|BSN|utente)"
@@ -83,11 +85,13 @@ _EMAIL: Final = re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b")
 _PLACE: Final = r"[A-ZÁÉÍÓÚÂÊÔÃÕÇÑ][\wáéíóúâêôãõçñ'’.-]*"
 _ADDRESS: Final = re.compile(
     rf"\b\d{{1,5}} (?:{_PLACE} ){{1,4}}(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Dr|Boulevard"
-    rf"|Blvd|Court|Ct|Way|Terrace|Crescent|Close|Highway|Hwy)\b\.?(?:,? (?:Apt|Suite|Unit|Flat)\.? \w+)?"
+    rf"|Blvd|Court|Ct|Way|Terrace|Crescent|Close|Highway|Hwy)\b\.?"
+    rf"(?:,? (?:Apt|Suite|Unit|Flat)\.? \w+)?"
     rf"|\bP\.? ?O\.? Box \d+"
     rf"|(?:\bC/ ?|\b(?:Calle|C\.|Avda\.?|Avenida|Plaza|Pza\.?|Paseo|Carretera|Ctra\.?|Rua|R\.|Av\.?"
     rf"|Travessa|Alameda|Praça|Rodovia|Estrada) )(?:(?:de|del|da|do|dos|das|la|las|los) )*{_PLACE}"
-    rf"(?: (?:(?:de|del|da|do|dos|das|la|las|los|y|e) )*{_PLACE}){{0,4}},? ?(?:n[.º°o]* ?)?\d{{1,5}}\b"
+    rf"(?: (?:(?:de|del|da|do|dos|das|la|las|los|y|e) )*{_PLACE}){{0,4}}"
+    rf",? ?(?:n[.º°o]* ?)?\d{{1,5}}\b"
 )
 _POSTCODE: Final = re.compile(
     r"\b(?:ZIP(?: code)?|post ?code|postal code|C\.?P\.?|c[oó]digo postal|CEP)\b[:.\s]*"

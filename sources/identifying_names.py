@@ -21,7 +21,8 @@ _JOIN: Final = r"(?i:de la|de los|de las|del|de|das|da|dos|do|e|y|van|von|bin|al
 _FIRST: Final = r"(?i:de la|de los|de las|del|de|da|dos|do|van|von|bin|al)"
 _INITIAL: Final = rf"[{_UPPER}]\.?"
 _NAME: Final = (
-    rf"(?P<name>(?:(?:{_INITIAL}|{_FIRST}) )?{_PART}(?:,? (?:{_JOIN} )?(?:{_PART}|{_INITIAL}(?![{_LOWER}]))){{0,3}})"
+    rf"(?P<name>(?:(?:{_INITIAL}|{_FIRST}) )?{_PART}"
+    rf"(?:,? (?:{_JOIN} )?(?:{_PART}|{_INITIAL}(?![{_LOWER}]))){{0,3}})"
 )
 """One to four words, with small ones between and initials."""
 
@@ -62,13 +63,16 @@ _DICOM_NAME: Final = re.compile(rf"\b(?P<name>[{_UPPER}][\w'’-]+\^[{_UPPER}][\
 
 GIVEN: Final = frozenset(
     """
-    jane james john robert michael william david richard joseph thomas charles christopher daniel matthew
+    jane james john robert michael william david richard joseph thomas charles christopher daniel
+    matthew
     anthony donald steven paul andrew joshua kenneth kevin brian george edward ronald timothy jason
-    jeffrey ryan jacob gary nicholas eric jonathan stephen larry justin scott brandon benjamin samuel
+    jeffrey ryan jacob gary nicholas eric jonathan stephen larry justin scott brandon benjamin
+    samuel
     gregory patrick alexander jack dennis jerry mary patricia jennifer linda elizabeth barbara susan
     jessica sarah karen lisa nancy betty margaret sandra ashley kimberly emily donna michelle carol
     amanda melissa deborah stephanie rebecca sharon laura cynthia kathleen amy angela shirley anna
-    brenda pamela emma nicole helen samantha katherine christine debra rachel carolyn janet catherine
+    brenda pamela emma nicole helen samantha katherine christine debra rachel carolyn janet
+    catherine
     josé jose antonio manuel francisco juan javier josefa carlos jesús alejandro miguel rafael pedro
     pablo sergio fernando alberto luis álvaro adrián diego raúl iván rubén enrique ramón vicente
     andrés joaquín maría maria carmen ana isabel laura cristina marta dolores lucía pilar elena
@@ -87,10 +91,12 @@ NOT_NAMES: Final = frozenset(
     not none unknown unremarkable normal stable male female man woman boy girl infant child adult
     years year old age sex supine upright erect portable prone sitting standing semi position views
     view pa ap lateral frontal chest lung lungs lobe heart right left bilateral upper lower middle
-    findings impression indication technique comparison history exam examination study report clinical
+    findings impression indication technique comparison history exam examination study report
+    clinical
     information date time patient physician radiologist team service staff emergency department icu
     nurse floor ward clinic hospital radiology medical center resident attending referring provider
-    izq der esq dir rotated tolerated intubated status post prior previous available see above below please improved
+    izq der esq dir rotated tolerated intubated status post prior previous available see above
+    below please improved
     unchanged worsening moderate mild severe small large acute chronic pain fever cough dyspnea
     pneumonia effusion edema pneumothorax atelectasis cardiomegaly opacity consolidation tube line
     catheter pacemaker port ct mri xr x ray mg ml cm mm kv mas id mrn dob

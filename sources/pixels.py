@@ -58,9 +58,7 @@ class StoredImage:
     perceptual_hash: bytes
 
 
-def prepare(
-    data: bytes, settings: ImageSettings, hidden: Sequence[Place] = ()
-) -> StoredImage:
+def prepare(data: bytes, settings: ImageSettings, hidden: Sequence[Place] = ()) -> StoredImage:
     """Turn one published file into its stored form, black in places that are to be hidden.
 
     Raises:

@@ -1,8 +1,8 @@
 """Reports of three languages with planted identifiers, and sentences that only look like them.
 
 Every person, number and place is invented. ``planted`` builds texts from templates with ``{slots}``
-and tells where each slot's value stands; some names stand without any sign, as they do in hospitals,
-so that recall is not that of easy cases alone.
+and tells where each slot's value stands. Some names stand without any sign, as they do in
+hospitals, so that recall is not that of easy cases alone.
 """
 
 from __future__ import annotations

@@ -92,9 +92,7 @@ def test_windows_of_examples_find_what_was_planted() -> None:
     before = [seen(number) for number in range(160)]
     vocabulary = {word for one in before for word in words_of(one.reference)}
     odd = "Zurich wording throughout this new template of ours."
-    after = [
-        seen(1000 + number, bright=1.5, text=odd, answer=EFFUSION) for number in range(160)
-    ]
+    after = [seen(1000 + number, bright=1.5, text=odd, answer=EFFUSION) for number in range(160)]
     both = [windows(each, vocabulary, 1.0) for each in (before, after)]
     look = compare_windows(*both)
     drifted = {test.quantity for test in look.drifted}

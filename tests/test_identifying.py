@@ -47,9 +47,7 @@ def test_what_is_found_was_planted(searched: list[tuple[Planted, list[Found]]]) 
 
 
 @pytest.mark.parametrize("language", ["en", "es", "pt"])
-def test_no_language_is_worse(
-    searched: list[tuple[Planted, list[Found]]], language: str
-) -> None:
+def test_no_language_is_worse(searched: list[tuple[Planted, list[Found]]], language: str) -> None:
     hits = [hit for one, f in searched if one.language == language for hit in covered(one, f)]
     assert sum(hits) / len(hits) >= 0.85
 
@@ -91,7 +89,11 @@ def test_real_reports_without_identifiers_pass(public_data: Path) -> None:
     [
         ("DOB 12/03/1954, compared with 01/02/2020.", "birth", [Kind.BIRTH_DATE]),
         ("DOB 12/03/1954, compared with 01/02/2020.", "all", [Kind.BIRTH_DATE, Kind.DATE]),
-        ("Comparison: 4 de marzo de 2019; 12 de março de 2020; Mar 3, 2021", "all", [Kind.DATE] * 3),
+        (
+            "Comparison: 4 de marzo de 2019; 12 de março de 2020; Mar 3, 2021",
+            "all",
+            [Kind.DATE] * 3,
+        ),
         ("Not a day: 13/13/2020, 1.2.3, 12/2020, 99/99/99.", "all", []),
     ],
 )
@@ -138,7 +140,9 @@ def test_what_is_told_has_kinds_and_places_alone() -> None:
     assert "Kowalski" not in line
 
 
-@pytest.mark.parametrize("text", ["", " ", "^", "Dr.", "Patient:", "MRN", "@", "[name]", "___ XXXX"])
+@pytest.mark.parametrize(
+    "text", ["", " ", "^", "Dr.", "Patient:", "MRN", "@", "[name]", "___ XXXX"]
+)
 def test_next_to_nothing_is_nothing(text: str) -> None:
     assert find_identifying(text, "all") == []
 

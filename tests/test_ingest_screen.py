@@ -1,4 +1,4 @@
-"""The screen in ingestion: what identifies is stopped or masked before any later step can see it."""
+"""The screen in ingestion: what identifies is stopped or masked before a later step can see it."""
 
 from __future__ import annotations
 
@@ -94,9 +94,7 @@ def test_by_default_a_hospitals_rows_that_name_somebody_are_rejected(
 ) -> None:
     _, kept, rejected = ingested(tmp_path, raw)
     assert sorted(kept["study_id"].to_pylist()) == ["S2", "S3", "S4"]
-    reasons = sorted(
-        (row["level"], row["row_id"], row["reason"]) for row in rejected.to_pylist()
-    )
+    reasons = sorted((row["level"], row["row_id"], row["reason"]) for row in rejected.to_pylist())
     assert reasons == [
         ("image", "S1.png", TEXT_REASON),
         ("image", "S4.png", FILM_REASON),
@@ -225,7 +223,8 @@ def test_nothing_else_reads_raw_data() -> None:
         for package in ("tasks", "flows", "models", "evaluation")
         for path in (HOUSE / package).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith((".raw_root", ".read_dicom"))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).endswith((".raw_root", ".read_dicom"))
     }
     assert callers == {
         "tasks/ingest/studies.py",

@@ -17,7 +17,6 @@ from tasks.promote.work import open_registry
 KIND = "watches"
 
 
-
 @dataclass(frozen=True)
 class DriftPlan:
     """The champion, its evaluation, and the recipe's context with the champion in it.
@@ -73,7 +72,7 @@ def plan_drift(asked: MonitorOrder, *, make: bool = True) -> DriftPlan:
             "a champion that was judged on reports by the same recipe",
             "give the recipe that it was made by",
         )
-    return DriftPlan(asked, champion, scores, _shown(asked, context, champion, scores))
+    return DriftPlan(asked, champion, scores, _shown(asked, context, champion))
 
 
 def _ability(host: Context, model: str) -> str:
@@ -92,7 +91,7 @@ def _ability(host: Context, model: str) -> str:
     return known[model]
 
 
-def _shown(asked: MonitorOrder, context: Context, champion: Model, scores: Artifact) -> Context:
+def _shown(asked: MonitorOrder, context: Context, champion: Model) -> Context:
     """The context whose stage is the champion's and whose examples are the recent studies."""
     settings, ability = context.settings, context.asked
     own = f"stages/{ability.stage}"

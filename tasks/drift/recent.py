@@ -28,7 +28,7 @@ VERSION: Final = "another-text-version"
 
 
 def pack_recent(plan: DriftPlan, on_piece: OnPiece = ignore_progress) -> Artifact:
-    """Shards of the recent studies, all of the split ``test``, whatever they would be trained as."""
+    """Shards of the recent studies, all of the split ``test``, whatever their own would be."""
     shown, plans = plan.shown, list[ExamplePlan]()
 
     def chosen() -> ExamplePlan:
@@ -138,4 +138,6 @@ def _learned_subjects(champion: Model) -> set[Key]:
     query = (
         "SELECT DISTINCT source, subject_id FROM read_parquet($files) WHERE subject_id IS NOT NULL"
     )
-    return {(source, subject) for source, subject in duckdb.execute(query, {"files": files}).fetchall()}
+    return {
+        (source, subject) for source, subject in duckdb.execute(query, {"files": files}).fetchall()
+    }

@@ -111,9 +111,7 @@ def _look(plan: DriftPlan, taken: int, key: str, folder: Path) -> BuiltPiece:
     return BuiltPiece((count,), {"drifted": len(look.drifted)})
 
 
-def _about(
-    plan: DriftPlan, before: list[Seen], after: list[Seen], taken: int
-) -> dict[str, Any]:
+def _about(plan: DriftPlan, before: list[Seen], after: list[Seen], taken: int) -> dict[str, Any]:
     replicas = [step.name for step in plan.shown.graph.of_kind("replicas")]
     return {
         "model": plan.asked.model,

@@ -89,9 +89,7 @@ def ingested(host: Context, settings: Settings) -> dict[str, Step]:
             step = host.graph.steps.get(f"{kind}/{name}")
             if step is not None:
                 told = images_told(settings, name)
-                found[f"{kind}/{name}"] = (
-                    replace(step, settings=told) if kind == "images" else step
-                )
+                found[f"{kind}/{name}"] = replace(step, settings=told) if kind == "images" else step
     return found
 
 
