@@ -30,7 +30,8 @@ def rate_of(document: Document) -> str:
     """The false-alarm rate in words."""
     return (
         f"at most {document['yearly_rate']:.3g} false alarms a year over "
-        f"{document['looks_per_year']} looks; level of this look {document['level']:.2g}, Holm-corrected over its tests"
+        f"{document['looks_per_year']} looks; level of this look {document['level']:.2g}, "
+        "Holm-corrected over its tests"
     )
 
 
