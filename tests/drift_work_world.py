@@ -80,10 +80,11 @@ class Recent:
     same_subject: bool = False
 
 
-def order(root: Path, replicas: int) -> Order:
+def order(root: Path, seed: int) -> Order:
+    """Another seed is another delivery of the source."""
     return Order(
         scale="tiny",
-        overrides=(*OVERRIDES, f"replicas.default_studies={replicas}"),
+        overrides=(*OVERRIDES, f"replicas.seed={seed}"),
         replicas=True,
         data_root=str(root),
     )

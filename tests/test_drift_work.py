@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from evaluation.drift_features import METRIC
 from infra.errors import InputError
-from infra.facts.files import read_facts
+from infra.facts.files import fact_files, read_facts
 from tasks.drift.order import MonitorOrder
 from tasks.drift.plan import plan_drift
 from tasks.drift.recent import KNOWN, LEARNED, WINDOW, pack_recent
@@ -38,10 +39,18 @@ from tests.drift_work_world import (
 from tests.promote_world import PromoteWorld
 
 
+@pytest.fixture(scope="module")
+def champion(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made once: it takes a registry."""
+    made = tmp_path_factory.mktemp("champion")
+    make_champion(made)
+    return made
+
+
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    make_champion(tmp_path)
-    return tmp_path
+def root(tmp_path: Path, champion: Path) -> Path:
+    """A copy that a test may add to."""
+    return Path(shutil.copytree(champion, tmp_path / "root"))
 
 
 def test_nothing_new_in_kind_is_no_drift(root: Path) -> None:
@@ -128,6 +137,20 @@ def test_looks_are_counted_by_facts_and_a_year_has_no_more_than_planned(root: Pa
     assert len({row["fingerprint"] for row in rows}) == 3
 
 
+def test_a_look_whose_facts_were_lost_tells_them_once(root: Path) -> None:
+    """As after a kill between the two."""
+    plan = arrive(root, Recent())
+    store = look(plan).store
+    [place] = fact_files(store, "drift")
+    before = read_facts(store, "drift")
+    Path(store.path(place)).unlink()
+    assert looks_taken(store, MODEL, datetime.now(UTC)) == 0
+    for _ in range(2):
+        assert look(plan).cached
+        assert read_facts(store, "drift") == before
+    assert fact_files(store, "drift") == [place]
+
+
 def test_no_new_study_is_a_look_at_nothing(root: Path) -> None:
     document = document_of(look(arrive(root, Recent(0))))
     assert document["tests"] == []
@@ -136,7 +159,7 @@ def test_no_new_study_is_a_look_at_nothing(root: Path) -> None:
 
 
 def test_what_is_wrong_with_an_order_is_one_line(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="found model 'other' with recipe 'llava_rad'"):
+    with pytest.raises(InputError, match="no version '@champion' of model 'other'"):
         plan_drift(MonitorOrder(model="other", order=order(root, 61)))
     PromoteWorld(root).registry.point(MODEL, "champion", 0)
     with pytest.raises(InputError, match="no version '@champion'"):

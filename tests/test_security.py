@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import gzip
 import io
 import re
@@ -118,7 +117,7 @@ def test_an_archive_of_reports_that_unpacks_without_end(
     monkeypatch.setattr(table_bytes, "LARGEST_UNPACKED_BYTES", 1_000_000)
     place = tmp_path / openi_reports._ARCHIVE
     place.parent.mkdir(parents=True, exist_ok=True)
-    archive_of(place, {"ecgen-radiology/1.xml": bytes(300_000_000)})
+    archive_of(place, {"ecgen-radiology/1.xml": bytes(30_000_000)})
     with pytest.raises(SourceError, match="which unpacks to more than"):
         list(openi_reports._archived(tmp_path))
 
@@ -136,12 +135,10 @@ def test_nothing_is_written_where_an_archives_members_say(tmp_path: Path) -> Non
         assert "../../escaped.png" in folder.members("x.zip")
     assert sorted(tmp_path.rglob("*")) == before
     unpackers = {
-        f"{path.relative_to(HOUSE)}: {ast.unparse(node.func)}"
+        f"{path.relative_to(HOUSE)}: {found[0]}"
         for package in ("sources", "tasks", "infra", "models", "evaluation", "flows")
         for path in (HOUSE / package).rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call)
-        if ast.unparse(node.func).endswith((".extractall", ".extract", "unpack_archive"))
+        for found in re.finditer(r"[.](extractall|extract|unpack_archive)\(", path.read_text())
     }
     assert unpackers == set()
 

@@ -52,11 +52,11 @@ def ask_champion(plan: DriftPlan, on_event: Callable[[Event], None]) -> Artifact
 
 def look(plan: DriftPlan) -> Artifact:
     """The look's document, table and pages, and its facts; one that was taken is taken once."""
-    taken = looks_taken(plan.shown.store, plan.asked.model, datetime.now(UTC))
-    artifact = build_artifact(
-        plan.shown.store, plan.step, lambda: {PIECE: ""}, partial(_look, plan, taken)
-    )
-    if artifact.built:
+    store, model = plan.shown.store, plan.asked.model
+    with store.lock(f"look-{model}"):  # two at once would each count the other out
+        taken = looks_taken(store, model, datetime.now(UTC))
+        build = partial(_look, plan, taken)
+        artifact = build_artifact(store, plan.step, lambda: {PIECE: ""}, build)
         _tell(plan, artifact)
     return artifact
 
@@ -262,12 +262,16 @@ def _table(look: Look) -> pa.Table:
 
 
 def _tell(plan: DriftPlan, artifact: Artifact) -> None:
-    """The look's tests as facts, from which looks are counted and Prometheus' numbers come."""
-    document, now = document_of(artifact), datetime.now(UTC)
+    """The look's tests as facts, from which looks are counted and Prometheus' numbers come.
+
+    They lie where the look's own time says, and the first writer wins: told again after a crash,
+    they are told once.
+    """
+    document, taken_at = document_of(artifact), datetime.fromisoformat(artifact.created_at)
     rows = [
         {
             "run_id": plan.asked.order.pipeline_id,
-            "recorded_at": now,
+            "recorded_at": taken_at,
             "model": document["model"],
             "version": document["version"],
             "fingerprint": artifact.fingerprint,
@@ -277,7 +281,7 @@ def _tell(plan: DriftPlan, artifact: Artifact) -> None:
         for test in document["tests"]
     ]
     name = f"{artifact.step.name}-{artifact.fingerprint}"
-    write_facts(plan.shown.store, "drift", name, now, rows)
+    write_facts(plan.shown.store, "drift", name, taken_at, rows)
 
 
 _TOLD: Final = (
