@@ -107,4 +107,4 @@ def bar(test: Mapping[str, Any]) -> tuple[float, float] | None:
     if None in both or max(map(abs, both)) == 0:
         return None
     most = max(map(abs, both))
-    return tuple(round(BAR_PX * abs(value) / most, 1) for value in both)  # type: ignore[return-value]
+    return tuple(round(BAR_PX * abs(value) / most, 1) for value in both)

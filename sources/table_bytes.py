@@ -13,7 +13,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, BinaryIO, Final
+from typing import BinaryIO, Final
 
 from infra.errors import SourceError
 
@@ -181,7 +181,7 @@ class Unpacked:
     a tenth, seldom to a fiftieth.
     """
 
-    def __init__(self, stream: IO[bytes], path: Path) -> None:
+    def __init__(self, stream: BinaryIO | gzip.GzipFile, path: Path) -> None:
         self._stream, self._path = stream, path
         self._most = max(LARGEST_UNPACKED_BYTES, MOST_TIMES * path.stat().st_size)
         self._read = 0
