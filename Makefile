@@ -7,7 +7,7 @@ DEMO_ROOT ?= demo
 STACK_ROOT ?= stack
 PICTURE_ROOT ?= $(DEMO_ROOT)
 
-.PHONY: help setup demo stack stack-status stack-stop test test-slow bench lint lock dashboards pictures clean
+.PHONY: help setup demo stack stack-status stack-stop test test-slow bench lint lock audit dashboards pictures clean
 
 help:  ## what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,6 +56,9 @@ lint: setup  ## format, then check style, types and import contracts
 
 lock:  ## resolve the newest versions that fit pyproject.toml into requirements.lock
 	@$(PYTHON) tests/make_lock.py
+
+audit: setup  ## pins, licences and known vulnerabilities of the locked packages; exit 3: not looked up
+	@$(BIN)/python -m tests.audit
 
 dashboards: setup  ## write Grafana's dashboards from infra/dashboards
 	@$(BIN)/python -m infra.dashboards

@@ -28,7 +28,7 @@ def facts(
     kind: Annotated[
         list[str] | None,
         typer.Option(
-            help="runs, steps, rows, rejects, llm, stages, scores or aliases; repeatable "
+            help="runs, steps, rows, rejects, llm, stages, scores, aliases or drift; repeatable "
             "[runs; all with --json]."
         ),
     ] = None,

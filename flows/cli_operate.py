@@ -6,6 +6,7 @@ import typer
 
 from flows.cli_backfill import BACKFILL_HELP, backfill
 from flows.cli_control import add_control
+from flows.cli_drift import MONITOR_HELP, monitor
 from flows.cli_facts import facts, metrics
 from flows.cli_pages import UI_HELP, ui
 from flows.cli_promote import add_promotions
@@ -20,6 +21,7 @@ def add_operations(app: typer.Typer) -> None:
     add_control(app)
     app.command(help=BACKFILL_HELP)(backfill)
     app.command(help=WATCH_FILES_HELP)(watch_files)
+    app.command(help=MONITOR_HELP)(monitor)
     app.command(help=FORGET_HELP)(forget)
     app.command(help=GC_HELP)(gc)
     app.command(help="What runs did: rows that any tool can query; see docs/facts.md.")(facts)

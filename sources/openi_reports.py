@@ -28,7 +28,7 @@ from sources.record import (
 )
 from sources.sections import collapse
 from sources.split import hash_split
-from sources.table_bytes import require_file
+from sources.table_bytes import Unpacked, require_file
 
 _SOURCE: Final = "openi"
 _ARCHIVE: Final = "NLMCXR_reports.tgz"
@@ -155,20 +155,25 @@ def _archived(root: Path) -> Iterator[tuple[str, bytes]]:
     require_file(path)
     try:
         # tarfile's own "r|gz" takes a cut file for the end of the archive
-        with gzip.open(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as archive:
-            for member in archive:
-                stream = archive.extractfile(member) if member.name.endswith(".xml") else None
-                if stream is not None:
-                    # one byte more than allowed shows that there is more
-                    yield Path(member.name).name, stream.read(LARGEST_REPORT_BYTES + 1)
-            while unpacked.read(_BLOCK_BYTES):
-                pass  # up to the checksum at the end
+        with gzip.open(path) as packed:
+            yield from _members(Unpacked(packed, path))
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise SourceError(
             f"a broken archive at {path} ({type(error).__name__})",
             "the reports of Open-I as a whole gzip-compressed tar",
             "download NLMCXR_reports.tgz again",
         ) from None
+
+
+def _members(unpacked: Unpacked) -> Iterator[tuple[str, bytes]]:
+    with tarfile.open(fileobj=unpacked, mode="r|") as archive:  # type: ignore[call-overload]
+        for member in archive:
+            stream = archive.extractfile(member) if member.name.endswith(".xml") else None
+            if stream is not None:
+                # one byte more than allowed shows that there is more
+                yield Path(member.name).name, stream.read(LARGEST_REPORT_BYTES + 1)
+        while unpacked.read(_BLOCK_BYTES):
+            pass  # up to the checksum at the end
 
 
 def _attribute(element: ElementTree.Element | None, name: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ import simplejpeg
 from PIL import Image
 
 from infra.settings.sections import ImageSettings
+from sources.burned_in import Place, hide
 from sources.perceptual_hash import perceptual_hash
 from sources.pixels_decode import JPEG_MAGIC, PNG_MAGIC, read_jpeg, read_png
 from sources.pixels_dicom import is_dicom, read_dicom
@@ -56,8 +58,8 @@ class StoredImage:
     perceptual_hash: bytes
 
 
-def prepare(data: bytes, settings: ImageSettings) -> StoredImage:
-    """Turn one published file into its stored form.
+def prepare(data: bytes, settings: ImageSettings, hidden: Sequence[Place] = ()) -> StoredImage:
+    """Turn one published file into its stored form, black in places that are to be hidden.
 
     Raises:
         PixelError: whatever is wrong with the file; its ``reason`` is one of ``empty-file``,
@@ -66,14 +68,15 @@ def prepare(data: bytes, settings: ImageSettings) -> StoredImage:
             ``transfer-syntax``, ``unsupported-pixels``.
     """
     picture = read_grey(data, settings)
-    height, width = picture.grey.shape
+    grey = hide(picture.grey, hidden) if hidden else picture.grey
+    height, width = grey.shape
     return StoredImage(
-        pixels=encode(picture.grey, settings),
+        pixels=encode(grey, settings),
         width=width,
         height=height,
         original_width=picture.original_width,
         original_height=picture.original_height,
-        perceptual_hash=perceptual_hash(picture.grey),
+        perceptual_hash=perceptual_hash(grey),
     )
 
 

@@ -119,6 +119,12 @@ def _texts(path: Path) -> Iterator[str]:
         raise _not_utf8(path, offset - len(decoder.getstate()[0]))
 
 
+LARGEST_UNPACKED_BYTES: Final = 1 << 30
+MOST_TIMES: Final = 100
+"""What a file may unpack to: this many bytes, or this many times its own size, whichever is more.
+Our choice: MIMIC-CXR's metadata, a large table, unpacks to 60 MB, ten times its size."""
+
+
 def _refuse_other_formats(path: Path, block: bytes) -> None:
     for magic, what in _PACKED.items():
         if block.startswith(magic):
@@ -144,7 +150,8 @@ def _blocks(path: Path) -> Iterator[bytes]:
     """The (unpacked) bytes of a file, in blocks."""
     require_file(path)
     try:
-        with _open(path) as stream:
+        with _open(path) as opened:
+            stream = Unpacked(opened, path)
             while block := stream.read(_BLOCK_BYTES):
                 yield block
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -165,6 +172,35 @@ def _blocks(path: Path) -> Iterator[bytes]:
             "a readable file",
             "check its permissions and the disk",
         ) from None
+
+
+class Unpacked:
+    """A stream that is read no further than a table or an archive of texts could go on.
+
+    A few kilobytes of gzip can unpack to gigabytes, and never end for whoever waits. Text packs to
+    a tenth, seldom to a fiftieth.
+    """
+
+    def __init__(self, stream: BinaryIO | gzip.GzipFile, path: Path) -> None:
+        self._stream, self._path = stream, path
+        self._most = max(LARGEST_UNPACKED_BYTES, MOST_TIMES * path.stat().st_size)
+        self._read = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """As a file's.
+
+        Raises:
+            SourceError: more has come out than ever should.
+        """
+        data = self._stream.read(size)
+        self._read += len(data)
+        if self._read > self._most:
+            raise SourceError(
+                f"{self._path}, which unpacks to more than {self._most:,} bytes",
+                f"at most {MOST_TIMES} times its size, or {LARGEST_UNPACKED_BYTES:,} bytes",
+                DOWNLOAD_AGAIN,
+            )
+        return data
 
 
 def _no_file(path: Path) -> SourceError:

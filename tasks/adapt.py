@@ -58,6 +58,7 @@ def require_known(settings: Settings) -> None:
     named = {
         "sources.routes": tuple(settings.sources.routes),
         "dialogues.routes": tuple(settings.dialogues.routes),
+        "screen.sources": tuple(settings.screen.sources),
         "replicas.studies": tuple(settings.replicas.studies),
         **{f"stages.{stage.name}.sources": stage.sources or () for stage in settings.stages},
         **{

@@ -20,6 +20,7 @@ from infra.settings.stages import StageSettings
 from infra.step import Step
 from tasks.coherence.steps import coherence_told
 from tasks.draw.steps import drawn_films, drawn_scores, film_classifier
+from tasks.ingest.steps import images_told, studies_told
 
 REVISIONS: Final = {
     "replicas": 1,
@@ -42,6 +43,7 @@ REVISIONS: Final = {
     "ablations": 5,
     "test_sets": 1,
     "comparisons": 1,
+    "watches": 1,
 }
 """Raised by a person when the code of a step changes its output."""
 
@@ -69,6 +71,7 @@ CODE: Final = {
     "ablations": ("tasks.ablate.work",),
     "test_sets": ("tasks.one_set.fair_studies", "tasks.examples.plan"),
     "comparisons": ("tasks.one_set.work",),
+    "watches": ("tasks.drift.work",),
 }
 """The modules whose reachable code makes each kind; readers and rules are found by name, so that
 no import leads to them."""
@@ -208,14 +211,11 @@ def _add_source(builder: _Builder, name: str, raw: str | None, replica: bool) ->
         builder.add("replicas", name, chosen, [], made_by=drawn_by)
         needs = [f"replicas/{name}"]
     given = {"raw": raw} if raw is not None else {}
-    pieces: dict[str, Any] = {"pieces": settings.sources.pieces}
-    split = list(settings.sources.hash_split)
-    read = pieces | ({} if settings.sources.checksums else {"checksums": False})
-    builder.add("studies", name, {**read, "hash_split": split}, needs, given)
-    pixels = {**read, **_dump(settings.images)}
-    builder.add("images", name, pixels, [*needs, f"studies/{name}"], given)
+    builder.add("studies", name, studies_told(settings, name), needs, given)
+    ingested = f"studies/{name}"
+    builder.add("images", name, images_told(settings, name), [*needs, ingested], given)
     routes = {"routes": list(settings.sources.routes[name]), **_dump(settings.reports)}
-    builder.add("reports", name, {**pieces, **routes}, [f"studies/{name}"])
+    builder.add("reports", name, {"pieces": settings.sources.pieces, **routes}, [ingested])
 
 
 def _add_dialogues(builder: _Builder, name: str) -> None:

@@ -96,6 +96,17 @@ def write_alias(
         before = version
 
 
+def write_look(store: Store, at: datetime, drifted: Sequence[str], fingerprint: str = "f") -> None:
+    """A look at three quantities of one source."""
+    told = {"model": "llava_rad", "source": "mimic_cxr", "version": 5, "recent_subjects": 300}
+    rows = [
+        row("drift", recorded_at=at, fingerprint=fingerprint, quantity=name, level=0.05 / 366,
+            p_holm=1e-9 if name in drifted else 1.0, drifted=name in drifted, **told)
+        for name in ("film mean", "reference length", "rule14-micro-F1")
+    ]  # fmt: skip
+    write_facts(store, "drift", f"llava_rad-{fingerprint}", at, rows)
+
+
 def day(number: int, share: float, source: str = "mimic_cxr") -> FactRows:
     """What one run found: a tenth of a source's images rejected, say, and all steps of a recipe."""
     rejected = round(1000 * share)
@@ -140,5 +151,6 @@ def write_history(root: Path, now: datetime) -> Store:
             write_run(store, "broken", before, {}, state="killed", trigger="command")
         write_run(store, f"run{number}", ended, day(number, 0.05), **told)
     write_alias(store, "champion", [(4, "scores4"), (5, "scores5")], now - timedelta(days=2))
+    write_look(store, now, ["film mean"])
     write_alias(store, "candidate", [(6, "scores6")], now - timedelta(days=1))
     return store

@@ -152,6 +152,14 @@ CASES = {
             f'cxr_model_score_high{{{ERRORS}, alias="previous"}}': "1.9x60",
         },
     ),
+    "CxrModelDrift": Case(
+        {'cxr_model_drift_quantities{model="m", source="openi"}': "0x5 3x60"},
+        {'cxr_model_drift_quantities{model="m", source="openi"}': "0x60"},
+    ),
+    "CxrLooksUsedUp": Case(
+        {'cxr_model_look_level{model="m"}': "0x60"},
+        {'cxr_model_look_level{model="m"}': "0.00013x60"},
+    ),
     "CxrRegistrySilent": Case(
         {"cxr_registry_answers": "0x60"}, {"cxr_registry_answers": "0x5 1x60"}
     ),

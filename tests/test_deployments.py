@@ -117,6 +117,7 @@ def test_replicas_are_asked_for_in_every_order_and_schedule() -> None:
     def orders(plan: Plan) -> list[dict[str, Any]]:
         each = [one.parameters for planned in plan.deployments for one in planned.schedules]
         each += [planned.parameters for planned in plan.deployments]
+        each += [parameters["asked"] for parameters in each if "asked" in parameters]
         return [parameters["order"] for parameters in each if "order" in parameters]
 
     assert not any(order.get("replicas") for order in orders(PLAN))

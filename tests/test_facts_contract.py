@@ -51,6 +51,9 @@ FROZEN = {
     "high:double n:int64 higher_is_better:bool signature:string",
     "aliases": "run_id:string recorded_at:time model:string alias:string version:int64 "
     "previous:int64 scores:string",
+    "drift": "run_id:string recorded_at:time model:string version:int64 fingerprint:string "
+    "source:string quantity:string reference:double recent:double reference_subjects:int64 "
+    "recent_subjects:int64 p_holm:double drifted:bool level:double",
 }
 """Of version 1. A column may be added at the end; anything else needs another version."""
 NOW = datetime(2026, 11, 29, 15, 53, 45, 250_000, tzinfo=UTC)

@@ -34,7 +34,12 @@ def test_every_step_comes_after_its_inputs() -> None:
         assert {name for name in step.inputs if name != "raw"} <= seen, key
         seen.add(key)
     assert len(plan.of_kind("studies")) == 7
-    across = {"ablations", "test_sets", "comparisons"}  # of several graphs, so a step of none
+    across = {
+        "ablations",
+        "test_sets",
+        "comparisons",
+        "watches",
+    }  # of several graphs, so a step of none
     spoken = graph('dialogues.routes={brax=["request"]}').of_kind("dialogues")
     other = {"consistency", "drawings"}  # of recipes that write both sections, or train on films
     drawing = {"classifiers", "coherence"}  # of recipes that draw (tests/test_draw_settings.py)

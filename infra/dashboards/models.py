@@ -166,6 +166,32 @@ MODELS: Final = Dashboard(
                 ),
             ),
         ),
+        Row(
+            "Drift since the champion was judged",
+            (
+                Panel(
+                    "Newest look",
+                    "table",
+                    (
+                        Query(newest(f"cxr_model_drift_quantities{_MODEL}", "model, source")),
+                        Query(newest(f"cxr_model_drift_tested{_MODEL}", "model, source")),
+                    ),
+                    "By source, how many quantities have drifted of those tested; which, and how "
+                    "far, is in the look's page (watches/…/drift.html). Level and rate: "
+                    "docs/drift.md.",
+                    width=12, height=8,
+                    columns={"A": "drifted", "B": "tested"},
+                ),
+                Panel(
+                    "Quantities that drifted, look by look",
+                    "timeseries",
+                    (Query(f"cxr_model_drift_quantities{_MODEL}", "{{source}}"),),
+                    "One that stays is a change; the year's false-alarm rate holds for all looks "
+                    "together.",
+                    width=12, height=8, low=0,
+                ),
+            ),
+        ),
     ),
     (
         Variable("model", "cxr_model_score", several=False),

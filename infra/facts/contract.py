@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 
 VERSION: Final = 1
-Kind = Literal["runs", "steps", "rows", "rejects", "llm", "stages", "scores", "aliases"]
+Kind = Literal["runs", "steps", "rows", "rejects", "llm", "stages", "scores", "aliases", "drift"]
 RunState = Literal["completed", "failed", "cancelled", "killed"]
 RUN_STATES: Final[tuple[RunState, ...]] = ("completed", "failed", "cancelled", "killed")
 Trigger = Literal["schedule", "deployment", "command"]
@@ -153,6 +153,21 @@ COLUMNS: Final[Mapping[Kind, Mapping[str, tuple[pa.DataType, str]]]] = {
         "version": (_WHOLE, "what it points at; null where it was removed"),
         "previous": (_WHOLE, "what it pointed at before; null at first"),
         "scores": (_TEXT, "fingerprints of the scores behind the version, with commas"),
+    },
+    "drift": {
+        **_RUN,
+        "model": (_TEXT, "the registered model's name"),
+        "version": (_WHOLE, "the champion that was looked at"),
+        "fingerprint": (_TEXT, "the look's artifact"),
+        "source": (_TEXT, "the source"),
+        "quantity": (_TEXT, "what was tested: film mean, reference Edema, rule14-micro-F1, …"),
+        "reference": (_REAL, "share or median among studies that it was judged on; null of scores"),
+        "recent": (_REAL, "the same among recent studies"),
+        "reference_subjects": (_WHOLE, "subjects that it was judged on and that were tested"),
+        "recent_subjects": (_WHOLE, "the same of recent studies"),
+        "p_holm": (_REAL, "p corrected over the look; null where it was not tested"),
+        "drifted": (_YES, "whether it is told from chance at the look's level"),
+        "level": (_REAL, "the look's share of the year's false alarms; 0 once they are used up"),
     },
 }
 KINDS: Final[tuple[Kind, ...]] = tuple(COLUMNS)

@@ -30,6 +30,7 @@ from infra.settings.coherence import CoherenceSettings, requests_of
 from infra.settings.dialogues import ROUTE_OF_TASK, DialogueSettings
 from infra.settings.drawn import require_drawn, training_order
 from infra.settings.film_ability import require_drawers
+from infra.settings.screen import ScreenSettings
 from infra.settings.sections import (
     ExampleSettings,
     GroundSettings,
@@ -58,6 +59,7 @@ class Settings(Section):
     scale: str
     sources: SourceSettings
     images: ImageSettings
+    screen: ScreenSettings = ScreenSettings()
     reports: ReportSettings
     dialogues: DialogueSettings = DialogueSettings()
     sets: dict[Name, ExampleSettings]

@@ -10,10 +10,12 @@ import xxhash
 
 from infra.memory import keep_freed_memory
 from infra.parquet import picture_array
+from infra.settings.screen import OFF, ScreenPolicy
 from infra.settings.sections import ImageSettings
 from sources.pixels import IMAGE_ROW_SCHEMA, PixelError, StoredImage, prepare
 from sources.raw_files import RawFileError, RawFolder
 from sources.record import REJECTED_SCHEMA, Level, Rejected, rejected_to_table
+from tasks.ingest.screened import screen_film
 
 ASKED_SCHEMA = pa.schema(
     [
@@ -37,7 +39,7 @@ class _Asked:
 
 
 def ingest_piece(
-    raw_root: Path, rows: pa.Table, settings: ImageSettings
+    raw_root: Path, rows: pa.Table, settings: ImageSettings, screen: ScreenPolicy = OFF
 ) -> tuple[pa.Table, pa.Table]:
     """Read, decode, resize and encode every asked image.
 
@@ -48,6 +50,7 @@ def ingest_piece(
     Args:
         raw_root: the source's root.
         rows: has the columns of ASKED_SCHEMA.
+        screen: what is done where a film shows writing, or its header names a person.
 
     Returns:
         Kept rows in IMAGE_ROW_SCHEMA, and the rest in REJECTED_SCHEMA.
@@ -60,7 +63,8 @@ def ingest_piece(
             asked = _Asked(**row)
             try:
                 data = folder.read(asked.uri)
-                stored = prepare(data, settings)
+                hidden = screen_film(data, settings, screen) if screen.reads_films else ()
+                stored = prepare(data, settings, hidden)
             except (RawFileError, PixelError) as error:
                 rejected.append(_reject(asked, error))
             else:

@@ -14,12 +14,14 @@ import pyarrow.parquet as pq
 from infra.artifact import Artifact, OnPiece, build_artifact, ignore_progress
 from infra.parquet import write_table
 from infra.pieces import BuiltPiece, Count
+from infra.settings.screen import ScreenPolicy
 from infra.settings.sections import ImageSettings
 from sources.checksums import checking_sums
 from sources.piece import rows_digest
 from sources.raw_files import RawFolder
 from sources.record import Level
 from tasks.context import Context
+from tasks.ingest.steps import policy_of
 from tasks.ingest.studies import REJECTED_FILE, STUDIES_FILE, count_reasons
 
 IMAGES_FILE = "images.parquet"
@@ -45,7 +47,14 @@ def ingest_images(
         context.store,
         context.graph[f"images/{name}"],
         partial(_plan, root, files, checked),
-        partial(_build, root, files, context.settings.images, checked),
+        partial(
+            _build,
+            root,
+            files,
+            context.settings.images,
+            policy_of(context.settings, name),
+            checked,
+        ),
         executor=executor,
         on_piece=on_piece,
     )
@@ -80,6 +89,7 @@ def _build(
     root: Path,
     files: Mapping[str, Path],
     settings: ImageSettings,
+    screen: ScreenPolicy,
     checked: bool,
     key: str,
     folder: Path,
@@ -88,7 +98,7 @@ def _build(
 
     rows = image_rows(files[key])
     with checking_sums(checked):
-        images, rejected = ingest_piece(root, rows, settings)
+        images, rejected = ingest_piece(root, rows, settings, screen)
     write_table(folder / IMAGES_FILE, images)
     write_table(folder / REJECTED_FILE, rejected)
     reasons = count_reasons(rejected, Level.IMAGE)

@@ -14,6 +14,7 @@ from infra.artifact import Artifact, OnPiece, build_artifact, ignore_progress
 from infra.log import LOGGER
 from infra.parquet import write_table
 from infra.pieces import BuiltPiece, Count
+from infra.settings.screen import OFF, ScreenPolicy
 from infra.tombstones import Tombstones, read_tombstones
 from sources.catalog import Source, get_source
 from sources.checksums import check_first, checking_sums, published_sums
@@ -21,6 +22,8 @@ from sources.piece import cut, rows_digest
 from sources.record import REJECTED_SCHEMA, STUDY_SCHEMA, Level, Reading
 from sources.split import split_table
 from tasks.context import Context
+from tasks.ingest.screened import screen_studies
+from tasks.ingest.steps import policy_of
 from tasks.ingest.withdrawn import drop_withdrawn, withdrawn_studies
 
 STUDIES_FILE = "studies.parquet"
@@ -30,7 +33,8 @@ REJECTED_FILE = "rejected.parquet"
 def ingest_studies(context: Context, name: str, on_piece: OnPiece = ignore_progress) -> Artifact:
     """Studies of one source in STUDY_SCHEMA, cut into pieces by study.
 
-    Those of subjects who withdrew are rejected, whatever the raw files hold.
+    Those of subjects who withdrew are rejected, whatever the raw files hold, and so is what the
+    screen of the source's policy stops.
 
     Raises:
         SourceError: the raw files cannot be read as that source, or are not what was published.
@@ -44,6 +48,7 @@ def ingest_studies(context: Context, name: str, on_piece: OnPiece = ignore_progr
         context.settings.sources.pieces,
         read_tombstones(context.store),
         _memory(context, name) if context.settings.sources.checksums else None,
+        policy_of(context.settings, name),
         is_replica=f"replicas/{name}" in context.graph.steps,
     )
     return build_artifact(context.store, step, pieces.plan, pieces.build, on_piece=on_piece)
@@ -73,12 +78,13 @@ class _StudyPieces:
         pieces: int,
         tombstones: Tombstones,
         memory: Path | None,
+        screen: ScreenPolicy = OFF,
         *,
         is_replica: bool = False,
     ) -> None:
         self._source, self._root, self._tombstones = source, root, tombstones
         self._shares, self._pieces = shares, pieces
-        self._memory, self._is_replica = memory, is_replica
+        self._memory, self._screen, self._is_replica = memory, screen, is_replica
 
     @cached_property
     def _tables(self) -> dict[str, tuple[pa.Table, pa.Table]]:
@@ -93,7 +99,10 @@ class _StudyPieces:
         gone = withdrawn_studies(reading, card.name, self._tombstones)
         studies = _split(reading.studies, self._shares, card.official_split)
         pieces = _cut_reading(replace(reading, studies=studies), self._pieces)
-        return {key: drop_withdrawn(*tables, gone) for key, tables in pieces.items()}
+        return {
+            key: screen_studies(*drop_withdrawn(*tables, gone), self._screen)
+            for key, tables in pieces.items()
+        }
 
     def plan(self) -> Mapping[str, str]:
         return {

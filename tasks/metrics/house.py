@@ -31,7 +31,7 @@ from tasks.metrics.families import (
     source_families,
     step_families,
 )
-from tasks.metrics.model_families import model_families, stage_families
+from tasks.metrics.model_families import drift_families, model_families, stage_families
 from tasks.metrics.reading import FactReader
 from tasks.metrics.tally import Key, Tally
 from tasks.monitor.alias_facts import observe_aliases
@@ -109,6 +109,7 @@ class House(Collector):
         yield from language_model_families(tally)
         yield from stage_families(tally)
         yield from model_families(tally)
+        yield from drift_families(tally)
 
     def look_at_registry(self) -> None:
         """Write facts of aliases that were moved; a registry that does not answer is shown."""

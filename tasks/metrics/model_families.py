@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -99,6 +100,41 @@ def model_families(tally: Tally) -> Iterator[Metric]:
     ):
         found = ((_score_key(key, row), row[column]) for key, row in shown)
         yield gauge(name, text, SCORE, (item for item in found if item[1] is not None))
+
+
+def drift_families(tally: Tally) -> Iterator[Metric]:
+    """The newest look at each champion (docs/drift.md)."""
+    drifted: Counter[Key] = Counter()
+    tested: Counter[Key] = Counter()
+    for model, tests in tally.looks.items():
+        for test in tests:
+            drifted[model, test["source"]] += bool(test["drifted"])
+            tested[model, test["source"]] += test["p_holm"] is not None
+    named, newest = ("model", "source"), tally.looks.items()
+    yield gauge(
+        "cxr_model_drift_quantities",
+        "Quantities that have drifted, by the champion's newest look.",
+        named,
+        ((key, float(count)) for key, count in drifted.items()),
+    )
+    yield gauge(
+        "cxr_model_drift_tested",
+        "Quantities that its newest look has tested.",
+        named,
+        ((key, float(count)) for key, count in tested.items()),
+    )
+    yield gauge(
+        "cxr_model_look_timestamp_seconds",
+        "When its newest look was taken.",
+        ("model",),
+        (((model,), tests[0]["recorded_at"].timestamp()) for model, tests in newest),
+    )
+    yield gauge(
+        "cxr_model_look_level",
+        "The newest look's share of a year's false alarms; 0 once they are used up.",
+        ("model",),
+        (((model,), tests[0]["level"]) for model, tests in newest),
+    )
 
 
 def _score_key(named: Key, row: Row) -> Key:

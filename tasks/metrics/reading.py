@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Final
 
 from infra.errors import ArtifactError
 from infra.facts.contract import KINDS, FactRows, Kind
@@ -14,6 +14,8 @@ from infra.log import LOGGER
 from infra.store import Store
 from tasks.metrics.tally import Tally
 
+APART: Final[tuple[Kind, ...]] = ("aliases", "drift")
+"""Tables whose files are no run's."""
 UNDER_WAY = "killed"
 """The state of a step's row until more is heard of it: of a run under way it is no fact yet."""
 
@@ -43,8 +45,9 @@ class FactReader:
         open_now = [(each, notes_of(self._store, each.key)) for each in open_runs(self._store)]
         for place in fact_files(self._store, "runs"):
             self._read_run(place)
-        for place in fact_files(self._store, "aliases"):
-            self._read_alias(place)
+        for kind in APART:
+            for place in fact_files(self._store, kind):
+                self._read_apart(kind, place)
         self.running = [
             each for each, _ in open_now if not self._has_ended(each) and not each.is_dead(now)
         ]
@@ -67,14 +70,14 @@ class FactReader:
         self._read.add(path.stem)
         rows: FactRows = {}
         for kind in KINDS:
-            if kind != "aliases":
+            if kind not in APART:
                 rows[kind] = self._rows(kind, f"{FOLDER}/{kind}/{path.parent.name}/{path.name}")
         self._ended.add(rows)
 
-    def _read_alias(self, place: str) -> None:
+    def _read_apart(self, kind: Kind, place: str) -> None:
         if place not in self._read:
             self._read.add(place)
-            self._ended.add({"aliases": self._rows("aliases", place)})
+            self._ended.add({kind: self._rows(kind, place)})
 
     def _rows(self, kind: Kind, place: str) -> list[dict[str, Any]]:
         try:

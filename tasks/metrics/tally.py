@@ -7,7 +7,7 @@ models, not of runs; of a run itself five numbers stay.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from datetime import datetime
 from statistics import median
@@ -64,6 +64,7 @@ class Tally:
         self.stages: dict[Key, Row] = {}
         self.scores: defaultdict[str, list[Row]] = defaultdict(list)
         self.aliases: defaultdict[Key, list[Moved]] = defaultdict(list)
+        self.looks: dict[str, tuple[Row, ...]] = {}
 
     def copy(self) -> Tally:
         """A tally that can be added to without changing this one."""
@@ -104,6 +105,17 @@ class Tally:
             scores = tuple(filter(None, row["scores"].split(",")))
             moved = Moved(row["recorded_at"], row["version"], scores)
             self.aliases[row["model"], row["alias"]].append(moved)
+        self._add_looks(facts.get("drift", ()))
+
+    def _add_looks(self, rows: Sequence[Row]) -> None:
+        """Of each model the tests of its newest look at drift."""
+        found: dict[tuple[str, datetime, str], list[Row]] = defaultdict(list)
+        for row in rows:
+            found[row["model"], row["recorded_at"], row["fingerprint"]].append(row)
+        for (model, at, _), tests in sorted(found.items(), key=lambda item: item[0]):
+            known = self.looks.get(model)
+            if known is None or known[0]["recorded_at"] <= at:
+                self.looks[model] = tuple(tests)
 
     def _add_step(self, row: Row) -> None:
         self.steps[row["kind"], row["state"]] += 1

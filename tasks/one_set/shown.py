@@ -22,6 +22,7 @@ from infra.step import Step
 from sources.record import Split
 from tasks.context import Context
 from tasks.graph import CODE, REVISIONS, Graph, read_of
+from tasks.ingest.steps import images_told
 
 _OF_HOST: Final = ("task", "test_sources", "validate_sources")
 _ONE_FILM: Final = {"images": "study", "most_images": 1, "choose": "first"}
@@ -68,6 +69,7 @@ def shown_settings(own: Context, host: Context, name: str, *, with_indication: b
     return own.settings.model_copy(
         update={
             "sources": theirs.sources,
+            "screen": theirs.screen,
             "reports": theirs.reports,
             "replicas": theirs.replicas,
             "score": theirs.score,
@@ -82,17 +84,12 @@ def shown_settings(own: Context, host: Context, name: str, *, with_indication: b
 def ingested(host: Context, settings: Settings) -> dict[str, Step]:
     """The host's steps up to reports of its test sources, with films as the recipe stores them."""
     found: dict[str, Step] = {}
-    pixels = {
-        "pieces": settings.sources.pieces,
-        **settings.images.model_dump(mode="json"),
-    }
     for name in host.examples.test_sources:
         for kind in ("replicas", "studies", "images", "reports"):
             step = host.graph.steps.get(f"{kind}/{name}")
             if step is not None:
-                found[f"{kind}/{name}"] = (
-                    replace(step, settings=pixels) if kind == "images" else step
-                )
+                told = images_told(settings, name)
+                found[f"{kind}/{name}"] = replace(step, settings=told) if kind == "images" else step
     return found
 
 
