@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from raw_world import copy_raw, edit_report, look, payload, write_raw
+from tasks.ingest.pool import SharedPool
 
 from infra.artifact import Artifact
 from infra.errors import ArtifactError
@@ -23,7 +24,6 @@ from infra.pieces import Count
 from sources.piece import piece_key, piece_number
 from sources.pixels import IMAGE_ROW_SCHEMA
 from sources.record import REJECTED_SCHEMA
-from tasks.ingest.pool import SharedPool
 from tasks.ingest.stored_images import IMAGES_FILE, image_rows, ingest_images
 from tasks.ingest.studies import REJECTED_FILE, STUDIES_FILE, ingest_studies
 

@@ -67,7 +67,6 @@ class _StudyPieces:
     @cached_property
     def _tables(self) -> dict[str, tuple[pa.Table, pa.Table]]:
         reading = self._source.read(self._root)
-        reading = self._source.read(self._root)
         for line in [] if self._is_replica else self._source.doubts(self._root):
             LOGGER.warning("%s", line)
         card = self._source.card
