@@ -1,7 +1,7 @@
-"""Who does a step's pieces: threads, processes, a Dask or a Ray cluster, by one setting of the place.
+"""Who does a step's pieces: threads, processes, a Dask or a Ray cluster, by one setting of a place.
 
 What they do is the same function of the same arguments, and who asked puts the results in order, so
-that artifacts are equal byte for byte. They are started at the first piece of work: a run that finds
+that artifacts are equal byte for byte. They are started at the first piece of work: a run that has
 all its pieces starts none. All of a process share them, and they end with it. Pieces are written in
 the data root's scratch folder, which workers on other machines must see at the same path.
 """

@@ -104,18 +104,19 @@ def _cast(value: str, kind: str) -> str:
 
 
 def _judge_images(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make ``judged``: ``typed`` with ids that repeat rejected after their first sound row."""
-    connection.execute("""
+    """Make ``judged``: the images of ``typed``, ids that repeat rejected after their first sound
+    row. Reports and labels stay where they are: they would be most of it."""
+    columns = ", ".join(f'"{name}"' for name in IMAGE_COLUMNS)
+    connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE judged AS
         SELECT * EXCLUDE (again) REPLACE (
             CASE WHEN reason IS NULL AND again > 1 THEN 'duplicate-id' ELSE reason END AS reason,
             CASE WHEN reason IS NULL AND again > 1
                 THEN 'listed again in row ' || (row + 1) || '; the first row is kept'
                 WHEN reason IS NOT NULL THEN detail END AS detail)
-        FROM (SELECT *, row_number() OVER
+        FROM (SELECT {columns}, row_number() OVER
             (PARTITION BY image_id, reason IS NULL ORDER BY row) AS again FROM typed)
     """)
-    connection.execute("DROP TABLE typed")
 
 
 def _judge_studies(connection: duckdb.DuckDBPyConnection) -> None:
@@ -126,19 +127,26 @@ def _judge_studies(connection: duckdb.DuckDBPyConnection) -> None:
     )
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE grouped AS
-        SELECT study_id, {firsts},
-            first(study_reason ORDER BY row) FILTER (study_reason IS NOT NULL) AS given_reason,
-            first(study_detail ORDER BY row) FILTER (study_reason IS NOT NULL) AS given_detail,
-            first(text_reason ORDER BY row) FILTER (text_reason IS NOT NULL) AS text_reason,
-            first(text_detail ORDER BY row) FILTER (text_reason IS NOT NULL) AS text_detail,
-            count(DISTINCT subject_id) AS subjects, count(DISTINCT split) AS splits,
-            greatest(count(DISTINCT raw_report), count(DISTINCT texts)) AS reports,
-            coalesce(list(struct_pack(image_id, "view", uri, width, height) ORDER BY row)
-                FILTER (reason IS NULL), []) AS images
-        FROM judged WHERE study_id IS NOT NULL GROUP BY study_id
+        SELECT * FROM (
+            SELECT study_id, {firsts},
+                first(study_reason ORDER BY row) FILTER (study_reason IS NOT NULL) AS given_reason,
+                first(study_detail ORDER BY row) FILTER (study_reason IS NOT NULL) AS given_detail,
+                first(text_reason ORDER BY row) FILTER (text_reason IS NOT NULL) AS text_reason,
+                first(text_detail ORDER BY row) FILTER (text_reason IS NOT NULL) AS text_detail,
+                count(DISTINCT subject_id) AS subjects, count(DISTINCT split) AS splits,
+                greatest(count(DISTINCT hash(raw_report)) FILTER (raw_report IS NOT NULL),
+                    count(DISTINCT hash(texts)) FILTER (texts IS NOT NULL)) AS reports
+            FROM typed WHERE study_id IS NOT NULL GROUP BY study_id
+        ) JOIN (
+            SELECT study_id,
+                coalesce(list(struct_pack(image_id, "view", uri, width, height) ORDER BY row)
+                    FILTER (reason IS NULL), []) AS images
+            FROM judged WHERE study_id IS NOT NULL GROUP BY study_id
+        ) USING (study_id)
     """)
+    connection.execute("DROP TABLE typed")
     connection.execute("""
-        CREATE OR REPLACE TEMP TABLE studies AS SELECT *,
+        CREATE OR REPLACE TEMP VIEW studies AS SELECT *,
             CASE WHEN given_reason IS NOT NULL THEN given_reason
                 WHEN subjects > 1 THEN 'subject-conflict'
                 WHEN splits > 1 THEN 'split-conflict'
