@@ -50,6 +50,7 @@ bench: setup  ## speed and memory beside named rivals; results go to docs/benchm
 	@$(BIN)/python -m tests.bench.generation
 	@$(BIN)/python -m tests.bench.evaluation
 	@$(BIN)/python -m tests.bench.serving
+	@$(BIN)/python -m tests.bench.scale
 
 lint: setup  ## format, then check style, types and import contracts
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix . && $(BIN)/mypy && $(BIN)/lint-imports

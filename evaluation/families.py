@@ -32,6 +32,7 @@ from evaluation.lexical import (
     rexrank_bleu2,
 )
 from evaluation.metric_cache import MetricCache
+from evaluation.parts import Parts
 from evaluation.rouge import (
     COCO_PROFILE,
     ROUGE_PROFILE,
@@ -68,13 +69,17 @@ class Family:
         predictions: Sequence[str],
         cache: MetricCache | None,
         corpus: Sequence[str] | None = None,
+        parts: Parts | None = None,
     ) -> Floats:
         """(n, width) counts of n pairs, from the cache where they are there.
 
         Args:
             corpus: all references of the test set, where the pairs are some of it.
+            parts: who counts many pairs; those that are weighed by the corpus are counted here.
         """
         count, told = self.count, self.version
+        if parts is not None and not self.reads_all_references:
+            count = partial(parts.count, self.name)
         if self.reads_all_references:
             corpus = references if corpus is None else corpus
             count, told = partial(count, corpus=corpus), f"{told}-{_digest(corpus)}"
@@ -186,3 +191,8 @@ FAMILIES: dict[str, Family] = {
     family.name: family for family in [*_bleu_families(), *_valued_families(), CHRF]
 }
 """Every family of lexical counts by name; rule14's come from ``LABELS``."""
+
+
+def known_family(name: str) -> Family:
+    """The family of that name, rule14's among them."""
+    return LABELS if name == LABELS.name else FAMILIES[name]

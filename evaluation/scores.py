@@ -48,6 +48,7 @@ from evaluation.measures import (
 )
 from evaluation.measures_neural import available_measures, still_unavailable
 from evaluation.metric_cache import MetricCache
+from evaluation.parts import Parts
 from evaluation.statistics import make_bootstrap
 from evaluation.texts import BLOCK_FAMILIES, TextCounts, count_texts
 from infra.settings.sections import ScoreSettings
@@ -161,6 +162,7 @@ def score_predictions(
     encoded: Encoded | None = None,
     blocks: Sequence[Block] = tuple(BLOCKS.values()),
     cache: MetricCache | None = None,
+    parts: Parts | None = None,
     max_new_tokens: int | None = None,
     truths: Truths | None = None,
 ) -> Scores:
@@ -173,7 +175,7 @@ def score_predictions(
         teachers: models behind the texts, each with what it wrote, to flag judges of their kin.
         translated: the texts are translations (chrF). encoded: counts of encoders that are here.
         blocks: the tables to fill; ``blocks.PROFILES`` computes many more lexical counts.
-        cache: counts of pairs that were counted before.
+        cache: counts of pairs that were counted before. parts: who counts many others.
         truths: what replicas were drawn from, for findings that one kind of film alone shows.
 
     Raises:
@@ -182,7 +184,9 @@ def score_predictions(
     outputs = read_outputs(predictions)
     encoders, families = encoded or Encoded(), _lexical_families(blocks)
     texts = {
-        name: count_texts(outputs, written, translated=translated, names=families, cache=cache)
+        name: count_texts(
+            outputs, written, translated=translated, names=families, cache=cache, parts=parts
+        )
         for name, written in outputs.written.items()
     }
     judges, means = _judges(judged, outputs)

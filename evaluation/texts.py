@@ -15,6 +15,7 @@ from evaluation.controls import Outputs, Written
 from evaluation.families import CHRF, FAMILIES, LABELS, bleu_family, rouge_family, split_codes
 from evaluation.lexical import BLEU_PROFILE
 from evaluation.metric_cache import MetricCache
+from evaluation.parts import Parts
 from evaluation.rouge import ROUGE_PROFILE, STEMMED_PROFILE
 from evaluation.statistics import Floats
 
@@ -43,15 +44,17 @@ def count_texts(
     translated: bool = False,
     names: Sequence[str] = BLOCK_FAMILIES,
     cache: MetricCache | None = None,
+    parts: Parts | None = None,
 ) -> TextCounts:
     """Counts of the lexical families of those names and of rule14 under both policies; of
     translations also of chrF."""
     references = [outputs.references[row] for row in written.rows]
     predictions = written.predictions
-    true, told = split_codes(LABELS.of(references, predictions, cache))
+    true, told = split_codes(LABELS.of(references, predictions, cache, parts=parts))
     lexical = [FAMILIES[name] for name in names] + ([CHRF] if translated else [])
     families = {
-        item.name: item.of(references, predictions, cache, outputs.references) for item in lexical
+        item.name: item.of(references, predictions, cache, outputs.references, parts)
+        for item in lexical
     }
     families["rule14-negative"] = confusion(true, told, "negative")
     families["rule14-positive"] = confusion(true, told, "positive")

@@ -18,12 +18,13 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, as_completed, wait
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from infra.building import PieceBuilder, build_in
 from infra.errors import ArtifactError
 from infra.fingerprint import canonical_json, code_digests, drifted_modules, file_digest
 from infra.pieces import (
@@ -107,10 +108,6 @@ OnPiece = Callable[[int, int], None]
 def ignore_progress(done: int, total: int) -> None:
     """The ``on_piece`` of a caller that does not watch."""
     del done, total
-
-
-PieceBuilder = Callable[[str, Path], BuiltPiece]
-"""``build(key, folder)`` writes the piece's files into an empty local folder."""
 
 
 def read_artifact(store: Store, step: Step) -> Artifact | None:
@@ -282,27 +279,13 @@ def _build_missing(
         if executor is None:
             results = ((key, build(key, folders[key])) for key in todo)
         else:
-            results = _build_in(executor, build, folders)
+            results = build_in(executor, build, folders)
         with explained_place(store.root):
             for key, outcome in results:
                 ready[key] = _publish(store, step, key, digests[key], folders[key], outcome)
                 earlier += outcome.earlier_seconds
                 on_piece(len(ready), total)
     return earlier
-
-
-def _build_in(
-    executor: Executor, build: PieceBuilder, folders: Mapping[str, Path]
-) -> Iterator[tuple[str, BuiltPiece]]:
-    """Build pieces in an executor, in order of completion; the first failure cancels the rest."""
-    waiting = {executor.submit(build, key, folder): key for key, folder in folders.items()}
-    try:
-        for done in as_completed(waiting):
-            yield waiting[done], done.result()
-    finally:
-        for future in waiting:
-            future.cancel()
-        wait(waiting)
 
 
 def _publish(

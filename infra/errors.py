@@ -7,6 +7,7 @@
     │   ├── EgressRefused        text that may not leave for this endpoint
     │   └── Overtaken            another promotion took effect first
     ├── ArtifactError            an artifact that cannot be built or trusted
+    ├── WorkerLost               a process that died while it did its piece of a step
     ├── LanguageModelError       an answer that could not be had
     │   └── BudgetExceeded       the money set aside for answers is used up
     ├── Stopped                  a run was asked to stop, and has (``infra.stopping``)
@@ -74,6 +75,20 @@ class Overtaken(InputError):
 
 class ArtifactError(CxrError):
     """An artifact cannot be built, or does not hold what its manifest says."""
+
+
+class WorkerLost(CxrError):
+    """A worker died of what it did, or its machine did; finished pieces are kept."""
+
+    def __init__(self, runner: str, how: str) -> None:
+        self.runner, self.how = runner, how
+        super().__init__(
+            f"a worker of {runner} was lost at its piece: {how}; finished pieces are kept: "
+            "run again, with a smaller CXR_WORKERS where memory is short"
+        )
+
+    def __reduce__(self) -> tuple[type[WorkerLost], tuple[str, str]]:
+        return type(self), (self.runner, self.how)
 
 
 class LanguageModelError(CxrError):

@@ -14,12 +14,19 @@ A reader makes a DuckDB view ``listed`` with one row per image of the publisher'
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import duckdb
 import pyarrow as pa
 
 from sources.record import REJECTED_SCHEMA, STUDY_SCHEMA, Reading
+from sources.tables import sql_text
+
+_MEMORY: Final = "512MB"
+"""DuckDB's own while a source is grouped. Our choice: a quarter of what a run may take."""
 
 _TEXTS: Final = (
     "STRUCT(origin VARCHAR, sectioned_by VARCHAR, language VARCHAR, indication VARCHAR, "
@@ -68,19 +75,35 @@ def assemble(connection: duckdb.DuckDBPyConnection, source: str) -> Reading:
     ``subject-conflict`` and ``split-conflict`` (a study's rows disagree), ``report-differs`` (level
     text: the first report stays), ``no-image-left`` (no image and no report).
     """
-    _type_columns(connection)
-    _judge_images(connection)
-    _judge_studies(connection)
-    studies = connection.sql(_STUDIES, params=[source]).to_arrow_table()
-    rejected = connection.sql(_REJECTED, params=[source]).to_arrow_table()
-    owners = dict(connection.sql(_LOST_OWNERS).fetchall())
-    counts = connection.execute("SELECT count(DISTINCT study_id), count(*) FROM judged").fetchone()
+    with _spilling(connection):
+        _type_columns(connection)
+        _judge_images(connection)
+        _judge_studies(connection)
+        studies = _fetched(connection, _STUDIES, source, STUDY_SCHEMA)
+        rejected = _fetched(connection, _REJECTED, source, REJECTED_SCHEMA)
+        owners = dict(connection.sql(_LOST_OWNERS).fetchall())
+        counts = connection.execute(
+            "SELECT count(DISTINCT study_id), count(*) FROM judged"
+        ).fetchone()
+        connection.execute("DROP VIEW studies; DROP TABLE grouped; DROP TABLE judged")
     assert counts is not None
-    tables = (_as(studies, STUDY_SCHEMA), _as(rejected, REJECTED_SCHEMA))
-    return Reading(*tables, counts[0], counts[1], lost_owners=owners)
+    return Reading(studies, rejected, counts[0], counts[1], lost_owners=owners)
 
 
-def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
+@contextmanager
+def _spilling(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Within the block tables beyond a bound lie on disk, whatever the machine's memory is."""
+    with tempfile.TemporaryDirectory(prefix="cxrflow-") as folder:
+        connection.execute(f"SET temp_directory = {sql_text(folder)}")
+        connection.execute(f"SET memory_limit = '{_MEMORY}'")
+        yield
+
+
+def _fetched(
+    connection: duckdb.DuckDBPyConnection, statement: str, source: str, schema: pa.Schema
+) -> pa.Table:
+    """The result in a schema, in one chunk."""
+    table = connection.sql(statement, params=[source]).to_arrow_table()
     return table.cast(schema).combine_chunks()
 
 
@@ -104,18 +127,19 @@ def _cast(value: str, kind: str) -> str:
 
 
 def _judge_images(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make ``judged``: ``typed`` with ids that repeat rejected after their first sound row."""
-    connection.execute("""
+    """Make ``judged``: the images of ``typed``, ids that repeat rejected after their first sound
+    row. Reports and labels stay where they are: they would be most of it."""
+    columns = ", ".join(f'"{name}"' for name in IMAGE_COLUMNS)
+    connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE judged AS
         SELECT * EXCLUDE (again) REPLACE (
             CASE WHEN reason IS NULL AND again > 1 THEN 'duplicate-id' ELSE reason END AS reason,
             CASE WHEN reason IS NULL AND again > 1
                 THEN 'listed again in row ' || (row + 1) || '; the first row is kept'
                 WHEN reason IS NOT NULL THEN detail END AS detail)
-        FROM (SELECT *, row_number() OVER
+        FROM (SELECT {columns}, row_number() OVER
             (PARTITION BY image_id, reason IS NULL ORDER BY row) AS again FROM typed)
     """)
-    connection.execute("DROP TABLE typed")
 
 
 def _judge_studies(connection: duckdb.DuckDBPyConnection) -> None:
@@ -126,19 +150,26 @@ def _judge_studies(connection: duckdb.DuckDBPyConnection) -> None:
     )
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE grouped AS
-        SELECT study_id, {firsts},
-            first(study_reason ORDER BY row) FILTER (study_reason IS NOT NULL) AS given_reason,
-            first(study_detail ORDER BY row) FILTER (study_reason IS NOT NULL) AS given_detail,
-            first(text_reason ORDER BY row) FILTER (text_reason IS NOT NULL) AS text_reason,
-            first(text_detail ORDER BY row) FILTER (text_reason IS NOT NULL) AS text_detail,
-            count(DISTINCT subject_id) AS subjects, count(DISTINCT split) AS splits,
-            greatest(count(DISTINCT raw_report), count(DISTINCT texts)) AS reports,
-            coalesce(list(struct_pack(image_id, "view", uri, width, height) ORDER BY row)
-                FILTER (reason IS NULL), []) AS images
-        FROM judged WHERE study_id IS NOT NULL GROUP BY study_id
+        SELECT * FROM (
+            SELECT study_id, {firsts},
+                first(study_reason ORDER BY row) FILTER (study_reason IS NOT NULL) AS given_reason,
+                first(study_detail ORDER BY row) FILTER (study_reason IS NOT NULL) AS given_detail,
+                first(text_reason ORDER BY row) FILTER (text_reason IS NOT NULL) AS text_reason,
+                first(text_detail ORDER BY row) FILTER (text_reason IS NOT NULL) AS text_detail,
+                count(DISTINCT subject_id) AS subjects, count(DISTINCT split) AS splits,
+                greatest(count(DISTINCT hash(raw_report)) FILTER (raw_report IS NOT NULL),
+                    count(DISTINCT hash(texts)) FILTER (texts IS NOT NULL)) AS reports
+            FROM typed WHERE study_id IS NOT NULL GROUP BY study_id
+        ) JOIN (
+            SELECT study_id,
+                coalesce(list(struct_pack(image_id, "view", uri, width, height) ORDER BY row)
+                    FILTER (reason IS NULL), []) AS images
+            FROM judged WHERE study_id IS NOT NULL GROUP BY study_id
+        ) USING (study_id)
     """)
+    connection.execute("DROP TABLE typed")
     connection.execute("""
-        CREATE OR REPLACE TEMP TABLE studies AS SELECT *,
+        CREATE OR REPLACE TEMP VIEW studies AS SELECT *,
             CASE WHEN given_reason IS NOT NULL THEN given_reason
                 WHEN subjects > 1 THEN 'subject-conflict'
                 WHEN splits > 1 THEN 'split-conflict'

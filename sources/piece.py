@@ -23,18 +23,33 @@ def piece_key(number: int) -> str:
     return f"p{number:04d}"
 
 
-def cut(table: pa.Table, pieces: int) -> dict[str, pa.Table]:
-    """The rows of each piece that has any, in the table's order; it needs a ``study_id`` column.
+def places(study_ids: pa.ChunkedArray, pieces: int) -> dict[str, pa.Array]:
+    """The row numbers of each piece that has any rows, in the table's order.
 
     Rows without a study id go to the first piece.
     """
-    ids = table.column("study_id").to_pylist()
-    numbers = pa.array([piece_number(value, pieces) if value else 0 for value in ids], pa.int32())
-    found = sorted(pc.unique(numbers).to_pylist())
+    numbers = pa.array(
+        [
+            piece_number(value, pieces) if value else 0
+            for chunk in study_ids.chunks
+            for value in chunk.to_pylist()
+        ],
+        pa.int32(),
+    )
+    order = pc.sort_indices(numbers)  # which keeps the order of equal ones
+    runs = pc.run_end_encode(numbers.take(order))
+    ends = runs.run_ends.to_pylist()
+    starts = [0, *ends][: len(ends)]
     return {
-        piece_key(number): table.filter(pc.equal(numbers, number)).combine_chunks()
-        for number in found
+        piece_key(number): order[start:end]
+        for number, start, end in zip(runs.values.to_pylist(), starts, ends, strict=True)
     }
+
+
+def cut(table: pa.Table, pieces: int) -> dict[str, pa.Table]:
+    """The rows of each piece that has any, in the table's order; it needs a ``study_id`` column."""
+    found = places(table.column("study_id"), pieces)
+    return {key: table.take(rows).combine_chunks() for key, rows in found.items()}
 
 
 def rows_digest(table: pa.Table) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -17,7 +16,7 @@ from evaluation.meteor_program import find_meteor
 from infra.artifact import Artifact, read_artifact
 from infra.errors import ArtifactError, InputError
 from infra.film_runs import extractor_digests
-from infra.fingerprint import stat_digest
+from infra.fingerprint import tree_digest
 from infra.llm.ledger import task_of
 from infra.llm.quarantine import retry_rounds
 from infra.log import LOGGER
@@ -242,10 +241,4 @@ def open_store(environment: Environment, *, make: bool = True) -> Store:
 @cache
 def raw_digest(root: Path) -> str:
     """Digest of every file under a raw folder by path, size and time, once per process."""
-    names = [
-        os.path.relpath(Path(folder) / name, root)
-        for folder, _, files in os.walk(root)
-        for name in files
-        if not name.startswith(".")
-    ]
-    return stat_digest(root, names)
+    return tree_digest(root)

@@ -36,7 +36,16 @@ def resolve() -> dict[str, Any]:
         python, report = Path(folder) / "bin" / "python", Path(folder) / "report.json"
         told = ["--quiet", "--disable-pip-version-check", "--dry-run", "--ignore-installed"]
         subprocess.run(
-            [python, "-m", "pip", "install", *told, "--report", report, f"{HOUSE}[dev,stack]"],
+            [
+                python,
+                "-m",
+                "pip",
+                "install",
+                *told,
+                "--report",
+                report,
+                f"{HOUSE}[dask,dev,ray,stack]",
+            ],
             check=True,
         )
         found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))

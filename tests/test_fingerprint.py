@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import os
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from infra.fingerprint import (
     file_digest,
     fingerprint,
     stat_digest,
+    tree_digest,
 )
 from infra.settings import load_settings
 from sources.catalog import catalog
@@ -183,3 +186,47 @@ def test_drift_names_what_changed_came_and_went() -> None:
     old = {"a": "1", "b": "2", "c": "3"}
     assert drifted_modules(old, {"a": "1", "b": "9", "d": "4"}) == ("b", "c", "d")
     assert drifted_modules(old, dict(old)) == ()
+
+
+def every_file(root: Path) -> list[str]:
+    """As they were found before folders were read in order; the digest must stay the same."""
+    return [
+        os.path.relpath(Path(folder) / name, root)
+        for folder, _, files in os.walk(root)
+        for name in files
+        if not name.startswith(".")
+    ]
+
+
+NAMES = st.text(st.sampled_from("ab.-/_ ä0"), min_size=1, max_size=8).filter(
+    lambda name: not {"", ".", ".."} & set(name.split("/"))
+)
+
+
+@given(st.lists(NAMES, max_size=12))
+def test_a_tree_is_digested_as_its_list_of_files(names: list[str]) -> None:
+    """Paths sort otherwise than folders: ``a.b`` lies between ``a`` and ``a/b`` in neither."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for number, name in enumerate(names):
+            with suppress(OSError):  # a name that is a folder already, or below a file
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                (root / name).write_text("x" * number)
+        assert tree_digest(root) == stat_digest(root, every_file(root))
+
+
+def test_links_hidden_names_and_what_cannot_be_read(tmp_path: Path) -> None:
+    root = tmp_path / "raw"
+    (root / "folder").mkdir(parents=True)
+    (root / "folder" / "film.jpg").write_text("film")
+    (root / ".DS_Store").write_text("")
+    (root / "loop").symlink_to(root, target_is_directory=True)
+    (root / "gone").symlink_to("nowhere")
+    (root / "linked").symlink_to("folder/film.jpg")
+    assert tree_digest(root) == stat_digest(root, every_file(root))
+    before = tree_digest(root)
+    (root / "folder" / ".hidden").write_text("")
+    assert tree_digest(root) == before
+    os.utime(root / "folder" / "film.jpg", (1, 1))
+    assert tree_digest(root) != before
+    assert tree_digest(tmp_path / "nothing") == stat_digest(tmp_path, [])

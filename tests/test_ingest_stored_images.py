@@ -20,10 +20,10 @@ from raw_world import copy_raw, edit_report, look, payload, write_raw
 from infra.artifact import Artifact
 from infra.errors import ArtifactError
 from infra.pieces import Count
+from infra.workers import Workers
 from sources.piece import piece_key, piece_number
 from sources.pixels import IMAGE_ROW_SCHEMA
 from sources.record import REJECTED_SCHEMA
-from tasks.ingest.pool import SharedPool
 from tasks.ingest.stored_images import IMAGES_FILE, image_rows, ingest_images
 from tasks.ingest.studies import REJECTED_FILE, STUDIES_FILE, ingest_studies
 
@@ -190,26 +190,10 @@ def test_threads_store_the_same_bytes(world: World, tmp_path: Path) -> None:
     assert told == [(number, 4) for number in range(5)]
 
 
-def kill(number: int) -> None:
-    os._exit(number)
-
-
-def test_a_pool_whose_worker_died_is_replaced() -> None:
-    """The kernel kills what takes too much memory: the retry must not meet a broken pool."""
-    from concurrent.futures.process import BrokenProcessPool
-
-    pool = SharedPool(1)
-    worker = pool.submit(os.getpid).result()
-    assert SharedPool(1).submit(os.getpid).result() == worker != os.getpid()
-    with pytest.raises(BrokenProcessPool):
-        pool.submit(kill, 9).result()
-    assert pool.submit(os.getpid).result() not in (worker, os.getpid())
-
-
 def test_a_pool_without_work_starts_no_process(world: World) -> None:
     before = multiprocessing.active_children()
     context = look(world.data, {"chexpert": world.raw}, "images.short_side_px=64")
-    again = ingest_images(context, "chexpert", SharedPool(3))
+    again = ingest_images(context, "chexpert", Workers("processes", 3))
     assert again.cached
     assert multiprocessing.active_children() == before
 

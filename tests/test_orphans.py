@@ -32,9 +32,9 @@ run_module("trainer", "run.json", print)
 FLOW_WITH_POOL = """
 import os, time
 from pathlib import Path
-from tasks.ingest.pool import SharedPool
+from infra.workers import Workers
 if __name__ == "__main__":
-    pool = SharedPool(1)
+    pool = Workers("processes", 1)
     pid = pool.submit(os.getpid).result()
     pool.submit(time.sleep, 60)
     Path(os.environ["NOTE"]).write_text(str(pid))

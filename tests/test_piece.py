@@ -6,7 +6,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sources.piece import cut, piece_key, piece_number, rows_digest
+from sources.piece import cut, piece_key, piece_number, places, rows_digest
 
 
 def test_golden_numbers() -> None:
@@ -46,3 +46,19 @@ def test_digest_depends_on_values_and_not_on_chunks() -> None:
     )
     edited = whole.set_column(0, "study_id", pa.array(["a", "b", "d"]))
     assert rows_digest(whole) != rows_digest(edited)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.one_of(st.none(), st.text(min_size=1, max_size=4)), max_size=60))
+def test_places_are_those_of_every_chunk(ids: list[str | None]) -> None:
+    chunks = [ids[start : start + 7] for start in range(0, len(ids), 7)]
+    column = pa.chunked_array([pa.array(chunk, pa.string()) for chunk in chunks], pa.string())
+    found = places(column, 5)
+    assert sorted(row for rows in found.values() for row in rows.to_pylist()) == [*range(len(ids))]
+    for key, rows in found.items():
+        assert rows.to_pylist() == sorted(rows.to_pylist())
+        assert {
+            piece_key(piece_number(name, 5) if (name := ids[row]) else 0)
+            for row in rows.to_pylist()
+        } == {key}
+    assert list(found) == sorted(found)

@@ -21,14 +21,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 
 from infra.errors import InputError
 
 ARCHIVE_FOLDER = "llm-answers"
-GROUP_ROWS = 512
-"""Rows a row group: our choice. Fewer make reading all dearer, more make one lookup dearer."""
+GROUP_ROWS = 128
+"""Rows a row group: our choice. Fewer make reading all dearer, more make one lookup dearer: among
+700,000 answers nearly every lookup of a piece meets a group of its own (docs/scale.md)."""
+CONTENT = "content"
 SCHEMA = pa.schema(
     [
         pa.field("request_hash", pa.string(), nullable=False),
@@ -45,14 +48,21 @@ SCHEMA = pa.schema(
 FEW_ROWS = 16
 """Rows up to which one by one is faster than a copy of their columns (measured)."""
 RECENT_BYTES = 64 * 2**20
-"""Decoded groups that a file keeps in memory (our choice: some 100,000 reports); its keys stay too,
-as many bytes as they are long."""
+"""Contents that a file keeps in memory (our choice: some 100,000 reports); all else of it stays,
+some 100 bytes an answer."""
 Row = tuple[Any, ...]
 _KEY = b"cxrflow.groups"
 _MAGIC = b"PAR1"
 _TAIL_BYTES = 8
 """A Parquet file ends with the footer's length in four bytes and the magic word."""
 _NAME = re.compile(r"answers-(\d+)-([0-9a-f]{16})\.parquet")
+
+
+class Head(NamedTuple):
+    """A group's keys in order, as bytes, and its columns in SCHEMA's order; None for CONTENT."""
+
+    hashes: np.ndarray[Any, Any]
+    columns: tuple[pa.Array | None, ...]
 
 
 class Group(NamedTuple):
@@ -162,8 +172,8 @@ class ArchiveFile:
         self.groups = [Group(*item) for item in listed]
         self._firsts = [group.first for group in self.groups]
         self._checked: set[int] = set()
-        self._hashes: dict[int, np.ndarray[Any, Any]] = {}
-        self._recent: OrderedDict[int, pa.Table] = OrderedDict()
+        self._heads: dict[int, Head] = {}
+        self._recent: OrderedDict[int, pa.Array] = OrderedDict()
         self._recent_bytes = 0
         self.rows_total = int(self._file.metadata.num_rows)
 
@@ -179,29 +189,43 @@ class ArchiveFile:
                 yield from self._find_in(group, wanted)
 
     def _find_in(self, number: int, wanted: Sequence[str]) -> Iterator[Row]:
-        if number not in self._hashes:
-            texts = self._read(number, ["request_hash"]).column(0).to_pylist()
-            self._hashes[number] = np.array(texts, "S")
-        hashes, keys = self._hashes[number], np.array(wanted, "S")
+        head = self._head(number)
+        hashes, keys = head.hashes, np.array(wanted, "S")
         near = np.minimum(np.searchsorted(hashes, keys), len(hashes) - 1)
         places = near[hashes[near] == keys]
+        if not len(places):
+            return
+        content = self._content(number)
+        columns = [content if column is None else column for column in head.columns]
         if len(places) > FEW_ROWS:
-            yield from _rows(self._group(number).take(places))
-        elif len(places):
-            columns = [column.chunk(0) for column in self._group(number).columns]
+            rows = pa.array(places)
+            yield from zip(*(column.take(rows).to_pylist() for column in columns), strict=True)
+        else:
             for place in places.tolist():
                 yield tuple(column[place].as_py() for column in columns)
 
-    def _group(self, number: int) -> pa.Table:
-        """A whole group; those of the last lookups stay in memory, for pieces ask one by one."""
+    def _head(self, number: int) -> Head:
+        """All of a group but the contents, which stays in memory."""
+        found = self._heads.get(number)
+        if found is None:
+            table = self._read(number, [name for name in SCHEMA.names if name != CONTENT])
+            slim = {name: _slim(table.column(name).combine_chunks()) for name in table.schema.names}
+            hashes = np.array(table.column("request_hash").to_pylist(), "S")
+            columns = tuple(slim.get(name) for name in SCHEMA.names)
+            found = self._heads[number] = Head(hashes, columns)
+        return found
+
+    def _content(self, number: int) -> pa.Array:
+        """A group's contents; those of the last lookups stay in memory: pieces ask one by one."""
         if number in self._recent:
             self._recent.move_to_end(number)
             return self._recent[number]
-        table = self._recent[number] = self._read(number, SCHEMA.names).combine_chunks()
-        self._recent_bytes += table.nbytes
+        column = self._read(number, [CONTENT]).column(0).combine_chunks()
+        self._recent[number] = column
+        self._recent_bytes += column.nbytes
         while self._recent_bytes > RECENT_BYTES and len(self._recent) > 1:
             self._recent_bytes -= self._recent.popitem(last=False)[1].nbytes
-        return table
+        return column
 
     def rows(self, *, skip_damaged: bool = False) -> Iterator[Row]:
         """All rows in the order of their keys, one group in memory at a time."""
@@ -241,6 +265,12 @@ class ArchiveFile:
             if isinstance(error, FileNotFoundError):
                 raise
             raise damaged(self.path, f"which cannot be read ({type(error).__name__})") from None
+
+
+def _slim(column: pa.Array) -> pa.Array:
+    """Texts that repeat from row to row as a dictionary."""
+    few = pa.types.is_string(column.type) and pc.count_distinct(column).as_py() * 4 <= len(column)
+    return column.dictionary_encode() if few else column
 
 
 def _rows(table: pa.Table) -> Iterator[Row]:

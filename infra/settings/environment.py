@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from infra.egress import Guarantee
 from infra.errors import SettingsError
 from infra.settings.sections import wanted
+from infra.workers import NEEDS, Runner
 
 SOURCE_PREFIX = "CXR_SOURCE_"
 _PREFIX = "CXR_"
@@ -33,7 +34,8 @@ class Environment(BaseSettings):
     """Where this process works.
 
     ``llm_base_url`` None means the embedded offline server; ``mlflow_uri`` None means SQLite and
-    files under the data root's state folder. ``workers`` counts processes for ingestion,
+    files under the data root's state folder. ``runner`` is who does the pieces of ingestion and
+    scoring, ``workers`` how many of them, ``runner_address`` a Dask or Ray cluster that is there;
     ``loader_workers`` those that read films beside each training rank, None as many as suit;
     ``weights_root`` is the folder with one folder for each published model that a recipe names.
     ``rendezvous`` is the ``host:port`` of one node, where the others find it; ``node_starter`` are
@@ -52,6 +54,8 @@ class Environment(BaseSettings):
     data_root: str = Field(default="data", min_length=1)
     state_dir: Path | None = None
     workers: int = Field(default_factory=lambda: max(1, len(os.sched_getaffinity(0))), ge=1)
+    runner: Runner = "processes"
+    runner_address: str | None = None
     loader_workers: int | None = Field(default=None, ge=0)
     processes_per_node: int = Field(default=1, ge=1, description="training ranks; one per GPU")
     nodes: int = Field(default=1, ge=1, description="machines that train together")
@@ -110,13 +114,20 @@ def load_environment(**overrides: object) -> Environment:
     given = {name: value for name, value in overrides.items() if value is not None}
     _refuse_misspelt()
     try:
-        return Environment(**given)  # type: ignore[arg-type]  # pydantic converts
+        found = Environment(**given)  # type: ignore[arg-type]  # pydantic converts
     except ValidationError as error:
         first = error.errors()[0]
         name = f"CXR_{'_'.join(str(part) for part in first['loc'])}".upper()
         raise SettingsError(
             f"a bad value in {name}", wanted(first), f"correct or unset {name}"
         ) from None
+    if found.runner_address is not None and found.runner not in NEEDS:
+        raise SettingsError(
+            f"CXR_RUNNER_ADDRESS beside CXR_RUNNER={found.runner}",
+            f"it beside {' or '.join(NEEDS)} alone",
+            "unset it, or set CXR_RUNNER",
+        )
+    return found
 
 
 def _refuse_misspelt() -> None:

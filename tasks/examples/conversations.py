@@ -18,7 +18,7 @@ from infra.settings.sections import ExampleSettings
 from tasks.dialogues.record import WRITTEN_SCHEMA
 from tasks.examples.filters import RULES, Rule, first_match, rule_parameters
 from tasks.examples.leakage import LEAKAGE_RULES, SUBJECT_TWINS
-from tasks.examples.plan import ExampleInputs, ExamplePlan, InputFile, opened
+from tasks.examples.plan import ExampleInputs, ExamplePlan, InputFile, opened, planned
 
 _OF_STUDY: Final = ("no-split", "held-out-of-other-source")
 CONVERSATION_RULES: Final[tuple[Rule, ...]] = (
@@ -52,9 +52,9 @@ def plan_conversations(
         task, route = settings.task, ROUTE_OF_TASK[settings.task]
         values = rule_parameters(settings) | {"task": task, "route": route}
         del values["section"]  # DuckDB refuses a parameter that the query does not name
-        rows = connection.sql(_QUERY, params=values).to_arrow_table()
+        rows = planned(connection.sql(_QUERY, params=values))
     shown = ("source", "study_id", "dialogue_id", "version", "split")
-    return ExamplePlan(rows.combine_chunks(), settings, inputs.pixel_digests, shown)
+    return ExamplePlan(rows, settings, inputs.pixel_digests, shown)
 
 
 def _open_written(connection: duckdb.DuckDBPyConnection, files: Sequence[InputFile]) -> None:

@@ -17,6 +17,7 @@ from typing import Final
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from sources.catalog import catalog
@@ -212,10 +213,14 @@ def _words(hashes: Hashes) -> Keys:
 
 def _as_bytes(column: pa.ChunkedArray) -> Hashes:
     """Hashes as uint8 [n, bytes]; all of one length."""
-    values = column.to_pylist()
-    width = len(values[0]) if values else 1
-    assert all(len(value) == width for value in values), "hashes of more than one length"
-    return np.frombuffer(b"".join(values), np.uint8).reshape(len(values), width)
+    values = column.combine_chunks()
+    if not len(values):
+        return np.zeros((0, 1), np.uint8)
+    lengths = np.unique(pc.binary_length(values).to_numpy(zero_copy_only=False))
+    assert len(lengths) == 1, "hashes of more than one length"
+    bits = values.cast(pa.binary(int(lengths[0])))
+    whole = np.frombuffer(bits.buffers()[1], np.uint8).reshape(-1, int(lengths[0]))
+    return whole[bits.offset : bits.offset + len(values)]
 
 
 def _bands(bits: int, bands: int) -> list[tuple[int, int]]:

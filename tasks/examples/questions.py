@@ -22,7 +22,7 @@ from tasks.examples.leakage import (
     LEAKAGE_RULES,
     SUBJECT_TWINS,
 )
-from tasks.examples.plan import ExampleInputs, ExamplePlan, InputFile, opened
+from tasks.examples.plan import ExampleInputs, ExamplePlan, InputFile, opened, planned
 
 VERSION: Final = "keep"
 """The text version of a question: as its publisher wrote it."""
@@ -71,9 +71,9 @@ def plan_questions(inputs: ExampleInputs, settings: ExampleSettings, pieces: int
         _open_dialogues(connection, inputs.studies)
         query = _plan_query(question_rules(settings))
         values = rule_parameters(settings) | {"most_images": settings.most_images}
-        rows = connection.sql(query, params=_used(values, query)).to_arrow_table()
+        rows = planned(connection.sql(query, params=_used(values, query)))
     shown = ("source", "study_id", "dialogue_id", "split")
-    return ExamplePlan(rows.combine_chunks(), settings, inputs.pixel_digests, shown)
+    return ExamplePlan(rows, settings, inputs.pixel_digests, shown)
 
 
 def _used(values: dict[str, object], query: str) -> dict[str, object]:

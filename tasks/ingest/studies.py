@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,8 +20,8 @@ from infra.settings.screen import OFF, ScreenPolicy
 from infra.tombstones import Tombstones, read_tombstones
 from sources.catalog import Source, get_source
 from sources.checksums import check_first, checking_sums, published_sums
-from sources.piece import cut, rows_digest
-from sources.record import REJECTED_SCHEMA, STUDY_SCHEMA, Level, Reading
+from sources.piece import places, rows_digest
+from sources.record import STUDY_SCHEMA, Level
 from sources.split import split_table
 from tasks.context import Context
 from tasks.ingest.screened import screen_studies
@@ -51,7 +53,12 @@ def ingest_studies(context: Context, name: str, on_piece: OnPiece = ignore_progr
         policy_of(context.settings, name),
         is_replica=f"replicas/{name}" in context.graph.steps,
     )
-    return build_artifact(context.store, step, pieces.plan, pieces.build, on_piece=on_piece)
+    with _ONE_SOURCE:
+        return build_artifact(context.store, step, pieces.plan, pieces.build, on_piece=on_piece)
+
+
+_ONE_SOURCE: Final = threading.Lock()
+"""A process holds the tables of one source at a time, for memory's sake (docs/scale.md)."""
 
 
 def _memory(context: Context, name: str) -> Path:
@@ -87,7 +94,7 @@ class _StudyPieces:
         self._memory, self._screen, self._is_replica = memory, screen, is_replica
 
     @cached_property
-    def _tables(self) -> dict[str, tuple[pa.Table, pa.Table]]:
+    def _cut(self) -> _Cut:
         if self._memory is not None:
             sums = published_sums(self._root)
             check_first(self._root, sums, self._memory, partial(_say, self._source.card.name))
@@ -98,21 +105,55 @@ class _StudyPieces:
         card = self._source.card
         gone = withdrawn_studies(reading, card.name, self._tombstones)
         studies = _split(reading.studies, self._shares, card.official_split)
-        pieces = _cut_reading(replace(reading, studies=studies), self._pieces)
-        return {
-            key: screen_studies(*drop_withdrawn(*tables, gone), self._screen)
-            for key, tables in pieces.items()
-        }
+        return _Cut.of(studies, reading.rejected, self._pieces, gone, self._screen)
 
     def plan(self) -> Mapping[str, str]:
         return {
             key: rows_digest(studies) + rows_digest(rejected)
-            for key, (studies, rejected) in self._tables.items()
+            for key in self._cut.keys
+            for studies, rejected in [self._cut.piece(key)]
         }
 
     def build(self, key: str, folder: Path) -> BuiltPiece:
-        studies, rejected = self._tables[key]
-        return BuiltPiece(write_studies(folder, studies, rejected))
+        return BuiltPiece(write_studies(folder, *self._cut.piece(key)))
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A whole source and which rows belong to each piece: no piece is copied before it is asked."""
+
+    studies: pa.Table
+    rejected: pa.Table
+    places: tuple[dict[str, pa.Array], dict[str, pa.Array]]
+    gone: frozenset[str]
+    screen: ScreenPolicy
+
+    @classmethod
+    def of(
+        cls,
+        studies: pa.Table,
+        rejected: pa.Table,
+        pieces: int,
+        gone: frozenset[str],
+        screen: ScreenPolicy,
+    ) -> _Cut:
+        """Without the studies in ``gone`` and what the screen stops."""
+        tables = studies.combine_chunks(), rejected.combine_chunks()
+        cut = tuple(places(table["study_id"], pieces) for table in tables)
+        return cls(*tables, (cut[0], cut[1]), gone, screen)
+
+    @property
+    def keys(self) -> list[str]:
+        """The pieces that have any rows, in order."""
+        return sorted(self.places[0].keys() | self.places[1].keys())
+
+    def piece(self, key: str) -> tuple[pa.Table, pa.Table]:
+        """One piece's studies and rejected rows."""
+        tables = (
+            table.take(rows.get(key, pa.array([], pa.uint64()))).combine_chunks()
+            for table, rows in zip((self.studies, self.rejected), self.places, strict=True)
+        )
+        return screen_studies(*drop_withdrawn(*tables, self.gone), self.screen)
 
 
 def write_studies(folder: Path, studies: pa.Table, rejected: pa.Table) -> tuple[Count, ...]:
@@ -137,18 +178,6 @@ def _split(studies: pa.Table, shares: tuple[float, float, float], keep: bool) ->
     hashed = known["split"].take(places)
     split = pc.coalesce(studies.column("split"), hashed) if keep else hashed
     return studies.set_column(position, STUDY_SCHEMA.field("split"), split)
-
-
-def _cut_reading(reading: Reading, pieces: int) -> dict[str, tuple[pa.Table, pa.Table]]:
-    studies = cut(reading.studies, pieces)
-    rejected = cut(reading.rejected, pieces)
-    return {
-        key: (
-            studies.get(key, STUDY_SCHEMA.empty_table()),
-            rejected.get(key, REJECTED_SCHEMA.empty_table()),
-        )
-        for key in sorted(studies.keys() | rejected.keys())
-    }
 
 
 def count_reasons(rejected: pa.Table, level: Level) -> dict[str, int]:

@@ -5,8 +5,8 @@ They run in threads, where Prefect cannot interrupt a task: the ingest flow has 
 
 from __future__ import annotations
 
+from infra.workers import workers_of
 from tasks.context import Context
-from tasks.ingest.pool import SharedPool
 from tasks.ingest.replicas import build_replica
 from tasks.ingest.stored_images import ingest_images
 from tasks.ingest.studies import ingest_studies
@@ -39,5 +39,5 @@ def read_studies(context: Context, name: str) -> StepReport:
 )
 def store_images(context: Context, name: str) -> StepReport:
     """A source's pixels."""
-    pool = SharedPool(context.environment.workers)
-    return report_state(ingest_images(context, name, pool, Progress(f"images of {name}")))
+    workers = workers_of(context.environment)
+    return report_state(ingest_images(context, name, workers, Progress(f"images of {name}")))

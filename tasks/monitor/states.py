@@ -18,7 +18,7 @@ from prefect.events import emit_event
 from prefect.states import Completed
 
 from infra.artifact import Artifact
-from infra.errors import CxrError
+from infra.errors import CxrError, WorkerLost
 from infra.launch import Event
 from infra.log import LOGGER
 from tasks.monitor.recorded import note_step
@@ -121,7 +121,10 @@ class Progress:
 
 
 def is_worth_retrying(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """Retry what may pass by itself; never bad input or an error that cxrflow raised on purpose."""
+    """Retry what may pass by itself, a lost worker among it; never bad input or another error that
+    cxrflow raised on purpose."""
     del task, run
     error = state.result(raise_on_failure=False)
+    if isinstance(error, WorkerLost):
+        return True
     return isinstance(error, Exception) and not isinstance(error, CxrError | AssertionError)

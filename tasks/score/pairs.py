@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from infra.errors import InputError
 from infra.settings.environment import Environment
 from infra.settings.sections import ScoreSettings
+from infra.workers import workers_of
 from tasks.score.neural import encode_table
 
 if TYPE_CHECKING:
@@ -199,14 +200,17 @@ def score_pairs(
     """Scores of ``read_pairs``' table, with the named blocks filled.
 
     Args:
-        environment: where published weights lie; without it no encoder is run.
+        environment: where published weights lie, and who counts; without it no encoder is run.
     """
+    from evaluation.parts import Parts
     from evaluation.scores import score_predictions
 
     predictions = pairs_as_predictions(pairs)
-    encoded = None
+    encoded, parts = None, None
     if environment is not None:
+        parts = Parts(workers_of(environment))
         encoded = encode_table(settings.encoders, environment, predictions, cache)
     return score_predictions(
-        predictions, None, settings, section, encoded=encoded, blocks=blocks, cache=cache
-    )
+        predictions, None, settings, section, encoded=encoded, blocks=blocks, cache=cache,
+        parts=parts,
+    )  # fmt: skip

@@ -16,6 +16,7 @@ from infra.launch import Event
 from infra.log import LOGGER
 from infra.parquet import write_table
 from infra.pieces import BuiltPiece, Count
+from infra.workers import workers_of
 from sources.catalog import get_source
 from sources.record import Split
 from tasks.context import Context
@@ -90,6 +91,7 @@ def _score(
 ) -> BuiltPiece:
     from evaluation.judged import JUDGED_SCHEMA  # two seconds that a cached run never pays
     from evaluation.metric_cache import MetricCache
+    from evaluation.parts import Parts
     from evaluation.scores import nothing_scored, score_predictions
 
     del key
@@ -106,6 +108,7 @@ def _score(
         encoded = _encode(context, predicted.files(PREDICTIONS_FILE), predictions, folder, cache)
         scores = score_predictions(
             predictions, judged, settings, section, teachers, encoded=encoded, cache=cache,
+            parts=Parts(workers_of(context.environment)),
             max_new_tokens=context.asked.generate.max_new_tokens, truths=true_states(context),
         )  # fmt: skip
     else:

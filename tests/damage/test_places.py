@@ -67,6 +67,10 @@ VARIABLES = {
     "CXR_WORKERS",
     "CXR_WORKERS=0": "found a bad value in CXR_WORKERS; expected a value greater than or "
     "equal to 1; correct or unset CXR_WORKERS",
+    "CXR_RUNNER=magic": "found a bad value in CXR_RUNNER; expected 'threads', 'processes', 'dask' "
+    "or 'ray'; correct or unset CXR_RUNNER",
+    "CXR_RUNNER_ADDRESS=tcp://host:8786": "found CXR_RUNNER_ADDRESS beside CXR_RUNNER=processes; "
+    "expected it beside dask or ray alone; unset it, or set CXR_RUNNER",
     "CXR_LLM_KIND=magic": "found a bad value in CXR_LLM_KIND; expected 'openai' or "
     "'azure'; correct or unset CXR_LLM_KIND",
     "CXR_DATAROOT=/elsewhere": "found the variable CXR_DATAROOT; expected CXR_DATA_ROOT; rename or "
