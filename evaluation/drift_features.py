@@ -145,8 +145,8 @@ def _prevalences(what: str, texts: Sequence[str]) -> list[Quantity]:
 
 def label_counts(references: Sequence[str], predictions: Sequence[str]) -> Floats:
     """Counts (N, K) of ``clinical.confusion`` by rule14, doubt counted as absent."""
-    both = (LabelMatrix.of(label_reports(texts)) for texts in (references, predictions))
-    return confusion(*both, "negative")
+    said, told = (LabelMatrix.of(label_reports(texts)) for texts in (references, predictions))
+    return confusion(said, told, "negative")
 
 
 def residuals(counts: Floats, pooled_f1: float) -> Floats:

@@ -61,7 +61,7 @@ def backfill(
             since=since,
             before=before,
             shards=tuple(shard or ()),
-            until=until,  # type: ignore[arg-type]  # one of the two
+            until=until,  # one of the two
             again=again,
         )
         reports = flow(order, asked)

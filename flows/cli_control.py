@@ -76,7 +76,8 @@ def _server() -> str | None:
     """Of the environment, or of a person's own profile."""
     from prefect.settings import PREFECT_API_URL
 
-    return PREFECT_API_URL.value()
+    found: str | None = PREFECT_API_URL.value()
+    return found
 
 
 def _require_server(verb: str) -> None:

@@ -38,15 +38,17 @@ def start_dask(count: int, address: str | None) -> Executor:
 
     dask.config.set({"logging.distributed": "critical"})  # errors are raised; logs would quote them
     if address is None:
-        cluster = LocalCluster(
+        cluster = LocalCluster(  # type: ignore[no-untyped-call]
             n_workers=count, threads_per_worker=1, processes=True, host=LOOPBACK,
             dashboard_address=f"{LOOPBACK}:0", security=True, silence_logs=logging.CRITICAL,
         )  # fmt: skip
-        client = Client(cluster, set_as_default=False)
+        client = Client(cluster, set_as_default=False)  # type: ignore[no-untyped-call]
         atexit.register(cluster.close)
     else:
         try:
-            client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+            client = Client(  # type: ignore[no-untyped-call]
+                address, timeout=CONNECT_SECONDS, set_as_default=False
+            )
         except (OSError, TimeoutError, ValueError) as error:
             raise _unreached("dask", address, error) from None
     atexit.register(client.close)

@@ -12,7 +12,7 @@ from uuid import UUID
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from prefect.client.schemas.objects import FlowRun, State, StateType
-from prefect.client.schemas.responses import SetStateStatus
+from prefect.client.schemas.responses import OrchestrationResult, SetStateStatus
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Cancelling, Running, Scheduled
@@ -82,7 +82,9 @@ def cancel(client: SyncPrefectClient, run: FlowRun, patience_seconds: float) -> 
         return _done(client.read_flow_run(run.id))
     if run.state is not None and run.state.is_final():
         raise _refused(run, "cancelled", "one that goes on")
-    answer = client.set_flow_run_state(run.id, Cancelling(message="'cxr cancel'"))
+    answer: OrchestrationResult[Any] = client.set_flow_run_state(
+        run.id, Cancelling(message="'cxr cancel'")
+    )
     now = client.read_flow_run(run.id)
     at_once = now.state is not None and now.state.type is StateType.CANCELLED  # not begun yet
     if answer.status is not SetStateStatus.ACCEPT and not at_once:

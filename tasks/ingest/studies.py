@@ -149,11 +149,11 @@ class _Cut:
 
     def piece(self, key: str) -> tuple[pa.Table, pa.Table]:
         """One piece's studies and rejected rows."""
-        tables = (
+        studies, rejected = (
             table.take(rows.get(key, pa.array([], pa.uint64()))).combine_chunks()
             for table, rows in zip((self.studies, self.rejected), self.places, strict=True)
         )
-        return screen_studies(*drop_withdrawn(*tables, self.gone), self.screen)
+        return screen_studies(*drop_withdrawn(studies, rejected, self.gone), self.screen)
 
 
 def write_studies(folder: Path, studies: pa.Table, rejected: pa.Table) -> tuple[Count, ...]:
