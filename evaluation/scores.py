@@ -184,9 +184,7 @@ def score_predictions(
     outputs = read_outputs(predictions)
     encoders, families = encoded or Encoded(), _lexical_families(blocks)
     texts = {
-        name: count_texts(
-            outputs, written, translated=translated, names=families, cache=cache, parts=parts
-        )
+        name: count_texts(outputs, written, families, translated, cache, parts)
         for name, written in outputs.written.items()
     }
     judges, means = _judges(judged, outputs)

@@ -40,9 +40,8 @@ class TextCounts:
 def count_texts(
     outputs: Outputs,
     written: Written,
-    *,
-    translated: bool = False,
     names: Sequence[str] = BLOCK_FAMILIES,
+    translated: bool = False,
     cache: MetricCache | None = None,
     parts: Parts | None = None,
 ) -> TextCounts:
