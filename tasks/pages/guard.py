@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-import re
 import secrets
 import socket
 import time
@@ -22,7 +21,7 @@ from aiohttp import web
 
 from infra.errors import InputError
 from infra.tokens import Bearer, Role, TokenFile
-from tasks.serve.access import is_loopback
+from tasks.serve.access import host_name, is_loopback
 from tasks.serve.refused import Refused
 
 COOKIE: Final = "cxr_room"
@@ -31,7 +30,6 @@ SESSION_SECONDS: Final = 12 * 3600.0
 """After the last request. Our choice: a working day."""
 _MOST_SESSIONS: Final = 1000
 """Our choice: a department's readers; the one that was silent longest goes first."""
-_HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 _LOCAL: Final = Bearer("local", Role.PROMOTER)
 """Whoever asks from this machine where no token is wanted."""
 
@@ -96,7 +94,7 @@ class Guard:
         Raises:
             Refused: 403.
         """
-        name = _host_of(request)
+        name = host_name(request)
         if is_loopback(name):
             return
         if self.tokens is None:
@@ -182,13 +180,6 @@ class Guard:
 
 def _digest(text: str) -> str:
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _host_of(request: web.Request) -> str:
-    """The name in ``Host`` without its port; empty where it is no host: a lenient reader would take
-    ``[::1].stranger`` for this machine."""
-    found = _HOST.fullmatch(request.host)
-    return "" if found is None else found["name"].strip("[]").lower().rstrip(".")
 
 
 def _is_address(name: str) -> bool:

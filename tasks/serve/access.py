@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -12,6 +14,7 @@ from infra.errors import InputError
 from infra.tokens import Bearer, Role, TokenFile
 from tasks.serve.refused import Refused
 
+_HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 _HERE = Bearer("local", Role.PROMOTER)
 """Whoever asks from this machine where no token is wanted."""
 
@@ -72,18 +75,17 @@ class Access:
         origin = request.headers.get("Origin")
         if origin is not None and urlsplit(origin).netloc != request.host:
             raise Refused(403, "other_site", "a page of another site may not ask here")
-        if self.tokens is None and not is_loopback(_name_of(request.host)):
+        if self.tokens is None and not is_loopback(host_name(request)):
             raise Refused(
                 403, "other_host", "without tokens this server answers to localhost alone"
             )
 
 
-def _name_of(host: str) -> str:
-    """Without its port; empty where it is no host."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
+def host_name(request: web.Request) -> str:
+    """The name in ``Host`` without its port; empty where it is no host: a lenient reader would take
+    ``[::1].stranger`` for this machine."""
+    found = _HOST.fullmatch(request.host)
+    return "" if found is None else found["name"].strip("[]").lower().rstrip(".")
 
 
 def is_loopback(host: str) -> bool:
