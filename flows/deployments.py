@@ -112,11 +112,12 @@ def with_replicas(plan: Plan) -> Plan:
     """The same, with sources that have no raw data read from their synthetic stand-ins."""
 
     def changed(parameters: dict[str, Any]) -> dict[str, Any]:
-        if "asked" in parameters:  # an order inside what is asked of it
-            return {**parameters, "asked": changed(parameters["asked"])}
-        if "order" not in parameters:
-            return parameters
-        return {**parameters, "order": {**parameters["order"], "replicas": True}}
+        told = dict(parameters)
+        if "asked" in told:  # an order inside what is asked of it
+            told["asked"] = changed(told["asked"])
+        if "order" in told:
+            told["order"] = {**told["order"], "replicas": True}
+        return told
 
     deployments = tuple(
         each.model_copy(

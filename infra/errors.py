@@ -77,6 +77,10 @@ class ArtifactError(CxrError):
     """An artifact cannot be built, or does not hold what its manifest says."""
 
 
+class Stopped(CxrError):
+    """A run was asked to stop, and has."""
+
+
 class WorkerLost(CxrError):
     """A worker died of what it did, or its machine did; finished pieces are kept."""
 

@@ -29,17 +29,17 @@ from typing import Any
 
 import psutil
 
-from infra.errors import EXIT_BAD_INPUT, CxrError, InputError
+from infra.errors import EXIT_BAD_INPUT, CxrError, InputError, Stopped
 from infra.fingerprint import HOUSE
 from infra.log import LOGGER
 from infra.stopping import (
     GRACE_SECONDS,
-    Stopped,
     ask_to_stop,
     forget_request,
     is_asked_to_stop,
 )
 
+_GO_ON = "run again to go on from its checkpoint"
 LIFELINE = "CXRFLOW_LIFELINE"
 """Set for a child whose stdin is its lifeline; a module started by hand may have any stdin."""
 
@@ -177,10 +177,7 @@ def run_module(
     failures: list[Event] = []
 
     def sort(event: Event) -> None:
-        if event["event"] == FAILED:
-            failures.append(event)
-        else:
-            on_event(event)
+        (failures.append if event["event"] == FAILED else on_event)(event)
 
     if saves:
         forget_request(run_file.parent)
@@ -195,9 +192,9 @@ def run_module(
             raise
         finally:
             reader.join()
-    if child.returncode != 0 and saves and is_asked_to_stop(run_file.parent):
-        raise Stopped(f"{module} was asked to stop and has; run again to go on from its checkpoint")
     if child.returncode != 0:
+        if saves and is_asked_to_stop(run_file.parent):
+            raise Stopped(f"{module} was asked to stop and has; {_GO_ON}")
         raise failure_of(module, child.returncode, failures, "".join(tail))
 
 

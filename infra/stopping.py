@@ -26,10 +26,6 @@ step, one look at validate and a checkpoint (84 GB of weights and moments of 7 b
 take 84 s at 1 GB a second)."""
 
 
-class Stopped(CxrError):
-    """A run was asked to stop, and has."""
-
-
 def ask_to_stop(folder: Path) -> None:
     """Ask whoever works in a folder to save and leave; a second time does nothing more."""
     with explained_place(str(folder)):

@@ -51,6 +51,7 @@ def chat_run(films: Path, **changes: Any) -> ChatRun:
     return ChatRun.model_validate({**told, **changes})
 
 
+@pytest.mark.slow
 def test_a_child_answers_one_request_after_another(tmp_path: Path) -> None:
     film = tmp_path / "film.png"
     film.write_bytes(synthetic_film())
@@ -70,6 +71,7 @@ def test_a_child_answers_one_request_after_another(tmp_path: Path) -> None:
     assert child.returncode is not None
 
 
+@pytest.mark.slow
 def test_a_child_that_cannot_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=str(tmp_path / "nowhere")):
         Talk("models.chat", chat_run(tmp_path, model=tmp_path / "nowhere", pipeline=None), tmp_path)
@@ -199,6 +201,7 @@ def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
             _read(place)
 
 
+@pytest.mark.slow
 def test_a_line_that_is_no_utf_8_is_refused_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -56,6 +56,7 @@ def document(artifact: Artifact) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_every_request_is_answered_and_held(context: Context) -> None:
     artifact = check_coherence(context, ignore_event)
     found = document(artifact)
@@ -79,6 +80,7 @@ def test_a_model_that_asks_for_nothing_has_no_film_and_says_so(context: Context)
     assert (found["of_films"], found["unavailable"]) == (None, {"films": NO_SPAN})
 
 
+@pytest.mark.slow
 def test_texts_are_drawn_and_read(context: Context, tmp_path: Path) -> None:
     texts = {"one": "There is a left pleural effusion.", "two": "The lungs are clear."}
     read = drawn_probabilities(context.doing("draw"), texts, 3, tmp_path, ignore_event)

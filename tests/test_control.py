@@ -21,9 +21,8 @@ from prefect.exceptions import Abort, Pause, TerminationSignal
 from prefect.states import Cancelled, Cancelling, Crashed, Paused, Running, Suspended
 from prefect.testing.utilities import prefect_test_harness
 
-from infra.errors import CxrError, InputError
+from infra.errors import CxrError, InputError, Stopped
 from infra.facts.open_runs import begin
-from infra.stopping import Stopped
 from infra.store import Store
 from infra.tracking_runs import this_process
 from tasks.context import Order

@@ -181,6 +181,7 @@ def test_a_killed_stage_goes_on_to_the_same_losses(tmp_path: Path) -> None:
     assert losses(run.output) == pytest.approx(losses(undisturbed.output), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_running_mean_is_kept_and_not_the_last_weights(tmp_path: Path) -> None:
     run = drawing_run(tmp_path, drawing_stage("diffuse", steps=3, save_steps=3, ema=0.99))
     assert train(run) == 0
@@ -191,6 +192,7 @@ def test_the_running_mean_is_kept_and_not_the_last_weights(tmp_path: Path) -> No
     assert any(not torch.equal(own[f"unet.{name}"], value) for name, value in kept.items())
 
 
+@pytest.mark.slow
 def test_not_a_number_stops_with_advice(tmp_path: Path) -> None:
     settings = drawing_stage("diffuse", learning_rate=1e30, warmup_share=0.0)
     with pytest.raises(Diverged, match="lower the stage's learning_rate"):
@@ -198,6 +200,7 @@ def test_not_a_number_stops_with_advice(tmp_path: Path) -> None:
     assert not (tmp_path / "diffuse" / "result.json").exists()
 
 
+@pytest.mark.slow
 def test_losses_do_not_depend_on_how_a_batch_is_cut(tmp_path: Path) -> None:
     whole = drawing_run(tmp_path / "a", drawing_stage("diffuse", steps=2))
     cut = drawing_run(tmp_path / "b", drawing_stage("diffuse", steps=2, device_batch_size=4))

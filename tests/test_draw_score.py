@@ -33,6 +33,8 @@ from tasks.score.work import PAGE_FILE, SCORES_FILE, scores_of, unavailable_of
 
 TESTS = COUNTS["test"]
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def context(tmp_path_factory: pytest.TempPathFactory) -> Context:

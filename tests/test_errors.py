@@ -23,6 +23,7 @@ from infra.errors import (
     LanguageModelError,
     SettingsError,
     SourceError,
+    Stopped,
     Unavailable,
 )
 from infra.launch import ChildFailed, ChildInputError
@@ -38,6 +39,7 @@ EXAMPLES: list[CxrError] = [
     ArtifactError("a piece is gone"),
     LanguageModelError("no answer"),
     BudgetExceeded("nothing is left"),
+    Stopped("asked to"),
     Unavailable("no weights"),
     ChildFailed("models.train", 1, "Traceback\nValueError: the loss is not a number\n"),
     ChildFailed("models.train", -9, ""),

@@ -50,6 +50,7 @@ def test_from_shards_to_readings_in_children(tmp_path: Path) -> None:
     assert features_of(found[CLASSIFIER]).shape == (12, len(TARGETS))
 
 
+@pytest.mark.slow
 def test_a_child_that_refuses_says_why(tmp_path: Path) -> None:
     run = ReadFilmsRun(films=(tmp_path / "none.parquet",), output=tmp_path / "out", device="cpu")
     with pytest.raises(InputError, match="no extractor and no classifier"):

@@ -63,6 +63,7 @@ def require_whole(found: Trained) -> None:
     assert found.trained_types == {torch.float32}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_lora_and_whole_training_start_from_one_loss(precision: str) -> None:
     world = World(6, SHAPES)
@@ -84,6 +85,7 @@ def test_lora_and_whole_training_start_from_one_loss(precision: str) -> None:
     assert whole.losses[-1] < whole.losses[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_contrastive_steps_are_the_stages_whole_and_in_pieces(precision: str) -> None:
     world, parts = World(12, SHAPES), {"trainable": ["vision", "text_encoder"], "batch_size": 4}

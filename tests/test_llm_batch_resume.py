@@ -71,6 +71,7 @@ def test_a_finished_batch_of_a_killed_process_is_fetched(tmp_path: Path) -> None
     assert (stats["batches"], stats["repeated"], stats["batch_answered"]) == (1, 0, 40)
 
 
+@pytest.mark.slow
 def test_a_killed_process_s_batch_serves_whoever_asks_a_part_of_it(tmp_path: Path) -> None:
     with offline_server(None, SLOW_BATCH) as endpoint:
         kill_when(endpoint, tmp_path, lambda: server_stats(endpoint)["polls"] > 0, 0, 40)
@@ -96,6 +97,7 @@ def test_a_job_that_was_never_sent_is_given_up_by_who_asks_something_else(tmp_pa
     assert (stats["uploads"], stats["batch_answered"], stats["repeated"]) == (1, 3, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ranges", "union"), [(((0, 40), (0, 40)), 40), (((0, 40), (20, 60)), 60)])
 def test_two_processes_at_once_put_no_request_into_two_batches(
     tmp_path: Path, ranges: Any, union: int
@@ -112,6 +114,7 @@ def test_two_processes_at_once_put_no_request_into_two_batches(
     assert events(tmp_path)["sent"] == events(tmp_path)["answered"] >= union
 
 
+@pytest.mark.slow
 def test_a_follower_takes_over_from_an_owner_that_dies(tmp_path: Path) -> None:
     with offline_server(None, BatchFaults(running_s=2.0)) as endpoint:
         owner = process(endpoint, tmp_path, rule(), 0, 40)
@@ -189,6 +192,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.mark.slow
 def test_a_server_that_is_away_stops_the_run_and_keeps_the_batch(tmp_path: Path) -> None:
     port, store = free_port(), tmp_path / "store"
     slow = BatchFaults(running_s=2.0)

@@ -140,6 +140,7 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     return on_two_ranks(on_a_rank, tmp_path_factory.mktemp("ranks"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["uncut", "pieces"])
 def test_two_ranks_give_the_loss_and_gradients_of_one(
     how: str, ranks: list[dict[str, Any]]

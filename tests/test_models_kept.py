@@ -100,6 +100,7 @@ def test_the_best_outlives_a_kill(tmp_path: Path) -> None:
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
+@pytest.mark.slow
 def test_a_stage_killed_after_its_last_step_only_writes(tmp_path: Path) -> None:
     run = train_run(
         tmp_path, stage("finetune", steps=2), inputs={"align": trained_world() / "align"}
@@ -111,6 +112,7 @@ def test_a_stage_killed_after_its_last_step_only_writes(tmp_path: Path) -> None:
     assert result(run) == before
 
 
+@pytest.mark.slow
 def test_a_stage_whose_kept_weights_are_damaged_after_its_last_step_finishes(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

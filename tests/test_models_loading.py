@@ -53,6 +53,7 @@ def test_workers_change_neither_losses_nor_weights(tmp_path: Path, piece: int | 
     assert all(torch.equal(alone[name], ahead[name]) for name in alone)
 
 
+@pytest.mark.slow
 def test_a_worker_leaves_the_trainers_last_calls_to_the_trainer(tmp_path: Path) -> None:
     """Some that libraries make when their threads end fail in a fork, as those of Prefect do."""
     program = """
@@ -139,6 +140,7 @@ def training(root: Path) -> Iterator[tuple[subprocess.Popen[str], list[psutil.Pr
         child.communicate()
 
 
+@pytest.mark.slow
 def test_sigterm_to_the_whole_group_still_leaves_a_checkpoint(tmp_path: Path) -> None:
     """As ``stop_tree`` sends it: a worker that ended at once would fail the trainer's step."""
     with training(tmp_path) as (child, workers, run):
@@ -151,6 +153,7 @@ def test_sigterm_to_the_whole_group_still_leaves_a_checkpoint(tmp_path: Path) ->
         assert not any(worker.is_running() for worker in workers)
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_killed_trainer(tmp_path: Path) -> None:
     with training(tmp_path) as (child, workers, _):
         child.kill()
@@ -158,6 +161,7 @@ def test_workers_end_with_a_killed_trainer(tmp_path: Path) -> None:
         assert (len(gone), alive) == (2, [])
 
 
+@pytest.mark.slow
 def test_a_killed_worker_ends_the_stage(tmp_path: Path) -> None:
     with training(tmp_path) as (child, workers, run):
         workers[0].kill()

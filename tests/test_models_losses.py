@@ -54,6 +54,7 @@ def test_packing_changes_no_loss(name: str, tmp_path: Path) -> None:
     assert told[0]["validate_loss"] == pytest.approx(told[1]["validate_loss"], rel=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONVERSATIONS)
 def test_a_batch_of_eight_in_one_pass_is_eight_passes_of_one(name: str, tmp_path: Path) -> None:
     """Answers differ in length, so that a mean of means would be another loss."""

@@ -83,6 +83,7 @@ def test_dual_encoder_takes_every_tower(part: Part) -> None:
     assert parameters(dual) == tower_parameters(models.vision) + text_and_heads
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parts", CHOICES, ids=named)
 def test_swapped_parts_train_save_and_load(parts: tuple[Part, ...]) -> None:
     root, models = swapped_world(*parts), small_models(*parts)

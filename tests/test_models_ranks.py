@@ -23,6 +23,7 @@ from models.sealed import WHOLE, last_whole_checkpoint, seal
 from models.train import train
 
 
+@pytest.mark.slow
 def test_two_ranks_repeat_the_losses_of_one_and_one_goes_on_from_two(tmp_path: Path) -> None:
     settings = same_on_all_ranks("finetune", steps=6, save_steps=3, validate_steps=2)
     alone = run_of(tmp_path / "alone", settings)

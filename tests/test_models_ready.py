@@ -116,6 +116,7 @@ def write_examples(key: str, folder: Path) -> BuiltPiece:
     return BuiltPiece()
 
 
+@pytest.mark.slow
 def test_a_ready_model_becomes_an_artifact_as_a_run_makes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -138,6 +138,7 @@ def test_a_stage_tells_its_pace_in_events_and_not_in_its_payload(
     assert found["bar"] == {"held": {}, "missed": [], "verdict": "no bar for this device"}
 
 
+@pytest.mark.slow
 def test_waiting_for_slow_data_is_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

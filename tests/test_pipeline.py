@@ -95,6 +95,7 @@ def test_a_dry_run_after_it_has_nothing_to_do(first: Any, root: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_one_flipped_byte_in_any_artifact_is_mended_alone(first: Any, root: Path) -> None:
     """One piece of every kind is damaged; the next run rebuilds those pieces and no other."""
     before = payload_digests(root)

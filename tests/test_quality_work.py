@@ -227,6 +227,7 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     return data, ["--replicas", "--data-root", str(data), *sets]
 
 
+@pytest.mark.slow
 def test_the_command_runs_what_it_needs_and_logs_numbers(command: tuple[Path, list[str]]) -> None:
     data, arguments = command
     document = cxr_json("teacher-quality", *arguments)

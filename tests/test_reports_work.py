@@ -139,6 +139,7 @@ def test_one_edited_report_asks_one_question_and_rewrites_one_piece(
     assert "The trachea is midline." in sent
 
 
+@pytest.mark.slow
 def test_one_of_hundreds_of_reports_in_eight_pieces(
     tmp_path: Path, rules: Rules, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -201,6 +201,7 @@ def drawing() -> Drawing:
     return Drawing(DrawingSampler.load(drawing_world() / "guide", DRAW, "cpu"))
 
 
+@pytest.mark.slow
 def test_films_are_drawn_together_as_alone() -> None:
     prompts = [drawing_prompt("PA", text) for text in ("A nodule.", "No nodule.", "An effusion.")]
     work = drawing()

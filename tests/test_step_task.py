@@ -36,6 +36,9 @@ TASKS = {
     "pack test set": (None, {"evaluate"}, 1, DAY),
     "compare recipes": (None, {"evaluate"}, 1, HOUR),
     "judge candidate": (None, {"promote"}, 1, HOUR),
+    "pack recent studies": (None, {"watch"}, 1, DAY),
+    "ask champion": (None, {"watch"}, 1, DAY),
+    "look for drift": (None, {"watch"}, 1, HOUR),
 }
 """By name: how runs are named, tags, retries, timeout in seconds. Dashboards and work pools' limits
 go by these."""

@@ -15,10 +15,9 @@ import psutil
 import pytest
 
 from infra import launch, stopping
-from infra.errors import CxrError, InputError
+from infra.errors import CxrError, InputError, Stopped
 from infra.launch import Event, run_module
 from infra.stopping import (
-    Stopped,
     ask_to_stop,
     forget_request,
     held_by_trainer,

@@ -200,16 +200,21 @@ def test_the_final_pace_of_a_stage_is_logged_at_its_last_step(
     assert [(item.step, item.value) for item in history] == [(8, 850.0), (9, 900.0)]
 
 
-def test_a_stage_that_fails_is_shown_as_failed(book: RunBook, context: Context) -> None:
+@pytest.mark.parametrize(
+    ("error", "status"), [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")]
+)
+def test_a_stage_that_fails_is_shown_as_failed(
+    book: RunBook, context: Context, error: type[BaseException], status: str
+) -> None:
     with (
-        pytest.raises(KeyboardInterrupt),
+        pytest.raises(error),
         tracked_pipeline(context.order.pipeline_id),
         tracked_stage(context, "align") as log,
     ):
         log("align", progress(1, loss=2.5))
-        raise KeyboardInterrupt
+        raise error
     found = runs_of(book, context.order.pipeline_id)
-    assert found["parent"].info.status == found["align"].info.status == "FAILED"
+    assert found["parent"].info.status == found["align"].info.status == status
 
 
 def test_a_cached_stage_leaves_no_run(book: RunBook, context: Context) -> None:

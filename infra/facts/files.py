@@ -22,6 +22,8 @@ from infra.facts.contract import VERSION, Kind, Row, schema, table
 from infra.store import Store
 
 FOLDER = f"facts/v{VERSION}"
+EARLIER = "earlier-"
+"""Begins the name of a file of scores that no run told: of versions from before facts were kept."""
 LONGEST_RUN = timedelta(days=31)
 """Files lie in the month of their run's start. Our choice: four times a step's longest timeout."""
 

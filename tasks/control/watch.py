@@ -27,8 +27,9 @@ from prefect.exceptions import Abort, ObjectNotFound, Pause
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelled, Suspended
 
+from infra.errors import Stopped
 from infra.log import LOGGER
-from infra.stopping import GRACE_SECONDS, Stopped
+from infra.stopping import GRACE_SECONDS
 from tasks.control.requests import forget_request, is_asked_to_cancel
 
 Deed = Literal["cancel", "pause"]

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from infra.errors import ArtifactError
 from infra.facts.contract import KINDS, FactRows, Kind
-from infra.facts.files import FOLDER, fact_files, read_file
+from infra.facts.files import EARLIER, FOLDER, fact_files, read_file
 from infra.facts.open_runs import OpenRun, notes_of, open_runs
 from infra.log import LOGGER
 from infra.store import Store
@@ -48,6 +48,9 @@ class FactReader:
         for kind in APART:
             for place in fact_files(self._store, kind):
                 self._read_apart(kind, place)
+        for place in fact_files(self._store, "scores"):
+            if PurePosixPath(place).stem.startswith(EARLIER):
+                self._read_apart("scores", place)
         self.running = [
             each for each, _ in open_now if not self._has_ended(each) and not each.is_dead(now)
         ]

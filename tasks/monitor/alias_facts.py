@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from infra.artifact import find_artifacts
 from infra.errors import ArtifactError
-from infra.facts.files import read_facts, write_facts
+from infra.facts.files import EARLIER, read_facts, write_facts
 from infra.log import LOGGER
 from infra.settings.environment import Environment
 from infra.store import Store
@@ -80,7 +80,7 @@ def _tell_scores(store: Store, scores: str, ability: str, pointing: Pointing) ->
     try:
         for artifact in find_artifacts(store, "scores", f"{ability}-{scores}")[:1]:
             rows = earlier_score_rows(replace(of, model=pointing.model), artifact)
-            write_facts(store, "scores", f"earlier-{scores}", rows[0]["recorded_at"], rows)
+            write_facts(store, "scores", f"{EARLIER}{scores}", rows[0]["recorded_at"], rows)
     except (ArtifactError, FileNotFoundError, ValueError, IndexError) as error:
         LOGGER.warning("scores/%s-%s cannot be told: %s", ability, scores, error)
 

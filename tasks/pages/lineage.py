@@ -23,7 +23,7 @@ COLUMNS: Final[tuple[tuple[str, ...], ...]] = (
     ("stages", "classifiers", "test_sets", "teachers"),
     ("predictions",),
     ("scores", "retrieval", "grounding", "consistency", "coherence"),
-    ("models", "ablations", "comparisons"),
+    ("models", "ablations", "comparisons", "watches"),
 )
 """Kinds from left to right; ``calls`` are those of language models."""
 TITLES: Final = (

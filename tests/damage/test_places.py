@@ -21,9 +21,9 @@ from tests.small_world import HOUSE, cxr, cxr_environment
 
 MEND = "mend that and run again: finished pieces are kept"
 TABLES = (
-    "expected one of recipe, scale, sources, images, reports, dialogues, sets, models, stages, "
-    "abilities, score, readings, retrieval, ground, coherence, chat, replicas, examples, generate, "
-    "registry; see 'cxr config'"
+    "expected one of recipe, scale, sources, images, screen, reports, dialogues, sets, models, "
+    "stages, abilities, score, readings, retrieval, ground, coherence, chat, replicas, examples, "
+    "generate, registry; see 'cxr config'"
 )
 RECIPES = ", ".join(sorted(path.stem.replace(".", "/") for path in PRESETS.glob("*.toml")))
 IMAGES = (
