@@ -36,6 +36,7 @@ def grey(side_px: int, count: int = 3) -> torch.Tensor:
     return torch.randint(0, 256, (count, side_px, side_px), generator=generator).to(torch.uint8)
 
 
+@pytest.mark.slow
 def test_the_in_house_features_are_the_mean_of_patches() -> None:
     folder = trained_world() / "pretrain"
     found = load_extractor("in-house", folder, CPU)

@@ -128,10 +128,8 @@ def flip_a_byte(path: Path) -> None:
     path.write_bytes(bytes(data))
 
 
-@pytest.mark.parametrize(
-    ("stage", "damage"),
-    [("align", delete), pytest.param("language", flip_a_byte, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("stage", "damage"), [("align", delete), ("language", flip_a_byte)])
 def test_a_damaged_checkpoint_is_trained_again_alone(
     first: Any, root: Path, stage: str, damage: Callable[[Path], None]
 ) -> None:

@@ -222,6 +222,7 @@ def test_films_are_drawn_together_as_alone() -> None:
     assert len({each.film for each in told}) == 3
 
 
+@pytest.mark.slow
 def test_a_film_that_nobody_waits_for_is_not_begun() -> None:
     work = drawing()
     for number in range(3):
