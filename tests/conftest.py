@@ -18,19 +18,6 @@ for name, value in (
     os.environ.setdefault(name, value)
 
 
-_LONGEST = (
-    *("test_pipeline.py", "test_models_losses.py", "test_monitor_states.py", "test_ground_work.py"),
-    *("test_llm_secrets.py", "test_forget.py", "test_models_parts.py", "test_diffusion_stages.py"),
-)
-"""Files that take half a minute and more: begun first, or one process would end long after the
-other."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each file stays whole, and the others stay in their order."""
-    items.sort(key=lambda item: item.path.name not in _LONGEST)
-
-
 @pytest.fixture(scope="session")
 def public_data() -> Path:
     """The folder with ``nih_cxr14/``, ``openi/`` and ``vqa_rad/``; read-only."""
