@@ -304,3 +304,12 @@ def test_the_licence_is_the_one_that_the_package_declares() -> None:
     assert "Version 2.0, January 2004" in licence
     assert "END OF TERMS AND CONDITIONS" in licence
     assert 'license = "Apache-2.0"' in (HOUSE / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_no_thread_shares_duckdbs_own_connection() -> None:
+    """``duckdb.execute`` and its like use one of the process, which two threads may not at once."""
+    shared = re.compile(r"\bduckdb\.(execute|sql|query|read_\w+|from_\w+)\(")
+    found = [
+        shown(path) for path in source_files() if shared.search(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []

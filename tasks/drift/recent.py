@@ -117,7 +117,8 @@ def _facts(files: list[str]) -> dict[Key, tuple[str | None, date | None]]:
     if not files:
         return {}
     query = "SELECT source, study_id, subject_id, acquired_on FROM read_parquet($files)"
-    rows = duckdb.execute(query, {"files": files}).fetchall()
+    with duckdb.connect() as connection:
+        rows = connection.execute(query, {"files": files}).fetchall()
     return {(source, study): (subject, day) for source, study, subject, day in rows}
 
 
@@ -138,6 +139,6 @@ def _learned_subjects(champion: Model) -> set[Key]:
     query = (
         "SELECT DISTINCT source, subject_id FROM read_parquet($files) WHERE subject_id IS NOT NULL"
     )
-    return {
-        (source, subject) for source, subject in duckdb.execute(query, {"files": files}).fetchall()
-    }
+    with duckdb.connect() as connection:
+        rows = connection.execute(query, {"files": files}).fetchall()
+    return {(source, subject) for source, subject in rows}

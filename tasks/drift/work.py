@@ -202,7 +202,9 @@ def _published_sizes(images: list[Path]) -> dict[tuple[str, str], int]:
     query = (
         "SELECT source, image_id, least(original_width, original_height) FROM read_parquet($files)"
     )
-    rows = duckdb.execute(query, {"files": [str(path) for path in images]}).fetchall()
+    with duckdb.connect() as connection:
+        files = {"files": [str(path) for path in images]}
+        rows = connection.execute(query, files).fetchall()
     return {(source, image): side for source, image, side in rows}
 
 

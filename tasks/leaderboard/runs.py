@@ -184,10 +184,9 @@ def test_set_of(store: Store, predictions: Artifact, examples: Artifact) -> Test
     files = [str(path) for path in checked_files(predictions, PREDICTIONS_FILE)]
     held = pq.read_schema(files[0]).names
     columns = ", ".join(name for name in _IDENTITY if name in held)
-    rows = duckdb.execute(
-        f"SELECT {columns} FROM read_parquet($files) WHERE control = 'none' ORDER BY ALL",
-        {"files": files},
-    ).fetchall()
+    query = f"SELECT {columns} FROM read_parquet($files) WHERE control = 'none' ORDER BY ALL"
+    with duckdb.connect() as connection:  # two threads may read at once
+        rows = connection.execute(query, {"files": files}).fetchall()
     sources = sorted({row[0] for row in rows})
     replicas = {name for name in sources if _is_replica(store, examples, name)}
     named = [f"{name} (replica)" if name in replicas else name for name in sources]

@@ -48,7 +48,7 @@ def shown_studies(plan: ComparisonPlan) -> list[ShownStudy]:
 
 
 def _chosen(shards: list[str]) -> list[str]:
-    rows = duckdb.execute(
-        "SELECT example_id FROM read_parquet($files)", {"files": shards}
-    ).fetchall()
+    query = "SELECT example_id FROM read_parquet($files)"
+    with duckdb.connect() as connection:
+        rows = connection.execute(query, {"files": shards}).fetchall()
     return sorted((row[0] for row in rows), key=lambda name: fingerprint([name]))[:SHOWN]

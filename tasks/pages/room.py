@@ -43,6 +43,7 @@ class Room:
     held: Held = field(default_factory=lambda: Held(LIMITS.held_bytes))
     talks: Talks = field(default_factory=Talks)
     kept: dict[str, tuple[str, Any]] = field(default_factory=dict)
+    making: dict[str, asyncio.Lock] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.library = Library(self.store)
@@ -112,11 +113,13 @@ def go_to(place: str) -> web.Response:
 
 
 async def kept_while(room: Room, name: str, stamp: str, make: Callable[[], ResultT]) -> ResultT:
-    """What takes seconds to make, made again only when the stamp has changed."""
-    known = room.kept.get(name)
-    if known is None or known[0] != stamp:
-        known = (stamp, await work(make))
-        room.kept[name] = known
+    """What takes seconds to make, made again only when the stamp has changed, and once for all who
+    ask meanwhile."""
+    async with room.making.setdefault(name, asyncio.Lock()):
+        known = room.kept.get(name)
+        if known is None or known[0] != stamp:
+            known = (stamp, await work(make))
+            room.kept[name] = known
     found: ResultT = known[1]
     return found
 

@@ -90,11 +90,12 @@ async def room_until(
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")  # a page waits for it
     room = room_of(order)
-    if order.warms_up:  # before anybody asks: a second thread finds half-made modules in use
-        await _warm_up(room)
     async with _bound(room, order) as url:
         on_ready(url)
+        warming = asyncio.create_task(_warm_up(room)) if order.warms_up else None
         await stop.wait()
+        if warming is not None:
+            warming.cancel()
 
 
 async def _warm_up(room: Room) -> None:

@@ -94,7 +94,8 @@ class Model:
             return ()
         files = {"files": [str(path) for path in self.learned_shards]}
         query = "SELECT DISTINCT source FROM read_parquet($files) ORDER BY ALL"
-        return tuple(row[0] for row in duckdb.execute(query, files).fetchall())
+        with duckdb.connect() as connection:
+            return tuple(row[0] for row in connection.execute(query, files).fetchall())
 
     @property
     def data_licences(self) -> dict[str, Licence]:

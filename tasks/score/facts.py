@@ -16,11 +16,12 @@ def known_facts(shards: Sequence[str]) -> dict[str, Facts]:
     """By example id what the shards at these local paths tell of it."""
     from evaluation.slices import age_band
 
-    rows = duckdb.execute(
+    query = (
         "SELECT example_id, source, images[1].view, subject_sex, subject_age, manufacturer, site "
-        "FROM read_parquet($shards)",
-        {"shards": list(shards)},
-    ).fetchall()
+        "FROM read_parquet($shards)"
+    )
+    with duckdb.connect() as connection:
+        rows = connection.execute(query, {"shards": list(shards)}).fetchall()
     return {
         example_id: (source, view, sex, age_band(age), manufacturer, site)
         for example_id, source, view, sex, age, manufacturer, site in rows
