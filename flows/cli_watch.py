@@ -122,13 +122,28 @@ def _starter(
     return start
 
 
-def _show(deliveries: Deliveries, *, as_json: bool) -> None:
+def show_deliveries(
+    deliveries: Deliveries, title: str, named: Callable[[Delivery], str], *, as_json: bool
+) -> None:
+    """Print a log of deliveries.
+
+    Args:
+        title: of the last column.
+        named: what a delivery is about.
+    """
     every = deliveries.all()
     if as_json:
         print(json.dumps([asdict(each) for each in every], indent=1))
         return
-    print(f"{'':>4}  {'noticed':<19}  {'state':<9}  {'tries':>5}  candidate and what came of it")
+    print(f"{'':>4}  {'noticed':<19}  {'state':<9}  {'tries':>5}  {title}")
     for each in every:
         noticed = datetime.fromtimestamp(each.noticed_at, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        told = one_line(f"{each.model} version {each.version}: {each.detail or 'not tried yet'}")
+        told = one_line(f"{named(each)}: {each.detail or 'not tried yet'}")
         print(f"{each.number:>4}  {noticed}  {each.state:<9}  {each.attempts:>5}  {told}")
+
+
+def _show(deliveries: Deliveries, *, as_json: bool) -> None:
+    def named(each: Delivery) -> str:
+        return f"{each.model} version {each.version}"
+
+    show_deliveries(deliveries, "candidate and what came of it", named, as_json=as_json)

@@ -5,18 +5,15 @@ The command line starts with this module, so that what runs is imported when it 
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.cli_options import DataRoot, Json, Recipe, Scale, Sets, Sources, order_of
-from infra.errors import one_line
+from flows.cli_watch import show_deliveries
 
 if TYPE_CHECKING:
     from infra.deliveries import Deliveries, Delivery
@@ -102,12 +99,5 @@ def _starter(
 
 
 def _show(deliveries: Deliveries, *, as_json: bool) -> None:
-    every = deliveries.all()
-    if as_json:
-        print(json.dumps([asdict(each) for each in every], indent=1))
-        return
-    print(f"{'':>4}  {'noticed':<19}  {'state':<9}  {'tries':>5}  source and what came of it")
-    for each in every:
-        noticed = datetime.fromtimestamp(each.noticed_at, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        told = one_line(f"{each.model}: {each.detail or 'not tried yet'}")
-        print(f"{each.number:>4}  {noticed}  {each.state:<9}  {each.attempts:>5}  {told}")
+    title = "source and what came of it"
+    show_deliveries(deliveries, title, lambda each: each.model, as_json=as_json)

@@ -11,18 +11,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
-from prefect.deployments import run_deployment
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
-
 from infra.deliveries import Deliveries, Delivery
-from infra.errors import CxrError, InputError
+from infra.errors import InputError
 from infra.log import LOGGER
 from infra.settings.environment import Environment
 from sources.catalog import get_source
 from tasks.arrivals.look import Rest
 from tasks.backfill.work import Backfill
 from tasks.context import Order
+from tasks.deployed import start_once
 
 DEPLOYMENT: Final = "backfill/backfill"
 _FILES: Final = "files"
@@ -67,25 +64,6 @@ def order_for(order: Order, delivery: Delivery) -> dict[str, Any]:
 
 
 def start_deployment(name: str, order: Order, delivery: Delivery) -> str:
-    """Start a run of a deployment of ``backfill``, once for each delivery: Prefect knows its key.
-
-    Raises:
-        InputError: there is no such deployment.
-        CxrError: Prefect's server does not answer.
-    """
-    try:
-        run = run_deployment(
-            name,
-            parameters=order_for(order, delivery),
-            timeout=0,
-            as_subflow=False,
-            idempotency_key=f"{delivery.model} {delivery.version} {delivery.key}",
-            tags=["files", delivery.model],
-        )
-    except ObjectNotFound:
-        raise InputError(
-            f"no deployment '{name}'", "FLOW/DEPLOYMENT", "see 'prefect deployment ls'"
-        ) from None
-    except (httpx.HTTPError, PrefectHTTPStatusError) as error:
-        raise CxrError(f"Prefect's server gave no answer: {type(error).__name__}") from error
-    return f"flow run {run.id} of {name}"  # type: ignore[union-attr]  # no coroutine here
+    """Start a run of a deployment of ``backfill``; raises as ``start_once``."""
+    key = f"{delivery.model} {delivery.version} {delivery.key}"
+    return start_once(name, order_for(order, delivery), key, ["files", delivery.model])

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
 
-from infra.artifact import Artifact, OnPiece, build_artifact, checked_files, ignore_progress
+from infra.artifact import Artifact, OnPiece, checked_files, ignore_progress
 from sources.record import Split
 from tasks.drift.plan import DriftPlan
-from tasks.examples.packing import pack_piece
 from tasks.examples.plan import ExamplePlan, plan_examples
-from tasks.examples.work import example_inputs
+from tasks.examples.work import example_inputs, pack_planned
 from tasks.ingest.studies import STUDIES_FILE
 from tasks.promote.lineage import Model
 
@@ -29,22 +28,7 @@ VERSION: Final = "another-text-version"
 
 def pack_recent(plan: DriftPlan, on_piece: OnPiece = ignore_progress) -> Artifact:
     """Shards of the recent studies, all of the split ``test``, whatever their own would be."""
-    shown, plans = plan.shown, list[ExamplePlan]()
-
-    def chosen() -> ExamplePlan:
-        if not plans:
-            plans.append(_recent(plan))
-        return plans[0]
-
-    with ThreadPoolExecutor(shown.environment.workers, "pack") as threads:
-        return build_artifact(
-            shown.store,
-            shown.graph[f"examples/{shown.asked.examples}"],
-            lambda: chosen().piece_digests(),
-            lambda key, folder: pack_piece(chosen(), key, folder),
-            executor=threads,
-            on_piece=on_piece,
-        )
+    return pack_planned(plan.shown, partial(_recent, plan), on_piece)
 
 
 def _recent(plan: DriftPlan) -> ExamplePlan:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Final
 
@@ -47,6 +47,22 @@ def write_examples(context: Context, name: str, on_piece: OnPiece = ignore_progr
             context.graph[f"examples/{name}"],
             lambda: recipe.plan.piece_digests(),
             recipe.pack,
+            executor=threads,
+            on_piece=on_piece,
+        )
+
+
+def pack_planned(
+    context: Context, make_plan: Callable[[], ExamplePlan], on_piece: OnPiece = ignore_progress
+) -> Artifact:
+    """Shards of the ability's set by another plan than the recipe's; it is made at most once."""
+    plan = cache(make_plan)
+    with ThreadPoolExecutor(context.environment.workers, "pack") as threads:
+        return build_artifact(
+            context.store,
+            context.graph[f"examples/{context.asked.examples}"],
+            lambda: plan().piece_digests(),
+            lambda key, folder: pack_piece(plan(), key, folder),
             executor=threads,
             on_piece=on_piece,
         )

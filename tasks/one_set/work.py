@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,9 +26,9 @@ from infra.pieces import BuiltPiece, Count
 from sources.record import REJECTED_SCHEMA, Split, rejected_to_table
 from tasks.ablate.work import answer_seconds, memory_gib, system_of, table_in
 from tasks.context import Context
-from tasks.examples.packing import REJECTED_FILE, pack_piece
+from tasks.examples.packing import REJECTED_FILE
 from tasks.examples.plan import ExamplePlan, plan_examples
-from tasks.examples.work import example_inputs, input_files
+from tasks.examples.work import example_inputs, input_files, pack_planned
 from tasks.one_set.fair_studies import Key, Learned, fair_studies
 from tasks.one_set.plan import TEST_SET, ComparisonPlan, Model
 from tasks.one_set.studies_shown import shown_studies
@@ -102,22 +101,7 @@ def _keys(rows: pa.Table) -> Iterable[Key]:
 
 def pack_test_set(context: Context, on_piece: OnPiece = ignore_progress) -> Artifact:
     """Shards of the common studies as one model is shown them."""
-    plans: list[ExamplePlan] = []
-
-    def plan() -> ExamplePlan:
-        if not plans:
-            plans.append(_common(context))
-        return plans[0]
-
-    with ThreadPoolExecutor(context.environment.workers, "pack") as threads:
-        return build_artifact(
-            context.store,
-            context.graph[f"examples/{context.asked.examples}"],
-            lambda: plan().piece_digests(),
-            lambda key, folder: pack_piece(plan(), key, folder),
-            executor=threads,
-            on_piece=on_piece,
-        )
+    return pack_planned(context, partial(_common, context), on_piece)
 
 
 def _common(context: Context) -> ExamplePlan:

@@ -23,6 +23,7 @@ from tasks.pages.guard import Guard
 from tasks.pages.room import Room
 from tasks.pages.serving import DEFAULT_URL, Serving
 from tasks.serve.limits import Limits
+from tasks.serve.site import listening
 from tasks.serve.work import quiet_logger
 
 DEFAULT_PORT: Final = 8090
@@ -114,19 +115,5 @@ async def _bound(room: Room, order: RoomOrder) -> AsyncIterator[str]:
         logger=quiet_logger(),
         shutdown_timeout=_LEAVE_SECONDS,
     )
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, order.host, order.port)
-        try:
-            await site.start()
-        except OSError as error:
-            why = os.strerror(error.errno or 0)
-            raise InputError(
-                f"{order.host}:{order.port}, which cannot be bound ({why})",
-                "a free port of this machine",
-                "choose another --port",
-            ) from error
-        host = f"[{order.host}]" if ":" in order.host else order.host
-        yield f"http://{host}:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with listening(runner, order.host, order.port) as url:
+        yield url

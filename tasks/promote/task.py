@@ -5,18 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-import httpx
 from prefect.artifacts import create_markdown_artifact
-from prefect.deployments import run_deployment
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from pydantic import BaseModel, ConfigDict, Field
 
 from infra.deliveries import Delivery
-from infra.errors import CxrError, InputError
 from infra.licences import Use
 from infra.promotions import CHAMPION, this_person
 from infra.settings.environment import load_environment
 from tasks.context import open_store
+from tasks.deployed import start_once
 from tasks.monitor.states import artifact_key
 from tasks.monitor.step_task import HOUR, step_task
 from tasks.promote.evidence import record
@@ -59,25 +56,6 @@ def judge_and_record(asked: CandidateOrder) -> str:
 
 
 def start_deployment(name: str, asked: CandidateOrder, delivery: Delivery) -> str:
-    """Start a run of a deployment of the flow, once for each delivery: Prefect knows its key.
-
-    Raises:
-        InputError: there is no such deployment.
-        CxrError: Prefect's server does not answer.
-    """
-    try:
-        run = run_deployment(
-            name,
-            parameters={PARAMETER: asked.model_dump(mode="json")},
-            timeout=0,
-            as_subflow=False,
-            idempotency_key=delivery.key,
-            tags=["promote", asked.model],
-        )
-    except ObjectNotFound:
-        raise InputError(
-            f"no deployment '{name}'", "FLOW/DEPLOYMENT", "see 'prefect deployment ls'"
-        ) from None
-    except (httpx.HTTPError, PrefectHTTPStatusError) as error:
-        raise CxrError(f"Prefect's server gave no answer: {type(error).__name__}") from error
-    return f"flow run {run.id} of {name}"  # type: ignore[union-attr]  # no coroutine here
+    """Start a run of a deployment of the flow; raises as ``start_once``."""
+    parameters = {PARAMETER: asked.model_dump(mode="json")}
+    return start_once(name, parameters, delivery.key, ["promote", asked.model])

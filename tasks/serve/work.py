@@ -15,7 +15,6 @@ from pathlib import Path
 
 from aiohttp import web
 
-from infra.errors import InputError
 from infra.log import LOGGER
 from infra.tokens import TokenFile
 from infra.tracking_models import ModelShelf, Reference
@@ -27,6 +26,7 @@ from tasks.serve.front import ANSWERS, DRAWINGS, Front
 from tasks.serve.keeper import Hands, Keeper, Registered, Source, Unregistered
 from tasks.serve.limits import Limits
 from tasks.serve.metrics import Metrics
+from tasks.serve.site import listening
 
 _BACKLOG = 1024  # connections that the system keeps until they are taken; our choice
 _LINGER_SECONDS = 2.0
@@ -129,22 +129,8 @@ async def _bound(order: ServeOrder, front: Front) -> AsyncIterator[str]:
         logger=quiet_logger(),
         shutdown_timeout=1.0,
     )
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, order.host, order.port, backlog=_BACKLOG)
-        try:
-            await site.start()
-        except OSError as error:
-            why = os.strerror(error.errno or 0)
-            raise InputError(
-                f"{order.host}:{order.port}, which cannot be bound ({why})",
-                "a free port of this machine",
-                "choose another --port",
-            ) from error
-        host = f"[{order.host}]" if ":" in order.host else order.host
-        yield f"http://{host}:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with listening(runner, order.host, order.port, _BACKLOG) as url:
+        yield url
 
 
 async def _open(keepers: Iterable[Keeper]) -> None:
