@@ -9,7 +9,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +20,8 @@ from websockets.sync.client import ClientConnection, connect
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 START_SECONDS = 60.0
 WAIT_SECONDS = 60.0  # for a page on a busy machine
+STILL = {"name": "prefers-reduced-motion", "value": "reduce"}
+"""A page that still scrolls has nothing where it was said to be."""
 UNAVAILABLE = "unavailable: no Chromium on the PATH (package 'chromium' of the operating system)"
 
 
@@ -126,7 +128,7 @@ class Page:
 
     def look(self, dark: bool, width: int = 1280, height: int = 900) -> None:
         """Choose colours and size."""
-        features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}, STILL]
         self.call("Emulation.setEmulatedMedia", features=features)
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.call("Emulation.setDeviceMetricsOverride", **size)
@@ -143,7 +145,8 @@ class Page:
         end = time.monotonic() + WAIT_SECONDS
         while not until():
             assert time.monotonic() < end, f"{what}: still not there"
-            time.sleep(0.05)
+            with suppress(TimeoutError):  # events are heard only by who listens
+                self._take_in(json.loads(self.line.recv(timeout=0.05)))
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def page(room: Room) -> Iterator[Page]:
 
 
 def heading(page: Page) -> str:
-    return str(page.run("document.querySelector('h1').textContent")).strip()
+    return str(page.run("document.querySelector('h1')?.textContent ?? ''")).strip()
 
 
 def test_every_view_is_reached_by_clicks(page: Page, room: Room, house: House) -> None:
@@ -94,7 +94,7 @@ def test_a_film_is_zoomed_windowed_and_its_attention_seen(
     page.key("0")
     assert page.run("document.querySelector('.zoom').textContent") == "100 %"
     page.click("[data-do=invert]", leads_on=False)
-    assert page.run("document.querySelector('feFuncR').getAttribute('slope')") == "-1"
+    assert page.run("document.querySelector('feFuncR').getAttribute('slope')") == str(-255 / 256)
     page.click("[data-do=invert]", leads_on=False)
     page.run(
         "const w = document.querySelector('#width'); w.value = 100;"
@@ -110,7 +110,7 @@ def test_a_film_is_zoomed_windowed_and_its_attention_seen(
     before = heading(page)
     page.run("document.activeElement.blur()")
     page.key("j")
-    page.wait(lambda: heading(page) != before, "the next case")
+    page.wait(lambda: heading(page) not in ("", before), "the next case")
 
 
 def test_everything_can_be_reached_by_keyboard(page: Page, room: Room, house: House) -> None:

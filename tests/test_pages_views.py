@@ -177,3 +177,8 @@ def _wait_until_old() -> None:
     from tasks.pages import library
 
     time.sleep(library._YOUNG_SECONDS)
+
+
+def test_a_film_may_be_drawn_of_the_projections_that_models_know(room: Room) -> None:
+    shown = re.findall(r"<option[^>]*>([^<]*)</option>", room.ask("/draw").text)
+    assert shown == ["PA", "AP", "LATERAL"]

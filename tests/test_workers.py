@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 from raw_world import look, payload, write_raw
-from worker_jobs import build_late, build_or_die, kill_worker, own_process, refuse
 
 from evaluation.families import FAMILIES, LABELS, known_family
 from evaluation.parts import Parts
@@ -27,6 +26,7 @@ from infra.store import Store
 from infra.workers import Runner, Workers, close_workers, require_installed, workers_of
 from tasks.ingest.stored_images import ingest_images
 from tasks.ingest.studies import ingest_studies
+from tests.worker_jobs import build_late, build_or_die, kill_worker, own_process, refuse
 
 SLOW_TO_START = [pytest.param("ray", marks=pytest.mark.slow)]
 RUNNERS = ["threads", "processes", "dask", *SLOW_TO_START]
