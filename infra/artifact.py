@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.building import PieceBuilder, build_in
+from infra.checked import CheckedPieces, checked_pieces
 from infra.errors import ArtifactError
 from infra.fingerprint import canonical_json, code_digests, drifted_modules, file_digest
 from infra.pieces import (
@@ -168,9 +169,14 @@ def require_sound(store: Store, piece: Piece, name: str) -> None:
         )
 
 
-def damaged_pieces(artifact: Artifact) -> list[str]:
-    """Keys of pieces with a missing file or one whose bytes differ from the manifest."""
-    return [piece.key for piece in artifact.pieces if not is_sound(artifact.store, piece)]
+def damaged_pieces(artifact: Artifact, checked: CheckedPieces | None = None) -> list[str]:
+    """Keys of pieces with a missing file or one whose bytes differ from the manifest.
+
+    What was compared lately and was not touched since is not read again; what is found here is kept
+    for the next call only in the caller's ``checked``.
+    """
+    checked = checked or CheckedPieces(artifact.store)
+    return [piece.key for piece in artifact.pieces if not checked.is_sound(piece)]
 
 
 def build_artifact(
@@ -201,11 +207,11 @@ def build_artifact(
     started = time.monotonic()
     tell_watcher(step, building=False)
     existing, again = read_artifact(store, step), asked_again(step)
-    if again is None and existing is not None and not damaged_pieces(existing):
+    if again is None and existing is not None and not _damaged(existing):
         return replace(existing, checking_seconds=time.monotonic() - started)
     with store.lock(step.folder, on_wait):
         existing = read_artifact(store, step)
-        damaged = damaged_pieces(existing) if existing else []
+        damaged = _damaged(existing) if existing else []
         if again is None and existing is not None and not damaged:
             return existing
         tell_watcher(step, building=True)
@@ -219,6 +225,11 @@ def build_artifact(
     if again is not None and not todo and existing == done:
         return done
     return replace(done, built=tuple(todo) or (MANIFEST,), reason=reason, drift=())
+
+
+def _damaged(artifact: Artifact) -> list[str]:
+    with checked_pieces(artifact.store) as checked:
+        return damaged_pieces(artifact, checked)
 
 
 def _build_locked(
@@ -280,9 +291,10 @@ def _build_missing(
             results = ((key, build(key, folders[key])) for key in todo)
         else:
             results = build_in(executor, build, folders)
-        with explained_place(store.root):
+        with explained_place(store.root), checked_pieces(store) as checked:
             for key, outcome in results:
                 ready[key] = _publish(store, step, key, digests[key], folders[key], outcome)
+                checked.note(ready[key])
                 earlier += outcome.earlier_seconds
                 on_piece(len(ready), total)
     return earlier
@@ -325,10 +337,11 @@ def _sound_pieces(
             items = [item for item in manifest["pieces"] if item["input_digest"]]
             candidates.extend(piece_from_json(item) for item in items)
     found: dict[tuple[str, str], Piece] = {}
-    for piece in candidates:
-        place = (piece.key, piece.input_digest)
-        if place not in found and is_sound(store, piece):
-            found[place] = piece
+    with checked_pieces(store) as checked:
+        for piece in candidates:
+            place = (piece.key, piece.input_digest)
+            if place not in found and checked.is_sound(piece):
+                found[place] = piece
     return found
 
 

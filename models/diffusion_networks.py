@@ -185,13 +185,19 @@ class LatentDiffusion(nn.Module):
         return self
 
     def states(self, tokens: PromptTokens) -> torch.Tensor:
-        """[B, K, L] tokens → states [B, K x L, D]."""
+        """What is read of prompts: [B, K, L] tokens → states [B, K x L, D].
+
+        Where films' prompts are not read, those of the empty one [B, L, D].
+        """
+        if self.guided is None and not self.reads_prompts:
+            return self.empty_states().expand(len(tokens.ids), -1, -1)
         with torch.no_grad():
             return encode_prompts(self.text_encoder, tokens)
 
     def empty_states(self) -> torch.Tensor:
         """Of the empty prompt, [1, L, D]."""
-        return self.states(PromptTokens(self.empty_ids, self.empty_mask))
+        with torch.no_grad():
+            return encode_prompts(self.text_encoder, PromptTokens(self.empty_ids, self.empty_mask))
 
     def predicted(
         self, noisy: torch.Tensor, times: torch.Tensor, tokens: PromptTokens, states: torch.Tensor
@@ -200,8 +206,7 @@ class LatentDiffusion(nn.Module):
         if self.guided is not None:
             mask = tokens.mask.flatten(1, 2)
             return self.guided(noisy, times, states, self.empty_states(), mask)  # type: ignore[no-any-return]
-        read = states if self.reads_prompts else self.empty_states().expand(len(noisy), -1, -1)
-        made: torch.Tensor = self.unet(noisy, times, encoder_hidden_states=read).sample
+        made: torch.Tensor = self.unet(noisy, times, encoder_hidden_states=states).sample
         return made
 
     def forward(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from raw_world import payload
 
 from infra.errors import ArtifactError, InputError
 from infra.pieces import Count
+from sources.replicas import mimic_cxr
 from tasks.context import Context, Order, open_context
 from tasks.ingest.replicas import PIECE, build_replica
 from tasks.ingest.studies import ingest_studies
@@ -138,3 +141,52 @@ def test_superfluous_films_are_planted_where_asked_and_counted(tmp_path: Path) -
     known = Counter(kind for films in planted for kind in films.values())
     assert {kind: counts[f"{kind} films planted"] for kind in KINDS} == known
     assert [count.unit for count in build_replica(plain, "rrg24").counts] == ["files"]
+
+
+def on_questions(data: Path, *, studies: int = 20) -> Context:
+    sizes = (
+        f"replicas.studies={{mimic_cxr=20,medical_diff_vqa={studies},mimic_cxr_vqa=8}}",
+        "replicas.side_px=96",
+    )
+    order = Order(recipe="medxchat", data_root=str(data), replicas=True, overrides=sizes)
+    return open_context(order)
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many films each replica of MIMIC-CXR's tree drew."""
+    found: list[int] = []
+    draw_many = mimic_cxr.draw_many
+
+    def watched(draw_one: Any, items: Any, processes: int) -> Any:
+        found.append(len(items))
+        return draw_many(draw_one, items, 1)
+
+    monkeypatch.setattr(mimic_cxr, "draw_many", watched)
+    return found
+
+
+def test_films_that_its_owner_drew_are_copied(tmp_path: Path, drawn: list[int]) -> None:
+    alone, beside = on_questions(tmp_path / "alone"), on_questions(tmp_path / "beside")
+    build_replica(alone, "medical_diff_vqa")
+    build_replica(beside, "mimic_cxr")
+    copied = build_replica(beside, "medical_diff_vqa")
+    assert drawn[0] == drawn[1]
+    assert 0 < drawn[2] < 0.7 * drawn[1]
+    mine, theirs = (context.raw_root("medical_diff_vqa") for context in (alone, beside))
+    assert payload(mine) == payload(theirs)
+    assert copied.pieces == alone.artifact("replicas/medical_diff_vqa").pieces
+
+
+def test_films_of_a_damaged_tree_or_of_another_size_are_drawn(
+    tmp_path: Path, drawn: list[int]
+) -> None:
+    context = on_questions(tmp_path)
+    build_replica(context, "mimic_cxr")
+    time.sleep(0.05)  # longer than a tick of the system's clock
+    film = next(iter(sorted(context.raw_root("mimic_cxr").rglob("*.jpg"))))
+    film.write_bytes(film.read_bytes()[:-1] + b"!")
+    build_replica(context, "medical_diff_vqa")
+    assert drawn[1] == drawn[0]
+    build_replica(on_questions(tmp_path, studies=19), "medical_diff_vqa")
+    assert drawn[2] > 0.8 * drawn[0]

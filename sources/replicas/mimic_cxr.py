@@ -20,6 +20,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from sources.mimic_cxr_annotations import FOLDER
 from sources.mimic_cxr_reports import ARCHIVE
@@ -82,8 +83,10 @@ def write(
     """
     studies = plan_replica(spec)
     words = {study.study_id: word_study(study) for study in studies}
-    sizes: dict[str, tuple[int, int]] = {}
-    jobs = [(study, image) for study in studies for image in study.images]
+    sizes = _copied(root, spec.drawn, studies, portable_marks)
+    jobs = [
+        (study, image) for study in studies for image in study.images if image.image_id not in sizes
+    ]
     draw_one = partial(_film, side_px=spec.side_px, portable_marks=portable_marks)
     films = draw_many(draw_one, jobs, spec.processes)
     for (_, image), film in zip(jobs, films, strict=True):
@@ -144,6 +147,24 @@ def _film(job: tuple[PlannedStudy, PlannedImage], side_px: int, *, portable_mark
     if image.trap == "truncated":
         data = truncate(data)
     return _Film(data, (height, width))
+
+
+def _copied(
+    root: Path, drawn: Path | None, studies: Iterable[PlannedStudy], portable_marks: bool
+) -> dict[str, tuple[int, int]]:
+    """Copy the JPEGs that are the same in a tree without marks; height and width in px by image."""
+    sizes: dict[str, tuple[int, int]] = {}
+    for image in (image for study in studies for image in study.images if drawn is not None):
+        assert drawn is not None
+        is_marked = portable_marks and image.view is View.AP
+        if image.is_dicom or image.trap is not None or is_marked:
+            continue
+        data = (drawn / image.path).read_bytes()
+        with Image.open(BytesIO(data)) as film:
+            width, height = film.size
+        write_file(root / image.path, data)
+        sizes[image.image_id] = (height, width)
+    return sizes
 
 
 def _marked(pixels: Layer) -> Layer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 from zlib import crc32
 
@@ -150,6 +151,8 @@ class ReplicaSpec:
         wording: free dictation, or one sentence per fact in a fixed order, as a template has it.
         superfluous: share of studies with views that are no help (copies, another person's, turned
             ones, more than four), in replicas of studies with all their views (``rrg24``).
+        drawn: a tree that the owner of the same persons wrote from an equal spec, if there is one:
+            films that are the same there are copied; the result does not depend on it.
     """
 
     studies: int
@@ -158,6 +161,7 @@ class ReplicaSpec:
     processes: int = 1
     wording: Style = "free"
     superfluous: float = 0.0
+    drawn: Path | None = None
 
 
 def draw_person(rng: np.random.Generator, number: int) -> Person:

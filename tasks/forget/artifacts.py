@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import pyarrow.parquet as pq
 
+from infra.checked import forget_checks
 from infra.pieces import Piece, add_counts, piece_from_json
 from infra.record_file import sealed
 from infra.step import MANIFEST
@@ -203,6 +204,7 @@ def remove_whole(store: Store, held: Held) -> None:
     for folder in held.whole:
         store.remove(f"{folder}/{MANIFEST}")
         store.remove(folder)
+        forget_checks(store, folder)
 
 
 def size_of(store: Store, folder: str) -> int:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from infra.checked import forget_checks
 from infra.occupancy import enter
 from infra.settings.environment import Environment
 from infra.step import MANIFEST
@@ -111,6 +112,7 @@ def _unneeded(
             store.remove(f"{folder}/{MANIFEST}")  # first, or half of it would pass for whole
             for part in parts:
                 store.remove(part)
+            forget_checks(store, folder)
     return gone
 
 
