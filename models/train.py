@@ -222,7 +222,7 @@ def training_arguments(run: TrainRun, steps: int) -> TrainingArguments:
         lr_scheduler_type=stage.schedule,
         warmup_steps=round(stage.warmup_share * steps),
         weight_decay=stage.weight_decay,
-        # one kernel for all parameters: a tenth of a small stage's step. DeepSpeed cuts them up first.
+        # one kernel for all: a tenth of a small stage's step; DeepSpeed cuts parameters up first
         optim="adamw_torch" if stage.deepspeed_zero else "adamw_torch_fused",
         bf16=stage.precision == "bfloat16",
         tf32=True if on_gpu and is_torch_tf32_available() else None,
