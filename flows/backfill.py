@@ -17,7 +17,7 @@ from tasks.reports.connection import Teacher
 from tasks.reports.task import route_reports
 
 
-@flow(name="backfill")
+@flow(name="backfill", flow_run_name="{order.recipe} {order.scale}")
 def backfill(order: Order, asked: Backfill) -> list[StepReport]:
     """Studies and images of what is chosen, and reports if asked for; what is there is reused."""
     days_of(asked)

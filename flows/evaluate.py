@@ -25,7 +25,7 @@ READINGS = {
 }
 
 
-@flow(name="evaluate")
+@flow(name="evaluate", flow_run_name="{order.recipe} {order.scale}")
 def evaluate(order: Order) -> list[StepReport]:
     """Generate, judge and score by ability; then the readings that the recipe asks for."""
     with tracked_order(order) as order, recorded_run(order) as order:

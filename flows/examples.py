@@ -10,7 +10,7 @@ from tasks.monitor.recorded import recorded_run
 from tasks.monitor.step_report import StepReport
 
 
-@flow(name="write examples")
+@flow(name="write examples", flow_run_name="{order.recipe} {order.scale}")
 def write_examples(order: Order) -> list[StepReport]:
     """One artifact of shards for each set of the recipe but those whose films a stage draws."""
     with recorded_run(order) as order:

@@ -23,7 +23,12 @@ WEEK_SECONDS = 7 * 24 * 3600.0
 RUNNER = cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_workers=SOURCES_AT_ONCE))
 
 
-@flow(name="ingest", task_runner=RUNNER, timeout_seconds=WEEK_SECONDS)
+@flow(
+    name="ingest",
+    flow_run_name="{order.recipe} {order.scale}",
+    task_runner=RUNNER,
+    timeout_seconds=WEEK_SECONDS,
+)
 def ingest(order: Order) -> list[StepReport]:
     """Replicas where asked for, then studies, then images, source by source."""
     with recorded_run(order) as order:

@@ -12,7 +12,7 @@ from tasks.quality.task import rate_teacher_of
 from tasks.reports.connection import Teacher
 
 
-@flow(name="teacher quality")
+@flow(name="teacher quality", flow_run_name="{order.recipe} {order.scale}")
 def teacher_quality(order: Order) -> list[StepReport]:
     """Studies of every source, then what the teacher makes of them; no pixel is read."""
     with recorded_run(order) as order:

@@ -11,7 +11,7 @@ from tasks.monitor.tracked import tracked_order
 from tasks.register.task import register_model
 
 
-@flow(name="register")
+@flow(name="register", flow_run_name="{order.recipe} {order.scale}")
 def register(order: Order) -> list[StepReport]:
     """One new version of each of the recipe's registered models, with the alias candidate."""
     with tracked_order(order) as order, recorded_run(order) as order:

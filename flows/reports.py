@@ -12,7 +12,7 @@ from tasks.reports.connection import Teacher
 from tasks.reports.task import route_reports
 
 
-@flow(name="write reports")
+@flow(name="write reports", flow_run_name="{order.recipe} {order.scale}")
 def write_reports(order: Order) -> list[StepReport]:
     """One client serves all sources, so that they share its limits and its cache."""
     with recorded_run(order) as order:

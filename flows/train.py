@@ -13,7 +13,7 @@ from tasks.monitor.tracked import tracked_order
 from tasks.train.task import run_stage
 
 
-@flow(name="train")
+@flow(name="train", flow_run_name="{order.recipe} {order.scale}")
 def train(order: Order) -> list[StepReport]:
     """Stages run one by one, each in a process of its own, with drawn films before the first that
     trains on them."""

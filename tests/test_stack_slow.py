@@ -15,7 +15,9 @@ import psutil
 import pytest
 
 from infra.orphans import MARK
+from tests.chromium import UNAVAILABLE, find_chromium
 from tests.small_world import HOUSE, SMALL
+from tests.stack_pages import server_pages, stage_run
 from tests.stack_world import StackWorld, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(5400)]
@@ -123,6 +125,23 @@ def test_the_same_run_again_is_cached(world: StackWorld, run: str) -> None:
     wait_until(lambda: all_ended(world, asked), 120, "all task runs told")
     names = {each["state_name"] for each in world.prefect("/task_runs/filter", asked)}
     assert names == {"Cached"}
+
+
+def test_the_servers_own_pages_show_all_that(world: StackWorld, run: str) -> None:
+    """In a real Chromium; nothing of them comes from elsewhere."""
+    program = find_chromium()
+    if program is None:
+        pytest.skip(UNAVAILABLE)
+    name = world.prefect(f"/flow_runs/{run}")["name"]
+    with server_pages(world, program) as pages:
+        pages.read(f"{pages.prefect}/runs", name, "Completed")
+        pages.read(f"{pages.prefect}/runs/flow-run/{run}", name, "Completed", "pipeline")
+        pages.read(f"{pages.prefect}/runs?tab=task-runs", "stage finetune")
+        pages.page.wait(lambda: "Cached" in pages.states(), "a step that was there")
+        pages.read(f"{pages.mlflow}/#/models/llava_rad/versions/1", "llava_rad", "candidate")
+        pages.read(f"{pages.mlflow}{stage_run(world, 'finetune')}", "loss", "validate_loss")
+        pages.page.wait(lambda: pages.plots() > 0, "a curve")
+        assert pages.strangers() == []
 
 
 def all_ended(world: StackWorld, asked: dict[str, Any]) -> bool:

@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from infra.fingerprint import HOUSE
 from infra.orphans import MARK
@@ -67,6 +68,14 @@ class Service:
     @property
     def takes_socket(self) -> bool:
         return FD in self.command
+
+
+PAGES_ASK_NOBODY: Final = {
+    "PREFECT_SERVER_UI_V2_ENABLED": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+}
+"""Prefect's newer pages have every browser ask a maker of statistics for settings, even where
+analytics are turned off (seen in Chromium, 3.x)."""
 
 
 def table(place: Place, deploy: Sequence[str]) -> tuple[Service, ...]:
@@ -154,6 +163,7 @@ def _prefect(place: Place, shared: Mapping[str, str]) -> Service:
         "PREFECT_SERVER_METRICS_ENABLED": "true",
         **LEASES_SURVIVE,
         "PREFECT_UI_API_URL": f"{place.url('prefect')}/api",
+        **PAGES_ASK_NOBODY,
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
     }
     app = "prefect.server.api.server:create_app"

@@ -10,7 +10,7 @@ from tasks.monitor.step_report import StepReport
 from tasks.monitor.step_task import DAY, step_task
 
 
-@step_task("pack examples", tags={"examples"}, timeout=DAY)
+@step_task("pack examples", tags={"examples"}, timeout=DAY, run_name="examples {name}")
 def pack_examples(context: Context, name: str) -> StepReport:
     """Shards of one set, from all sources."""
     pack = write_examples if context.settings.sets[name].drawn is None else pack_drawn

@@ -37,12 +37,12 @@ def step_task(
 
     Args:
         timeout: seconds; None in a thread, where Prefect cannot interrupt a task.
-        run_name: names each run, with the work's arguments in braces.
+        run_name: names each run, with the work's arguments in braces; else ``name`` does.
         retries: our choice: one more try gets over a place that hiccups.
     """
     make = task(
         name=name,
-        task_run_name=run_name,
+        task_run_name=run_name or name,
         tags=tags,
         retries=retries,
         retry_condition_fn=is_worth_retrying,
