@@ -30,7 +30,7 @@ REVISIONS: Final = {
     "dialogues": 2,
     "examples": 4,
     "drawings": 1,
-    "stages": 6,
+    "stages": 7,
     "predictions": 3,
     "scores": 10,
     "retrieval": 5,
