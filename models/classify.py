@@ -91,7 +91,9 @@ def fit(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
         model = FindingClassifier(run.targets, run.side_px, run.width).to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=run.learning_rate, weight_decay=0.01)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=run.learning_rate, weight_decay=0.01, fused=True
+    )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, run.steps)
     losses: dict[int, float] = {}
     kept = copy.deepcopy(model.state_dict())

@@ -36,7 +36,7 @@ REVISIONS: Final = {
     "retrieval": 5,
     "grounding": 4,
     "consistency": 1,
-    "classifiers": 1,
+    "classifiers": 2,
     "coherence": 2,
     "models": 1,
     "teachers": 3,
