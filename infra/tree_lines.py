@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from operator import itemgetter
-from typing import BinaryIO
+from typing import IO
 
 LENGTH_BYTES = 8
 Entry = os.DirEntry[str]
@@ -56,13 +56,13 @@ def encoded(lines: list[str]) -> bytes:
     return "".join(lines).encode(errors="surrogateescape")
 
 
-def send(stream: BinaryIO, data: bytes) -> None:
+def send(stream: IO[bytes], data: bytes) -> None:
     """Length, then bytes."""
     stream.write(len(data).to_bytes(LENGTH_BYTES, "big") + data)
     stream.flush()
 
 
-def receive(stream: BinaryIO) -> bytes | None:
+def receive(stream: IO[bytes]) -> bytes | None:
     """What was sent; None where the other side has gone."""
     head = stream.read(LENGTH_BYTES)
     data = stream.read(int.from_bytes(head, "big"))
