@@ -84,7 +84,10 @@ def main() -> None:
         lines: list[str] = []
         for folder in asked.decode(errors="surrogateescape").split("\0"):
             add_lines(folder, folder, lines)
-        send(sys.stdout.buffer, encoded(lines))
+        try:
+            send(sys.stdout.buffer, encoded(lines))
+        except BrokenPipeError:
+            os._exit(1)  # nobody is left to read it, nor what Python would say of that
 
 
 if __name__ == "__main__":
