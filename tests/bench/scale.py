@@ -96,6 +96,8 @@ def _world(what: str, folder: Path, *rest: str) -> None:
 
 def _environment() -> dict[str, str]:
     places = {"PYTHONPATH": str(HOUSE), "DO_NOT_TRACK": "1", "CXR_WORKERS": "2"}
+    # an hour of measuring must not end with one slow start
+    places["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "600"
     ours = {name: value for name, value in os.environ.items() if not name.startswith("CXR_")}
     return {**ours, **places, "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
 
