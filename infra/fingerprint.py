@@ -10,16 +10,16 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import xxhash
+
+from infra.tree_walk import lines_under
 
 HOUSE = Path(__file__).resolve().parent.parent
 PACKAGES = ("flows", "tasks", "sources", "models", "evaluation", "infra")
@@ -65,43 +65,13 @@ def stat_digest(root: Path, paths: Iterable[str]) -> str:
 def tree_digest(root: Path) -> str:
     """``stat_digest`` of all files under a folder whose names do not begin with a dot.
 
-    Folders are read in such an order that paths come sorted: a million files are never all held. A
-    linked file counts as what it leads to, and a linked folder is left out.
+    Paths come sorted, and a million files are never all held (``infra.tree_walk``). A linked file
+    counts as what it leads to, and a linked folder is left out.
     """
     digest = hashlib.blake2b(digest_size=8)
-    for line in _lines_of(str(root), ""):
-        digest.update(line.encode(errors="surrogateescape"))
+    for lines in lines_under(root):
+        digest.update(lines)
     return digest.hexdigest()
-
-
-def _lines_of(folder: str, above: str) -> Iterator[str]:
-    """What ``stat_digest`` says of each file below, in the order of their paths."""
-    try:
-        with os.scandir(folder) as listed:
-            entries = [(entry.name + "/" * _is_folder(entry), entry) for entry in listed]
-    except OSError:
-        return  # as absent as if it were not there
-    for name, entry in sorted(entries, key=itemgetter(0)):
-        if name.endswith("/"):
-            if not entry.is_symlink():
-                yield from _lines_of(entry.path, above + name)
-        elif not name.startswith("."):
-            yield f"{above}{name}\0{_mark(entry)}\n"
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
-
-
-def _mark(entry: os.DirEntry[str]) -> str:
-    try:
-        status = entry.stat()
-    except OSError:
-        return "absent"
-    return f"{status.st_size}\0{status.st_mtime_ns}"
 
 
 def code_digests(*modules: str) -> dict[str, str]:

@@ -140,6 +140,8 @@ def test_code_is_followed_through_imports() -> None:
         "infra.fingerprint",
         "infra.record_file",
         "infra.store",
+        "infra.tree_lines",
+        "infra.tree_walk",
     ]
     assert all(len(digest) == 16 for digest in digests.values())
 
