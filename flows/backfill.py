@@ -22,7 +22,7 @@ def backfill(order: Order, asked: Backfill) -> list[StepReport]:
     """Studies and images of what is chosen, and reports if asked for; what is there is reused."""
     days_of(asked)
     with recorded_run(order, "backfill") as order:
-        context = open_context(order)
+        context = open_context(order, trains=False)
         names = chosen_sources(context, asked)
         found = [report for name in names for report in _read(context, name)]
         chosen = {name: chosen_shards(context.artifact(f"studies/{name}"), asked) for name in names}

@@ -375,9 +375,9 @@ def child_environment() -> dict[str, str]:
     """This process's environment without secrets a trainer has no use for.
 
     Threads that wait spin for some ten thousand turns only: a training step of small convolutions
-    took 0.52 s so on two cores that others used too, 0.63 s without spinning and 0.43 s with threads
-    that never rest, which cost four times the processor where twelve others wanted it. GNU's OpenMP
-    is told; others do not spin.
+    took 0.52 s so on two cores that others used too, without spinning 0.63 s, and 0.43 s with
+    threads that never rest, which cost four times the processor where twelve others wanted it.
+    GNU's OpenMP is told; others do not spin.
     """
     kept = {key: value for key, value in os.environ.items() if key != "CXR_LLM_API_KEY"}
     fixed = {"PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false", LIFELINE: "stdin"}

@@ -30,6 +30,7 @@ OWNER_TAG = "cxrflow.process"
 """Which process keeps a run open: host, process id, start time. A run left open by a dead one is
 closed as KILLED by the next pipeline run on that host."""
 _NAME_TAG = "mlflow.runName"
+_MOST_METRICS = 1000  # MLflow refuses more in one call
 _LONGEST_PARAM = 500  # MLflow refuses longer values on some back ends
 
 
@@ -134,15 +135,22 @@ class NestedRun:
 
     def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Log finite numbers at a step; names keep letters, digits and ``_-./ ``."""
+        self.log_steps([(step, values)])
+
+    def log_steps(self, rows: Sequence[tuple[int, Mapping[str, float]]]) -> None:
+        """Log finite numbers of several steps in as few calls as MLflow allows."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
         metrics = [
             Metric(metric_name(name), float(value), now, step)
+            for step, values in rows
             for name, value in values.items()
             if math.isfinite(value)
         ]
-        self.client.log_batch(self.run_id, metrics=metrics)
+        for first in range(0, len(metrics), _MOST_METRICS):
+            batch = metrics[first : first + _MOST_METRICS]
+            self.client.log_batch(self.run_id, metrics=batch)
 
     def log_files(self, paths: Sequence[Path], folder: str) -> None:
         """Upload files into a folder of the run's artifacts; the caller knows which may leave the

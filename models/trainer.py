@@ -198,6 +198,7 @@ class StageCallback(TrainerCallback):  # type: ignore[misc]
         self.watch = LossWatch(stage.name, stage.learning_rate)
         self.terminated = False
         self.started = self._reported = time.monotonic()
+        self._held: list[tuple[int, float]] = []
         self.first_step = 0
 
     def stop_at_sigterm(self) -> None:
@@ -250,13 +251,17 @@ class StageCallback(TrainerCallback):  # type: ignore[misc]
             return
         self.meter.end_step()
         self.watch.follow(state.global_step, loss, logs.get("grad_norm", 0.0))
-        now = time.monotonic()
+        self._held.append((state.global_step, round(loss, 5)))
         last = state.global_step == state.max_steps
-        if state.is_world_process_zero and (last or now - self._reported >= _REPORT_SECONDS):
-            self._reported = now
-            self._report(state, loss, now)
+        if last or time.monotonic() - self._reported >= _REPORT_SECONDS:
+            self._report(state)
 
-    def _report(self, state: TrainerState, loss: float, now: float) -> None:
+    def _report(self, state: TrainerState) -> None:
+        """One line from the first rank, with the loss of every step since the line before."""
+        now, held = time.monotonic(), self._held
+        self._reported, self._held = now, []
+        if not state.is_world_process_zero:
+            return
         done = max(1, state.global_step - self.first_step)
         pace = self.meter.so_far()
         report(
@@ -264,12 +269,15 @@ class StageCallback(TrainerCallback):  # type: ignore[misc]
             stage=self.stage.name,
             step=state.global_step,
             steps=state.max_steps,
-            loss=round(loss, 5),
+            loss=held[-1][1],
+            losses=held,
             seconds_per_step=round((now - self.started) / done, 4),
             **(pace.figures() if pace is not None else {}),
         )
 
     def on_train_end(
-        self, _args: TrainingArguments, _state: TrainerState, _control: TrainerControl, **_: Any
+        self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any
     ) -> None:
+        if self._held:  # asked to leave between two lines
+            self._report(state)
         self.pace = self.meter.of_all_ranks()

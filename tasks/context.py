@@ -130,11 +130,13 @@ class Context:
         return self.artifact(f"replicas/{name}").local_folder("tree")
 
 
-def open_context(order: Order, *, make: bool = True) -> Context:
+def open_context(order: Order, *, make: bool = True, trains: bool = True) -> Context:
     """Read settings and environment, look at the raw data, and plan.
 
     Args:
         make: make the data root and the state folder; a dry run only looks.
+        trains: say what stages and tests take where the recipe's own sources are absent; a flow
+            that only reads sources has nothing to do with it.
 
     Raises:
         InputError: a setting, variable, source or path is wrong.
@@ -158,7 +160,7 @@ def open_context(order: Order, *, make: bool = True) -> Context:
     unused = [
         f"CXR_SOURCE_{name.upper()} is not used: the recipe has no source {name}" for name in left
     ]
-    _say_once((*notes, *without, *unused, *more))
+    _say_once((*notes, *without, *unused, *(more if trains else ())))
     raw = {name: raw_digest(root) for name, root in roots.items()}
     retries = _retries(environment.state, settings)
     found, _ = find_encoders(settings.score.encoders, environment.weights_root)

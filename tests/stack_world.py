@@ -21,6 +21,8 @@ from tests.small_world import HOUSE, cxr_environment
 
 CXR = "from flows.cli import main; main()"
 _TRIES = 30
+_AGAIN_SECONDS = 600.0
+"""Our choice: twenty times what the slowest, Prefect's server, takes on two cores of its own."""
 
 
 class StackWorld:
@@ -59,7 +61,9 @@ class StackWorld:
         """kill -9, and wait until the supervisor has started it again and it is up."""
         before = self.processes()[name]
         os.kill(before["pid"], signal.SIGKILL)
-        wait_until(lambda: self._is_again(name, before["starts"]), 180, f"{name} up again")
+        wait_until(
+            lambda: self._is_again(name, before["starts"]), _AGAIN_SECONDS, f"{name} up again"
+        )
 
     def _is_again(self, name: str, starts: int) -> bool:
         now = self.processes()[name]

@@ -183,6 +183,20 @@ def test_progress_and_result_are_json_lines(
     assert (last["stage"], last["step"], last["steps"]) == ("language", 2, 2)
 
 
+def test_lines_are_few_and_tell_the_loss_of_every_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = train_run(tmp_path, stage("language", steps=40))
+    assert train(run) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    lines = [each for each in events if each["event"] == "progress"]
+    assert len(lines) < 40
+    told = [(step, loss) for line in lines for step, loss in line["losses"]]
+    rows = [json.loads(row) for row in (run.output / "losses.jsonl").read_text().splitlines()]
+    assert told == [(row["step"], round(row["loss"], 5)) for row in rows]
+    assert all(line["losses"][-1] == [line["step"], line["loss"]] for line in lines)
+
+
 def test_not_a_number_stops_with_advice(tmp_path: Path) -> None:
     run = train_run(tmp_path, stage("pretrain", learning_rate=1e30, warmup_share=0.0))
     with pytest.raises(Diverged) as error:

@@ -270,6 +270,32 @@ def test_a_database_is_copied_while_it_is_written(tmp_path: Path) -> None:
         assert copy.execute("SELECT x FROM t").fetchall() == [(1,)]
 
 
+def test_folders_that_vanish_while_they_are_read_are_no_error(tmp_path: Path) -> None:
+    """As PostgreSQL's, or a stage's of the state folder, do on a stack that is at work."""
+    source, stop = tmp_path / "from", threading.Event()
+    for number in range(50):
+        (source / "top" / f"{number:02d}" / "kept").mkdir(parents=True)
+        (source / "top" / f"{number:02d}" / "kept" / "x").write_text("x")
+
+    def come_and_go() -> None:
+        while not stop.is_set():
+            for number in range(50):
+                (source / "top" / f"{number:02d}" / "gone" / "y").mkdir(parents=True)
+            for number in range(50):
+                shutil.rmtree(source / "top" / f"{number:02d}" / "gone")
+
+    worker = threading.Thread(target=come_and_go)
+    worker.start()
+    try:
+        for number in range(30):
+            copy_tree(source, tmp_path / f"tree{number}")
+            copy_objects(source, tmp_path / f"objects{number}")
+            assert len(list((tmp_path / f"tree{number}").rglob("x"))) == 50
+    finally:
+        stop.set()
+        worker.join()
+
+
 def test_links_and_files_that_vanish_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "from").mkdir()
     (tmp_path / "from" / "link").symlink_to("/etc/hostname")

@@ -1,4 +1,5 @@
-"""The stack from nothing: a scheduled run to a registered model, through kill -9 of each server."""
+"""The stack from nothing: a scheduled run to a registered model, through kill -9 of each server,
+and all of it again on a stack that a backup made."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ import pytest
 
 from infra.orphans import MARK
 from tests.chromium import UNAVAILABLE, find_chromium
-from tests.small_world import HOUSE, SMALL
+from tests.small_world import HOUSE, SMALL, cxr_environment
 from tests.stack_pages import server_pages, stage_run
 from tests.stack_world import StackWorld, wait_until
 
@@ -116,6 +117,11 @@ def test_both_databases_are_in_postgresql(world: StackWorld, run: str) -> None:
 
 
 def test_the_same_run_again_is_cached(world: StackWorld, run: str) -> None:
+    assert states_of_again(world, run) == {"Cached"}
+
+
+def states_of_again(world: StackWorld, run: str) -> set[str]:
+    """How the task runs end when a run's order is scheduled anew."""
     order = world.prefect(f"/flow_runs/{run}")["parameters"]
     again = world.schedule("pipeline/llava-rad", order)
     wait_until(lambda: world.state(again) == "Completed", PATIENCE_SECONDS, "the second run")
@@ -123,8 +129,7 @@ def test_the_same_run_again_is_cached(world: StackWorld, run: str) -> None:
     subs = [each["id"] for each in world.prefect("/flow_runs/filter", flows)]
     asked = {"task_runs": {"flow_run_id": {"any_": subs}}, "limit": 200}
     wait_until(lambda: all_ended(world, asked), 120, "all task runs told")
-    names = {each["state_name"] for each in world.prefect("/task_runs/filter", asked)}
-    assert names == {"Cached"}
+    return {each["state_name"] for each in world.prefect("/task_runs/filter", asked)}
 
 
 def test_the_servers_own_pages_show_all_that(world: StackWorld, run: str) -> None:
@@ -166,6 +171,72 @@ def test_stop_leaves_nothing_and_a_new_start_has_all(world: StackWorld, run: str
     assert again.returncode == 0, again.stderr[-3000:]
     assert world.state(run) == "Completed"
     assert world.mlflow("/registered-models/alias?name=llava_rad&alias=candidate")
+
+
+def test_a_backup_makes_a_stack_with_the_runs_and_the_models(world: StackWorld, run: str) -> None:
+    backup, other = world.folder.parent / "backup", StackWorld(world.folder.parent / "restored")
+    done = world.command("backup", str(backup))
+    assert done.returncode == 0, done.stderr[-2000:]
+    held, model = kept(world), download(world)
+    assert held["versions"] and model
+    assert world.command("stop").returncode == 0
+    done = other.command("restore", str(backup))
+    assert done.returncode == 0, done.stderr[-2000:]
+    up = other.command("up", "--patience", str(PATIENCE_SECONDS))
+    try:
+        assert up.returncode == 0, up.stderr[-3000:]
+        assert other.variables()["AWS_SECRET_ACCESS_KEY"] not in world.variables().values()
+        assert kept(other) == held
+        assert download(other) == model
+        assert states_of_again(other, run) == {"Cached"}
+    finally:
+        other.command("stop")
+
+
+def kept(world: StackWorld) -> dict[str, Any]:
+    """What a stack tells of the pipelines' runs, MLflow's runs, versions and their aliases."""
+    asked = {"flows": {"name": {"any_": ["pipeline"]}}, "limit": 200}
+    flows = world.prefect("/flow_runs/filter", asked)
+    experiment = world.mlflow("/experiments/get-by-name?experiment_name=llava_rad")["experiment"]
+    runs = world.mlflow("/runs/search", {"experiment_ids": [experiment["experiment_id"]]})["runs"]
+    versions = world.mlflow("/model-versions/search")["model_versions"]
+    model = world.mlflow("/registered-models/get?name=llava_rad")["registered_model"]
+    return {
+        "flow runs": {each["id"]: each["state_name"] for each in flows if each["start_time"]},
+        "runs": {each["info"]["run_id"]: numbers(each["data"]) for each in runs},
+        "versions": {(each["name"], each["version"]): each["source"] for each in versions},
+        "aliases": model["aliases"],
+    }
+
+
+def numbers(data: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Metrics, parameters and tags of one run of MLflow, by name."""
+    return {kind: {each["key"]: each["value"] for each in rows} for kind, rows in data.items()}
+
+
+def download(world: StackWorld) -> dict[str, str]:
+    """Digests of the registered model's files, by its alias, from the store on ``s3://``."""
+    code = (
+        "import hashlib, json, mlflow, os, pathlib, tempfile\n"
+        "mlflow.set_tracking_uri(os.environ['CXR_MLFLOW_URI'])\n"
+        "with tempfile.TemporaryDirectory() as scratch:\n"
+        "    uri = 'models:/llava_rad@candidate'\n"
+        "    top = pathlib.Path(mlflow.artifacts.download_artifacts(uri, dst_path=scratch))\n"
+        "    files = [each for each in top.rglob('*') if each.is_file()]\n"
+        "    digest = lambda path: hashlib.sha256(path.read_bytes()).hexdigest()\n"
+        "    print(json.dumps({str(each.relative_to(top)): digest(each) for each in files}))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=HOUSE,
+        env={**cxr_environment(), **world.variables()},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, str] = json.loads(done.stdout)
+    return found
 
 
 def carries(process: psutil.Process, folder: Path) -> bool:

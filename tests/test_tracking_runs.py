@@ -152,7 +152,7 @@ def context(book: RunBook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
     return open_context(order)
 
 
-def progress(step: int, **values: float) -> dict[str, object]:
+def progress(step: int, **values: Any) -> dict[str, object]:
     return {"event": "progress", "stage": "align", "step": step, "steps": 9, **values}
 
 
@@ -185,6 +185,17 @@ def test_a_stage_that_runs_is_logged_under_its_pipeline(book: RunBook, context: 
     assert parent["cxrflow.replicas"].split(",")[0] == "mimic_cxr"
     history = book.client.get_metric_history(found["align"].info.run_id, "loss")
     assert [(item.step, item.value) for item in history] == [(1, 2.5), (2, 2.0)]
+
+
+def test_steps_between_two_lines_are_logged_too(book: RunBook, context: Context) -> None:
+    held = [(step, 1 / step) for step in range(1, 1502)]
+    with tracked_pipeline(context.order.pipeline_id), tracked_stage(context, "align") as log:
+        log("align", progress(1501, loss=held[-1][1], seconds_per_step=0.25, losses=held))
+    run = runs_of(book, context.order.pipeline_id)["align"]
+    history = book.client.get_metric_history(run.info.run_id, "loss")
+    assert sorted((item.step, item.value) for item in history) == held
+    [pace] = book.client.get_metric_history(run.info.run_id, "seconds_per_step")
+    assert (pace.step, pace.value) == (1501, 0.25)
 
 
 def test_the_final_pace_of_a_stage_is_logged_at_its_last_step(

@@ -103,12 +103,7 @@ def _require_room(place: Place, target: Path) -> None:
     there = target
     while not there.exists():
         there = there.parent
-    needed = sum(
-        path.stat().st_size
-        for name in ("objects", "state", "postgres")
-        for path in (place.root / name).rglob("*")
-        if path.is_file()
-    )
+    needed = sum(_bytes_below(place.root / name) for name in ("objects", "state", "postgres"))
     free = shutil.disk_usage(there).free
     if free < needed:
         raise InputError(
@@ -116,6 +111,26 @@ def _require_room(place: Place, target: Path) -> None:
             f"{needed / 1e9:.1f} GB, which the stack takes",
             "name a folder on another disk",
         )
+
+
+def _bytes_below(folder: Path) -> int:
+    total = 0
+    for path in _paths_below(folder):
+        with suppress(FileNotFoundError):
+            total += path.lstat().st_size
+    return total
+
+
+def _paths_below(folder: Path) -> Iterator[Path]:
+    """Everything below a folder that others write to: what vanishes meanwhile is left out, and
+    what cannot be read is an error, for a backup without it would not be whole."""
+    for top, folders, files in os.walk(folder, onerror=_raise_unless_vanished):
+        yield from (Path(top, name) for name in sorted((*folders, *files)))
+
+
+def _raise_unless_vanished(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
 
 
 def dump_databases(place: Place, folder: Path) -> dict[str, int]:
@@ -176,7 +191,7 @@ def copy_objects(objects: Path, target: Path) -> tuple[str, ...]:
     target.mkdir(parents=True)
     for path in list(_manifests(objects)):
         _copy(path, target / path.relative_to(objects))
-    for path in sorted(objects.rglob("*")):
+    for path in list(_paths_below(objects)):
         if path.is_dir():
             (target / path.relative_to(objects)).mkdir(parents=True, exist_ok=True)
         elif path.name != _MANIFEST:
@@ -185,7 +200,7 @@ def copy_objects(objects: Path, target: Path) -> tuple[str, ...]:
 
 
 def _manifests(objects: Path) -> Iterator[Path]:
-    return (path for path in objects.rglob(_MANIFEST) if path.is_file())
+    return (path for path in _paths_below(objects) if path.name == _MANIFEST and path.is_file())
 
 
 def _lacking(objects: Path) -> Iterator[str]:
@@ -207,7 +222,7 @@ def copy_tree(source: Path, target: Path, without: Sequence[str] = ()) -> None:
     for top in sorted(source.iterdir()):
         if top.name in without:
             continue
-        paths = [top] if not top.is_dir() else sorted(top.rglob("*"))
+        paths = [top] if not top.is_dir() else list(_paths_below(top))
         for path in paths:
             if path.is_file() and not path.is_symlink():
                 _copy(path, target / path.relative_to(source))

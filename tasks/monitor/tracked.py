@@ -95,7 +95,8 @@ class StageLog:
             if key not in _NOT_METRICS and isinstance(value, int | float)
         }
         if event["event"] in ("progress", "validated") and numbers:
-            run.log_metrics(numbers, int(event["step"]))
+            held = [(int(step), {"loss": loss}) for step, loss in event.get("losses", ())]
+            run.log_steps([*held[:-1], (int(event["step"]), numbers)])
         if event["event"] == "done" and event.get("throughput") is not None:
             run.log_metrics(pace_numbers(event["throughput"]), int(event["steps"]))
 
