@@ -71,7 +71,9 @@ def measure(folder: Path, studies: int) -> Size:
     folder.mkdir(parents=True, exist_ok=True)
     _world("raw", folder, str(studies))
     shutil.rmtree(folder / "data", ignore_errors=True)
-    order, found, steps = order_of(folder), {}, {}
+    order = order_of(folder)
+    found: dict[str, Watched] = {}
+    steps: dict[str, float] = {}
     for name, command in COMMANDS:
         if name == "reports":
             _world("answers", folder)
