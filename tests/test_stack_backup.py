@@ -49,6 +49,7 @@ def fill(place: Place) -> None:
     put(place.root / "objects", "data/studies/a-1/manifest.json", ARTIFACT)
     put(place.root / "objects", "artifacts/MLmodel", "model", "mlflow")
     with closing(sqlite3.connect(place.root / "state" / "answers.sqlite")) as database:
+        database.execute("PRAGMA journal_mode=WAL")
         database.execute("CREATE TABLE answers (text TEXT)")
         database.execute("INSERT INTO answers VALUES ('paid')")
         database.commit()
@@ -119,6 +120,7 @@ def test_a_restored_stack_holds_the_same(whole: Path, place: Place, tmp_path: Pa
         assert there == {key: one for key, one in kept.items() if key in there}
         assert there
     assert not (root / UNFINISHED).exists()
+    assert read_backup(whole).files == describe(whole), "a backup can be restored again"
     with server_alone(fresh):
         assert count_rows(fresh, "prefect", "flow_run") == 2
         owner = "SELECT tableowner FROM pg_tables WHERE tablename = 'runs'"

@@ -231,7 +231,7 @@ def copy_tree(source: Path, target: Path, without: Sequence[str] = ()) -> None:
 def _copy(path: Path, target: Path) -> None:
     """One file, if it is still there; a database by SQLite, which copies one moment of it."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, IsADirectoryError):  # a folder that went and came again
         if path.name.endswith(BESIDE) and is_database(path.with_name(_without_tail(path.name))):
             return
         if not is_database(path):

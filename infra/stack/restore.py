@@ -15,7 +15,7 @@ from typing import Final
 import psutil
 
 from infra.errors import CxrError, InputError
-from infra.stack.backup import copy_tree, postgres_version, run_program
+from infra.stack.backup import postgres_version, run_program
 from infra.stack.backup_record import DATABASES, Backup, read_backup
 from infra.stack.control import supervisor_of
 from infra.stack.databases import DATABASES as DATABASE_NAMES
@@ -55,8 +55,8 @@ def restore(backup_folder: Path, root: Path) -> Backup:
         shutil.copytree(
             backup_folder / "objects", place.root / "objects" / "objects", dirs_exist_ok=True
         )
-        for name in ("state", "prefect"):
-            copy_tree(backup_folder / name, place.root / name)
+        for name in ("state", "prefect"):  # byte by byte: SQLite would write beside what it reads
+            shutil.copytree(backup_folder / name, place.root / name, dirs_exist_ok=True)
         with server_alone(place):
             asyncio.run(make_databases(place))
             for name in DATABASE_NAMES:
