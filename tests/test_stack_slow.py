@@ -144,7 +144,7 @@ def test_the_servers_own_pages_show_all_that(world: StackWorld, run: str) -> Non
         pages.read(f"{pages.prefect}/runs?tab=task-runs", "stage finetune")
         pages.page.wait(lambda: "Cached" in pages.states(), "a step that was there")
         pages.read(f"{pages.mlflow}/#/models/llava_rad/versions/1", "llava_rad", "candidate")
-        pages.read(f"{pages.mlflow}{stage_run(world, 'finetune')}", "loss", "validate_loss")
+        pages.read(f"{pages.mlflow}{stage_run(world, 'finetune')}", "loss", "seconds_per_step")
         pages.page.wait(lambda: pages.plots() > 0, "a curve")
         assert pages.strangers() == []
 
