@@ -154,8 +154,9 @@ def _copied(
 ) -> dict[str, tuple[int, int]]:
     """Copy the JPEGs that are the same in a tree without marks; height and width in px by image."""
     sizes: dict[str, tuple[int, int]] = {}
-    for image in (image for study in studies for image in study.images if drawn is not None):
-        assert drawn is not None
+    if drawn is None:
+        return sizes
+    for image in (image for study in studies for image in study.images):
         is_marked = portable_marks and image.view is View.AP
         if image.is_dicom or image.trap is not None or is_marked:
             continue
