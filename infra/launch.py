@@ -25,25 +25,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import psutil
 
 from infra.errors import EXIT_BAD_INPUT, CxrError, InputError, Stopped
 from infra.fingerprint import HOUSE
 from infra.log import LOGGER
-from infra.stopping import (
-    GRACE_SECONDS,
-    ask_to_stop,
-    forget_request,
-    is_asked_to_stop,
-)
+from infra.stopping import GRACE_SECONDS, ask_to_stop, forget_request, is_asked_to_stop
+from infra.warm_start import Forked, can_start_warm, start_warm
 
 _GO_ON = "run again to go on from its checkpoint"
 LIFELINE = "CXRFLOW_LIFELINE"
 """Set for a child whose stdin is its lifeline; a module started by hand may have any stdin."""
 
 Event = Mapping[str, Any]
+Child: TypeAlias = subprocess.Popen[str] | Forked
 FAILED = "failed"
 """The event of a child that ends with an error raised on purpose: its message and exit code."""
 _KEPT_LINES = 160  # our choice: a traceback of each of a few ranks, and their launcher's own
@@ -181,7 +178,8 @@ def run_module(
 
     if saves:
         forget_request(run_file.parent)
-    with _start(command) as child:
+    alone = processes * nodes.count == 1 and not launched
+    with _start(command, module if alone else None, run_file) as child:
         reader = threading.Thread(target=_drain, args=(child.stderr, tail, log_file), daemon=True)
         reader.start()
         threading.Thread(target=_cut_lifeline, args=(child,), daemon=True).start()
@@ -192,10 +190,11 @@ def run_module(
             raise
         finally:
             reader.join()
-    if child.returncode != 0:
+    code = child.wait()
+    if code != 0:
         if saves and is_asked_to_stop(run_file.parent):
             raise Stopped(f"{module} was asked to stop and has; {_GO_ON}")
-        raise failure_of(module, child.returncode, failures, "".join(tail))
+        raise failure_of(module, code, failures, "".join(tail))
 
 
 def _on_nodes(command: list[str], nodes: Nodes) -> list[str]:
@@ -207,7 +206,14 @@ def _on_nodes(command: list[str], nodes: Nodes) -> list[str]:
     return command
 
 
-def _start(command: Sequence[str]) -> subprocess.Popen[str]:
+def _start(command: Sequence[str], module: str | None, run_file: Path) -> Child:
+    """Start it; a module that is a process by itself, with its libraries loaded where that goes."""
+    environment = child_environment()
+    if module is not None and can_start_warm(module):
+        try:
+            return start_warm(module, run_file, environment)
+        except OSError as error:
+            LOGGER.warning("%s is started anew with all its libraries: %s", module, error)
     return subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -216,7 +222,7 @@ def _start(command: Sequence[str]) -> subprocess.Popen[str]:
         encoding="utf-8",
         errors="replace",
         cwd=HOUSE,
-        env=child_environment(),
+        env=environment,
         start_new_session=True,
     )
 
@@ -235,7 +241,7 @@ def failure_of(module: str, code: int, failures: Sequence[Event], tail: str) -> 
     return ChildFailed(module, code, "".join([tail, *told]))
 
 
-def _follow(child: subprocess.Popen[str], on_event: Callable[[Event], None]) -> None:
+def _follow(child: Child, on_event: Callable[[Event], None]) -> None:
     assert child.stdout is not None
     for line in child.stdout:
         event = parse_event(line)
@@ -244,7 +250,7 @@ def _follow(child: subprocess.Popen[str], on_event: Callable[[Event], None]) -> 
     child.wait()
 
 
-def _cut_lifeline(child: subprocess.Popen[str]) -> None:
+def _cut_lifeline(child: Child) -> None:
     """When a launcher has ended, however it did, its ranks must end too: they hold the streams that
     this process reads to their end, and nothing else tells them."""
     child.wait()
@@ -302,7 +308,7 @@ def end_with_starter() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def stop_tree(child: subprocess.Popen[str], folder: Path | None = None) -> None:
+def stop_tree(child: Child, folder: Path | None = None) -> None:
     """End a child and all that it has started.
 
     Args:
@@ -326,7 +332,7 @@ def stop_tree(child: subprocess.Popen[str], folder: Path | None = None) -> None:
     child.wait()
 
 
-def _descendants(child: subprocess.Popen[str]) -> set[psutil.Process]:
+def _descendants(child: Child) -> set[psutil.Process]:
     with suppress(psutil.Error):
         return set(psutil.Process(child.pid).children(recursive=True))
     return set()
@@ -339,12 +345,12 @@ def _swallow(stream: Any) -> None:
             pass
 
 
-def _wait(child: subprocess.Popen[str], seconds: float) -> None:
+def _wait(child: Child, seconds: float) -> None:
     with suppress(subprocess.TimeoutExpired):
         child.wait(timeout=seconds)
 
 
-def _signal_group(child: subprocess.Popen[str], sign: signal.Signals) -> None:
+def _signal_group(child: Child, sign: signal.Signals) -> None:
     with suppress(ProcessLookupError):
         os.killpg(child.pid, sign)
 

@@ -17,8 +17,10 @@ from transformers.utils import ModelOutput
 
 from infra.settings.diffusion import AutoencoderSettings, NoiseSettings, UnetSettings
 from models.example_noise import LOOK, draw
+from models.frozen_readings import FrozenReadings
 from models.guided_unet import GuidedUnet
 from models.latents import Latents, as_channels, as_grey
+from models.packing import Batch
 from models.prompt_states import PromptTokens, encode_prompts
 
 
@@ -138,6 +140,9 @@ class LatentDiffusion(nn.Module):
         reads_prompts: whether the UNet reads films' prompts; else the empty one.
         hint_weight: of the hint's own loss in training, what it guesses of latents.
         hint_steps: so many first steps of training have no other loss.
+
+    Attributes:
+        readings: what the frozen parts read of the training examples, where that is kept.
     """
 
     empty_ids: torch.Tensor
@@ -166,6 +171,7 @@ class LatentDiffusion(nn.Module):
         if guided is None:
             self.unet = unet
         self.seed, self.step = seed, 0
+        self.readings: FrozenReadings | None = None
         self.register_buffer("empty_ids", empty.ids, persistent=False)
         self.register_buffer("empty_mask", empty.mask, persistent=False)
         self.train(self.training)
@@ -184,15 +190,40 @@ class LatentDiffusion(nn.Module):
             self.guided.base.eval()
         return self
 
+    @property
+    def asked(self) -> bool:
+        """Whether films' prompts are read, by the UNet or its guide."""
+        return self.guided is not None or self.reads_prompts
+
     def states(self, tokens: PromptTokens) -> torch.Tensor:
         """What is read of prompts: [B, K, L] tokens → states [B, K x L, D].
 
         Where films' prompts are not read, those of the empty one [B, L, D].
         """
-        if self.guided is None and not self.reads_prompts:
+        if not self.asked:
             return self.empty_states().expand(len(tokens.ids), -1, -1)
         with torch.no_grad():
             return encode_prompts(self.text_encoder, tokens)
+
+    @torch.no_grad()
+    def read(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """What the frozen parts read of films and tokens, as FrozenReadings keep it."""
+        clean = self.latents.of_films(batch["films"])
+        if not self.asked:
+            return clean, None
+        return clean, self.states(PromptTokens(batch["input_ids"], batch["attention_mask"]))
+
+    def _read_before(
+        self, keys: torch.Tensor, tokens: PromptTokens
+    ) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Latents and states, if they are kept: of training examples alone."""
+        if self.readings is None or not self.training:
+            return None
+        found = self.readings.of(keys, tokens)
+        if found is None:
+            return None
+        clean, states = found
+        return clean, self.states(tokens) if states is None else states
 
     def empty_states(self) -> torch.Tensor:
         """Of the empty prompt, [1, L, D]."""
@@ -217,10 +248,12 @@ class LatentDiffusion(nn.Module):
         attention_mask: torch.Tensor,
     ) -> TrainingLoss:
         """uint8 films [B, P, P], keys [B], tokens and their mask [B, K, L]."""
-        with torch.no_grad():
-            clean = self.latents.of_films(films)
         tokens = PromptTokens(input_ids, attention_mask)
-        states = self.states(tokens)
+        before = self._read_before(keys, tokens)
+        if before is None:
+            with torch.no_grad():
+                before = self.latents.of_films(films), self.states(tokens)
+        clean, states = before
         guessed = None
         if self.training and self.hint_weight:
             guessed = self.hint_weight * self._guess_loss(clean, states, tokens)

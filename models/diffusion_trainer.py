@@ -1,4 +1,7 @@
-"""The trainer of CXR-SD's stages: noise by example and step, and a running mean of the weights."""
+"""The trainer of CXR-SD's stages: noise by example and step, and a running mean of the weights.
+
+What its frozen parts read of the examples is read once, where it is no more than a device holds.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from typing import Any
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from models.diffusion_networks import LatentDiffusion
+from models.frozen_readings import read_all
 from models.running_mean import RunningMean
 from models.trainer import StageTrainer
 
@@ -24,6 +29,16 @@ class DiffusionTrainer(StageTrainer):
         self.mean = None if ema is None else RunningMean(self.model, ema)
         if self.mean is not None:
             self.add_callback(_FollowMean(self.mean))
+
+    def _prepare_for_training(self, *args: Any, **kwargs: Any) -> Any:
+        """As every stage's; then what is frozen reads all examples, unless ranks share them."""
+        prepared = super()._prepare_for_training(*args, **kwargs)
+        model = self.model
+        if isinstance(model, LatentDiffusion) and self.args.world_size == 1:
+            assert self.train_dataset is not None, "a stage has examples"
+            each = (self._prepare_inputs(self.data_collator([row])) for row in self.train_dataset)
+            model.readings = read_all(each, model.read)
+        return prepared
 
     def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> Any:
         """One forward and backward pass, its noise that of the step."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -22,6 +22,8 @@ from models.tokenizers import Tokenizer
 
 _AFTER_A_SENTENCE = re.compile(r"(?<=[.!?])\s+")
 Ids = list[int]
+_MOST_KNOWN = 20_000
+"""Our choice: some 50 MB of numbers. Of more prompts a stage asks for each a few times only."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,11 @@ class PromptReader:
 
     tokenizer: Tokenizer
     context_tokens: int
+    _known: dict[str, list[Ids]] = field(default_factory=dict, compare=False, repr=False)
 
     def read(self, prompts: Sequence[str]) -> PromptTokens:
         """Every prompt as equally many pieces, each filled up to the limit."""
-        pieces = [self.pieces(prompt) for prompt in prompts]
+        pieces = [self._pieces(prompt) for prompt in prompts]
         most = max(len(each) for each in pieces)
         rows = [[each[place % len(each)] for place in range(most)] for each in pieces]
         shape = (len(prompts), most, self.context_tokens)
@@ -53,6 +56,15 @@ class PromptReader:
                 ids[row, place, : len(piece)] = torch.tensor(piece)
                 mask[row, place, : len(piece)] = 1
         return PromptTokens(ids, mask)
+
+    def _pieces(self, prompt: str) -> list[Ids]:
+        """Of one prompt, remembered: a stage of many epochs asks again and again."""
+        found = self._known.get(prompt)
+        if found is None:
+            found = self.pieces(prompt)
+            if len(self._known) < _MOST_KNOWN:
+                self._known[prompt] = found
+        return found
 
     def pieces(self, prompt: str) -> list[Ids]:
         """Token ids of each piece, its two special tokens around; an empty prompt is one piece."""
