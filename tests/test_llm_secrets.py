@@ -43,7 +43,7 @@ def test_neither_text_nor_key_is_ever_written_but_in_the_cache(
     caplog.set_level(logging.DEBUG)
     with scripted_server(Script(lambda *_: reply)) as place:
         endpoint = replace(place, api_key=SecretStr(KEY))
-        with Client(endpoint, tmp_path, replace(QUICK, attempts=2)) as client:
+        with Client(endpoint, tmp_path, replace(QUICK, attempts=2, patience_s=1)) as client:
             answers = client.complete_many([question(SECRET)])
             shown = repr((client.__dict__, endpoint, client.limits, answers[0].detail))
     printed = "".join(capfd.readouterr())
