@@ -261,14 +261,41 @@ def test_serving_asks_for_tokens_and_ends_when_it_has_answered() -> None:
     assert container["startupProbe"]["httpGet"]["path"] == "/health/ready"
 
 
+def scrapes(name: str) -> dict[str, dict[str, Any]]:
+    told = yaml.safe_load((DEPLOY / "prometheus" / name).read_text())
+    return {job["job_name"]: job for job in told["scrape_configs"]}
+
+
+def hosts(name: str) -> set[str]:
+    statics = [each for job in scrapes(name).values() for each in job["static_configs"]]
+    return {target.partition(":")[0] for each in statics for target in each["targets"]}
+
+
 def test_prometheus_asks_what_is_there_to_be_asked() -> None:
-    told = yaml.safe_load((DEPLOY / "prometheus" / "containers.yml").read_text())
-    asked = {
-        target.partition(":")[0]
-        for job in told["scrape_configs"]
-        for each in job["static_configs"]
-        for target in each["targets"]
-    }
     services = {one["metadata"]["name"] for _, one in MANIFESTS if one["kind"] == "Service"}
-    assert asked <= services & composed()["services"].keys()
-    assert "metrics" in asked
+    assert hosts("containers.yml") <= composed()["services"].keys()
+    assert hosts("kubernetes.yml") <= services
+    assert "metrics" in hosts("containers.yml")
+    assert hosts("kubernetes.yml") - hosts("containers.yml") == {"serve"}
+    alike = scrapes("kubernetes.yml")
+    assert alike.pop("cxrflow-serve")
+    assert alike == scrapes("containers.yml")
+
+
+def test_prometheus_has_the_secrets_that_it_shows_in_its_pod() -> None:
+    """A password of Prefect's, and a viewer's token for ``cxr serve`` beyond loopback."""
+    pod = dict(pod_specs())["prometheus"]
+    (told,) = [each["projected"]["sources"] for each in pod["volumes"] if "projected" in each]
+    files = {item["path"] for each in told for item in each["secret"]["items"]}
+    mounts = {each["name"]: each["mountPath"] for each in pod["containers"][0]["volumeMounts"]}
+    jobs = scrapes("kubernetes.yml").values()
+    wanted = [
+        job.get("basic_auth", {}).get("password_file")
+        or job.get("authorization", {}).get("credentials_file")
+        for job in jobs
+    ]
+    assert {file for file in wanted if file} == {f"{mounts['secrets']}/{name}" for name in files}
+    docs = (DEPLOY.parent.parent / "docs" / "deploy.md").read_text()
+    for each in told:
+        assert f"create secret generic {each['secret']['name']} " in docs
+    assert "prometheus.yml=infra/deploy/prometheus/kubernetes.yml" in docs
