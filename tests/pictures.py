@@ -1,7 +1,8 @@
-"""``python -m tests.pictures DATA_ROOT``: pictures of the reading room, for docs/images.
+"""``python -m tests.pictures DATA_ROOT [reading|asking]``: pictures of the reading room.
 
 The data root must be of replicas alone. Where it has registered models, they are served for the
-page about a film of one's own; that film is a phantom too.
+pages about films of one's own, which are phantoms too. A second word takes the pictures of results
+alone, or those of films of one's own: a model that was taught no questions is a bad example.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ IMAGES: Final = Path(__file__).parent.parent / "docs" / "images"
 LARGEST_BYTES: Final = 300_000
 _COLOURS: Final = 256
 _SIDE_PX: Final = 384
+_FILMS_ARE_THERE: Final = """
+    [...document.images].filter(each => each.getBoundingClientRect().top < innerHeight)
+        .every(each => each.complete && each.naturalWidth)"""
 ASKED: Final = "Is there a pleural effusion?"
 
 
@@ -110,8 +114,9 @@ def take(page: Page, room: Room, library: Library) -> None:
     ):
         page.look(dark, *size)
         page.go(room.url + address)
+        page.wait(lambda: page.run(_FILMS_ARE_THERE), "films")
         keep(page, name)
-    page.look(False, 1360, 900)
+    page.look(False, 1360, 1180)
     page.go(f"{room.url}{_telling_case(room, scores)}")
     if page.run("!!document.querySelector('.report .mapped')"):
         page.hover(".report .mapped")
@@ -152,7 +157,8 @@ def take_asked(page: Page, room: Room, library: Library) -> None:
         keep(page, "ask")
     finally:
         place.unlink()
-    if "draws" in room.ask("/draw").text:
+    if 'action="/draw"' in room.ask("/draw").text:
+        page.look(False, 1360, 920)
         page.go(f"{room.url}/draw")
         page.fill("#text", "There is a large left pleural effusion. The heart is enlarged.")
         page.click("form[action='/draw'] button")
@@ -165,11 +171,12 @@ def main() -> None:
     program = find_chromium()
     if program is None:
         sys.exit(UNAVAILABLE)
-    root = Path(sys.argv[1])
+    root, *only = Path(sys.argv[1]), *sys.argv[2:]
     library = require_replicas(root)
     with served(root) as url, open_room(root, serving=url) as room, open_page(program) as page:
-        take(page, room, library)
-        if not url.endswith(":9"):
+        if only != ["asking"]:
+            take(page, room, library)
+        if only != ["reading"] and not url.endswith(":9"):
             take_asked(page, room, library)
         assert page.errors == [], page.errors
 
