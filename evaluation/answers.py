@@ -49,21 +49,31 @@ def normal_answer(answer: str) -> str:
 
 
 def yes_or_no(answer: str) -> YesNo | None:
-    """The first of the words *yes* and *no*; None where there is neither.
+    """Which of the words *yes* and *no* an answer says; None where there is neither.
 
-    "There is no effusion" says no; "not seen" and "normal" say neither, and count as wrong.
+    "There is no effusion" says no; "not seen" and "normal" say neither, and count as wrong. Of both
+    the one that it begins with counts ("Yes, there is no pneumothorax."); "yes/no", "yes or no" and
+    an answer that begins with neither say nothing.
     """
-    for word in words_of(answer):
-        if word == "yes":
-            return "yes"
-        if word == "no":
-            return "no"
-    return None
+    words = words_of(answer)
+    said = [word for word in words if word in ("yes", "no")]
+    if len(set(said)) == 2 and (words[0] not in said or _hedges(words)):
+        return None
+    return "yes" if said[:1] == ["yes"] else "no" if said else None
+
+
+def _hedges(words: Sequence[str]) -> bool:
+    """Whether it names both as if to choose: ``yes no``, ``no or yes``."""
+    both = [word for word in words[:3] if word not in ("or", "and")][:2]
+    return set(both) == {"yes", "no"}
 
 
 def exact_match(prediction: str, reference: str) -> bool:
-    """Equal words in equal order."""
-    return normal_answer(prediction) == normal_answer(reference)
+    """Equal words in equal order; of a reference that is articles or signs alone, equal text."""
+    wanted = normal_answer(reference)
+    if not wanted:
+        return prediction.strip().lower() == reference.strip().lower()
+    return normal_answer(prediction) == wanted
 
 
 def token_overlap(prediction: str, reference: str) -> tuple[float, float]:

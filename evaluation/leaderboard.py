@@ -9,6 +9,7 @@ measure stand under each other, with what parts them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -241,8 +242,11 @@ def _table(task: str, measure: str, entries: Sequence[Entry]) -> Table:
 
 
 def _ranked(entries: Sequence[Entry], higher: bool) -> tuple[Placed, ...]:
-    """Best first; equal values share a rank, as in a race."""
-    ordered = sorted(entries, key=lambda each: -each.value if higher else each.value)
+    """Best first; equal values share a rank, as in a race, and what is no number stands last."""
+    ordered = sorted(
+        entries,
+        key=lambda each: (math.isnan(each.value), -each.value if higher else each.value),
+    )
     values = [each.value for each in ordered]
     alone = len(ordered) == 1
     return tuple(Placed(each, None if alone else values.index(each.value) + 1) for each in ordered)

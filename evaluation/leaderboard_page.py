@@ -23,9 +23,11 @@ CONTROLS: Final = {
     "blank": "blank film",
     "majority": "majority",
     "untrained": "untrained",
+    "without-first": "first film black",
+    "first-alone": "first film alone",
 }
 """Controls as a person reads them: another's film or prompt, a blank film, the commonest training
-answer, an untrained model."""
+answer, an untrained model, and of several films some."""
 OTHER_TEST_SETS: Final = (
     "A number measured here and a published one are on different test sets, a replica's on "
     "phantoms with templated reports: neither is above or below the other. What the same model "

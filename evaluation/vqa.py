@@ -33,7 +33,7 @@ from evaluation.statistics import (
     score_interval,
 )
 
-VERSION: Final = "3"
+VERSION: Final = "4"
 """2: an answer that lists several things is right in any order. 3: a publisher's answers are things
 as they are, and a prediction is split by them first."""
 ALL: Final = "all"
@@ -203,7 +203,7 @@ def _groups(questions: Questions) -> dict[str, Floats]:
     types = np.asarray(questions.types, dtype=str)
     found = {ALL: np.ones(len(questions))}
     for name in sorted({name for name in questions.types if name}):
-        found[name] = (types == name).astype(np.float64)
+        found[f"type {ALL}" if name == ALL else name] = (types == name).astype(np.float64)
     return found
 
 

@@ -35,10 +35,8 @@ HELP = """/show PATH   show a film (DICOM, PNG or JPEG) and begin anew
 
 SCRATCH = "cxrflow-chat-"
 """How the folder of a chat begins; its process's number follows."""
-_NO_TEXT: Event = {
-    "event": "refused",
-    "message": "found a line that is no UTF-8; expected text; look at the terminal's coding",
-}
+_NO_TEXT = "found a line that is no UTF-8; expected text; look at the terminal's coding"
+_COMMANDS = "/show PATH, /new, /help or /quit, or words for the model"
 
 
 @dataclass(frozen=True)
@@ -63,6 +61,8 @@ def chat(order: Order, asked: ChatOrder, *, as_json: bool) -> bool:
     ):
         if asked.image is not None:
             refused += _answered(talk, {"show": _path(str(asked.image))}, as_json=as_json)
+        if refused:  # whoever asks about a film wants no answer about none
+            return False
         for line in _lines():
             if line in ("/quit", "/exit"):
                 break
@@ -82,14 +82,16 @@ def remove_abandoned(place: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def request_of(line: str) -> dict[str, Any] | None:
-    """What a typed line asks of the child; None where it is no text."""
+def request_of(line: str) -> dict[str, Any]:
+    """What a typed line asks of the child; ``refused`` and why, where it can be asked nothing."""
     if any("\ud800" <= letter <= "\udfff" for letter in line):
-        return None
+        return {"refused": _NO_TEXT}
     if line == "/new":
         return {"new": True}
     if line.startswith("/show "):
         return {"show": _path(line.removeprefix("/show ").strip())}
+    if line.startswith("/"):  # no question begins so; mistyped, it would be answered as one
+        return {"refused": f"found {line.split()[0]}; expected {_COMMANDS}; type /help"}
     return {"say": line}
 
 
@@ -116,9 +118,10 @@ def _lines() -> Iterator[str]:
             yield line
 
 
-def _answered(talk: Talk, request: dict[str, Any] | None, *, as_json: bool) -> int:
+def _answered(talk: Talk, request: dict[str, Any], *, as_json: bool) -> int:
     """Show what comes back; 1 where it was refused, else 0."""
-    event = _NO_TEXT if request is None else talk.ask(request)
+    why = request.get("refused")
+    event = talk.ask(request) if why is None else {"event": "refused", "message": why}
     if as_json:
         print(json.dumps(event), flush=True)
     elif event["event"] == "refused":

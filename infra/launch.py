@@ -178,8 +178,7 @@ def run_module(
 
     if saves:
         forget_request(run_file.parent)
-    alone = processes * nodes.count == 1 and not launched
-    with _start(command, module if alone else None, run_file) as child:
+    with _start(command, module, run_file) as child:
         reader = threading.Thread(target=_drain, args=(child.stderr, tail, log_file), daemon=True)
         reader.start()
         threading.Thread(target=_cut_lifeline, args=(child,), daemon=True).start()
@@ -206,10 +205,11 @@ def _on_nodes(command: list[str], nodes: Nodes) -> list[str]:
     return command
 
 
-def _start(command: Sequence[str], module: str | None, run_file: Path) -> Child:
+def _start(command: Sequence[str], module: str, run_file: Path) -> Child:
     """Start it; a module that is a process by itself, with its libraries loaded where that goes."""
     environment = child_environment()
-    if module is not None and can_start_warm(module):
+    is_alone = list(command[1:3]) == ["-m", module]  # no launcher, no starter of several nodes
+    if is_alone and can_start_warm(module):
         try:
             return start_warm(module, run_file, environment)
         except OSError as error:

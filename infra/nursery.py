@@ -8,7 +8,8 @@ alone. It starts no thread and touches no GPU, whose driver would not survive a 
 
 Over the socket FD (its peer is ``infra.warm_start``), a message each way at a time:
 
-    ◀ {"module", "argument", "folder", "environment"} and the child's stdin, stdout and stderr
+    ◀ a word, with a file of {"module", "argument", "folder", "environment"} (which may be larger
+      than a message) and the child's stdin, stdout and stderr
     ▶ {"ready": true} once, {"started": pid} for each request, {"ended": pid, "code": code}
 
 When the peer is gone this process ends at once; children have a lifeline of their own.
@@ -16,6 +17,7 @@ When the peer is gone this process ends at once; children have a lifeline of the
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import fcntl
 import importlib
@@ -25,6 +27,7 @@ import runpy
 import select
 import socket
 import sys
+import threading
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -49,7 +52,8 @@ LIBRARIES = (
     "diffusers.schedulers.scheduling_ddim",
 )
 """What children import sooner or later; a test holds it to what they do import."""
-MESSAGE_BYTES = 64 * 1024
+MESSAGE_BYTES = 1024
+"""More than any message has."""
 _STREAMS = 3
 
 
@@ -70,7 +74,24 @@ def main(descriptor: int) -> None:
     else:
         os._exit(0)  # it has nothing to write, and taking apart all that is loaded takes seconds
     sys.argv = [asked.module, asked.argument]
-    runpy.run_module(asked.module, run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(asked.module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            raise
+        _leave(end.code or 0)
+
+
+def _leave(code: int) -> None:
+    """End as the interpreter does, but for taking apart all that is loaded, which takes seconds:
+    threads are waited for, what was asked to be done at the end is done, and streams are flushed,
+    in its own order (``Py_FinalizeEx``)."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(BrokenPipeError):
+            stream.flush()
+    os._exit(code)
 
 
 def _serve(channel: socket.socket) -> None:
@@ -122,10 +143,12 @@ def _load() -> None:
 
 def _next_child(channel: socket.socket, watched: dict[int, int]) -> int | None:
     """Fork what the next message asks for; None when the peer is gone."""
-    message, streams, _, _ = socket.recv_fds(channel, MESSAGE_BYTES, _STREAMS)
-    if not message:
+    word, handed, _, _ = socket.recv_fds(channel, MESSAGE_BYTES, 1 + _STREAMS)
+    if not word:
         return None
-    asked = json.loads(message)
+    file, *streams = handed
+    with os.fdopen(file) as told:
+        asked = json.load(told)
     with warnings.catch_warnings():
         # Python 3.12 counts threads: of linear algebra and of Arrow, which both stand a fork.
         warnings.simplefilter("ignore", DeprecationWarning)

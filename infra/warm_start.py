@@ -117,21 +117,22 @@ class Nursery:
         near = [os.pipe() for _ in range(3)]
         streams = [near[0][0], near[1][1], near[2][1]]
         command = {"module": module, "argument": str(argument), "folder": str(HOUSE)}
-        message = json.dumps({**command, "environment": dict(environment)}).encode()
+        told = os.memfd_create("cxrflow-child")
+        _write_all(told, json.dumps({**command, "environment": dict(environment)}).encode())
         started: Future[int] = Future()
         try:
             with self._lock:
                 if self._is_lost:
                     raise OSError(_GONE)
                 self._started.append(started)
-                socket.send_fds(self._channel, [message], streams)
+                socket.send_fds(self._channel, [b"child"], [told, *streams])
             pid = started.result()
         except BaseException:
             for each in (near[0][1], near[1][0], near[2][0]):
                 os.close(each)
             raise
         finally:
-            for each in streams:
+            for each in (told, *streams):
                 os.close(each)
         child = Forked(
             pid,
@@ -201,6 +202,12 @@ class Nursery:
         """Let it go, when this process ends."""
         self._hang_up()
         self._process.wait()
+
+
+def _write_all(file: int, data: bytes) -> None:
+    with os.fdopen(os.dup(file), "wb") as sink:
+        sink.write(data)
+    os.lseek(file, 0, os.SEEK_SET)
 
 
 _nursery: Nursery | None = None

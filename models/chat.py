@@ -43,16 +43,20 @@ def answer(conversation: Conversation, request: Mapping[str, Any]) -> tuple[str,
     """The event that answers one request.
 
     Raises:
-        InputError: it cannot be done; the conversation stays as it was.
+        InputError: it cannot be done; a film that cannot be shown leaves none, anything else the
+            conversation as it was.
     """
     if request.get("new"):
         conversation.start_anew()
         return "new", {}
     if "show" in request:
+        conversation.start_anew()  # one that cannot be read must not leave the one before it
         conversation.show(_read(Path(request["show"])))
+        conversation.shown = request["show"]
         return "shown", {"image": request["show"]}
     reply = conversation.say(request["say"])
     return "answer", {
+        "image": conversation.shown,
         "text": reply.text,
         "said": reply.read.said,
         "to_draw": reply.to_draw,
@@ -65,7 +69,7 @@ def answer(conversation: Conversation, request: Mapping[str, Any]) -> tuple[str,
 
 def _read(path: Path) -> bytes:
     """A file's bytes; what is no file is not opened, since reading a pipe may wait for ever."""
-    expected = "an image file", "check the path"
+    expected = "an image file", "check the path; nothing is shown now"
     try:
         size = path.stat().st_size
         if not path.is_file():

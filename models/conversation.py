@@ -60,6 +60,7 @@ class Conversation:
 
     Args:
         sampler: draws films; None leaves the text to draw as it is.
+        shown: what the film was called by who showed it.
         films: folder that gets them, ``film-001.png`` and on; no file there is overwritten.
     """
 
@@ -70,27 +71,29 @@ class Conversation:
     seed: int = 0
     turns: list[Turn] = field(default_factory=list)
     pixels: Pixels | None = None
+    shown: str | None = None
     drawn: int = 0
 
     def start_anew(self) -> None:
         """Forget what was said and shown."""
-        self.turns, self.pixels = [], None
+        self.turns, self.pixels, self.shown = [], None, None
 
     def show(self, published: bytes) -> None:
         """Begin a new conversation about a film: a DICOM, PNG or JPEG file.
 
         Raises:
-            InputError: it cannot be read as a chest image; the conversation stays as it was.
+            InputError: it cannot be read as a chest image; nothing is shown then, so that no answer
+                is taken for one about this film.
         """
+        self.start_anew()
         try:
             stored = prepare(published, self.images)
         except PixelError as error:
             raise InputError(
                 f"an image that is {error.reason} ({error.detail})",
                 "a DICOM, PNG or JPEG chest film",
-                "check it",
+                "check it; nothing is shown now",
             ) from error
-        self.start_anew()
         self.pixels = self.writer.canvas.pictures([memoryview(stored.pixels)])
 
     def say(self, words: str) -> Reply:

@@ -58,7 +58,10 @@ class FrozenReadings:
 
 
 def read_all(examples: Iterator[Batch], read: Read) -> FrozenReadings | None:
-    """Read all of them in their order, some at once; None where there are more than MOST_BYTES.
+    """Read all of them in their order, some at once.
+
+    None where there are more than MOST_BYTES, and where two have one key: an example of two sets
+    has one film and two prompts, and a key does not tell them apart.
 
     Args:
         examples: each a batch of one, with its own pieces alone.
@@ -75,7 +78,7 @@ def read_all(examples: Iterator[Batch], read: Read) -> FrozenReadings | None:
             if made is not None:
                 held += made.nbytes
                 kept.append(made)
-        if held > MOST_BYTES:
+        if held > MOST_BYTES or len(set(keys)) < len(keys):
             return None
     ends = torch.tensor(counts).cumsum(0)
     return FrozenReadings(

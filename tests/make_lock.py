@@ -19,6 +19,9 @@ from typing import Any
 
 HOUSE = Path(__file__).resolve().parents[1]
 LOCK = HOUSE / "requirements.lock"
+OF_OTHER_PYTHONS = ("async-timeout",)
+"""What a package needs on a supported Python that may not be the one that resolves: redis, before
+3.11.3 (Debian 12 has 3.11.2)."""
 HEAD = (
     "# Every package, pinned; made by 'make lock'. torch has no local suffix: see README, "
     "'CPU or CUDA'."
@@ -45,6 +48,7 @@ def resolve() -> dict[str, Any]:
                 "--report",
                 report,
                 f"{HOUSE}[dask,dev,ray,stack]",
+                *OF_OTHER_PYTHONS,
             ],
             check=True,
         )

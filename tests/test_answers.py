@@ -51,6 +51,11 @@ def test_answers_are_normalised(text: str, words: str) -> None:
         ("nodule", None),
         ("not seen", None),
         ("", None),
+        ("yes/no", None),
+        ("Yes or no.", None),
+        ("no and yes", None),
+        ("There is none: no. Or yes", None),
+        ("No, it is clear; yes", "no"),
     ],
 )
 def test_yes_and_no_are_whole_words(text: str, read: str | None) -> None:
@@ -63,6 +68,12 @@ def test_an_unparsed_answer_to_a_yes_or_no_question_is_wrong() -> None:
     assert is_correct("No, it is clear", "No ")
     assert is_correct("left lung", "The left lung.")
     assert not is_correct("lung left", "left lung")
+
+
+def test_an_article_is_no_answer_to_another() -> None:
+    assert not is_correct("the", "a")
+    assert not is_correct("", "a")
+    assert is_correct("A ", "a")
 
 
 def test_overlap_counts_words_as_often_as_they_stand() -> None:

@@ -92,9 +92,9 @@ def test_which_terms_are_allowed(terms: list[str], allowed: bool) -> None:
 
 def test_terms_come_from_the_expression_then_classifiers_then_the_field() -> None:
     assert terms_of(Package("a", "1", License_Expression="MIT", License="GPL")) == ["MIT"]
-    told = {"Classifier": "License :: OSI Approved :: BSD License", "License": "words\nmore"}
+    told = {"Classifier": "License :: OSI Approved :: BSD License", "License": "words\n more"}
     assert terms_of(Package("a", "1", **told)) == ["BSD License"]
-    assert terms_of(Package("a", "1", License="Apache 2.0\nlong text")) == ["Apache 2.0"]
+    assert terms_of(Package("a", "1", License="Apache 2.0\n long text")) == ["Apache 2.0"]
     assert terms_of(Package("a", "1")) == []
 
 

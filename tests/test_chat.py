@@ -61,11 +61,13 @@ def test_a_child_answers_one_request_after_another(tmp_path: Path) -> None:
         answer = talk.ask({"say": "Describe the findings."})
         assert answer["event"] == "answer"
         assert set(answer) == {
-            *("event", "text", "said", "to_draw", "film", "fault", "forgotten", "is_cut")
+            *("event", "image", "text", "said", "to_draw", "film", "fault", "forgotten", "is_cut")
         }
+        assert answer["image"] == str(film)
         refused = talk.ask({"show": str(tmp_path / "none.png")})
         assert refused["event"] == "refused"
         assert str(tmp_path / "none.png") in refused["message"]
+        assert talk.ask({"say": "Is there an effusion?"})["image"] is None
         assert talk.ask({"new": True}) == {"event": "new"}
         child = talk.child
     assert child.returncode is not None
@@ -95,12 +97,23 @@ def test_a_child_that_is_killed_is_told(tmp_path: Path) -> None:
         ("/show a film.png", {"show": str(Path.cwd() / "a film.png")}),
         ("/show ~/film.png", {"show": str(Path.home() / "film.png")}),
         ("/show ~nobody-at-all/x.png", {"show": str(Path.cwd() / "~nobody-at-all/x.png")}),
-        ("no \udcff text", None),
-        ("/unknown", {"say": "/unknown"}),
     ],
 )
-def test_what_a_line_asks(line: str, request_: dict[str, Any] | None) -> None:
+def test_what_a_line_asks(line: str, request_: dict[str, Any]) -> None:
     assert request_of(line) == request_
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("no \udcff text", "found a line that is no UTF-8"),
+        ("/unknown", "found /unknown; expected /show PATH"),
+        ("/Show x.png", "found /Show; expected /show PATH"),
+        ("/show", "found /show; expected /show PATH"),
+    ],
+)
+def test_a_line_that_asks_nothing_is_refused(line: str, said: str) -> None:
+    assert request_of(line)["refused"].startswith(said)
 
 
 def event(**values: Any) -> dict[str, Any]:
@@ -213,5 +226,5 @@ def test_a_line_that_is_no_utf_8_is_refused_alone(
     asked = ChatOrder(None, None, tmp_path / "films", 3)
     assert not chat(Order(), asked, as_json=False)
     said = capsys.readouterr()
-    assert said.out == "(begun anew)\n(begun anew)\n"
+    assert said.out.endswith("(begun anew)\n(begun anew)\n")
     assert "error: found a line that is no UTF-8; expected text" in said.err

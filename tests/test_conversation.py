@@ -62,15 +62,14 @@ def test_without_a_film_the_prompt_is_text_alone(tmp_path: Path) -> None:
     assert reply.text == conversation.turns[1].text
 
 
-def test_a_film_begins_a_new_conversation_and_a_bad_one_leaves_the_old(tmp_path: Path) -> None:
+def test_a_film_begins_a_new_conversation_and_a_bad_one_leaves_none(tmp_path: Path) -> None:
     conversation = talk(tmp_path)
     conversation.show(synthetic_film())
     conversation.say("Describe the findings.")
-    shown, said = conversation.pixels, list(conversation.turns)
-    with pytest.raises(InputError, match=r"not-an-image \(8 bytes; .* chest film"):
+    with pytest.raises(InputError, match=r"not-an-image \(8 bytes; .* nothing is shown now"):
         conversation.show(b"no image")
-    assert conversation.pixels is shown
-    assert conversation.turns == said
+    assert conversation.pixels is None, "no answer may be taken for one about that film"
+    assert conversation.turns == []
     conversation.show(synthetic_film())
     assert conversation.turns == []
     conversation.start_anew()

@@ -83,6 +83,11 @@ def test_more_than_fits_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(asked) <= 2 * 64, "it stops where it is too much"
 
 
+def test_two_prompts_of_one_film_are_read_anew() -> None:
+    """An example of two sets: its key does not tell which of both prompts is asked for."""
+    assert read_all(iter([example(3, 1), example(4, 1), example(3, 2)]), read) is None
+
+
 def guide_run(root: Path, **changes: object) -> TrainRun:
     return drawing_run(root, drawing_stage("guide", **changes))
 

@@ -180,3 +180,9 @@ def test_a_standing_in_words() -> None:
     assert standing_parts({"metric": "FID", "dataset": None}, {}) == ["FID"]
     assert reasons(("dataset", "n"), ("test_set",)) == "other dataset, n; not told: test set"
     assert reasons((), ("uncertain_as",)) == "not told: uncertain"
+
+
+def test_what_is_no_number_stands_last() -> None:
+    table = one_table(entry(float("nan"), "none"), entry(0.2, "low"), entry(0.4, "high"))
+    [group] = table.groups
+    assert [placed.entry.system for placed in group.entries] == ["high", "low", "none"]

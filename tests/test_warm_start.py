@@ -122,6 +122,31 @@ def test_many_at_once_get_their_own_streams_and_codes(nursery: Nursery, folder: 
     assert found == [(f"{number}\n", number) for number in range(8)]
 
 
+def test_a_large_environment_reaches_the_child(nursery: Nursery, folder: Path) -> None:
+    """A cluster tells each pod of all its services in variables."""
+    much = "x" * 120_000  # the system's own limit of one variable is 128 KiB
+    with child(nursery, folder, "import sys; sys.stdin.read()") as beside:
+        code = "import os; print(len(os.environ['CXR_A']), len(os.environ['CXR_B']))"
+        with child(nursery, folder, code, CXR_A=much, CXR_B=much) as one:
+            assert one.stdout.read() == "120000 120000\n"
+        assert beside.poll() is None
+
+
+def test_what_is_to_be_done_at_the_end_is_done(nursery: Nursery, folder: Path) -> None:
+    code = (
+        "import atexit, sys, threading, time\n"
+        "atexit.register(print, 'second')\n"
+        "def late():\n"
+        "    time.sleep(0.3)\n"
+        "    print('first')\n"
+        "threading.Thread(target=late).start()\n"
+        "sys.exit(4)\n"
+    )
+    with child(nursery, folder, code) as one:
+        assert one.stdout.read() == "first\nsecond\n"
+    assert one.returncode == 4
+
+
 def test_libraries_are_there_already(loaded: Nursery, folder: Path) -> None:
     """All but a few of the modules that children import; who adds a library adds it there too."""
     code = (

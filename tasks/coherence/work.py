@@ -201,12 +201,14 @@ def _requests(rows: list[Row]) -> Requests:
 def _film_part(
     context: Context, rows: list[Row], scratch: Path, on_event: OnEvent
 ) -> tuple[FilmCoherence | None, str]:
-    """Films of all spans that there are, held to spans and requests; or why there are none."""
+    """Films of all whole spans, as `cxr chat` draws them, held to spans and requests; or why there
+    are none."""
     from evaluation.coherence import measure_films
 
     drawer, told = context.settings.drawer, context.settings.coherence
-    spans = {row["example_id"]: read_span(row["prediction"]).prompt for row in rows}
-    kept = [row for row in rows if spans[row["example_id"]] is not None]
+    read_spans = {row["example_id"]: read_span(row["prediction"]) for row in rows}
+    spans = {name: read.prompt for name, read in read_spans.items() if read.fault is None}
+    kept = [row for row in rows if spans.get(row["example_id"]) is not None]
     if drawer is None:
         return None, NO_DRAWER
     if not kept:

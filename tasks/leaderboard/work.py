@@ -220,10 +220,10 @@ def _marked(runs: Sequence[Run]) -> list[Run]:
 def _entries(run: Run) -> Iterator[Entry]:
     from evaluation.leaderboard import Entry, measure_of
 
-    controls: dict[tuple[str, str], dict[str, float]] = {}
+    controls: dict[tuple[str, str, int], dict[str, float]] = {}
     for row in run.scores["scores"]:
         if row["control"] != "none" and row["value"] is not None:
-            beside = controls.setdefault((row["metric"], row.get("group", _WHOLE)), {})
+            beside = controls.setdefault(_of_examples(row), {})
             beside[row["control"]] = row["value"]
     for row in run.scores["scores"]:
         if row["control"] != "none" or row["value"] is None or row.get("is_detail", False):
@@ -243,8 +243,13 @@ def _entries(run: Run) -> Iterator[Entry]:
             higher_is_better=row["higher_is_better"],
             standing=_standing(run, metric, row["signature"]),
             run=run.name,
-            controls=controls.get((row["metric"], group), {}),
+            controls=controls.get(_of_examples(row), {}),
         )
+
+
+def _of_examples(row: dict[str, Any]) -> tuple[str, str, int]:
+    """A control of fewer examples (studies of several films, say) stands beside no score of all."""
+    return row["metric"], row.get("group", _WHOLE), row["signature"]["examples"]
 
 
 def _task_of(signature: dict[str, Any]) -> str:
