@@ -26,6 +26,25 @@ def test_clip_336_gives_576_tokens_of_width_1024() -> None:
     assert [tuple(each.shape) for each in features.pooler_output] == [(576, 4096)]
 
 
+def test_tower_and_language_model_are_clip_l_336_and_vicuna_7b() -> None:
+    """Counted by hand from the publishers' configurations.
+
+    CLIP ViT-L/14-336: patches, class and places, two outer norms, 24 blocks of four projections, a
+    feed-forward network of 4,096 and two norms. Vicuna 7B: 32,000 words in and out, 32 blocks of
+    four projections, three of 11,008 and two gains, one gain behind them.
+    """
+    width, hidden = 1024, 4096
+    block = 4 * (width**2 + width) + 2 * width * hidden + hidden + width + 4 * width
+    tower = 3 * 14**2 * width + width + 577 * width + 2 * 2 * width + 24 * block
+    words, wide, feed = 32_000, 4096, 11_008
+    language = 2 * words * wide + 32 * (4 * wide**2 + 3 * wide * feed + 2 * wide) + wide
+    vlm = paper_vlm(PAPER.models)
+    assert parameters(vlm.model.vision_tower) == tower == 303_507_456
+    assert parameters(vlm.model.language_model) + parameters(vlm.lm_head) == language
+    assert language == 6_738_415_616
+    assert parameters(vlm) == tower + language + 20_979_712 == 7_062_902_784
+
+
 def test_projector_and_adapters_are_llavas_of_that_width() -> None:
     """1024 x 4096 + 4096 and 4096 x 4096 + 4096; LoRA of rank 128 is twice that of rank 64."""
     vlm = paper_vlm(PAPER.models)
