@@ -109,7 +109,7 @@ def grid_places(side: int, patches: int, width: int) -> torch.Tensor:
 
     Sines and cosines of the row and of the column, in patches. From one patch to the next the
     fastest makes a quarter of a turn, the slowest one over the whole image, so that no two places
-    are alike and neighbours are told apart.
+    are alike and neighbours are told apart. What four do not divide of the width is left at zero.
 
     Args:
         patches: on a side of the image.
@@ -120,4 +120,5 @@ def grid_places(side: int, patches: int, width: int) -> torch.Tensor:
     turned = at[:, None] * speeds
     one = torch.cat([turned.sin(), turned.cos()], dim=1)
     rows, columns = one[:, None].expand(-1, side, -1), one[None].expand(side, -1, -1)
-    return PLACE_SCALE * torch.cat([rows, columns], dim=2).flatten(0, 1)
+    made = PLACE_SCALE * torch.cat([rows, columns], dim=2).flatten(0, 1)
+    return functional.pad(made, (0, width - made.shape[1]))

@@ -137,3 +137,12 @@ def test_recipes_without_places_keep_their_stages() -> None:
         settings = load_settings("medxchat", scale)
         step = build_graph(settings, {}, frozenset(settings.sources.names))["stages/align"]
         assert step.settings["models"]["resampler"].get("places") is told
+
+
+@pytest.mark.parametrize("width", [88, 90, 91])
+def test_any_width_has_places(width: int) -> None:
+    """Of heads of 30, say: four do not divide 90."""
+    places = grid_places(3, 3, width)
+    assert places.shape == (9, width)
+    assert places[:, width // 4 * 4 :].abs().sum() == 0
+    assert len({tuple(each.tolist()) for each in places}) == 9
