@@ -145,6 +145,8 @@ class Nursery:
             if pid in self._unknown:
                 self._children.pop(pid).ended(self._unknown.pop(pid))
                 self._leave_if_done()
+            elif self._is_lost:  # meanwhile: nobody would ever tell how this one ends
+                self._lose_children()
         return child
 
     def _listen(self) -> None:
@@ -176,13 +178,16 @@ class Nursery:
                 self._ready.set_exception(OSError(_GONE))
             for waiting in self._started:
                 waiting.set_exception(OSError(_GONE))
-            for pid, child in self._children.items():
-                with suppress(ProcessLookupError):
-                    os.killpg(pid, signal.SIGKILL)
-                child.ended(-signal.SIGKILL)
-            self._children.clear()
+            self._lose_children()
             self._channel.close()
         self._process.wait()
+
+    def _lose_children(self) -> None:
+        for pid, child in self._children.items():
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+            child.ended(-signal.SIGKILL)
+        self._children.clear()
 
     def retire(self) -> None:
         """Fork no more; end when the last child has."""

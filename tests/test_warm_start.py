@@ -188,6 +188,24 @@ def test_a_lost_nursery_leaves_no_child(light: dict[str, str], folder: Path) -> 
         one.start("sleeps", folder / "run.json", light)
 
 
+def test_a_nursery_lost_while_a_child_starts_leaves_no_caller_waiting(
+    light: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the word that it has started and the note of it here."""
+    one = Nursery(light)
+    (folder / "sleeps_too.py").write_text("import time; time.sleep(60)")
+
+    def lost_first(*parts: object) -> Forked:
+        one._process.kill()
+        assert comes_true(lambda: one._is_lost)
+        return Forked(*parts)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(warm_start, "Forked", lost_first)
+    with one.start("sleeps_too", folder / "run.json", light) as left:
+        assert left.wait(timeout=20) == -signal.SIGKILL
+    assert comes_true(lambda: not psutil.pid_exists(left.pid))
+
+
 @pytest.mark.parametrize("is_ready", [False, True])
 def test_a_killed_starter_takes_it_along(
     light: dict[str, str], tmp_path: Path, is_ready: bool
