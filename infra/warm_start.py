@@ -122,8 +122,7 @@ class Nursery:
         started: Future[int] = Future()
         try:
             with self._lock:
-                if self._is_lost:
-                    raise OSError(_GONE)
+                self._require_there()
                 self._started.append(started)
                 socket.send_fds(self._channel, [b"child"], [told, *streams])
             pid = started.result()
@@ -148,6 +147,10 @@ class Nursery:
             elif self._is_lost:  # meanwhile: nobody would ever tell how this one ends
                 self._lose_children()
         return child
+
+    def _require_there(self) -> None:
+        if self._is_lost:
+            raise OSError(_GONE)
 
     def _listen(self) -> None:
         while True:
