@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import sys
 import time
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from models_world import stage, trained_world
 from ranks_world import run_of
 
-from infra.launch import Event, run_module
+from infra.launch import HERE, Event, Nodes, run_module
 from infra.runs import TrainRun, write_run
 from infra.settings.stages import StageSettings
 from infra.stopping import STOP_FILE
@@ -18,9 +20,22 @@ from models.sealed import last_whole_checkpoint
 
 pytestmark = pytest.mark.slow
 STEPS = 12
+STARTER = """
+import subprocess, sys
+nodes = [subprocess.Popen(sys.argv[1:], start_new_session=True) for _ in range(2)]
+sys.exit(max(node.wait() for node in nodes))
+"""
+"""What Slurm's ``srun`` is on a cluster: the command on each of two nodes, each with a launcher of
+its own, in sessions of their own. It says nothing to them when it is asked to end."""
 
 
-def train(run: TrainRun, ranks: int, stop_at: int | None = None) -> None:
+def two_nodes() -> Nodes:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    return Nodes(2, f"127.0.0.1:{port}", (sys.executable, "-c", STARTER))
+
+
+def train(run: TrainRun, ranks: int, stop_at: int | None = None, nodes: Nodes = HERE) -> None:
     """As a flow does; at a step something interrupts it."""
     file = run.resume.parent / "run.json"
     write_run(run, file)
@@ -30,7 +45,9 @@ def train(run: TrainRun, ranks: int, stop_at: int | None = None) -> None:
             raise KeyboardInterrupt
 
     launched = ranks > 1
-    run_module("models.train", file, follow, processes=ranks, launched=launched, saves=True)
+    run_module(
+        "models.train", file, follow, processes=ranks, nodes=nodes, launched=launched, saves=True
+    )
 
 
 def of_tree(run: TrainRun) -> list[psutil.Process]:
@@ -50,14 +67,14 @@ def settings() -> StageSettings:
     return stage("finetune", steps=STEPS, save_steps=STEPS - 1, validate_steps=4)
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
-def test_a_stopped_stage_goes_on_to_the_same_bytes(tmp_path: Path, ranks: int) -> None:
+@pytest.mark.parametrize(("ranks", "nodes"), [(1, 1), (2, 1), (1, 2)])
+def test_a_stopped_stage_goes_on_to_the_same_bytes(tmp_path: Path, ranks: int, nodes: int) -> None:
     trained_world()
     left_alone = run_of(tmp_path / "a", settings(), workers=1)
-    train(left_alone, ranks)
+    train(left_alone, ranks, nodes=two_nodes() if nodes == 2 else HERE)
     run = run_of(tmp_path / "b", settings(), workers=1)
     with pytest.raises(KeyboardInterrupt):
-        train(run, ranks, stop_at=2)
+        train(run, ranks, stop_at=2, nodes=two_nodes() if nodes == 2 else HERE)
     until = time.monotonic() + 20
     while of_tree(run) and time.monotonic() < until:
         time.sleep(0.1)
@@ -67,6 +84,6 @@ def test_a_stopped_stage_goes_on_to_the_same_bytes(tmp_path: Path, ranks: int) -
     checkpoint = last_whole_checkpoint(run.resume)
     assert checkpoint is not None
     assert 2 <= int(checkpoint.name.removeprefix("checkpoint-")) < STEPS
-    train(run, ranks)
+    train(run, ranks, nodes=two_nodes() if nodes == 2 else HERE)
     for name in ("model.safetensors", "losses.jsonl"):
         assert (run.output / name).read_bytes() == (left_alone.output / name).read_bytes(), name
