@@ -138,7 +138,7 @@ def trace(
     cli_run.show_trace(order, study_id, with_text=text, as_json=as_json)
 
 
-@APP.command(help="Talk with a trained model about a film, or have it draw one.")
+@APP.command(help="Talk with a trained model about a study's films, or have it draw one.")
 def chat(
     recipe: Recipe = "llava_rad",
     scale: Scale = "tiny",
@@ -150,7 +150,7 @@ def chat(
         str | None, typer.Option(help="Whose model answers [the recipe's first].")
     ] = None,
     image: Annotated[
-        Path | None, typer.Option(help="A film to begin with: DICOM, PNG or JPEG.")
+        list[Path] | None, typer.Option(help="A study's film to begin with; repeatable.")
     ] = None,
     films: Annotated[Path, typer.Option(help="Folder that gets what is drawn.")] = Path("films"),
     seed: Annotated[
@@ -163,7 +163,7 @@ def chat(
     from flows import cli_chat
 
     order = order_of(recipe, scale, sets, source, data_root, replicas)
-    asked = cli_chat.ChatOrder(ability, image, films, seed)
+    asked = cli_chat.ChatOrder(ability, tuple(image or ()), films, seed)
     if not cli_chat.chat(order, asked, as_json=as_json):
         raise typer.Exit(2)
 

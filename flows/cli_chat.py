@@ -1,10 +1,11 @@
-"""The command that talks with a trained model: a film and questions in, text and films out."""
+"""The command that talks with a trained model: films and questions in, text and films out."""
 
 from __future__ import annotations
 
 import io
 import json
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -29,22 +30,22 @@ FAULTS = {
     "several": "the model asked for several at once",
 }
 """By fault of a span what a person is told (``sources.xray_span``)."""
-HELP = """/show PATH   show a film (DICOM, PNG or JPEG) and begin anew
-/new         begin anew, without a film
-/quit        end; so does the end of the input"""
+HELP = """/show PATH …   show a film, or several of one study (DICOM, PNG or JPEG), and begin anew
+/new           begin anew, without a film
+/quit          end; so does the end of the input"""
 
 SCRATCH = "cxrflow-chat-"
 """How the folder of a chat begins; its process's number follows."""
 _NO_TEXT = "found a line that is no UTF-8; expected text; look at the terminal's coding"
-_COMMANDS = "/show PATH, /new, /help or /quit, or words for the model"
+_COMMANDS = "/show PATH …, /new, /help or /quit, or words for the model"
 
 
 @dataclass(frozen=True)
 class ChatOrder:
-    """What a person asks for; ``image`` is shown before the first word."""
+    """What a person asks for; ``images`` are shown before the first word."""
 
     ability: str | None
-    image: Path | None
+    images: tuple[Path, ...]
     films: Path
     seed: int
 
@@ -59,8 +60,9 @@ def chat(order: Order, asked: ChatOrder, *, as_json: bool) -> bool:
         tempfile.TemporaryDirectory(prefix=f"{SCRATCH}{os.getpid()}-") as folder,
         Talk("models.chat", run, Path(folder)) as talk,
     ):
-        if asked.image is not None:
-            refused += _answered(talk, {"show": _path(str(asked.image))}, as_json=as_json)
+        if asked.images:
+            paths = [_path(str(image)) for image in asked.images]
+            refused += _answered(talk, {"show": paths}, as_json=as_json)
         if refused:  # whoever asks about a film wants no answer about none
             return False
         for line in _lines():
@@ -89,10 +91,20 @@ def request_of(line: str) -> dict[str, Any]:
     if line == "/new":
         return {"new": True}
     if line.startswith("/show "):
-        return {"show": _path(line.removeprefix("/show ").strip())}
+        return _films_of(line.removeprefix("/show ").strip())
     if line.startswith("/"):  # no question begins so; mistyped, it would be answered as one
         return {"refused": f"found {line.split()[0]}; expected {_COMMANDS}; type /help"}
     return {"say": line}
+
+
+def _films_of(typed: str) -> dict[str, Any]:
+    """One path as it stands, if a file is there; else paths as a shell parts them."""
+    if os.path.exists(_path(typed)):  # noqa: PTH110  # Path's own raises at a name too long
+        return {"show": [_path(typed)]}
+    try:
+        return {"show": [_path(each) for each in shlex.split(typed)]}
+    except ValueError:
+        return {"refused": "found a quote that does not end; expected paths; close it"}
 
 
 def _path(typed: str) -> str:
@@ -134,7 +146,7 @@ def _answered(talk: Talk, request: dict[str, Any], *, as_json: bool) -> int:
 def text_of(event: Event) -> str:
     """An event as lines for a person."""
     if event["event"] == "shown":
-        return f"(shown: {event['image']})"
+        return f"(shown: {', '.join(event['images'])})"
     if event["event"] == "new":
         return "(begun anew)"
     lines = [event["said"]] if event["said"] else []

@@ -26,6 +26,9 @@ from models.shards import Pixels, centre_crop, to_model_size
 
 Blacked = Literal["none", "first", "others"]
 _JPEG = b"\xff\xd8"
+MOST_FILMS = 4
+"""Films of one study that a person may show a model at once (our choice; MIMIC-CXR's studies have
+two at the median, and hardly any more than four)."""
 BLACK = 0
 """What films are padded and parted with. The code behind RRG24's system pads with black in training
 and with CLIP's mean in inference; here it is black in both."""
@@ -56,6 +59,11 @@ class Canvas:
     def of(cls, vision: VisionSettings) -> Canvas:
         """The recipe's."""
         return cls(vision.image_px, vision.fit, vision.layout, vision.gutter_px, vision.room_for)
+
+    @property
+    def most_films(self) -> int:
+        """Films that a person may show at once; what is shown the first alone takes no second."""
+        return 1 if self.layout == "first" else MOST_FILMS
 
     def pictures(self, stored: Sequence[memoryview]) -> Pixels:
         """Encoded films, n at least 1 → [m, P, P]; m is n where they are separate, else 1.

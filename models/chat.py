@@ -1,8 +1,8 @@
 """``python -m models.chat run.json``: a conversation with a trained model, line by line.
 
-Each line of stdin is a JSON object: ``{"say": words}``, ``{"show": path}`` or ``{"new": true}``.
-Each is answered by one event on stdout: ``answer``, ``shown``, ``new``, or ``refused`` with the
-reason; the first event, ``ready``, comes before any. The end of stdin ends it.
+Each line of stdin is a JSON object: ``{"say": words}``, ``{"show": [path, …]}`` or
+``{"new": true}``. Each is answered by one event on stdout: ``answer``, ``shown``, ``new``, or
+``refused`` with the reason; the first event, ``ready``, comes before any. The end of stdin ends it.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ def answer(conversation: Conversation, request: Mapping[str, Any]) -> tuple[str,
         return "new", {}
     if "show" in request:
         conversation.start_anew()  # one that cannot be read must not leave the one before it
-        conversation.show(_read(Path(request["show"])))
-        conversation.shown = request["show"]
-        return "shown", {"image": request["show"]}
+        conversation.show(*[_read(Path(path)) for path in request["show"]])
+        conversation.shown = tuple(request["show"])
+        return "shown", {"images": request["show"]}
     reply = conversation.say(request["say"])
     return "answer", {
-        "image": conversation.shown,
+        "images": list(conversation.shown),
         "text": reply.text,
         "said": reply.read.said,
         "to_draw": reply.to_draw,

@@ -1,6 +1,6 @@
-"""A conversation about a film: what was said so far, and how the next answer comes about.
+"""A conversation about a study's films: what was said so far, and how the next answer comes about.
 
-A film begins a new conversation, as every example that was trained on has one film or none. What
+Films begin a new conversation, as every example that was trained on has one study's or none. What
 asks for a picture (``sources.xray_span``) is drawn, and stays in the history as the words it is.
 """
 
@@ -60,7 +60,7 @@ class Conversation:
 
     Args:
         sampler: draws films; None leaves the text to draw as it is.
-        shown: what the film was called by who showed it.
+        shown: what the films were called by who showed them.
         films: folder that gets them, ``film-001.png`` and on; no file there is overwritten.
     """
 
@@ -71,30 +71,40 @@ class Conversation:
     seed: int = 0
     turns: list[Turn] = field(default_factory=list)
     pixels: Pixels | None = None
-    shown: str | None = None
+    shown: tuple[str, ...] = ()
     drawn: int = 0
 
     def start_anew(self) -> None:
         """Forget what was said and shown."""
-        self.turns, self.pixels, self.shown = [], None, None
+        self.turns, self.pixels, self.shown = [], None, ()
 
-    def show(self, published: bytes) -> None:
-        """Begin a new conversation about a film: a DICOM, PNG or JPEG file.
+    def show(self, *published: bytes) -> None:
+        """Begin a new conversation about a study: its films, DICOM, PNG or JPEG files.
 
         Raises:
-            InputError: it cannot be read as a chest image; nothing is shown then, so that no answer
-                is taken for one about this film.
+            InputError: one cannot be read as a chest image, or they are more than the model is
+                shown; nothing is shown then, so that no answer is taken for one about them.
         """
         self.start_anew()
+        canvas = self.writer.canvas
+        if len(published) > canvas.most_films:
+            raise InputError(
+                f"{len(published)} films",
+                f"{canvas.most_films} at most, for this model is shown no more",
+                "show those that matter most; nothing is shown now",
+            )
+        stored = [self._read(film, number) for number, film in enumerate(published, 1)]
+        self.pixels = canvas.pictures([memoryview(film) for film in stored])
+
+    def _read(self, published: bytes, number: int) -> bytes:
         try:
-            stored = prepare(published, self.images)
+            return prepare(published, self.images).pixels
         except PixelError as error:
             raise InputError(
-                f"an image that is {error.reason} ({error.detail})",
+                f"an image that is {error.reason} ({error.detail}), film {number}",
                 "a DICOM, PNG or JPEG chest film",
                 "check it; nothing is shown now",
             ) from error
-        self.pixels = self.writer.canvas.pictures([memoryview(stored.pixels)])
 
     def say(self, words: str) -> Reply:
         """The model's answer, which joins the history with the words.

@@ -25,10 +25,6 @@ from sources.example import one_line
 from sources.pixels import PixelError
 from sources.record import Turn
 
-_FILMS = 4
-"""Most films of one study where each is a picture of its own (our choice; MIMIC-CXR's studies have
-two at the median, and hardly any more than four)."""
-
 
 @dataclass(frozen=True)
 class Prepared:
@@ -60,7 +56,7 @@ class Answering:
 
     def __post_init__(self) -> None:
         self.writers = (self.service.writer, self.service.answering)
-        self.most_films = self._most_films()
+        self.most_films = self.service.writer.canvas.most_films
         self.decoders = {beams: self._decoder(beams) for beams in self._beams()}
 
     @classmethod
@@ -94,9 +90,6 @@ class Answering:
         model = self.service.writer.model
         positions = int(model.config.text_config.max_position_embeddings)
         return min(positions, seen_back(model.model.language_model) or positions)
-
-    def _most_films(self) -> int:
-        return 1 if self.service.writer.canvas.layout == "first" else _FILMS
 
     def facts(self) -> Facts:
         """What this model is."""

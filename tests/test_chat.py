@@ -37,6 +37,8 @@ from sources.raw_files import LARGEST_FILE_BYTES
 from sources.xray_span import SpanFault, with_span
 from tasks.context import Order
 
+FILMS = ("a film.png", "b.png")
+
 
 def chat_run(films: Path, **changes: Any) -> ChatRun:
     told = {
@@ -57,17 +59,17 @@ def test_a_child_answers_one_request_after_another(tmp_path: Path) -> None:
     film.write_bytes(synthetic_film())
     with Talk("models.chat", chat_run(tmp_path / "films"), tmp_path) as talk:
         assert talk.first == {"event": "ready", "draws": True}
-        assert talk.ask({"show": str(film)}) == {"event": "shown", "image": str(film)}
+        assert talk.ask({"show": [str(film)]}) == {"event": "shown", "images": [str(film)]}
         answer = talk.ask({"say": "Describe the findings."})
         assert answer["event"] == "answer"
         assert set(answer) == {
-            *("event", "image", "text", "said", "to_draw", "film", "fault", "forgotten", "is_cut")
+            *("event", "images", "text", "said", "to_draw", "film", "fault", "forgotten", "is_cut")
         }
-        assert answer["image"] == str(film)
-        refused = talk.ask({"show": str(tmp_path / "none.png")})
+        assert answer["images"] == [str(film)]
+        refused = talk.ask({"show": [str(film), str(tmp_path / "none.png")]})
         assert refused["event"] == "refused"
         assert str(tmp_path / "none.png") in refused["message"]
-        assert talk.ask({"say": "Is there an effusion?"})["image"] is None
+        assert talk.ask({"say": "Is there an effusion?"})["images"] == []
         assert talk.ask({"new": True}) == {"event": "new"}
         child = talk.child
     assert child.returncode is not None
@@ -94,9 +96,10 @@ def test_a_child_that_is_killed_is_told(tmp_path: Path) -> None:
     [
         ("Is there an effusion?", {"say": "Is there an effusion?"}),
         ("/new", {"new": True}),
-        ("/show a film.png", {"show": str(Path.cwd() / "a film.png")}),
-        ("/show ~/film.png", {"show": str(Path.home() / "film.png")}),
-        ("/show ~nobody-at-all/x.png", {"show": str(Path.cwd() / "~nobody-at-all/x.png")}),
+        ("/show film.png", {"show": [str(Path.cwd() / "film.png")]}),
+        ("/show 'a film.png' b.png", {"show": [str(Path.cwd() / each) for each in FILMS]}),
+        ("/show ~/film.png", {"show": [str(Path.home() / "film.png")]}),
+        ("/show ~nobody-at-all/x.png", {"show": [str(Path.cwd() / "~nobody-at-all/x.png")]}),
     ],
 )
 def test_what_a_line_asks(line: str, request_: dict[str, Any]) -> None:
@@ -107,13 +110,26 @@ def test_what_a_line_asks(line: str, request_: dict[str, Any]) -> None:
     ("line", "said"),
     [
         ("no \udcff text", "found a line that is no UTF-8"),
-        ("/unknown", "found /unknown; expected /show PATH"),
-        ("/Show x.png", "found /Show; expected /show PATH"),
-        ("/show", "found /show; expected /show PATH"),
+        ("/unknown", "found /unknown; expected /show PATH …,"),
+        ("/Show x.png", "found /Show; expected /show PATH …,"),
+        ("/show", "found /show; expected /show PATH …,"),
+        ("/show 'a film.png", "found a quote that does not end"),
     ],
 )
 def test_a_line_that_asks_nothing_is_refused(line: str, said: str) -> None:
     assert request_of(line)["refused"].startswith(said)
+
+
+def test_a_file_whose_name_has_blanks_needs_no_quotes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in FILMS:
+        (tmp_path / name).touch()
+    assert request_of("/show a film.png") == {"show": [str(tmp_path / "a film.png")]}
+    assert request_of("/show a film.png b.png")["show"] == [
+        str(tmp_path / each) for each in ("a", "film.png", "b.png")
+    ]
 
 
 def event(**values: Any) -> dict[str, Any]:
@@ -223,7 +239,7 @@ def test_a_line_that_is_no_utf_8_is_refused_alone(
     monkeypatch.setattr("flows.cli_chat.open_context", lambda *_, **__: None)
     run = chat_run(tmp_path / "films", pipeline=None)
     monkeypatch.setattr("flows.cli_chat.chat_run", lambda *_: run)
-    asked = ChatOrder(None, None, tmp_path / "films", 3)
+    asked = ChatOrder(None, (), tmp_path / "films", 3)
     assert not chat(Order(), asked, as_json=False)
     said = capsys.readouterr()
     assert said.out.endswith("(begun anew)\n(begun anew)\n")

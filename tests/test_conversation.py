@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from diffusion_world import SIDE_PX, drawing_world
-from models_world import trained_world
+from models_world import picture, trained_world
 from PIL import Image
 
 from infra.errors import InputError
@@ -18,6 +18,7 @@ from models.conversation import Conversation
 from models.drawing_sampler import DrawingSampler
 from models.register import synthetic_film
 from models.writer import FindingsWriter
+from sources.pixels import prepare
 from sources.record import Turn
 from sources.xray_span import read_span
 
@@ -74,6 +75,36 @@ def test_a_film_begins_a_new_conversation_and_a_bad_one_leaves_none(tmp_path: Pa
     assert conversation.turns == []
     conversation.start_anew()
     assert conversation.pixels is None
+
+
+@pytest.mark.parametrize(("layout", "pictures"), [("stitch", 1), ("separate", 3)])
+def test_a_study_of_several_films_is_shown_as_the_model_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str, pictures: int
+) -> None:
+    """In their order; and no more of them than there may be."""
+    canvas = {"fit": "pad", "layout": layout}
+    monkeypatch.setattr(WRITER.model.config, "canvas", canvas, raising=False)
+    films = [picture("left", seed, width, 150) for seed, width in enumerate((140, 160, 180))]
+    conversation = talk(tmp_path)
+    conversation.show(*films)
+    stored = [memoryview(prepare(film, IMAGES).pixels) for film in films]
+    assert conversation.pixels is not None
+    assert len(conversation.pixels) == pictures
+    np.testing.assert_array_equal(conversation.pixels, WRITER.canvas.pictures(stored))
+    conversation.say("Describe the findings.")
+    ids = WRITER.prompt(conversation._sample(conversation.turns[:1]))
+    patches = int(WRITER.model.config.image_seq_length)
+    assert ids.count(WRITER.model.config.image_token_index) == pictures * patches
+    with pytest.raises(InputError, match=r"found 5 films; expected 4 at most"):
+        conversation.show(*films, *films[:2])
+    assert conversation.pixels is None
+    with pytest.raises(InputError, match=r"not-an-image \(8 bytes\b.*, film 2; expected"):
+        conversation.show(films[0], b"no image")
+
+
+def test_a_model_of_first_films_is_shown_no_second(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"found 2 films; expected 1 at most"):
+        talk(tmp_path).show(synthetic_film(), synthetic_film())
 
 
 def test_the_oldest_exchanges_go_when_the_history_grows_too_long(tmp_path: Path) -> None:
