@@ -95,6 +95,13 @@ class DrawingSampler:
         if facts["guide"] == "zero-convolutions":
             guided = GuidedUnet(unet, facts["hint_reach"], guesses=facts["hint_guesses"])
             load_guide(guided, pipeline)
+            guided.lead_by(settings.guide_parts)
+        elif settings.guide_parts != "all":
+            raise InputError(
+                f"guide_parts '{settings.guide_parts}' and a pipeline without zero convolutions",
+                "one that a guide of them leads",
+                "draw with all of its parts",
+            )
         reader = PromptReader(load_tokenizer(pipeline / "tokenizer"), facts["context_tokens"])
         asked = facts["guide"] != "none" or facts["base_prompts"] == "reports"
         model = LatentDiffusion(

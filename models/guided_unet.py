@@ -17,6 +17,8 @@ import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
 from torch import nn
 
+from infra.errors import InputError
+from infra.settings.diffusion import GuideParts
 from models.text_hint import TextHint
 
 
@@ -41,6 +43,21 @@ class GuidedUnet(nn.Module):
         width, channels = shapes["cross_attention_dim"], shapes["block_out_channels"][0]
         guessed = (int(shapes["in_channels"]), int(shapes["sample_size"])) if guesses else None
         self.hint = TextHint(width, channels, reach=reach, guessed=guessed)
+        self.parts: GuideParts = "all"
+
+    def lead_by(self, parts: GuideParts) -> None:
+        """Draw with these of the guide's parts alone; both are trained.
+
+        Raises:
+            InputError: the guide has no other than the zero convolutions.
+        """
+        if parts == "guess" and self.hint.guess is None:
+            raise InputError(
+                "guide_parts 'guess' and a guide that guesses nothing",
+                "one trained with models.diffusion.hint_weight",
+                "draw with all of its parts",
+            )
+        self.parts = parts
 
     def forward(
         self,
@@ -60,13 +77,15 @@ class GuidedUnet(nn.Module):
         """
         read = self.hint.read(states, mask)
         mapped = self.hint.mapped(read, mask, (latents.shape[2], latents.shape[3]))
-        down, middle = self.guide(
-            latents,
-            times,
-            encoder_hidden_states=read,
-            controlnet_cond=self.hint.zero(mapped),
-            return_dict=False,
-        )
+        down, middle = None, None
+        if self.parts != "guess":
+            down, middle = self.guide(
+                latents,
+                times,
+                encoder_hidden_states=read,
+                controlnet_cond=self.hint.zero(mapped),
+                return_dict=False,
+            )
         predicted: torch.Tensor = self.base(
             latents,
             times,
@@ -74,7 +93,7 @@ class GuidedUnet(nn.Module):
             down_block_additional_residuals=down,
             mid_block_additional_residual=middle,
         ).sample
-        if self.hint.guess is None:
+        if self.hint.guess is None or self.parts == "convolutions":
             return predicted
         said = self.hint.guess.said(mapped).detach()  # it learns of clean latents alone
         return predicted + self.hint.guess.opened(times) * said

@@ -87,6 +87,14 @@ def wrong(ability: str, **values: Any) -> dict[str, dict[str, Any]]:
             "ability draw: draw.reporter is draw, which is no ability of kind report",
         ),
         (
+            wrong("draw", draw__guide_parts="guess"),
+            "ability draw: draw.guide_parts is guess, and models.diffusion.hint_weight is 0",
+        ),
+        (
+            wrong("draw", stage="diffuse", draw__guide_parts="convolutions"),
+            "draw.guide_parts is convolutions, and stage diffuse trains no zero convolutions",
+        ),
+        (
             wrong("draw", draw__findings=["Edema", "Edema"]),
             "draw.findings names a finding twice",
         ),

@@ -6,6 +6,7 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
+from infra.errors import InputError
 from models.guided_unet import GuidedUnet
 from models.text_hint import Neighbours, TextHint, place_codes, zero_convolution
 
@@ -143,6 +144,28 @@ def test_a_hint_that_guesses_learns_which_place_a_token_speaks_of() -> None:
         guess.gate.bias.fill_(1.0)
         mapped = hint.mapped(hint.read(given["states"], given["mask"]), given["mask"], (8, 8))
         torch.testing.assert_close(guided(**given), alone + guess.said(mapped))
+
+
+@torch.inference_mode()
+def test_each_part_of_a_guide_draws_without_the_other() -> None:
+    guided, given = GuidedUnet(base(), guesses=True).eval(), inputs()
+    assert guided.hint.guess is not None
+    guided.hint.guess.gate.bias.fill_(1.0)
+    for zero in (guided.hint.zero, guided.guide.controlnet_mid_block):
+        zero.weight.normal_(generator=torch.Generator().manual_seed(2))
+    unasked = given["empty"].expand(2, -1, -1)
+    alone = guided.base(given["latents"], given["times"], unasked).sample
+    read = guided.hint.read(given["states"], given["mask"])
+    said = guided.hint.guess.said(guided.hint.mapped(read, given["mask"], (8, 8)))
+    both = guided(**given)
+    guided.lead_by("convolutions")
+    led = guided(**given)
+    assert not torch.allclose(led, alone)
+    torch.testing.assert_close(both, led + said)
+    guided.lead_by("guess")
+    torch.testing.assert_close(guided(**given), alone + said)
+    with pytest.raises(InputError, match="a guide that guesses nothing"):
+        GuidedUnet(base()).lead_by("guess")
 
 
 def test_places_have_codes_of_their_own_that_mean_the_same_at_every_size() -> None:

@@ -149,7 +149,8 @@ class Settings(Section):
                     f"ability {name} of kind {ability.kind} reads {ability.examples}, a set of "
                     f"{task}"
                 )
-        require_drawers(self.abilities, {stage.name: stage for stage in self.stages})
+        stages = {stage.name: stage for stage in self.stages}
+        require_drawers(self.abilities, stages, self.models.diffusion)
         if self.readings and self.abilities[self.first_ability].kind != "report":
             raise ValueError("readings are taken of an ability of kind report, and there is none")
         if "consistency" in self.readings and section_pair(self.sets, self.abilities) is None:

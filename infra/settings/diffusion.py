@@ -165,15 +165,21 @@ class DiffusionSettings(Section):
         return self
 
 
+GuideParts = Literal["all", "guess", "convolutions"]
+
+
 class DrawSettings(Section):
     """How films are drawn: DDIM ``steps``, and ``guidance``, 1 for none.
 
-    The defaults are those of MedXChat's released code.
+    The defaults are those of MedXChat's released code. ``guide_parts`` draws with one of a
+    trained guide's two ways into a film, the hint's guess or the zero convolutions, to tell what
+    each is worth.
     """
 
     steps: int = Field(default=50, ge=1)
     guidance: float = Field(default=1.1, ge=0.0, le=LARGEST_GUIDANCE)
     batch_size: int = Field(default=16, ge=1)
+    guide_parts: GuideParts = "all"
 
 
 def _require_places(diffusion: DiffusionSettings) -> None:

@@ -12,7 +12,7 @@ from typing import Final, Literal, Protocol
 
 from pydantic import Field, model_validator
 
-from infra.settings.diffusion import DrawSettings
+from infra.settings.diffusion import DiffusionSettings, DrawSettings, GuideParts
 from infra.settings.sections import NAME, Section, Seed
 from infra.settings.stages import StageSettings
 
@@ -70,7 +70,7 @@ class FilmAbilitySettings(DrawSettings):
     @property
     def sampler(self) -> DrawSettings:
         """What the sampler alone is told."""
-        return DrawSettings(steps=self.steps, guidance=self.guidance, batch_size=self.batch_size)
+        return DrawSettings(**{name: getattr(self, name) for name in DrawSettings.model_fields})
 
 
 class _Ability(Protocol):
@@ -84,7 +84,11 @@ class _Ability(Protocol):
     def draw(self) -> FilmAbilitySettings | None: ...
 
 
-def require_drawers(abilities: Mapping[str, _Ability], stages: Mapping[str, StageSettings]) -> None:
+def require_drawers(
+    abilities: Mapping[str, _Ability],
+    stages: Mapping[str, StageSettings],
+    diffusion: DiffusionSettings | None,
+) -> None:
     """Each ability asks a stage that can do it, and those that judge films exist.
 
     Raises:
@@ -101,6 +105,7 @@ def require_drawers(abilities: Mapping[str, _Ability], stages: Mapping[str, Stag
             if stage.kind not in DRAWS:
                 raise ValueError(f"{asks}, which draws nothing")
             _require_judges(name, one.draw, abilities, stages)
+            _require_parts(name, one.draw.guide_parts, stage, diffusion)
 
 
 def _require_judges(
@@ -123,6 +128,19 @@ def _require_judges(
                 f"ability {name}: draw.reporter is {draw.reporter}, which is no ability of kind "
                 "report"
             )
+
+
+def _require_parts(
+    name: str, parts: GuideParts, stage: StageSettings, diffusion: DiffusionSettings | None
+) -> None:
+    """A guide that is drawn with in part has that part."""
+    if parts == "all":
+        return
+    asks = f"ability {name}: draw.guide_parts is {parts}"
+    if stage.kind != "guide" or diffusion is None or diffusion.guide != "zero-convolutions":
+        raise ValueError(f"{asks}, and stage {stage.name} trains no zero convolutions")
+    if parts == "guess" and not diffusion.hint_weight:
+        raise ValueError(f"{asks}, and models.diffusion.hint_weight is 0")
 
 
 def reporter_of(draw: FilmAbilitySettings, abilities: Mapping[str, _Ability]) -> str | None:
