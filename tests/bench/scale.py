@@ -1,11 +1,13 @@
 """Seven sources from raw files to a plan of training examples, at several sizes.
 
     python -m tests.bench.scale [--studies 7000,70000] [--folder bench-work/scale] [--keep]
+                                [--resume]
 
 Films are of 32 px; tables, ids and reports are as many and as long as real ones. Answers lie in the
 cache, as after a first run. Each command is a process of its own, whose tree is watched. What it
 holds beyond its imports is told by the same command over 280 studies. Writes its section of
-``docs/benchmarks.md``; 700,000 studies take an hour and 30 GB.
+``docs/benchmarks.md``; 700,000 studies take an hour and 30 GB. What was measured of a size lies in
+the folder as ``STUDIES.json``, and ``--resume`` takes it from there.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tasks.context import Order
@@ -89,6 +91,21 @@ def measure(folder: Path, studies: int) -> Size:
         if name in BUILDING:
             steps |= _by_kind(watched.output)
     return Size(studies, found, steps, _bytes(folder / "raw"), _bytes(folder / "data"))
+
+
+def _measured(folder: Path, studies: int, *, resume: bool, keep: bool) -> Size:
+    """Measure one size, unless that was done before."""
+    told = folder / f"{studies}.json"
+    if resume and told.exists():
+        found = json.loads(told.read_text())
+        commands = {name: Watched(**each) for name, each in found.pop("commands").items()}
+        say(f"{studies:>9,} measured before: {told}")
+        return Size(commands=commands, **found)
+    size = measure(folder / str(studies), studies)
+    told.write_text(json.dumps(asdict(size)))
+    if not keep:
+        shutil.rmtree(folder / str(studies))
+    return size
 
 
 def _world(what: str, folder: Path, *rest: str) -> None:
@@ -198,13 +215,13 @@ def main() -> None:
     parser.add_argument("--studies", default="7000,70000")
     parser.add_argument("--folder", type=Path, default=WORK / "scale")
     parser.add_argument("--keep", action="store_true", help="raw data and artifacts")
+    parser.add_argument("--resume", action="store_true", help="sizes measured before stand")
     options = parser.parse_args()
-    wanted = [SMALLEST, *map(int, options.studies.split(","))]
-    sizes = []
-    for studies in wanted:
-        sizes.append(measure(options.folder.absolute() / str(studies), studies))
-        if not options.keep:
-            shutil.rmtree(options.folder / str(studies))
+    folder = options.folder.absolute()
+    sizes = [
+        _measured(folder, studies, resume=options.resume, keep=options.keep)
+        for studies in (SMALLEST, *map(int, options.studies.split(",")))
+    ]
     text, missed = report(sizes[0], sizes[1:])
     put_section("scale", text)
     say(f"written: {REPORT.relative_to(HOUSE)}")
