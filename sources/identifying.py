@@ -18,7 +18,7 @@ from typing import Final, Literal
 from sources.identifying_names import names
 from sources.identifying_numbers import Span, national_ids, telephone_numbers
 
-REVISION: Final = 1
+REVISION: Final = 2
 """Raised when a rule changes: artifacts of screened sources are then made anew."""
 Dates = Literal["birth", "all"]
 

@@ -1,4 +1,5 @@
-"""Names of persons in reports: after labels, titles and roles, before degrees, by given names.
+"""Names of persons in reports: after labels, titles, roles and ``per``, before degrees, by given
+names.
 
 A name is one to four capitalised words; in a report that is all capitals any word is. Words of the
 chest, and of reports, are no names (``NOT_NAMES``): ``Dr. derecho``, ``Patient: Supine``. Eponyms
@@ -59,6 +60,22 @@ _AFTER_ROLE: Final = re.compile(
 )
 _AFTER_TITLE: Final = re.compile(rf"\b{_TITLES}(?:\.|\b)[ \t]*(?:{_TITLES}\. )?{_NAME}")
 _BEFORE_DEGREE: Final = re.compile(rf"\b{_NAME},? {_DEGREES}(?![\w-])")
+_PROPER: Final = rf"[{_UPPER}](?:['’][{_UPPER}])?[{_LOWER}]{{2,}}"
+_AUTHORITY: Final = re.compile(
+    rf"\b(?i:as per|per|according to|según|segundo|conforme) (?P<name>(?:(?i:{_JOIN}) )?{_PROPER}"
+    rf"(?:[ -](?:(?i:{_JOIN}) )?{_PROPER}){{0,2}})(?![\w-]| ?\d|,? et al)"
+    r"(?! (?i:society|criteria|guid|classif|clasific|scor|scal|protocol|recommend|recomend|system"
+    r"|sistema|grad|method|index|formula|model|criterios|critérios|escala|tabla|tabela))"
+)
+"""``Per Zhang``: a surname alone, which what it follows gives away. Capitals alone are acronyms
+there (``per ACR``), and what precedes ``criteria`` is an eponym."""
+_SERVICES: Final = re.compile(
+    r".*(?:logy|log[ií]a|urg[ií]a|urgery|iatr[yí]a?|edics|ursing|enfermer[ií]a|enfermagem|edicine"
+    r"|medicina|anesth\w+|anest\w+|trauma|fleischner|genant|weibel|protocol\w*|pol[ií]\w+|routine"
+    r"|request\w*|order\w*|solicit\w*|outside|verbal|tele\w+|epic|pacs|guidelines?|recist"
+    r"|gu[ií]as?|norma\w*|rutina|rotina|orden|ordem|pedido|petición)"
+)
+"""Departments, systems and rules, which are asked too; our choice of those that reports name."""
 _DICOM_NAME: Final = re.compile(rf"\b(?P<name>[{_UPPER}][\w'’-]+\^[{_UPPER}][\w'’^ -]*\w)")
 
 GIVEN: Final = frozenset(
@@ -124,6 +141,9 @@ def names(text: str) -> Iterator[Span]:
     """Places of persons' names."""
     for pattern in (_AFTER_LABEL, _AFTER_ROLE, _AFTER_TITLE, _BEFORE_DEGREE, _DICOM_NAME):
         for found in pattern.finditer(text):
+            yield from _trimmed(text, *found.span("name"))
+    for found in _AUTHORITY.finditer(text):
+        if not any(_SERVICES.fullmatch(word) for word in re.split(r"[ -]", found["name"].lower())):
             yield from _trimmed(text, *found.span("name"))
     for found in _GIVEN_AND_SURNAME.finditer(text):
         if found["given"].lower() in GIVEN and not _PLACE_BEFORE.search(text[: found.start()]):

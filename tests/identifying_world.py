@@ -92,6 +92,10 @@ HARD_NEGATIVES: Final = (
     "Technologist: unknown. Radiologist: see below. Referring: none.",
     "Santa Maria sign and San Jose virus. Dandy-Walker. Right IJ Cordis.",
     "Impresión: cardiomegalia. Conclusión: sin cambios. Sr: 40 mm.",
+    "Per Radiology, per ICU and as per protocol. Follow-up per Fleischner Society guidelines.",
+    "Nodule, per Lung-RADS 2 and according to Light criteria. Per Orthopedics, Fleischner 2017.",
+    "Según Neumología, sin cambios. Según Guía y según clasificación de Kerley. Per Report.",
+    "Conforme Protocolo, segundo arco costal. Conforme Cirurgia. Segundo Cardiologia, estável.",
 )
 _DOMAINS: Final = ("hospital.example", "clinic.example.org", "saude.example.br")
 
