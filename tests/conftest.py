@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,15 @@ for name, value in (
     ("OMP_NUM_THREADS", "1"),
 ):
     os.environ.setdefault(name, value)
+
+
+gc.disable()  # of 40 s of collecting tests it took 17, for nothing that is made then is garbage
+
+
+def pytest_collection_finish() -> None:
+    """Garbage is looked for again, but not among the tests and the libraries."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
