@@ -28,6 +28,7 @@ class Variant:
     ``seconds`` is the time its training stages took, whoever built them first; ``shared`` names
     those of them that are the baseline's; ``unavailable`` tells by metric why it has no number.
     ``memory_gib`` is the most that a stage held at once, ``answer_seconds`` what an answer took.
+    ``again`` is the baseline itself, trained once more with other seeds.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Variant:
     unavailable: Mapping[str, str] = field(default_factory=dict)
     memory_gib: float | None = None
     answer_seconds: float | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,13 +58,15 @@ class Missing:
 class Cell:
     """One metric of one variant; ``difference`` from the baseline is None for the baseline itself
     and where examples do not pair. Its p is corrected over all variants of the metric.
-    ``unavailable`` says why there is no value."""
+    ``unavailable`` says why there is no value. ``yardstick`` is the largest distance from the
+    baseline of the baseline trained again, where a variant is that."""
 
     metric: str
     value: Interval
     higher_is_better: bool | None
     difference: PairedDifference | None = None
     unavailable: str | None = None
+    yardstick: float | None = None
 
     @property
     def p_holm(self) -> float | None:
@@ -71,8 +75,19 @@ class Cell:
 
     @property
     def better(self) -> bool | None:
-        """Whether the variant is better than the baseline; None where chance may explain it."""
-        return None if self.difference is None else self.difference.better
+        """Whether the variant is better than the baseline; None where chance may explain it, of
+        the examples or of a training."""
+        if self.difference is None or self.is_within_a_training:
+            return None
+        return self.difference.better
+
+    @property
+    def is_within_a_training(self) -> bool:
+        """Whether the baseline trained again lies as far away."""
+        moved = None if self.difference is None else self.difference.difference.value
+        if moved is None or self.yardstick is None:
+            return False
+        return abs(moved) <= self.yardstick
 
 
 @dataclass(frozen=True)
@@ -89,6 +104,7 @@ class Row:
     shared: tuple[str, ...]
     apart: str | None = None
     missing: str | None = None
+    again: bool = False
     memory_gib: float | None = None
     answer_seconds: float | None = None
 
@@ -119,15 +135,29 @@ class Ablation:
             "format": FORMAT,
             **asdict(self),
             "rows": [_row_dict(row) for row in self.rows],
-            "differences_surviving_holm": self.telling,
+            "differences_surviving_holm": self.surviving,
+            "differences_beyond_training": self.telling,
             "differences_excluding_zero": self.excluding_zero,
         }
 
     @property
     def telling(self) -> int:
-        """How many differences chance does not explain: their corrected p is below the level and
-        their interval excludes zero."""
+        """How many of ``surviving`` lie farther away than the baseline trained again; all where no
+        variant is that."""
         return sum(cell.better is not None for row in self.rows for cell in row.cells)
+
+    @property
+    def surviving(self) -> int:
+        """How many differences the chance of the examples does not explain: their corrected p is
+        below the level and their interval excludes zero."""
+        found = (cell.difference for row in self.rows for cell in row.cells)
+        return sum(item is not None and item.better is not None for item in found)
+
+    @property
+    def yardsticks(self) -> dict[str, float]:
+        """By metric how far the baseline trained again lies from the baseline, where one is."""
+        cells = (cell for row in self.rows for cell in row.cells)
+        return {cell.metric: cell.yardstick for cell in cells if cell.yardstick is not None}
 
     @property
     def excluding_zero(self) -> int:
@@ -181,7 +211,7 @@ def compare_variants(
     return Ablation(
         name,
         tuple(metrics),
-        _corrected(rows, metrics),
+        _measured(_corrected(rows, metrics), metrics),
         len(outputs.example_ids),
         len(set(first.system.units)),
         resamples,
@@ -207,6 +237,7 @@ def _row(
         item.trained_examples,
         item.shared,
         apart,
+        again=item.again,
         memory_gib=item.memory_gib,
         answer_seconds=item.answer_seconds,
     )
@@ -250,6 +281,29 @@ def _corrected(rows: Sequence[Row], metrics: Sequence[str]) -> tuple[Row, ...]:
             row,
             cells=tuple(
                 replace(cell, difference=found.get((row.name, cell.metric))) for cell in row.cells
+            ),
+        )
+        for row in rows
+    )
+
+
+def _measured(rows: Sequence[Row], metrics: Sequence[str]) -> tuple[Row, ...]:
+    """The same with how far the baseline trained again lies away, in each metric that pairs."""
+    found: dict[str, float] = {}
+    for metric in metrics:
+        cells = [cell for row in rows if row.again for cell in row.cells if cell.metric == metric]
+        values = [cell.difference.difference.value for cell in cells if cell.difference is not None]
+        known = [abs(value) for value in values if value is not None]
+        if known:
+            found[metric] = max(known)
+    return tuple(
+        replace(
+            row,
+            cells=tuple(
+                replace(cell, yardstick=found.get(cell.metric))
+                if cell.difference is not None
+                else cell
+                for cell in row.cells
             ),
         )
         for row in rows

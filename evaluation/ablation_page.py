@@ -72,14 +72,27 @@ def _about(found: Ablation) -> str:
         "exchanges, and "
         "corrected by Holm over all variants of its metric. A variant is called better or worse "
         f"where p (Holm) is below {LEVEL:g} and the interval excludes zero: "
-        f"{found.telling} differences. Training is the time of all stages, also of those that are "
-        "shared with the baseline; examples are those of the stage that is scored, GiB the most "
-        "that a stage held, and an answer's seconds those of generating all over their number."
+        f"{found.surviving} differences. Training is the time of all stages, also of those that "
+        "are shared with the baseline; examples are those of the stage that is scored, GiB the "
+        "most that a stage held, and an answer's seconds those of generating all over their number."
     )
+    text += _yardstick(found)
     needed = rounds_needed(found.tests)
     if found.resamples >= needed:
         return text
     return f"{text} So few exchanges can tell nothing: set resamples to {needed} or more."
+
+
+def _yardstick(found: Ablation) -> str:
+    """How far another training of the baseline lies away, and what follows; empty without one."""
+    if not found.yardsticks:
+        return ""
+    names = " and ".join(row.name for row in found.rows if row.again)
+    told = ", ".join(f"{value:.3f} in {metric}" for metric, value in found.yardsticks.items())
+    return (
+        f" The baseline trained once more with another seed ({names}) lies {told} away: what lies "
+        f"no farther is called neither, which leaves {found.telling} differences."
+    )
 
 
 def _titles(found: Ablation) -> list[str]:
@@ -157,6 +170,10 @@ def panel_titles(metrics: Sequence[str]) -> list[str]:
 
 def _draw_panel(panel: Axes, metric: str, title: str, rows: Sequence[Row]) -> None:
     higher = True
+    near = max((cell.yardstick or 0.0 for row in rows for cell in row.cells
+                if cell.metric == metric), default=0.0)  # fmt: skip
+    if near:
+        panel.axvspan(-near, near, color=GRID, alpha=0.35, linewidth=0)
     for line, row in enumerate(rows):
         cell = row.cell(metric)
         if cell is not None and _is_drawn(cell):
@@ -173,7 +190,7 @@ def _draw_panel(panel: Axes, metric: str, title: str, rows: Sequence[Row]) -> No
 
 
 def _draw_difference(panel: Axes, cell: Cell, line: int) -> None:
-    """Filled where chance does not explain it after correction, hollow where it may."""
+    """Filled where neither chance, after correction, nor another training explains it."""
     assert cell.difference is not None
     interval, telling = cell.difference.difference, cell.better is not None
     colour = SYSTEMS["none"] if telling else SYSTEMS["blank"]

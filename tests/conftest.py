@@ -28,6 +28,11 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    """At its end the interpreter looks through everything, or libraries speak of leaks."""
+    gc.unfreeze()
+
+
 @pytest.fixture(scope="session")
 def public_data() -> Path:
     """The folder with ``nih_cxr14/``, ``openi/`` and ``vqa_rad/``; read-only."""

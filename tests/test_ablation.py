@@ -89,6 +89,32 @@ def test_a_verdict_takes_the_corrected_p_and_the_interval() -> None:
     assert "Filled: told from chance after correction" in page
 
 
+def test_what_lies_no_farther_than_the_baseline_trained_again_is_called_neither() -> None:
+    again = replace(variant("another-seed", half(34)), again=True)
+    numbers = {"near": 33, "far": 40, "worse": 2}
+    others = [variant(name, half(better)) for name, better in numbers.items()]
+    first = variant("baseline", half(20))
+    alone = compare_variants("x", [first, variant("a", half(34)), *others], METRICS[:1], 1000, 0)
+    assert [row.cells[0].better for row in alone.rows[1:]] == [True, True, True, False]
+    assert alone.yardsticks == {}
+    found = compare_variants("x", [first, again, *others], METRICS[:1], 1000, 0)
+    assert [row.cells[0].better for row in found.rows[1:]] == [None, None, True, False]
+    within = [row.name for row in found.rows if row.cells[0].is_within_a_training]
+    assert within == ["another-seed", "near"]
+    distance = abs(found.rows[1].cells[0].difference.difference.value)
+    assert found.yardsticks == {METRICS[0]: pytest.approx(distance)}
+    document = found.to_dict()
+    assert document["differences_surviving_holm"] == 4
+    assert document["differences_beyond_training"] == 2
+    text = as_markdown(found)
+    assert f"(another-seed) lies {distance:.3f} in rule14-micro-F1 away" in text
+    assert "which leaves 2 differences" in text
+    page = render_ablation(found, "today", [])
+    assert (page.count('"n better"'), page.count('"n worse"')) == (1, 1)
+    assert "whose distance is shaded" in page
+    assert "trained once more" not in render_ablation(alone, "today", [])
+
+
 def test_too_few_exchanges_are_said() -> None:
     variants = [variant("baseline", half(20)), variant("one", half(40)), variant("two", half(0))]
     few = compare_variants("x", variants, METRICS[:1], 20, 0)

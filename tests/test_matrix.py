@@ -139,6 +139,8 @@ def test_a_matrix_that_is_not_there_names_those_that_are() -> None:
         ({"share": 1.5}, "less than or equal"),
         ({"name": "a/b", "share": 0.5}, "pattern"),
         ({"shares": 0.5}, "shares"),
+        ({"again": True, "skip": ["pretrain"]}, "sets more than seeds"),
+        ({"again": True, "set": ["stages.finetune.steps=2"]}, "sets more than seeds"),
     ],
 )
 def test_a_variant_that_says_nothing_or_too_much_is_refused(

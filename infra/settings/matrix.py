@@ -18,6 +18,7 @@ on, ``keep_sets`` the sets of their mixture, ``text_versions`` the routes of the
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -45,11 +46,16 @@ METRICS_OF_KIND: Final[Mapping[AbilityKind, tuple[str, ...]]] = {
 """What is tabulated where a matrix does not say; abilities of other kinds cannot be compared."""
 
 
+_SEED = re.compile(r"\s*stages\.[\w-]+\.seed\s*=")
+
+
 class VariantSettings(Section):
     """One variant.
 
     ``stages`` names the stages that a shorthand is for; None means all but those of kind
-    ``language``, which stand in for published weights.
+    ``language``, which stand in for published weights. ``again`` is the baseline trained once
+    more: its ``set`` has seeds of stages alone, and what lies no farther from the baseline than it
+    does is called neither better nor worse.
     """
 
     name: str = Field(pattern=NAME)
@@ -62,6 +68,7 @@ class VariantSettings(Section):
     text_versions: tuple[Route, ...] = ()
     share: float | None = Field(default=None, gt=0.0, le=1.0)
     stages: tuple[str, ...] | None = None
+    again: bool = False
 
     @model_validator(mode="after")
     def _differs(self) -> VariantSettings:
@@ -73,6 +80,8 @@ class VariantSettings(Section):
         shorthands = (self.skip, *chosen, self.share)
         if not self.set and not any(shorthands):
             raise ValueError(f"variant {self.name} does not differ from the baseline")
+        if self.again and (any(shorthands) or not all(map(_SEED.match, self.set))):
+            raise ValueError(f"variant {self.name} is the baseline again, and sets more than seeds")
         return self
 
 
@@ -109,6 +118,11 @@ class MatrixSettings(Section):
     def metrics_of(self, kind: AbilityKind) -> tuple[str, ...]:
         """The metrics that are asked for, or else the usual ones of a kind of ability."""
         return self.metrics or METRICS_OF_KIND[kind]
+
+    @property
+    def trained_again(self) -> frozenset[str]:
+        """Variants that are the baseline with other seeds."""
+        return frozenset(variant.name for variant in self.variants if variant.again)
 
     def tabulated(self, settings: Settings) -> str:
         """The ability whose scores are compared."""

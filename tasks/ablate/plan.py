@@ -211,6 +211,7 @@ def comparison_step(
         "seed": matrix.seed,
         **({"ability": matrix.ability} if matrix.ability else {}),
         "variants": [[item.name, item.question, list(item.overrides)] for item in compared],
+        "again": sorted(matrix.trained_again),
         "unscored": [asdict(item) for item in (*failed, *plan.skipped)],
     }
     return Step(KIND, matrix.name, asked, scores, REVISIONS[KIND], CODE[KIND])

@@ -92,7 +92,8 @@ def _in_order(
     from evaluation.ablation import Missing
 
     found: dict[str, Variant | Missing] = {
-        item.name: _variant(item, plan.baseline) for item in scored(plan, failed)
+        item.name: _variant(item, plan.baseline, again=item.name in matrix.trained_again)
+        for item in scored(plan, failed)
     }
     for item in (*failed, *plan.skipped):
         found[item.name] = Missing(item.name, item.question, item.overrides, item.reason)
@@ -115,7 +116,7 @@ def system_of(context: Context) -> System:
     return read_system(predictions, counts, judged, context.settings.score)
 
 
-def _variant(item: PlannedVariant, baseline: PlannedVariant) -> Variant:
+def _variant(item: PlannedVariant, baseline: PlannedVariant, *, again: bool) -> Variant:
     """A variant's counts, and what its training took."""
     from evaluation.ablation import Variant
 
@@ -134,6 +135,7 @@ def _variant(item: PlannedVariant, baseline: PlannedVariant) -> Variant:
         unavailable_of(context),
         memory_gib(context),
         answer_seconds(context),
+        again=again,
     )
 
 
