@@ -183,7 +183,7 @@ def _draw_panel(panel: Axes, metric: str, title: str, rows: Sequence[Row]) -> No
     panel.set_yticks(range(len(rows)), [row.name for row in rows])
     panel.set_ylim(len(rows) - 0.5, -0.5)
     panel.set_title(title, loc="left", fontsize=11, fontweight="bold")
-    panel.set_xlabel(f"less the baseline: right is {'better' if higher else 'worse'}", color=MUTED)
+    panel.set_xlabel(f"right is {'better' if higher else 'worse'}", color=MUTED)
     panel.grid(axis="x", color=GRID, linewidth=0.6, alpha=0.6)
     panel.tick_params(length=0)
     panel.spines["left"].set_visible(False)

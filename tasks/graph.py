@@ -40,7 +40,7 @@ REVISIONS: Final = {
     "coherence": 3,
     "models": 1,
     "teachers": 3,
-    "ablations": 6,
+    "ablations": 7,
     "test_sets": 1,
     "comparisons": 1,
     "watches": 1,
