@@ -21,7 +21,7 @@ FLAGS = {
     "ablate": "[matrix] --data-root --dry-run --json --list --replicas --scale --set* --source*",
     "submission": "folder --data-root --fill --json --part=test-hidden --recipe=gla_rrg24 "
     "--replicas --scale=tiny --set* --source*",
-    "chat": "--ability --data-root --films=films --image --json --recipe=llava_rad --replicas "
+    "chat": "--ability --data-root --films=films --image* --json --recipe=llava_rad --replicas "
     "--scale=tiny --seed=3 --set* --source*",
     "serve": "model --data-root --device=auto --drawing --host=127.0.0.1 --json --poll=10.0 "
     "--port=8000 --slots=16 --token-file --waiting=64",

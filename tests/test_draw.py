@@ -136,7 +136,8 @@ def test_every_prompt_gets_its_film_in_order(undisturbed: DrawRun) -> None:
 
 def test_the_result_tells_how_it_was_drawn(undisturbed: DrawRun) -> None:
     result = json.loads((undisturbed.output / "result.json").read_text())
-    assert result == {"drawings": 5, "steps": 3, "guidance": 2.0, "batch_size": 2}
+    sampler = {"steps": 3, "guidance": 2.0, "batch_size": 2, "guide_parts": "all"}
+    assert result == {"drawings": 5, **sampler}
     assert undisturbed.scratch is not None
     assert list(undisturbed.scratch.iterdir()) == []
 
