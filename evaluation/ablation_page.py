@@ -150,7 +150,7 @@ def ablation_plot(found: Ablation) -> str:
         figure = Figure(figsize=(WIDTH_INCHES, 1.1 + 0.34 * len(rows)), layout="constrained")
         panels = figure.subplots(1, len(metrics), squeeze=False, sharey=True).ravel()
         for panel, metric, title in zip(panels, metrics, panel_titles(metrics), strict=True):
-            _draw_panel(panel, metric, title, rows)
+            _draw_panel(panel, metric, title, rows, found.yardsticks.get(metric))
         return inline_svg(figure, "Differences of each variant from the baseline with intervals")
 
 
@@ -168,11 +168,12 @@ def panel_titles(metrics: Sequence[str]) -> list[str]:
     ]
 
 
-def _draw_panel(panel: Axes, metric: str, title: str, rows: Sequence[Row]) -> None:
+def _draw_panel(
+    panel: Axes, metric: str, title: str, rows: Sequence[Row], near: float | None
+) -> None:
+    """``near`` is how far the baseline trained again lies away, and is shaded."""
     higher = True
-    near = max((cell.yardstick or 0.0 for row in rows for cell in row.cells
-                if cell.metric == metric), default=0.0)  # fmt: skip
-    if near:
+    if near is not None:
         panel.axvspan(-near, near, color=GRID, alpha=0.35, linewidth=0)
     for line, row in enumerate(rows):
         cell = row.cell(metric)

@@ -150,7 +150,8 @@ def chat(
         str | None, typer.Option(help="Whose model answers [the recipe's first].")
     ] = None,
     image: Annotated[
-        list[Path] | None, typer.Option(help="A study's film to begin with; repeatable.")
+        list[Path] | None,
+        typer.Option(help="A film to begin with (DICOM, PNG, JPEG); repeatable."),
     ] = None,
     films: Annotated[Path, typer.Option(help="Folder that gets what is drawn.")] = Path("films"),
     seed: Annotated[

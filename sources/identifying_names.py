@@ -70,10 +70,11 @@ _AUTHORITY: Final = re.compile(
 """``Per Zhang``: a surname alone, which what it follows gives away. Capitals alone are acronyms
 there (``per ACR``), and what precedes ``criteria`` is an eponym."""
 _SERVICES: Final = re.compile(
-    r".*(?:logy|log[ií]a|urg[ií]a|urgery|iatr[yí]a?|edics|ursing|enfermer[ií]a|enfermagem|edicine"
-    r"|medicina|anesth\w+|anest\w+|trauma|fleischner|genant|weibel|protocol\w*|pol[ií]\w+|routine"
-    r"|request\w*|order\w*|solicit\w*|outside|verbal|tele\w+|epic|pacs|guidelines?|recist"
-    r"|gu[ií]as?|norma\w*|rutina|rotina|orden|ordem|pedido|petición)"
+    r"\w*(?:ology|olog[ií]a|rurg[ií]a|surgery|iatr[ií]a|iatry|pedics|nursing|medicine)"
+    r"|enfermer[ií]a|enfermagem|medicina|anesthesia|anestesia|trauma|fleischner|genant|weibel"
+    r"|protocol[oa]?s?|policy|política|routine|request(?:ed)?|orders?|solicitud|solicitado"
+    r"|solicitação|outside|verbal|telephone|teléfono|telefone|epic|pacs|guidelines?|recist|gu[ií]as?"
+    r"|normas?|normativa|rutina|rotina|orden|ordem|pedido|petición"
 )
 """Departments, systems and rules, which are asked too; our choice of those that reports name."""
 _DICOM_NAME: Final = re.compile(rf"\b(?P<name>[{_UPPER}][\w'’-]+\^[{_UPPER}][\w'’^ -]*\w)")

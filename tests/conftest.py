@@ -22,8 +22,8 @@ for name, value in (
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Look for no garbage while tests are collected, and later not among them and the libraries:
-    hardly anything of it is garbage, and to look through it all took 17 of 40 s of collecting, and
-    half of the time of small tests."""
+    hardly anything of it is garbage, and to look through it all took 17 of 40 s of collecting
+    (docs/log.md)."""
     gc.disable()
     try:
         return (yield)

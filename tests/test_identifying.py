@@ -52,6 +52,11 @@ def test_no_language_is_worse(searched: list[tuple[Planted, list[Found]]], langu
     assert sum(hits) / len(hits) >= 0.85
 
 
+@pytest.mark.parametrize("name", ["Corder", "Napolitano", "Castelein", "Normand", "O'Neil"])
+def test_a_surname_that_holds_a_services_word_is_a_name(name: str) -> None:
+    assert [one.kind for one in find_identifying(f"Per {name}, no change.")] == [Kind.NAME]
+
+
 def test_texts_written_after_the_rules() -> None:
     """An honest figure: nothing was changed to find these."""
     found = wanted = 0
