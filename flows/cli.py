@@ -16,14 +16,13 @@ import typer
 
 from flows.cli_convert import CONVERT
 from flows.cli_llm import LLM
+from flows.cli_measures import plant_errors, score, validate_metrics
 from flows.cli_one_set import compare_recipes
 from flows.cli_operate import add_operations
 from flows.cli_options import (
     DataRoot,
     DryRun,
     Json,
-    Judges,
-    Out,
     Recipe,
     Replicas,
     Resamples,
@@ -308,67 +307,13 @@ APP.add_typer(LLM, name="llm")
 APP.add_typer(CONVERT, name="convert")
 
 
-@APP.command(help="Rate metrics and judges against radiologists' error counts.")
-def validate_metrics(
-    place: Annotated[
-        Path, typer.Argument(help="Ratings as CSV, their folder, or ReXVal's folder.")
-    ],
-    judge: Judges = None,
-    texts_of: Annotated[
-        str | None, typer.Option(help="Source whose card says where the texts may go [nowhere].")
-    ] = None,
-    resamples: Annotated[
-        int, typer.Option(min=10, max=10**6, help="Bootstrap resamples of studies.")
-    ] = 1000,
-    seed: Seed = 3,
-    out: Out = None,
-    data_root: DataRoot = None,
-    as_json: Json = False,
-) -> None:
-    from flows import cli_validate
-    from tasks.validate.work import Asked
-
-    asked = Asked(place, tuple(judge or ()), texts_of, resamples, seed)
-    cli_validate.validate_metrics(asked, out, data_root, as_json=as_json)
-
-
-@APP.command(
+APP.command(help="Rate metrics and judges against radiologists' error counts.")(validate_metrics)
+APP.command(
     help="Plant errors of every kind and tier in replica reports; see if judges find them."
+)(plant_errors)
+APP.command(help="Score a file of pairs: columns reference, prediction; perhaps subject, study.")(
+    score
 )
-def plant_errors(
-    judge: Judges = None,
-    per_cell: Annotated[int, typer.Option(min=1, help="Pairs of each kind and tier.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal texts.")] = 0,
-    out: Out = None,
-    data_root: DataRoot = None,
-    as_json: Json = False,
-) -> None:
-    from flows import cli_validate
-
-    judges = tuple(judge or ("offline-rules",))
-    cli_validate.find_planted_errors(judges, per_cell, seed, out, data_root, as_json=as_json)
-
-
-@APP.command(help="Score a file of pairs: columns reference, prediction; perhaps subject, study.")
-def score(
-    pairs: Annotated[Path, typer.Argument(help="A .csv, .jsonl or .parquet file, one pair a row.")],
-    block: Annotated[
-        list[str] | None,
-        typer.Option(help="llava_rad, rrg24, offline or profiles; repeatable [the first three]."),
-    ] = None,
-    section: Annotated[
-        str, typer.Option(help="What the texts are: findings, impression or report.")
-    ] = "findings",
-    resamples: Resamples = 500,
-    seed: Seed = 3,
-    cache: Annotated[bool, typer.Option(help="Keep counts of pairs in the state folder.")] = True,
-    data_root: DataRoot = None,
-    as_json: Json = False,
-) -> None:
-    from flows import cli_score
-
-    asked = cli_score.PairsOrder(pairs, tuple(block or ()), section, resamples, seed, cache)
-    cli_score.score_pairs_file(asked, data_root, as_json=as_json)
 
 
 for _goal, _text in GOALS.items():
