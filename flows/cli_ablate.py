@@ -42,7 +42,7 @@ def run_ablation(matrix: MatrixSettings, order: Order, *, as_json: bool) -> None
         VariantsFailed: a variant failed, which is said after the table of the others.
     """
     started = time.monotonic()
-    with prefect_at(load_environment(data_root=order.data_root)):
+    with prefect_at(load_environment(data_root=order.data_root), "flows.ablate"):
         from flows.ablate import VariantsFailed, ablate  # Prefect reads its settings on import
 
         failure = None

@@ -52,7 +52,7 @@ def backfill(
     if until not in ("ingest", "reports"):
         raise SettingsError(f"--until {until}", "ingest or reports", "correct it")
     order = order_of(recipe, scale, sets, source, data_root, replicas)
-    with prefect_at(load_environment(data_root=data_root)):
+    with prefect_at(load_environment(data_root=data_root), "flows.backfill"):
         from flows.backfill import backfill as flow
         from tasks.backfill.work import Backfill
 

@@ -83,7 +83,7 @@ def _look(asked: MonitorOrder, *, as_json: bool) -> bool:
     from tasks.drift.plan import plan_drift
 
     plan_drift(asked)  # what is wrong with the order is said before Prefect starts
-    with prefect_at(load_environment(data_root=asked.order.data_root)):
+    with prefect_at(load_environment(data_root=asked.order.data_root), "flows.monitor"):
         from flows.monitor import monitor as monitor_flow  # Prefect reads its settings on import
 
         monitor_flow(asked)

@@ -87,7 +87,7 @@ def _compare(asked: ComparisonOrder, *, as_json: bool) -> None:
 
     started = time.monotonic()
     plan_comparison(asked)  # what is wrong with the order is said before Prefect starts
-    with prefect_at(load_environment(data_root=asked.order.data_root)):
+    with prefect_at(load_environment(data_root=asked.order.data_root), "flows.one_set"):
         from flows.one_set import compare_on_one_set  # Prefect reads its settings on import
 
         reports = compare_on_one_set(asked)

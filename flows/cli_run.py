@@ -21,10 +21,10 @@ def run(order: Order, goal: Goal, *, as_json: bool) -> None:
     """Run up to the goal, then print the funnel, the losses, the scores and where to look."""
     started = time.monotonic()
     context = open_context(order)
-    _warn_of_room(context, goal)
-    with prefect_at(context.environment):
+    with prefect_at(context.environment, "flows.pipeline"):
         from flows.pipeline import pipeline  # Prefect reads its settings on import
 
+        _warn_of_room(context, goal)
         reports = pipeline(order, "register" if goal == "run" else goal)
     seconds = time.monotonic() - started
     if goal == "quality":

@@ -109,7 +109,7 @@ def _starter(
         from flows.cli_prefect import prefect_at
 
         if not opened:
-            stack.enter_context(prefect_at(environment))
+            stack.enter_context(prefect_at(environment, "flows.judge_candidate"))
             opened.append(True)
         from flows.judge_candidate import judge_candidate
         from tasks.promote.task import CandidateOrder, start_deployment

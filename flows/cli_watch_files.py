@@ -82,7 +82,7 @@ def _starter(
         from flows.cli_prefect import prefect_at
 
         if not opened:
-            stack.enter_context(prefect_at(environment))
+            stack.enter_context(prefect_at(environment, "flows.backfill"))
             opened.append(True)
         from flows.backfill import backfill
         from tasks.arrivals.trigger import start_deployment

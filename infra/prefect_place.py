@@ -36,8 +36,11 @@ _ROOM_BYTES = 1 << 20
 """Our choice: a cached demo alone makes its database grow by so much."""
 
 
-def settle_prefect(state: Path) -> None:
+def settle_prefect(state: Path) -> bool:
     """Set defaults that the user's environment does not set.
+
+    Returns:
+        Whether Prefect's place is the state folder: the user has set up no other.
 
     Raises:
         InputError: the state folder cannot be written, or is full.
@@ -47,7 +50,7 @@ def settle_prefect(state: Path) -> None:
     own_profile = Path.home() / ".prefect" / "profiles.toml"
     configured = {"PREFECT_API_URL", "PREFECT_HOME", "PREFECT_PROFILE"} & os.environ.keys()
     if configured or own_profile.is_file():
-        return
+        return False
     home = state / "prefect"
     make_folder(home)
     _require_room(home)
@@ -55,6 +58,7 @@ def settle_prefect(state: Path) -> None:
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", _STARTUP_SECONDS)
     for name, value in _FEW_WRITES.items():
         os.environ.setdefault(name, value)
+    return True
 
 
 def _require_room(home: Path) -> None:

@@ -29,11 +29,11 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-import duckdb
 import pyarrow as pa
 
 from infra.egress import Egress
 from infra.licences import Use
+from infra.tables import connect
 from sources.assembly import assemble
 from sources.card import Access, Card, Expected
 from sources.labels import labels_sql, unknown_label_values
@@ -96,7 +96,7 @@ def read(root: Path) -> Reading:
     dicom_column = rest[1] if len(rest) > 1 and _has_dicom(root, table[rest[1]]) else None
     table = table.append_column("row", pa.array(range(table.num_rows), pa.int64()))
     has_png = next(root.glob("images/*/*/*/*.png"), None) is not None
-    with duckdb.connect() as connection:
+    with connect() as connection:
         connection.register("published", table)
         connection.register("faults", unknown_label_values(table, "row"))
         connection.register("splits", split_table(table["PatientID"]))

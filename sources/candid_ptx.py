@@ -36,6 +36,7 @@ import pyarrow as pa
 
 from infra.egress import Egress
 from infra.licences import Use
+from infra.tables import connect
 from sources.assembly import assemble
 from sources.boxes import BOX_COLUMNS, attach_boxes
 from sources.card import Access, Card, Expected
@@ -94,7 +95,7 @@ def read(root: Path) -> Reading:
     """
     CARD.require_files(root)
     folder = next(name for name in FOLDERS if (root / name).is_dir())
-    with duckdb.connect() as connection:
+    with connect() as connection:
         connection.register("reports", _read_reports(root / "Pneumothorax_reports.csv"))
         connection.register("tubes", _read_masks(root / "chest_tube.csv"))
         fractures = next((n for n in FRACTURE_TABLES if is_there(root / n)), FRACTURE_TABLES[0])

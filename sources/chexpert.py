@@ -27,11 +27,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-import duckdb
 import pyarrow as pa
 
 from infra.egress import Egress
 from infra.licences import Use
+from infra.tables import connect
 from sources import chexpert_plus
 from sources.assembly import assemble
 from sources.card import Access, Card, Expected
@@ -83,7 +83,7 @@ def read(root: Path) -> Reading:
     """
     CARD.require_files(root)
     plus = _find(root, chexpert_plus.TABLE)
-    with duckdb.connect() as connection:
+    with connect() as connection:
         plain = _plain_rows(root)
         connection.register("plain", plain)
         connection.register("faults", unknown_label_values(plain, "row"))

@@ -18,11 +18,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-import duckdb
 import pyarrow as pa
 import pyarrow.json as pj
 
 from infra.errors import SourceError
+from infra.tables import connect
 from sources.labels import labels_sql
 from sources.record import OBSERVATIONS
 from sources.table_bytes import is_there
@@ -61,7 +61,7 @@ def read_rows(path: Path | None) -> pa.Table:
     table = _EMPTY if path is None else read_csv(path, _COLUMNS)
     labels = _NO_LABELS if path is None else _read_labels(path.parent)
     rows = pa.array(range(table.num_rows), pa.int64())
-    with duckdb.connect() as connection:
+    with connect() as connection:
         connection.register("report_rows", table.append_column("row", rows))
         connection.register("label_rows", labels)
         return connection.sql(_ROWS).to_arrow_table()

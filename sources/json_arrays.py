@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from infra.errors import SourceError
+from infra.tables import connect
 from sources.table_bytes import DOWNLOAD_AGAIN, require_text
 from sources.tables import literal_path
 
@@ -36,7 +37,7 @@ def read_json_array(
     """
     require_text(path)
     kinds = ", ".join(f"\"{name}\": '{kind}'" for name, kind in columns.items())
-    with duckdb.connect() as connection:
+    with connect() as connection:
         try:
             table = connection.sql(
                 f"SELECT * FROM read_json(?, format = 'array', columns = {{{kinds}}}, "

@@ -29,12 +29,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from infra.egress import Egress
 from infra.licences import Use
+from infra.tables import connect
 from sources.assembly import assemble
 from sources.card import Access, Card, Expected
 from sources.labels import labels_sql
@@ -84,7 +84,7 @@ def read(root: Path) -> Reading:
     CARD.require_files(root)
     cleaned = query(_CLEANED, manifest=read_manifest(root / "manifest.csv"))
     table = _with_languages(cleaned)
-    with duckdb.connect() as connection:
+    with connect() as connection:
         connection.register("cleaned", table)
         connection.register("faults", faulty_rows(cleaned))
         files = find_files(root, table["uri"].drop_null().to_pylist())

@@ -33,11 +33,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 
 from infra.egress import Egress
 from infra.licences import Use
+from infra.tables import connect
 from sources import mimic_cxr_tables
 from sources.assembly import assemble
 from sources.card import Access, Card, Expected
@@ -77,7 +77,7 @@ def read(root: Path) -> Reading:
         SourceError: no table, or a table, archive or annotation file that cannot be read.
     """
     CARD.require_files(root)
-    with duckdb.connect() as connection:
+    with connect() as connection:
         mimic_cxr_tables.list_images(connection, root)
         reading = assemble(connection, CARD.name)
     reading = _with_imageless(reading, mimic_cxr_tables.read_study_list(root))

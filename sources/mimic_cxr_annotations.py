@@ -24,6 +24,7 @@ import duckdb
 import pyarrow as pa
 
 from infra.errors import SourceError
+from infra.tables import connect
 from sources.record import REJECTED_SCHEMA, STUDY_SCHEMA, Origin, SectionedBy, Split
 from sources.table_bytes import is_there
 from sources.tables import literal_path
@@ -78,7 +79,7 @@ def read_annotations(root: Path) -> Annotations | None:
     }
     if not found:
         return None
-    with duckdb.connect() as connection:
+    with connect() as connection:
         connection.execute(_EMPTY_ENTRIES)
         for path in found.values():
             _insert_entries(connection, path)

@@ -13,10 +13,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-import duckdb
 import pyarrow as pa
 
 from infra.errors import SourceError
+from infra.tables import connect
 from sources.assembly import assemble
 from sources.mimic_cxr_tables import METADATA, list_images
 from sources.record import Reading
@@ -55,7 +55,7 @@ def read_asked(root: Path, asked: pa.Table, source: str) -> Reading:
     """
     tree = find_tree(root)
     folder = "" if tree == root else f"{tree.relative_to(root).as_posix()}/"
-    with duckdb.connect() as connection:
+    with connect() as connection:
         list_images(connection, tree)
         connection.register("asked", asked)
         connection.execute(_KNOWN)

@@ -26,12 +26,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-import duckdb
 import pyarrow as pa
 
 from infra.egress import Egress
 from infra.errors import SourceError
 from infra.licences import Use
+from infra.tables import connect
 from sources.assembly import assemble
 from sources.boxes import attach_boxes
 from sources.card import Access, Card, Expected
@@ -115,7 +115,7 @@ def read(root: Path) -> Reading:
         optional=("Patient Gender", "Patient Sex"),
     )
     boxes = _read_boxes(root / "BBox_List_2017.csv")
-    with duckdb.connect() as connection:
+    with connect() as connection:
         connection.register("rows", rows)
         connection.register("files", _image_files(root))
         connection.register("boxes", boxes)

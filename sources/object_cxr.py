@@ -31,11 +31,11 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-import duckdb
 import pyarrow as pa
 
 from infra.egress import Egress
 from infra.errors import SourceError
+from infra.tables import connect
 from sources.assembly import assemble
 from sources.boxes import BOX_COLUMNS, attach_boxes
 from sources.card import Access, Card, Expected
@@ -74,7 +74,7 @@ def read(root: Path) -> Reading:
         SourceError: a table or zip that is missing or cannot be read.
     """
     CARD.require_files(root)
-    with duckdb.connect() as connection:
+    with connect() as connection:
         tables = [_read_table(root / f"{part}.csv", part) for part in _SPLITS]
         files = [_list_files(root, part) for part in _SPLITS]
         connection.register("rows", pa.concat_tables(tables))

@@ -28,11 +28,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-import duckdb
 import pyarrow as pa
 
 from infra.egress import Egress
 from infra.licences import Use
+from infra.tables import connect
 from sources import padchest_labels, padchest_lists
 from sources.assembly import assemble
 from sources.card import Access, Card, Expected
@@ -92,7 +92,7 @@ def read(root: Path) -> Reading:
     path = next(iter([*sorted(root.glob(TABLE)), *sorted(root.glob(f"{TABLE}.gz"))]))
     table = read_csv(path, _COLUMNS)
     found = find_images(root)
-    with duckdb.connect() as connection:
+    with connect() as connection:
         row = pa.array(range(table.num_rows), pa.int64())
         connection.register("published", table.append_column("row", row))
         connection.register("images", found.images)

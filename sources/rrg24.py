@@ -35,13 +35,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from infra.egress import Egress
 from infra.errors import SourceError
 from infra.licences import Use
+from infra.tables import connect
 from sources.assembly import assemble
 from sources.card import Access, Card, Expected
 from sources.mimic_cxr_tables import VIEWS
@@ -121,7 +121,7 @@ def read(root: Path) -> Reading:
     CARD.require_files(root)
     tree = _find_tree(root)
     films = [_shard_films(root), _mimic_films(root, tree)]
-    with duckdb.connect() as connection:
+    with connect() as connection:
         connection.register("films", pa.concat_tables(films))
         connection.register("positions", _positions(tree))
         connection.execute(_LISTED)

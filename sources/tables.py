@@ -21,6 +21,7 @@ import duckdb
 import pyarrow as pa
 
 from infra.errors import SourceError
+from infra.tables import connect
 from sources.record import REJECTED_SCHEMA, STUDY_SCHEMA, Level
 from sources.table_bytes import DOWNLOAD_AGAIN, LINE_BYTES, checked_header
 
@@ -113,7 +114,7 @@ def _database(_process: int) -> duckdb.DuckDBPyConnection:
     Opening one takes 20 ms, so it is kept; by process, since a forked child must not use its
     parent's. It also keeps the memory it once took: grouping a whole source needs its own.
     """
-    return duckdb.connect()
+    return connect()
 
 
 def _nothing(kind: pa.DataType, rows: int) -> pa.Array:

@@ -29,12 +29,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-import duckdb
 import pyarrow as pa
 
 from infra.egress import Egress
 from infra.errors import SourceError
 from infra.licences import Use
+from infra.tables import connect
 from sources.assembly import assemble
 from sources.boxes import BOX_COLUMNS, attach_boxes
 from sources.card import Access, Card, Expected
@@ -116,7 +116,7 @@ def read(root: Path) -> Reading:
     """
     CARD.require_files(root)
     annotations = root / "annotations"
-    with duckdb.connect() as connection:
+    with connect() as connection:
         for split in ("train", "test"):
             votes = _read_votes(annotations / f"image_labels_{split}.csv", split)
             boxes = _read_boxes(annotations / f"annotations_{split}.csv")

@@ -36,11 +36,11 @@ import re
 from pathlib import Path
 from typing import Final
 
-import duckdb
 import pyarrow as pa
 
 from infra.egress import Egress
 from infra.licences import Use
+from infra.tables import connect
 from sources.assembly import assemble
 from sources.card import Access, Card, Expected
 from sources.dialogues import attach_dialogues
@@ -96,7 +96,7 @@ def read(root: Path) -> Reading:
     rows = pa.array(range(records.num_rows), pa.int64())
     chest = query(_CHEST, records=records.append_column("row", rows))
     chest = chest.set_column(chest.column_names.index("group"), "group", _groups(chest))
-    with duckdb.connect() as connection:
+    with connect() as connection:
         connection.register("images", _images(root, chest))
         connection.execute(_LISTED)
         reading = assemble(connection, CARD.name)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from infra.settings import load_settings, preset_names
+from infra.tables import connect
 
 HOUSE = Path(__file__).resolve().parent.parent
 PACKAGES = ("flows", "tasks", "models", "evaluation", "sources", "infra")
@@ -304,6 +305,18 @@ def test_the_licence_is_the_one_that_the_package_declares() -> None:
     assert "Version 2.0, January 2004" in licence
     assert "END OF TERMS AND CONDITIONS" in licence
     assert 'license = "Apache-2.0"' in (HOUSE / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_duckdb_draws_no_progress_into_what_commands_print() -> None:
+    with connect() as connection:
+        drawn = connection.execute("SELECT current_setting('enable_progress_bar')").fetchall()
+    assert drawn == [(False,)]
+    others = [
+        shown(path)
+        for path in source_files()
+        if "duckdb.connect(" in path.read_text(encoding="utf-8")
+    ]
+    assert others == ["infra/tables.py"]
 
 
 def test_no_thread_shares_duckdbs_own_connection() -> None:

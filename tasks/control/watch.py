@@ -15,7 +15,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -30,6 +32,7 @@ from prefect.states import Cancelled, Suspended
 from infra.errors import Stopped
 from infra.log import LOGGER
 from infra.stopping import GRACE_SECONDS
+from infra.temporary_server import SERVER
 from tasks.control.requests import forget_request, is_asked_to_cancel
 
 Deed = Literal["cancel", "pause"]
@@ -152,13 +155,16 @@ def heeding_requests(run: FlowRun | None, state: Path) -> Iterator[None]:
         with _within(_WATCH[0], run):
             yield
     else:
-        with _outermost(RunWatch(run, state, PREFECT_API_URL.value() is None)):
+        url = PREFECT_API_URL.value()
+        with _outermost(RunWatch(run, state, url is None or SERVER.serves(url))):
             yield
 
 
 @contextmanager
 def _outermost(watch: RunWatch) -> Iterator[None]:
-    thread = threading.Thread(target=watch.follow, name="requests", daemon=True)
+    # the server's address is a setting of the context, which threads do not inherit
+    follow = partial(copy_context().run, watch.follow)
+    thread = threading.Thread(target=follow, name="requests", daemon=True)
     _WATCH.append(watch)
     thread.start()
     is_whole = False

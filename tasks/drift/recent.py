@@ -9,10 +9,10 @@ from datetime import date
 from functools import partial
 from typing import Any, Final
 
-import duckdb
 import pyarrow as pa
 
 from infra.artifact import Artifact, OnPiece, checked_files, ignore_progress
+from infra.tables import connect
 from sources.record import Split
 from tasks.drift.plan import DriftPlan
 from tasks.examples.plan import ExamplePlan, plan_examples
@@ -101,7 +101,7 @@ def _facts(files: list[str]) -> dict[Key, tuple[str | None, date | None]]:
     if not files:
         return {}
     query = "SELECT source, study_id, subject_id, acquired_on FROM read_parquet($files)"
-    with duckdb.connect() as connection:
+    with connect() as connection:
         rows = connection.execute(query, {"files": files}).fetchall()
     return {(source, study): (subject, day) for source, study, subject, day in rows}
 
@@ -123,6 +123,6 @@ def _learned_subjects(champion: Model) -> set[Key]:
     query = (
         "SELECT DISTINCT source, subject_id FROM read_parquet($files) WHERE subject_id IS NOT NULL"
     )
-    with duckdb.connect() as connection:
+    with connect() as connection:
         rows = connection.execute(query, {"files": files}).fetchall()
     return {(source, subject) for source, subject in rows}

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,6 +22,7 @@ from infra.launch import Event
 from infra.parquet import write_table
 from infra.pieces import BuiltPiece, Count
 from infra.store import Store
+from infra.tables import connect
 from sources.record import Split
 from tasks.drift.plan import DriftPlan
 from tasks.ingest.stored_images import IMAGES_FILE
@@ -202,7 +202,7 @@ def _published_sizes(images: list[Path]) -> dict[tuple[str, str], int]:
     query = (
         "SELECT source, image_id, least(original_width, original_height) FROM read_parquet($files)"
     )
-    with duckdb.connect() as connection:
+    with connect() as connection:
         files = {"files": [str(path) for path in images]}
         rows = connection.execute(query, files).fetchall()
     return {(source, image): side for source, image, side in rows}

@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 from infra.errors import ArtifactError
 from infra.fingerprint import canonical_json
 from infra.settings.sections import ExampleSettings
+from infra.tables import connect
 from sources.piece import piece_key, piece_number
 from sources.tables import VISIBLE, sql_text
 from tasks.examples.films import film_parameters, films_query
@@ -178,7 +179,7 @@ def opened(inputs: ExampleInputs, pieces: int) -> Iterator[duckdb.DuckDBPyConnec
 
 @contextmanager
 def _connection() -> Iterator[duckdb.DuckDBPyConnection]:
-    with tempfile.TemporaryDirectory() as spill, closing(duckdb.connect()) as connection:
+    with tempfile.TemporaryDirectory() as spill, closing(connect()) as connection:
         connection.execute(f"SET temp_directory = '{spill}'; SET memory_limit = '{_MEMORY}'")
         yield connection
 

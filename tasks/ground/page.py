@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 
 from evaluation.grounding import Grounding
@@ -15,6 +14,7 @@ from evaluation.grounding_maps import energy_inside, points_inside, sharpened
 from evaluation.grounding_page import GroundingPage, ShownSentence, render_grounding
 from evaluation.overlay import draw_overlay, seen_film
 from evaluation.statistics import Floats
+from infra.tables import connect
 from sources.catalog import get_source
 from tasks.context import Context
 from tasks.ground.outcome import PAGE_FILE
@@ -56,7 +56,7 @@ MapKey = tuple[str, int, str]
 
 
 def _chosen_maps(path: Path, method: str) -> dict[MapKey, Mapping[str, Any]]:
-    with duckdb.connect() as connection:
+    with connect() as connection:
         rows = connection.sql(
             "SELECT * REPLACE (values::FLOAT[] AS values) FROM read_parquet($1) WHERE method = $2",
             params=[str(path), method],

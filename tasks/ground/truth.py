@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import duckdb
 import pyarrow as pa
 
 from evaluation.grounding_match import TruePlace
+from infra.tables import connect
 from sources.crop import Crop, Rectangle
 from sources.record import Split
 from sources.replicas.mimic_cxr import known_boxes as mimic_cxr_boxes
@@ -83,7 +83,7 @@ def published_sizes(
 ) -> dict[str, tuple[int, int]]:
     """Width and height in px of published images, by image id."""
     files = [str(path) for path in context.artifact(f"images/{source}").files(IMAGES_FILE)]
-    with duckdb.connect() as connection:
+    with connect() as connection:
         connection.register("wanted", pa.table({"image_id": pa.array(list(wanted), pa.string())}))
         rows = connection.execute(
             "SELECT image_id, original_width, original_height FROM read_parquet($1)"
@@ -115,7 +115,7 @@ def boxed_images(context: Context, source: str) -> list[BoxedImage]:
         [str(path) for path in context.artifact(f"{kind}/{source}").files(file)]
         for kind, file in (("studies", STUDIES_FILE), ("images", IMAGES_FILE))
     ]
-    with duckdb.connect() as connection:
+    with connect() as connection:
         rows = connection.sql(_BOXED, params=places).to_arrow_table().to_pylist()
     by_image: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:

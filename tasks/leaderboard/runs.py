@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Final
 
-import duckdb
 import pyarrow.parquet as pq
 
 from infra.artifact import Artifact, checked_files, find_artifacts
@@ -21,6 +20,7 @@ from infra.errors import ArtifactError
 from infra.fingerprint import fingerprint
 from infra.settings import Settings, load_settings, preset_names
 from infra.store import Store
+from infra.tables import connect
 from sources.record import Split
 from tasks.ablate.plan import KIND as ABLATIONS
 from tasks.leaderboard.chain import Shelf, chain_of, changes_of, configuration
@@ -185,7 +185,7 @@ def test_set_of(store: Store, predictions: Artifact, examples: Artifact) -> Test
     held = pq.read_schema(files[0]).names
     columns = ", ".join(name for name in _IDENTITY if name in held)
     query = f"SELECT {columns} FROM read_parquet($files) WHERE control = 'none' ORDER BY ALL"
-    with duckdb.connect() as connection:  # two threads may read at once
+    with connect() as connection:  # two threads may read at once
         rows = connection.execute(query, {"files": files}).fetchall()
     sources = sorted({row[0] for row in rows})
     replicas = {name for name in sources if _is_replica(store, examples, name)}

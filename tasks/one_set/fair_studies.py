@@ -20,6 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from infra.errors import InputError
+from infra.tables import connect
 from sources.perceptual_hash import COPY_DISTANCE
 from sources.record import Level, Rejected
 from tasks.examples.leakage import nearest_copies, persons_of
@@ -66,7 +67,7 @@ def learned_from(
     Args:
         tested, films: as of ``fair_studies``; what the model can be shown does not count.
     """
-    with duckdb.connect() as connection:
+    with connect() as connection:
         candidates = _candidates(connection, tested)
         found = _against(connection, model, films)
     counted: dict[str, int] = {}
@@ -90,7 +91,7 @@ def fair_studies(
     Raises:
         InputError: none is left.
     """
-    with duckdb.connect() as connection:
+    with connect() as connection:
         candidates = _candidates(connection, tested)
         reasons: dict[Key, tuple[str, str]] = {}
         for model in models:

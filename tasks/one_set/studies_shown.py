@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import duckdb
-
 from infra.fingerprint import fingerprint
+from infra.tables import connect
 from sources.record import Split
 from tasks.one_set.plan import ComparisonPlan
 from tasks.score.page import as_png, prediction_files, rows_of
@@ -49,6 +48,6 @@ def shown_studies(plan: ComparisonPlan) -> list[ShownStudy]:
 
 def _chosen(shards: list[str]) -> list[str]:
     query = "SELECT example_id FROM read_parquet($files)"
-    with duckdb.connect() as connection:
+    with connect() as connection:
         rows = connection.execute(query, {"files": shards}).fetchall()
     return sorted((row[0] for row in rows), key=lambda name: fingerprint([name]))[:SHOWN]

@@ -12,10 +12,10 @@ from functools import cached_property
 from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
-import duckdb
 import pyarrow.parquet as pq
 
 from evaluation.judged import CATEGORIES
+from infra.tables import connect
 from sources.record import OBSERVATIONS
 from tasks.ground.work import SENTENCES_FILE
 from tasks.pages.library import Kept, Library
@@ -344,7 +344,7 @@ def _kinds(row: Mapping[str, Any]) -> list[tuple[str, int, int]]:
 
 
 def _rows(sql: str, names: Mapping[str, Any]) -> list[dict[str, Any]]:
-    with duckdb.connect(config={"threads": 1}) as connection:
+    with connect(threads=1) as connection:
         found = connection.sql(sql, params=dict(names)).to_arrow_table()
     rows: list[dict[str, Any]] = found.to_pylist()
     return rows

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import cv2
-import duckdb
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -20,6 +19,7 @@ from PIL import Image
 from evaluation.overlay import STRONGEST
 from infra.parquet import ShardReader
 from infra.settings.sections import ImageSettings
+from infra.tables import connect
 from sources.pixels import PixelError, read_grey
 from tasks.ground.outcome import GROUNDING_FILE
 from tasks.pages.cases import MAPS_FILE, CaseSet
@@ -86,7 +86,7 @@ class Films:
         files = [str(path) for path in self.library.files(cases.predictions, PREDICTIONS_FILE)]
         if cases.kind != "films" or not files:
             raise Refused(404, "no_film", "nothing was drawn here")
-        with duckdb.connect(config={"threads": 1}) as connection:
+        with connect(threads=1) as connection:
             rows = connection.execute(
                 "SELECT pixels FROM read_parquet($files) WHERE example_id = $wanted "
                 "AND control = $control LIMIT 1",
@@ -168,7 +168,7 @@ def attention(cases: CaseSet, example_id: str, side: str, sentence: int) -> dict
         files = [str(path) for path in cases.library.files(kept, MAPS_FILE)]
         if not files:
             continue
-        with duckdb.connect(config={"threads": 1}) as connection:
+        with connect(threads=1) as connection:
             rows = connection.sql(
                 "SELECT rows, columns, values::FLOAT[] AS values FROM read_parquet($maps) "
                 "WHERE example_id = $name AND sentence = $sentence AND control = 'none' "

@@ -12,14 +12,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-import duckdb
-
 from infra.artifact import Artifact, find_artifacts
 from infra.errors import InputError
 from infra.licences import Licence, Use, weight_licences
 from infra.registry import Version
 from infra.settings.abilities import AbilityKind
 from infra.store import Store
+from infra.tables import connect
 from sources.catalog import get_source
 from sources.record import Split
 from tasks.one_set.fair_studies import Learned
@@ -94,7 +93,7 @@ class Model:
             return ()
         files = {"files": [str(path) for path in self.learned_shards]}
         query = "SELECT DISTINCT source FROM read_parquet($files) ORDER BY ALL"
-        with duckdb.connect() as connection:
+        with connect() as connection:
             return tuple(row[0] for row in connection.execute(query, files).fetchall())
 
     @property

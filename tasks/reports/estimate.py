@@ -9,7 +9,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import duckdb
 import pyarrow.parquet as pq
 
 from evaluation.chexprompt_prompt import JUDGE
@@ -23,6 +22,7 @@ from infra.llm.prices import load_prices
 from infra.llm.request import ChatRequest
 from infra.llm.status import read_observed
 from infra.settings.sections import Route
+from infra.tables import connect
 from sources.record import Split
 from tasks.context import Context
 from tasks.reports.connection import batch_rule
@@ -258,7 +258,7 @@ def _applicable(paths: list[str], route: str) -> int:
         if route == "synthesize"
         else "raw_report IS NOT NULL OR len(texts) > 0"
     )
-    with duckdb.connect() as connection:
+    with connect() as connection:
         row = connection.execute(
             f"SELECT count(*) FROM read_parquet(?) WHERE {condition}", [paths]
         ).fetchone()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import duckdb
-
 from infra.errors import InputError
+from infra.tables import connect
 
 Facts = tuple[str | None, ...]
 """One value for each of ``evaluation.slices.DIMENSIONS``; None where the source does not tell."""
@@ -20,7 +19,7 @@ def known_facts(shards: Sequence[str]) -> dict[str, Facts]:
         "SELECT example_id, source, images[1].view, subject_sex, subject_age, manufacturer, site "
         "FROM read_parquet($shards)"
     )
-    with duckdb.connect() as connection:
+    with connect() as connection:
         rows = connection.execute(query, {"shards": list(shards)}).fetchall()
     return {
         example_id: (source, view, sex, age_band(age), manufacturer, site)

@@ -11,13 +11,13 @@ from collections.abc import Iterable
 from io import BytesIO
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 from PIL import Image
 
 from evaluation.report import ReportPage, ShownExample, choose_examples
 from evaluation.scores import Scores
 from evaluation.slices import Slices
+from infra.tables import connect
 from sources.record import Split
 from tasks.context import Context
 from tasks.monitor.kept import kept_weights
@@ -91,7 +91,7 @@ def prediction_files(context: Context) -> list[str]:
 
 def rows_of(paths: list[str], chosen: list[str], condition: str) -> dict[str, dict[str, Any]]:
     """Rows of the chosen examples that meet an SQL condition, by example."""
-    with duckdb.connect() as connection:
+    with connect() as connection:
         connection.register("wanted", pa.table({"example_id": pa.array(chosen, pa.string())}))
         rows = connection.sql(
             f"SELECT * FROM read_parquet($1) SEMI JOIN wanted USING (example_id) WHERE {condition}",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import duckdb
-
+from infra.tables import connect
 from sources.record import Split
 from tasks.context import Context
 from tasks.reports.work import REPORTS_FILE
@@ -32,7 +31,7 @@ def teachers_of(context: Context) -> list[tuple[str, str]]:
 def _writers(reports: Sequence[str], examples: Sequence[str]) -> list[str]:
     if not reports or not examples:
         return []
-    with duckdb.connect() as connection:
+    with connect() as connection:
         rows = connection.execute(
             "SELECT DISTINCT model FROM read_parquet($reports) AS report SEMI JOIN (SELECT source, "
             "study_id, text_version AS version FROM read_parquet($examples)) "

@@ -20,7 +20,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import psutil
 import pyarrow as pa
@@ -30,6 +29,7 @@ from infra.fingerprint import file_digest, tree_digest
 from infra.llm.archive import ARCHIVE_FOLDER, write_archive
 from infra.llm.cache import AnswerCache
 from infra.settings import load_settings
+from infra.tables import connect
 from sources.assembly import assemble
 from sources.perceptual_hash import HASH_BYTES
 from sources.piece import cut
@@ -183,7 +183,7 @@ def studies(folder: Path, count: int) -> Cost:
             list_transform(range(14), lambda x: struct_pack(observation := 'Observation ' || x,
                 "value" := 'unmentioned')) AS labels
         FROM range({count * 3 // 2}) AS rows(i)""".replace("$report", f"'{REPORT}'")
-    with duckdb.connect() as connection:
+    with connect() as connection:
         connection.execute(listed)
         with measured() as cost:
             reading = assemble(connection, "mimic_cxr")

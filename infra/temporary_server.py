@@ -1,0 +1,159 @@
+"""Prefect's temporary server, started while its client is still being imported.
+
+Prefect starts one itself when a run first asks for it: it imports the whole server into the run's
+own process to do so, and only then does the server's process begin its eight seconds of imports.
+Here the process begins at once, and the run's own imports pass meanwhile.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib.util
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import IO
+from urllib.error import URLError
+from urllib.request import ProxyHandler, build_opener
+
+from infra.errors import CxrError
+
+_HOST = "127.0.0.1"
+_TRIES = 5
+"""Our choice: between a port's being found free and the server's taking it others may take it."""
+_IN_USE = "address already in use"
+_POLL_SECONDS = 0.05
+_ANSWER_SECONDS = 5.0  # our choice: it answers in 0.01 s
+_STOP_SECONDS = 5.0
+"""As Prefect's own temporary server is given to end."""
+_ENVIRONMENT = {
+    "PREFECT_UI_ENABLED": "0",
+    "PREFECT__SERVER_EPHEMERAL": "1",
+    "PREFECT__SERVER_FINAL": "1",
+}
+"""What Prefect gives its own (``SubprocessASGIServer``): no pages, only the services that a single
+run needs."""
+_SAID_CHARACTERS = 300
+
+
+class TemporaryServer:
+    """One server of this process, which ends with it."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._said: IO[bytes] | None = None
+        self._port = 0
+
+    @property
+    def url(self) -> str:
+        """What ``PREFECT_API_URL`` is set to."""
+        return f"http://{_HOST}:{self._port}/api"
+
+    @property
+    def runs(self) -> bool:
+        """Whether its process was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def serves(self, url: str) -> bool:
+        """Whether that address is this server's."""
+        return self.runs and url == self.url
+
+    def begin(self) -> None:
+        """Start the process unless it runs; it inherits ``PREFECT_HOME`` and all other settings.
+
+        Registered to end at exit before any client is: clients of Prefect send their last states
+        when they end, and what is registered last ends first.
+        """
+        if self.runs:
+            return
+        if self._process is None:
+            atexit.register(self.stop)
+        self._port = _free_port()
+        self._forget()
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  # read when the server fails
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "uvicorn", "--app-dir", str(_folder_of_prefect()),
+             "--factory", "prefect.server.api.server:create_app", "--host", _HOST,
+             "--port", str(self._port), "--log-level", "error", "--lifespan", "on"],
+            env={**os.environ, **_ENVIRONMENT},
+            stdout=subprocess.DEVNULL,
+            stderr=self._said,
+        )  # fmt: skip
+
+    def wait(self, seconds: float) -> None:
+        """Until it answers.
+
+        Raises:
+            CxrError: it ended, or says nothing for so long.
+        """
+        until = time.monotonic() + seconds
+        tries = 1
+        while not self._answers():
+            if not self.runs:
+                if tries == _TRIES or _IN_USE not in self._said_so_far():
+                    raise CxrError(self._why("ended"))
+                tries += 1
+                self.begin()
+            elif time.monotonic() > until:
+                raise CxrError(self._why(f"did not answer for {seconds:.0f} s"))
+            time.sleep(_POLL_SECONDS)
+
+    def stop(self) -> None:
+        """End the process."""
+        self._forget()
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _forget(self) -> None:
+        if self._said is not None:
+            self._said.close()
+            self._said = None
+
+    def _answers(self) -> bool:
+        # a proxy of the user's environment must not be asked for this machine
+        ask = build_opener(ProxyHandler({})).open
+        try:
+            with ask(f"{self.url}/health", timeout=_ANSWER_SECONDS) as answer:
+                return bool(answer.status == 200)
+        except (URLError, ConnectionError, TimeoutError):
+            return False
+
+    def _why(self, what: str) -> str:
+        lines = self._said_so_far().strip().splitlines()
+        last = f": {lines[-1][:_SAID_CHARACTERS]}" if lines else ""
+        return (
+            f"Prefect's temporary server {what}{last}; set PREFECT_API_URL to a server that runs, "
+            "or PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS to more seconds"
+        )
+
+    def _said_so_far(self) -> str:
+        assert self._said is not None
+        self._said.seek(0)
+        return self._said.read().decode(errors="replace")
+
+
+def _free_port() -> int:
+    with socket.socket() as asked:
+        asked.bind((_HOST, 0))
+        return int(asked.getsockname()[1])
+
+
+def _folder_of_prefect() -> Path:
+    """Found without importing Prefect, which reads its settings then."""
+    spec = importlib.util.find_spec("prefect")
+    if spec is None or spec.origin is None:
+        raise CxrError("prefect is not installed; run: make setup")
+    return Path(spec.origin).parents[1]
+
+
+SERVER = TemporaryServer()

@@ -1,0 +1,116 @@
+"""Prefect's temporary server: started early, one of a process, told of when it fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from infra.errors import CxrError
+from infra.temporary_server import TemporaryServer
+from tests.small_world import HOUSE, cxr_environment
+
+FLOWS = """
+import json, os, sys, threading
+from contextlib import ExitStack
+from pathlib import Path
+import psutil
+from flows.cli_prefect import prefect_at
+from infra.settings.environment import load_environment
+
+environment = load_environment(data_root=sys.argv[1])
+found = []
+for _ in range(2):
+    with prefect_at(environment):
+        from prefect import flow, task
+        from prefect.settings import PREFECT_API_URL
+        from tasks.control.watch import _WATCH, heeding_requests
+        from prefect.runtime import flow_run
+        from prefect.context import FlowRunContext
+
+        @task
+        def double(number):
+            return 2 * number
+
+        @flow
+        def work(number):
+            run = FlowRunContext.get().flow_run
+            with heeding_requests(run, environment.state):
+                return double.submit(number).result(), _WATCH[0].own_server
+
+        answer, own = work(21)
+        servers = [
+            each.pid for each in psutil.Process().children(recursive=True)
+            if "prefect.server.api.server:create_app" in each.cmdline()
+        ]
+        found.append([answer, own, PREFECT_API_URL.value(), servers])
+print(json.dumps([found, "prefect.server.api.server" in sys.modules]))
+"""
+
+
+def test_flows_of_one_process_share_a_server_that_ends_with_it(tmp_path: Path) -> None:
+    home = {"HOME": str(tmp_path), "PYTHONPATH": str(HOUSE)}
+    done = subprocess.run(
+        [sys.executable, "-c", FLOWS, str(tmp_path / "root")],
+        capture_output=True, text=True, cwd=tmp_path, env=cxr_environment(**home), check=True,
+    )  # fmt: skip
+    (first, second), imported = json.loads(done.stdout.splitlines()[-1])
+    assert first == second
+    answer, own, url, servers = first
+    assert (answer, own) == (42, True)
+    assert url.startswith("http://127.0.0.1:")
+    assert len(servers) == 1
+    assert not psutil.pid_exists(servers[0])
+    assert not imported, "the client imported the whole server"
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TemporaryServer]:
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
+    (tmp_path / "prefect").mkdir()
+    found = TemporaryServer()
+    yield found
+    found.stop()
+
+
+def test_a_port_that_somebody_else_took_is_no_end(
+    server: TemporaryServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from infra import temporary_server
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        free = temporary_server._free_port()
+        ports = iter([taken.getsockname()[1], free])
+        monkeypatch.setattr(temporary_server, "_free_port", lambda: next(ports))
+        server.begin()
+        server.wait(300)
+    assert server.url == f"http://127.0.0.1:{free}/api"
+    assert server.serves(server.url)
+    server.stop()
+    assert not server.serves(server.url)
+
+
+def test_a_server_that_cannot_start_says_why_in_one_line(
+    server: TemporaryServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_DATABASE_CONNECTION_URL", "nonsense://")
+    server.begin()
+    with pytest.raises(CxrError, match=r"^Prefect's temporary server ended: .*nonsense") as told:
+        server.wait(300)
+    assert "set PREFECT_API_URL to a server that runs" in str(told.value)
+    assert os.linesep not in str(told.value)
+
+
+def test_one_that_says_nothing_is_not_awaited_for_ever(server: TemporaryServer) -> None:
+    server.begin()
+    with pytest.raises(CxrError, match="did not answer for 0 s"):
+        server.wait(0.0)
