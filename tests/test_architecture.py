@@ -80,10 +80,19 @@ def test_imports_keep_the_contracts() -> None:
     assert re.search(r"Contracts: [5-9] kept, 0 broken", outcome.stdout), outcome.stdout[-500:]
 
 
-def test_the_command_line_starts_without_torch() -> None:
+HEAVY = {"torch", "transformers", "deepspeed", "peft", "diffusers", "matplotlib"}
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [("flows.cli", HEAVY | {"prefect"}), ("flows.pipeline", HEAVY | {"prefect.server.api.server"})],
+)
+def test_what_starts_often_starts_without_what_is_heavy(
+    module: str, heavy: set[str], tmp_path: Path
+) -> None:
     code = (
-        "import sys, flows.cli\n"
-        "heavy = {'torch', 'transformers', 'deepspeed', 'peft', 'diffusers'} & set(sys.modules)\n"
+        f"import sys, {module}\n"
+        f"heavy = {heavy} & set(sys.modules)\n"
         "sys.exit(', '.join(sorted(heavy)) or None)"
     )
     outcome = subprocess.run(
@@ -93,7 +102,7 @@ def test_the_command_line_starts_without_torch() -> None:
         text=True,
         timeout=120,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(HOUSE)},
+        env={**os.environ, "PYTHONPATH": str(HOUSE), "PREFECT_HOME": str(tmp_path)},
     )
     assert (outcome.returncode, outcome.stderr) == (0, "")
 

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from PIL import Image
 
-from evaluation.report import ReportPage, ShownExample, choose_examples
-from evaluation.scores import Scores
-from evaluation.slices import Slices
 from infra.tables import connect
 from sources.record import Split
 from tasks.context import Context
@@ -25,12 +22,19 @@ from tasks.monitor.outcome import funnel, losses
 from tasks.predict.work import PREDICTIONS_FILE
 from tasks.train.work import example_files
 
+if TYPE_CHECKING:
+    from evaluation.report import ReportPage, ShownExample
+    from evaluation.scores import Scores
+    from evaluation.slices import Slices
+
 SHOWN = 4
 """Best and worst predictions on the page, each. Our choice: a person looks at that many."""
 
 
 def make_page(context: Context, scores: Scores, slices: Slices | None) -> ReportPage:
     """Everything on the page of this run."""
+    from evaluation.report import ReportPage, choose_examples  # a second, for its plots
+
     best, worst = choose_examples(scores.examples, SHOWN)
     shown = _shown(context, scores, [*best, *worst])
     replicas = frozenset(step.name for step in context.graph.of_kind("replicas"))
@@ -61,6 +65,8 @@ def _shown(context: Context, scores: Scores, wanted: Iterable[str]) -> dict[str,
     chosen = sorted(set(wanted))
     if not chosen:
         return {}  # nothing was predicted: there is no shard to look into
+    from evaluation.report import ShownExample
+
     predictions = rows_of(prediction_files(context), chosen, "control = 'none'")
     pixels = rows_of([str(path) for path in example_files(context, Split.TEST)], chosen, "true")
     replicas = {step.name for step in context.graph.of_kind("replicas")}
