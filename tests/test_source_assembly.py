@@ -157,3 +157,30 @@ def test_a_date_that_no_calendar_here_holds_counts_as_not_given() -> None:
     rows = duckdb.sql("SELECT make_date(0, 1, 1)").to_arrow_table()
     reading = read_rows(image("a", acquired_on=rows[0][0]))
     assert study_from_row(reading.studies.to_pylist()[0]).acquired_on is None
+
+
+def test_a_large_source_is_grouped_in_shares_to_the_same_tables(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [
+        image(
+            f"i{number}",
+            f"s{number % 17}",
+            site=None if number % 3 else f"site {number}",
+            subject_id=f"p{number % 17 if number % 29 else 'other'}",
+            raw_report=f"report of {number % 34}",
+            reason="view-unknown" if number % 11 == 0 else None,
+            detail="a view" if number % 11 == 0 else None,
+        )
+        for number in range(120)
+    ]
+    at_once = read_rows(*rows)
+    monkeypatch.setattr("sources.assembly._ROWS_AT_ONCE", 7)
+    in_shares = read_rows(*rows)
+    assert in_shares.studies.equals(at_once.studies)
+    assert in_shares.rejected.equals(at_once.rejected)
+    assert {"subject-conflict", "report-differs", "view-unknown"} == set(
+        at_once.rejected["reason"].to_pylist()
+    )
+    assert (in_shares.studies_in, in_shares.images_in) == (17, 120)
+    assert in_shares.lost_owners == at_once.lost_owners
