@@ -87,3 +87,14 @@ def test_each_thing_is_told_once_and_each_restart_always(tmp_path: Path) -> None
         ("2026-03-01T12:00:00+00:00", "tell", "7"),
         ("2026-03-01T12:00:00+00:00", "restart", "8"),
     ]
+
+
+def test_half_a_line_of_a_killed_flow_silences_nobody(tmp_path: Path) -> None:
+    told = Verdict("tell", "7", "a run", "llava-rad", "it failed")
+    tell([told], tmp_path, NOW)
+    with (tmp_path / ATTENTION_FILE).open("a", encoding="utf-8") as file:
+        file.write('{"at": "2026-03-01T12:')
+    other = replace(told, subject="8")
+    assert not_told([told, other], tmp_path) == [other]
+    tell([other], tmp_path, NOW)
+    assert not_told([told, other], tmp_path) == []

@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 import subprocess
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from prefect.utilities.templating import apply_values
 
 from flows.deployments import pool_template
 from infra.settings.environment import Environment
+from sources.catalog import catalog
 from tests.small_world import HOUSE
 
 DEPLOY = HOUSE / "infra" / "deploy"
@@ -82,6 +84,47 @@ def test_containers_publish_on_loopback_and_files_they_mount_are_there() -> None
             assert service["user"] == "10001:10001", name
             assert service["read_only"], name
             assert service["cap_drop"] == ["ALL"], name
+
+
+@pytest.mark.parametrize("kind", ["cpu", "gpu"])
+def test_named_volumes_of_our_images_are_not_roots(kind: str) -> None:
+    """Docker gives a new volume the owner of the image's folder, or root where there is none."""
+    made = re.findall(
+        r"install -d -o cxr -g cxr -m 700 (.+)", (DEPLOY / f"Dockerfile.{kind}").read_text()
+    )
+    ours = {
+        str(mount).split(":")[1]
+        for service in composed()["services"].values()
+        if service["image"] in IMAGES
+        for mount in service.get("volumes", ())
+        if str(mount).partition(":")[0] in composed()["volumes"]
+    }
+    assert ours == {"/state", "/prefect"}
+    assert set(made[0].split()) == ours
+
+
+def test_workers_are_told_where_raw_data_is() -> None:
+    example = (DEPLOY / "sources.env.example").read_text()
+    named = re.findall(r"^# CXR_SOURCE_(\w+)=(/raw/\w+)$", example, re.MULTILINE)
+    assert {name.lower() for name, _ in named} < set(catalog())
+    for name in ("worker-cpu", "worker-gpu"):
+        service = composed()["services"][name]
+        assert service["env_file"] == [{"path": "sources.env", "required": False}]
+        assert any(str(mount).endswith(":/raw:ro") for mount in service["volumes"])
+    template = json.loads((DEPLOY / "pools" / "kubernetes.json").read_text())
+    assert template["variables"]["properties"]["raw_volume"]["default"]["name"] == "raw"
+
+
+def test_no_secret_gets_into_an_image() -> None:
+    """Everything that the guide has made beside the code, which the images copy whole."""
+    guide = (HOUSE / "docs" / "deploy.md").read_text()
+    made = set(re.findall(r"[\w.]+\.(?:env|token)\b|tokens\.toml", guide))
+    assert {"compose.env", "client.env", "prometheus.token", "tokens.toml"} <= made
+    ignored = [
+        line for line in (HOUSE / ".dockerignore").read_text().splitlines() if line[:1] != "#"
+    ]
+    for name in made:
+        assert any(fnmatch(name, pattern) for pattern in ignored), name
 
 
 @pytest.mark.parametrize("kind", ["cpu", "gpu"])

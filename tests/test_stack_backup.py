@@ -149,6 +149,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         ),
         "found a damaged .*backup.json",
     ),
+    "a manifest that is a list": (
+        lambda at: (at / "backup.json").write_text("[]"),
+        "found a damaged .*backup.json",
+    ),
     "a dump cut off": (lambda at: cut(at / "databases/mlflow.dump"), "mlflow.dump with .* bytes"),
     "one bit": (lambda at: flip(at / "databases/prefect.dump"), "with other bytes than were"),
     "a lost file": (lambda at: (at / "state/answers.sqlite").unlink(), "found no state/answers"),

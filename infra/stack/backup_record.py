@@ -109,7 +109,7 @@ def _read_manifest(folder: Path) -> dict:  # type: ignore[type-arg]
             "a backup that was finished, for that is written last",
             "name another, or back up again",
         ) from None
-    except (ValueError, KeyError, AttributeError):
+    except (ValueError, KeyError, AttributeError, TypeError):
         whole = False
     if not whole:
         raise _damaged(f"a damaged {folder / MANIFEST}")

@@ -8,11 +8,13 @@ the next start would meet again.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final, Literal
+from typing import IO, Final, Literal
 
 OWN_TAG: Final = "cxrflow"
 """Deployments that are attended to have it; ``attend`` itself has not."""
@@ -123,7 +125,11 @@ def not_told(verdicts: Iterable[Verdict], state: Path) -> list[Verdict]:
         lines = (state / ATTENTION_FILE).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         lines = []
-    told = {(row["subject"], row["why"]) for row in map(json.loads, lines)}
+    told = set()
+    for line in lines:
+        with suppress(ValueError, KeyError):  # half a line of one that was killed tells nobody
+            row = json.loads(line)
+            told.add((row["subject"], row["why"]))
     return [
         each for each in verdicts if each.deed == "restart" or (each.subject, each.why) not in told
     ]
@@ -132,7 +138,16 @@ def not_told(verdicts: Iterable[Verdict], state: Path) -> list[Verdict]:
 def tell(verdicts: Sequence[Verdict], state: Path, now: datetime) -> None:
     """Append them to the file that a person, or a program of theirs, follows."""
     state.mkdir(parents=True, exist_ok=True)
-    with (state / ATTENTION_FILE).open("a", encoding="utf-8") as file:
+    with (state / ATTENTION_FILE).open("a+b") as file:
+        if file.tell() and not _ends_a_line(file):
+            file.write(b"\n")
         for each in verdicts:
             at = {"at": now.isoformat(timespec="seconds")}
-            file.write(json.dumps({**at, **asdict(each)}, sort_keys=True) + "\n")
+            line = json.dumps({**at, **asdict(each)}, sort_keys=True) + "\n"
+            file.write(line.encode())
+
+
+def _ends_a_line(file: IO[bytes]) -> bool:
+    """Whether the last writer was not killed half way."""
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"
