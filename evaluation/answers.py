@@ -34,6 +34,9 @@ _NUMBERS: Final = {
     )
 }
 _WORD: Final = re.compile(r"[^\W_]+")
+_BOTH: Final = re.compile(r"\W*(yes|no)\b(.*?)\b(yes|no)\b", re.DOTALL)
+_CHOICE: Final = re.compile(r"[\s/|()-]*|.*\b(or|and)\b\W*", re.DOTALL)
+"""What stands between two words that are named as if to choose; a full stop or a comma does not."""
 _SEPARATOR: Final = re.compile(r"[,;/]|\band\b", re.IGNORECASE)
 
 
@@ -57,15 +60,18 @@ def yes_or_no(answer: str) -> YesNo | None:
     """
     words = words_of(answer)
     said = [word for word in words if word in ("yes", "no")]
-    if len(set(said)) == 2 and (words[0] not in said or _hedges(words)):
+    if len(set(said)) == 2 and (words[0] not in said or _hedges(answer)):
         return None
     return "yes" if said[:1] == ["yes"] else "no" if said else None
 
 
-def _hedges(words: Sequence[str]) -> bool:
-    """Whether it names both as if to choose: ``yes no``, ``no or yes``."""
-    both = [word for word in words[:3] if word not in ("or", "and")][:2]
-    return set(both) == {"yes", "no"}
+def _hedges(answer: str) -> bool:
+    """Whether it names both as if to choose: ``yes/no``, ``No, or yes?``, but not ``Yes. No``."""
+    both = _BOTH.match(unicodedata.normalize("NFKC", answer).lower())
+    if both is None or both[1] == both[3]:
+        return False
+    between = [word for word in words_of(both[2]) if word not in ("or", "and")]
+    return not between and _CHOICE.fullmatch(both[2]) is not None
 
 
 def exact_match(prediction: str, reference: str) -> bool:

@@ -164,3 +164,23 @@ def test_the_defaults_are_the_released_codes() -> None:
     assert (noise.steps, noise.beta_start, noise.beta_end) == (1000, 0.00085, 0.012)
     assert drawing_models().drawing.context_tokens == 16
     assert DiffusionSettings(weights="sd", image_px=256).context_tokens == 77
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (["stages.guide.steps=1500"], "diffusion.hint_steps 1500 train the hint's guess alone"),
+        (["models.diffusion.hint_steps=5000"], "none is left to guide"),
+        (["models.diffusion.context_tokens=500"], "context_tokens 500 with text_encoder.positions"),
+        (
+            ["models.text_encoder.positions=64", "models.text_encoder.context_tokens=64"],
+            "context_tokens 112 with text_encoder.positions 64",
+        ),
+    ],
+)
+def test_a_guide_that_could_not_be_trained_is_refused_before_anything_runs(
+    changes: list[str], said: str
+) -> None:
+    with pytest.raises(SettingsError, match=said):
+        load_settings("medxchat", "tiny", changes)
+    load_settings("medxchat", "tiny", ["stages.guide.steps=1501"])

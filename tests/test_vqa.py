@@ -57,7 +57,7 @@ def test_every_metric_counts_its_own_questions() -> None:
     assert found["open-token-recall"] == pytest.approx((1 / 2 + 1.0) / 2)
     assert found["unparsed-share"] == pytest.approx(1 / 3)
     assert found["set-F1"] == pytest.approx((1 + 0 + 1 + 0 + 0 + 0) / 6)
-    assert {one.signature.version for one in scores} == {"4"}
+    assert {one.signature.version for one in scores} == {"5"}
     support = {one.metric: one.questions for one in scores if one.group == ALL}
     assert (support["closed-accuracy"], support["open-token-F1"]) == (4, 2)
     assert support["unparsed-share"] == 3, "left or right is closed, but no yes or no"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from infra.settings.diffusion import DiffusionSettings
 from infra.settings.stages import ModelSettings, StageSettings
 
 Stages = Mapping[str, StageSettings]
@@ -58,6 +59,16 @@ def _require_positions(stages: Sequence[StageSettings], models: ModelSettings) -
         )
 
 
+def _require_room_for_prompts(models: ModelSettings, diffusion: DiffusionSettings) -> None:
+    """The text tower of the recipe's own pretrain stage reads the prompts."""
+    tower = models.text_encoder
+    if tower and not tower.weights and diffusion.context_tokens > tower.positions:
+        raise ValueError(
+            f"diffusion.context_tokens {diffusion.context_tokens} with text_encoder.positions "
+            f"{tower.positions}"
+        )
+
+
 def _require_models(stage: StageSettings, named: Stages, models: ModelSettings) -> None:
     """A stage that reads a model must start from a stage that makes one of its kind."""
     if stage.weights:
@@ -82,6 +93,12 @@ def _require_drawing(stage: StageSettings, named: Stages, models: ModelSettings)
         if stage.kind == "autoencode":
             raise ValueError(f"stage {stage.name} trains what diffusion.weights bring")
         return
+    _require_room_for_prompts(models, models.diffusion)
+    if stage.kind == "guide" and stage.steps and models.diffusion.hint_steps >= stage.steps:
+        raise ValueError(
+            f"stage {stage.name} has {stage.steps} steps, and the first diffusion.hint_steps "
+            f"{models.diffusion.hint_steps} train the hint's guess alone: none is left to guide"
+        )
     kinds = {named[name].kind for name in stage.starts_from}
     wanted = {"diffuse": {"autoencode", "pretrain"}, "guide": {"diffuse"}}
     lacking = wanted.get(stage.kind, set()) - kinds
