@@ -35,8 +35,8 @@ from evaluation.statistics import (
 
 VERSION: Final = "5"
 """2: an answer that lists several things is right in any order. 3: a publisher's answers are things
-as they are, and a prediction is split by them first. 4: an article is no answer to another, "yes/no" is neither.
-5: "Yes. No effusion" is a yes."""
+as they are, and a prediction is split by them first. 4: an article answers no other, and "yes/no"
+is neither. 5: "Yes. No effusion" is a yes."""
 ALL: Final = "all"
 """The name of the group that holds every question."""
 

@@ -129,13 +129,19 @@ def read(root: Path) -> Reading:
 
 
 def doubts(root: Path) -> list[str]:
-    """One line where the MIMIC-CXR member, as it is built here, is not the organisers' own.
+    """One line where the MIMIC-CXR member is absent, or is not the organisers' own.
 
     Raises:
         SourceError: a table of the member that cannot be read.
     """
     tree = _find_tree(root)
-    differs = differing_parts(build_mimic(tree)) if tree is not None else {}
+    if tree is None:
+        return [
+            f"rrg24: no {METADATA} below {root}, so the {MEMBER} member, two fifths of the "
+            "training reports, is not there; link MIMIC-CXR-JPG into that folder: scores without it are not "
+            "the shared task's"
+        ]
+    differs = differing_parts(build_mimic(tree))
     if not differs:
         return []
     parts = " and ".join(f"{part} ({digest[:12]}…)" for part, digest in differs.items())
