@@ -138,8 +138,8 @@ def doubts(root: Path) -> list[str]:
     if tree is None:
         return [
             f"rrg24: no {METADATA} below {root}, so the {MEMBER} member, two fifths of the "
-            "training reports, is not there; link MIMIC-CXR-JPG into that folder: scores without it are not "
-            "the shared task's"
+            "training reports, is not there; link MIMIC-CXR-JPG into that folder: scores without "
+            "it are not the shared task's"
         ]
     differs = differing_parts(build_mimic(tree))
     if not differs:
