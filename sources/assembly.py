@@ -30,7 +30,7 @@ _MEMORY: Final = "512MB"
 
 _ROWS_AT_ONCE: Final = 50_000
 """Our choice: images whose studies are grouped at once. 370,000 of MIMIC-CXR's shape, with labels,
-did not fit into the bound above; so many take a fifth of it."""
+did not fit into the bound above at once."""
 
 _TEXTS: Final = (
     "STRUCT(origin VARCHAR, sectioned_by VARCHAR, language VARCHAR, indication VARCHAR, "
@@ -176,11 +176,14 @@ def _judge_studies(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _grouped(chosen: str) -> str:
     """Of the rows that satisfy a condition."""
-    firsts = ", ".join(_first(name) for name in (*STUDY_COLUMNS, "text_reason", "text_detail"))
+    firsts = ", ".join(_first(name, name, name) for name in STUDY_COLUMNS)
     return f"""
         SELECT * FROM (
-            SELECT study_id, {firsts}, {_first("study_reason", "given_reason")},
-                {_first("study_detail", "given_detail")},
+            SELECT study_id, {firsts},
+                {_first("study_reason", "study_reason", "given_reason")},
+                {_first("study_detail", "study_reason", "given_detail")},
+                {_first("text_reason", "text_reason", "text_reason")},
+                {_first("text_detail", "text_reason", "text_detail")},
                 count(DISTINCT subject_id) AS subjects, count(DISTINCT split) AS splits,
                 greatest(count(DISTINCT hash(raw_report)) FILTER (raw_report IS NOT NULL),
                     count(DISTINCT hash(texts)) FILTER (texts IS NOT NULL)) AS reports
@@ -194,9 +197,10 @@ def _grouped(chosen: str) -> str:
     """
 
 
-def _first(name: str, called: str | None = None) -> str:
-    """A group's first value that is given; ``first(... ORDER BY row)`` would hold all of them."""
-    return f'arg_min("{name}", row) FILTER ("{name}" IS NOT NULL) AS "{called or name}"'
+def _first(name: str, given: str, called: str) -> str:
+    """A group's first value of the rows where another is given; ``first(... ORDER BY row)`` would
+    hold all of them."""
+    return f'arg_min("{name}", row) FILTER ("{given}" IS NOT NULL) AS "{called}"'
 
 
 def _study_columns() -> str:

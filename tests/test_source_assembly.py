@@ -184,3 +184,14 @@ def test_a_large_source_is_grouped_in_shares_to_the_same_tables(
     )
     assert (in_shares.studies_in, in_shares.images_in) == (17, 120)
     assert in_shares.lost_owners == at_once.lost_owners
+
+
+def test_what_is_said_of_a_study_is_of_the_row_that_gives_its_reason() -> None:
+    reading = read_rows(
+        image("a", study_detail="of no reason", text_detail="of none either"),
+        image("b", study_reason="label-unknown", study_detail="label 7"),
+        image("c", "s2", text_detail="of no reason"),
+        image("d", "s2", text_reason="report-empty", text_detail="0 characters"),
+    )
+    assert ("study", "s1", "label-unknown", "label 7") in rejections(reading)
+    assert ("text", "s2", "report-empty", "0 characters") in rejections(reading)
