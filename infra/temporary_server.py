@@ -23,9 +23,6 @@ from urllib.request import ProxyHandler, build_opener
 from infra.errors import CxrError
 
 _HOST = "127.0.0.1"
-_TRIES = 5
-"""Our choice: between a port's being found free and the server's taking it others may take it."""
-_IN_USE = "address already in use"
 _POLL_SECONDS = 0.05
 _ANSWER_SECONDS = 5.0  # our choice: it answers in 0.01 s
 _STOP_SECONDS = 5.0
@@ -72,17 +69,21 @@ class TemporaryServer:
             return
         if self._process is None:
             atexit.register(self.stop)
-        self._port = _free_port()
         self._forget()
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  # read when the server fails
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", "--app-dir", str(_folder_of_prefect()),
-             "--factory", "prefect.server.api.server:create_app", "--host", _HOST,
-             "--port", str(self._port), "--log-level", "error", "--lifespan", "on"],
-            env={**os.environ, **_ENVIRONMENT},
-            stdout=subprocess.DEVNULL,
-            stderr=self._said,
-        )  # fmt: skip
+        # The server is given a socket that listens: a port that was free a moment ago could be
+        # another run's by then, whose server would answer for this one.
+        with socket.create_server((_HOST, 0)) as listening:
+            self._port = listening.getsockname()[1]
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "uvicorn", "--app-dir", str(_folder_of_prefect()),
+                 "--factory", "prefect.server.api.server:create_app",
+                 "--fd", str(listening.fileno()), "--log-level", "error", "--lifespan", "on"],
+                env={**os.environ, **_ENVIRONMENT},
+                pass_fds=(listening.fileno(),),
+                stdout=subprocess.DEVNULL,
+                stderr=self._said,
+            )  # fmt: skip
 
     def wait(self, seconds: float) -> None:
         """Until it answers.
@@ -91,14 +92,10 @@ class TemporaryServer:
             CxrError: it ended, or says nothing for so long.
         """
         until = time.monotonic() + seconds
-        tries = 1
         while not self._answers():
             if not self.runs:
-                if tries == _TRIES or _IN_USE not in self._said_so_far():
-                    raise CxrError(self._why("ended"))
-                tries += 1
-                self.begin()
-            elif time.monotonic() > until:
+                raise CxrError(self._why("ended"))
+            if time.monotonic() > until:
                 raise CxrError(self._why(f"did not answer for {seconds:.0f} s"))
             time.sleep(_POLL_SECONDS)
 
@@ -129,23 +126,14 @@ class TemporaryServer:
             return False
 
     def _why(self, what: str) -> str:
-        lines = self._said_so_far().strip().splitlines()
+        assert self._said is not None
+        self._said.seek(0)
+        lines = self._said.read().decode(errors="replace").strip().splitlines()
         last = f": {lines[-1][:_SAID_CHARACTERS]}" if lines else ""
         return (
             f"Prefect's temporary server {what}{last}; set PREFECT_API_URL to a server that runs, "
             "or PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS to more seconds"
         )
-
-    def _said_so_far(self) -> str:
-        assert self._said is not None
-        self._said.seek(0)
-        return self._said.read().decode(errors="replace")
-
-
-def _free_port() -> int:
-    with socket.socket() as asked:
-        asked.bind((_HOST, 0))
-        return int(asked.getsockname()[1])
 
 
 def _folder_of_prefect() -> Path:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -80,23 +81,20 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Temporar
     found.stop()
 
 
-def test_a_port_that_somebody_else_took_is_no_end(
-    server: TemporaryServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from infra import temporary_server
-
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        free = temporary_server._free_port()
-        ports = iter([taken.getsockname()[1], free])
-        monkeypatch.setattr(temporary_server, "_free_port", lambda: next(ports))
-        server.begin()
-        server.wait(300)
-    assert server.url == f"http://127.0.0.1:{free}/api"
+def test_its_port_is_its_own_from_the_start(server: TemporaryServer) -> None:
+    """Another run's server on the same port would answer for this one."""
+    server.begin()
+    place = urlsplit(server.url)
+    assert place.port is not None
+    with pytest.raises(OSError, match="in use"):
+        socket.create_server(("127.0.0.1", place.port))
+    server.wait(300)
     assert server.serves(server.url)
+    with pytest.raises(OSError, match="in use"):
+        socket.create_server(("127.0.0.1", place.port))
     server.stop()
     assert not server.serves(server.url)
+    socket.create_server(("127.0.0.1", place.port)).close()
 
 
 def test_a_server_that_cannot_start_says_why_in_one_line(
