@@ -9,24 +9,32 @@ from __future__ import annotations
 
 import atexit
 import importlib.util
+import json
 import os
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.error import URLError
-from urllib.request import ProxyHandler, build_opener
+from urllib.request import ProxyHandler, Request, build_opener
 
 from infra.errors import CxrError
 
 _HOST = "127.0.0.1"
 _POLL_SECONDS = 0.05
 _ANSWER_SECONDS = 5.0  # our choice: it answers in 0.01 s
-_STOP_SECONDS = 5.0
-"""As Prefect's own temporary server is given to end."""
+_SETTLE_SECONDS = 10.0
+"""States of tasks come as events, and the last ones may lie in the server's queue when the client
+has ended: so long are they waited for (our choice: 0.1 s is usual, 3 s on a busy machine)."""
+_STOP_SECONDS = 30.0
+"""It is given to end by itself, as it writes its queues then; Prefect's own is given 5 s, in which
+a busy machine did not get to it."""
+_UNUSED_SECONDS = 5.0
+"""For one that nobody has used: it has nothing to write, and heeds no signal while it starts."""
 _ENVIRONMENT = {
     "PREFECT_UI_ENABLED": "0",
     "PREFECT__SERVER_EPHEMERAL": "1",
@@ -44,6 +52,8 @@ class TemporaryServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._said: IO[bytes] | None = None
         self._port = 0
+        self._began = ""
+        self._answered = False
 
     @property
     def url(self) -> str:
@@ -70,6 +80,7 @@ class TemporaryServer:
         if self._process is None:
             atexit.register(self.stop)
         self._forget()
+        self._began, self._answered = datetime.now(UTC).isoformat(), False
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  # read when the server fails
         # The server is given a socket that listens: a port that was free a moment ago could be
         # another run's by then, whose server would answer for this one.
@@ -98,15 +109,20 @@ class TemporaryServer:
             if time.monotonic() > until:
                 raise CxrError(self._why(f"did not answer for {seconds:.0f} s"))
             time.sleep(_POLL_SECONDS)
+        self._answered = True
 
     def stop(self) -> None:
-        """End the process."""
-        self._forget()
+        """End the process, once it has written the states that ended flows have told it."""
         if self._process is None:
+            self._forget()
             return
+        until = time.monotonic() + _SETTLE_SECONDS
+        while self._answered and self.runs and self._owes_states() and time.monotonic() < until:
+            time.sleep(_POLL_SECONDS)
+        self._forget()
         self._process.terminate()
         try:
-            self._process.wait(_STOP_SECONDS)
+            self._process.wait(_STOP_SECONDS if self._answered else _UNUSED_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -117,13 +133,26 @@ class TemporaryServer:
             self._said = None
 
     def _answers(self) -> bool:
+        return self._ask("/health") is not None
+
+    def _owes_states(self) -> bool:
+        """Whether a task of a flow that has ended is still running by what it has written."""
+        unended: dict[str, Any] = {"state": {"type": {"any_": ["PENDING", "RUNNING"]}}}
+        unended["start_time"] = {"after_": self._began}
+        ended = {"state": {"type": {"any_": ["COMPLETED", "FAILED"]}}}
+        return bool(self._ask("/task_runs/count", {"task_runs": unended, "flow_runs": ended}))
+
+    def _ask(self, path: str, told: dict[str, Any] | None = None) -> Any:
+        """Its answer; None where there is none."""
+        data = None if told is None else json.dumps(told).encode()
+        request = Request(f"{self.url}{path}", data, {"Content-Type": "application/json"})
         # a proxy of the user's environment must not be asked for this machine
         ask = build_opener(ProxyHandler({})).open
         try:
-            with ask(f"{self.url}/health", timeout=_ANSWER_SECONDS) as answer:
-                return bool(answer.status == 200)
+            with ask(request, timeout=_ANSWER_SECONDS) as answer:
+                return json.load(answer)
         except (URLError, ConnectionError, TimeoutError):
-            return False
+            return None
 
     def _why(self, what: str) -> str:
         assert self._said is not None

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -112,3 +113,51 @@ def test_one_that_says_nothing_is_not_awaited_for_ever(server: TemporaryServer) 
     server.begin()
     with pytest.raises(CxrError, match="did not answer for 0 s"):
         server.wait(0.0)
+
+
+OWING = """
+import sys, threading, time
+from prefect import flow, task
+from prefect.client.orchestration import get_client
+from prefect.states import Completed, Running
+
+@task
+def double(): ...
+
+@flow
+def work(): ...
+
+with get_client(sync_client=True) as client:
+    run = client.create_flow_run(work, state=Running())
+    late = client.create_task_run(double, run.id, "0", state=Running())
+    client.set_flow_run_state(run.id, Completed())
+    print("ended", flush=True)
+    sys.stdin.readline()
+    client.set_task_run_state(late.id, Completed())
+    print(client.read_task_run(late.id).state_name, flush=True)
+"""
+
+
+def test_it_stays_until_it_has_written_the_states_of_tasks_of_flows_that_ended(
+    server: TemporaryServer, tmp_path: Path
+) -> None:
+    """They reach it as events, which lie in its queue when the client has gone."""
+    server.begin()
+    server.wait(300)
+    home = {"HOME": str(tmp_path), "PREFECT_API_URL": server.url}
+    with subprocess.Popen(
+        [sys.executable, "-c", OWING], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        text=True, env=cxr_environment(**home),
+    ) as client:  # fmt: skip
+        assert client.stdin is not None
+        assert client.stdout is not None
+        assert client.stdout.readline() == "ended\n"
+        stopping = threading.Thread(target=server.stop)
+        stopping.start()
+        stopping.join(1.0)
+        assert server.runs, "it was stopped while it owed a state"
+        client.stdin.write("\n")
+        client.stdin.flush()
+        assert client.stdout.readline() == "Completed\n"
+        stopping.join()
+    assert not server.runs
