@@ -82,6 +82,9 @@ def forgotten_text(done: Forgotten, retire: bool) -> str:
             f"searched {done.proof.files:,} files of {done.proof.bytes / 1e6:,.1f} MB: "
             f"{len(done.proof.left) or 'none'} of them tell of the subject"
         )
+        if done.shared:
+            told = ", ".join(f"{number:,} {kind}" for kind, number in done.shared.items())
+            lines.append(f"  {told} of the subject's are others' too, and stay with those")
         if done.short_ids:
             lines.append(f"  {done.short_ids} short ids were looked for in tables alone")
         lines += [f"  left: {place}" for place in done.proof.left[:_MOST_SHOWN]]

@@ -6,7 +6,7 @@ changed here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from tasks.forget.needles import (
     probe_of,
     sentences_of,
 )
+from tasks.forget.others import Others
 from tasks.forget.places import ROWS, Place, files_under, find_places, local_copy
 from tasks.forget.tables import Theirs, is_bytes, is_text, joined, leaves
 
@@ -165,19 +166,25 @@ def _learn_images(dossier: Dossier, studies: pa.Table) -> None:
             dossier.uris.add(f"{row['source']}:{image['uri']}")
 
 
-def needles_of(store: Store, dossier: Dossier) -> Needles:
-    """What to search for; sentences that other subjects' rows have too are left out."""
+def needles_of(store: Store, dossier: Dossier, others: Others) -> Needles:
+    """What to search for; what other subjects' rows have too is left out."""
     known = dossier.subjects | dossier.studies | dossier.images
-    sentences = {part for text in dossier.texts for part in sentences_of(text)}
-    theirs = only_theirs(sentences, _others_texts(store, Theirs(dossier))) if sentences else set()
-    uris = {uri.partition(":")[2] for uri in dossier.uris}
+    paths = {uri.partition(":")[2] for uri in dossier.uris}
+    hashes = dossier.hashes - others.digests
     return Needles(
-        ids=frozenset(name for name in known if is_long(name)),
-        exact=frozenset(dossier.raw_digests | dossier.hashes | {u for u in uris if is_long(u)}),
-        sentences=frozenset(theirs),
-        probes=frozenset(bytes.fromhex(each) for each in dossier.probes | dossier.hashes),
-        pictures=frozenset(dossier.pictures),
+        ids=frozenset(name for name in known - others.ids if is_long(name)),
+        exact=frozenset((dossier.raw_digests - others.digests) | hashes),
+        sentences=frozenset(_own_sentences(store, dossier)),
+        probes=frozenset(bytes.fromhex(each) for each in (dossier.probes - others.probes) | hashes),
+        pictures=frozenset(dossier.pictures - others.pictures),
+        paths=frozenset(path for path in paths - others.ids if is_long(path)),
+        longer=frozenset(others.longer),
     )
+
+
+def _own_sentences(store: Store, dossier: Dossier) -> Set[str]:
+    sentences = {part for text in dossier.texts for part in sentences_of(text)}
+    return only_theirs(sentences, _others_texts(store, Theirs(dossier))) if sentences else set()
 
 
 def _others_texts(store: Store, theirs: Theirs) -> Iterator[bytes]:

@@ -40,7 +40,8 @@ from tasks.forget.gather import (
     read_sources,
 )
 from tasks.forget.learned import learn_stages, learn_versions, mark_versions
-from tasks.forget.needles import Needles
+from tasks.forget.needles import Needles, is_long
+from tasks.forget.others import look_at_others, shared_counts
 from tasks.forget.proof import Proof, search_everywhere
 from tasks.forget.requests import learn_requests
 from tasks.forget.tables import Theirs
@@ -74,6 +75,7 @@ class Forgotten:
         raw: published files that still hold the subject: they are not ours to delete.
         sent: batches at a server that hold such requests.
         short_ids: ids that are too short to search bytes for; tables were searched for them.
+        shared: how much of theirs others have too, by kind: it stays where others have it.
         proof: None in a dry run.
     """
 
@@ -85,6 +87,7 @@ class Forgotten:
     raw: tuple[str, ...]
     sent: tuple[str, ...]
     short_ids: int
+    shared: Mapping[str, int] = field(default_factory=dict)
     proof: Proof | None = field(default=None)
 
 
@@ -92,11 +95,16 @@ class Forgotten:
 class _Found:
     """All that is known before anything is changed."""
 
-    dossier: Dossier
+    theirs: Theirs
     needles: Needles
     held: Held
     versions: list[VersionSeen]
     raw: tuple[str, ...]
+    shared: Mapping[str, int]
+
+    @property
+    def dossier(self) -> Dossier:
+        return self.theirs.dossier
 
 
 def forget(
@@ -152,20 +160,22 @@ def _find(
     learn_rows(store, dossier)
     for reading in readings.values():
         learn_reading(dossier, reading)
-    theirs = Theirs(dossier)
     if dossier.is_empty and not _is_dead(store, dossier):
         raise InputError(
             f"no study of subject '{asked.subject}' of source '{asked.source}' under {store.root}",
             "a subject id as its publisher writes it, or a study's where it names none",
             f"look with 'cxr trace', or give --source {asked.source}=PATH if it was never ingested",
         )
+    others = look_at_others(store, dossier, readings.values())
+    theirs = Theirs(dossier, frozenset(others.longer))
     learn_requests(store, theirs)
     learn_stages(store, theirs)
     versions = learn_versions(RunBook(environment.tracking_uri, ""), dossier)
-    needles = needles_of(store, dossier)
+    needles = needles_of(store, dossier, others)
     retired = set(dossier.learned) if asked.retire else set()
     held = find_held(store, theirs, needles, retired)
-    return _Found(dossier, needles, held, versions, _raw_left(dossier, roots))
+    shared = shared_counts(dossier, needles, others)
+    return _Found(theirs, needles, held, versions, _raw_left(dossier, roots), shared)
 
 
 def _is_dead(store: Store, dossier: Dossier) -> bool:
@@ -214,7 +224,7 @@ def _take_out(
     erased = erase_requests(store.state, dossier, needles, dry_run=dry_run)
     removed["answers of a language model"] = erased.total
     if not dry_run:
-        rewrite_pieces(store, held, Theirs(dossier))
+        rewrite_pieces(store, held, found.theirs)
         remove_whole(store, held)
     doomed = left_work(store, dossier)
     removed["files of stopped runs and copies"] = remove_work(doomed, dry_run=dry_run)
@@ -256,6 +266,7 @@ def _told(
         {version.label: version.aliases for version in found.versions},
         found.raw,
         sent,
-        len(known) - len(found.needles.ids),
+        sum(not is_long(name) for name in known),
+        found.shared,
         proof,
     )
