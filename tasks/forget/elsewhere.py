@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,6 +20,7 @@ from infra.llm.archive import ARCHIVE_FOLDER
 from infra.llm.batch_state import BATCH_FILE
 from infra.llm.cache import CACHE_FILE
 from infra.llm.erasure import Erased, erase_answers
+from infra.llm.owners import OWNERS_FILE
 from infra.llm.quarantine import QUARANTINE_FILE
 from infra.settings.environment import Environment
 from infra.sqlite_files import BESIDE, change_texts, is_database
@@ -28,6 +29,7 @@ from infra.tracking_database import SQLITE
 from tasks.forget.artifacts import local_files
 from tasks.forget.dossier import FOLDER, Dossier
 from tasks.forget.needles import Needles
+from tasks.forget.requests import drop_owned
 from tasks.forget.search import kinds_in_file, kinds_in_name
 from tasks.forget.tables import WITHDRAWN
 
@@ -37,7 +39,7 @@ WORK: Final = (
 )
 """Folders of the state folder with work that a step leaves when it is stopped, and copies."""
 _STAGES: Final = "stages"
-_OWN: Final = (CACHE_FILE, QUARANTINE_FILE, BATCH_FILE)
+_OWN: Final = (CACHE_FILE, QUARANTINE_FILE, BATCH_FILE, OWNERS_FILE)
 """Databases of the language model, from which whole rows are erased."""
 
 
@@ -112,13 +114,22 @@ def _stage_work(store: Store, dossier: Dossier) -> Iterator[Path]:
             yield folder
 
 
-def erase_requests(state: Path, dossier: Dossier, needles: Needles, *, dry_run: bool) -> Erased:
-    """Take answers to their requests, and answers with their sentences, out of every store."""
+def erase_requests(
+    state: Path, dossier: Dossier, needles: Needles, more: Set[str], *, dry_run: bool
+) -> Erased:
+    """Take answers to their requests, and answers with their sentences, out of every store.
+
+    Args:
+        more: hashes of other requests whose answers go too.
+    """
 
     def holds(text: str) -> bool:
         return bool(needles.kinds_in(text.encode("utf-8", "surrogateescape")))
 
-    return erase_answers(state, dossier.requests, holds, dry_run=dry_run)
+    erased = erase_answers(state, dossier.requests | more, holds, dry_run=dry_run)
+    if not dry_run:
+        drop_owned(state, dossier)
+    return erased
 
 
 def change_databases(

@@ -107,7 +107,7 @@ def _groups(file: pq.ParquetFile) -> Iterator[pa.Table]:
 
 def _longer(dossier: Dossier) -> str:
     """A pattern of RE2 for what holds one of their ids as a part that stands alone."""
-    known = {*dossier.subjects, *dossier.studies, *dossier.images, *_paths(dossier)}
+    known = dossier.ids | dossier.paths
     return "|".join(_alone(name) for name in sorted(known))
 
 
@@ -119,12 +119,8 @@ def _alone(name: str) -> str:
     return f"{before if name[0].isalnum() else ''}{told}{after if name[-1].isalnum() else ''}"
 
 
-def _paths(dossier: Dossier) -> set[str]:
-    return {uri.partition(":")[2] for uri in dossier.uris}
-
-
 def _note_ids(found: Others, dossier: Dossier, rest: pa.Table, longer: str) -> None:
-    known = {*dossier.subjects, *dossier.studies, *dossier.images, *_paths(dossier)}
+    known = dossier.ids | dossier.paths
     for values in _ids(rest):
         if not longer or not len(values):
             continue

@@ -37,7 +37,13 @@ class Proof:
 
     @property
     def is_clean(self) -> bool:
+        """Whether nothing was found where one could look."""
         return not self.left
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing was found, and everything was looked into."""
+        return self.is_clean and not self.unsearched
 
 
 def search_everywhere(store: Store, places: Outside, dossier: Dossier, needles: Needles) -> Proof:

@@ -57,8 +57,7 @@ class Theirs:
     @cached_property
     def names(self) -> re.Pattern[str]:
         """Their ids and others' where a sentence names them; the longest first."""
-        known = self.dossier.subjects | self.dossier.studies | self.dossier.images
-        every = sorted(known | self.longer, key=lambda name: (-len(name), name))
+        every = sorted(self.dossier.ids | self.longer, key=lambda name: (-len(name), name))
         called = "|".join(map(re.escape, every)) or r"(?!)"
         long = "|".join(with_edges(name) for name in every if is_long(name)) or r"(?!)"
         return re.compile(
