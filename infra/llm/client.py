@@ -13,7 +13,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -128,8 +128,7 @@ class Client:
         with in_one_line(state_dir), ExitStack() as opened:
             self._cache = AnswerCache(state_dir, endpoint.rules)
             opened.callback(self._cache.close)
-            self._owners = Owners(state_dir)
-            opened.callback(self._owners.close)
+            self._owners = opened.enter_context(closing(Owners(state_dir)))
             self._audit = AuditLog(state_dir, endpoint.host, endpoint.guarantee)
             opened.callback(self._audit.close)
             self._books = Books(endpoint, state_dir, self._cache, self._prices, budget)

@@ -34,7 +34,6 @@ from tasks.forget.elsewhere import (
     change_databases,
     erase_requests,
     left_work,
-    outside,
     remove_files,
     remove_work,
 )
@@ -49,6 +48,7 @@ from tasks.forget.gather import (
 from tasks.forget.learned import learn_stages, learn_versions, mark_versions
 from tasks.forget.needles import Needles, is_long
 from tasks.forget.others import look_at_others, shared_counts
+from tasks.forget.outside import Outside, find_outside
 from tasks.forget.proof import Proof, search_everywhere
 from tasks.forget.requests import find_unowned, learn_owned, learn_requests
 from tasks.forget.studies import learn_studies
@@ -113,6 +113,7 @@ class _Found:
     shared: Mapping[str, int]
     unowned: frozenset[str]
     untold: Mapping[str, int]
+    places: Outside
 
     @property
     def dossier(self) -> Dossier:
@@ -132,19 +133,19 @@ def forget(
     """
     if asked.dry_run:
         found = _find(asked, environment, store, dict(roots))
-        return _told(found, *_take_out(found, environment, store, dry_run=True), None)
+        return _told(found, *_take_out(found, store, dry_run=True), None)
     with alone(store.state):
         _refuse_strangers(store)
         found = _find(asked, environment, store, dict(roots))
         dossier = found.dossier
-        dossier.count(_take_out(found, environment, store, dry_run=True)[0])
+        dossier.count(_take_out(found, store, dry_run=True)[0])
         write_dossier(store.state, dossier)
         tombstones = _raise_tombstones(store, dossier)
         book = RunBook(environment.tracking_uri, "")
         mark_versions(store, book, found.versions, retire=asked.retire)
-        removed, sent = _take_out(found, environment, store, dry_run=False)
+        removed, sent = _take_out(found, store, dry_run=False)
         dossier.count(removed)
-        proof = search_everywhere(store, outside(environment), dossier, found.needles)
+        proof = search_everywhere(store, found.places, dossier, found.needles)
         proof.unsearched += (*_unowned_left(store, dossier), *_untold(found.untold))
         if proof.is_whole:
             for tombstone in tombstones:
@@ -188,6 +189,7 @@ def _refuse_strangers(store: Store) -> None:
 def _find(
     asked: ForgetOrder, environment: Environment, store: Store, roots: dict[str, Path]
 ) -> _Found:
+    places = find_outside(environment)
     dossier = new_dossier(asked.source, asked.subject, tuple(sorted(asked.studies)))
     earlier = read_dossier(store.state, dossier.persons, dossier.owner, dossier.chosen)
     if earlier is not None:
@@ -216,7 +218,7 @@ def _find(
     shared = shared_counts(dossier, needles, others)
     unowned = frozenset(find_unowned(store, dossier)) if asked.old_answers else frozenset()
     return _Found(
-        theirs, needles, held, versions, _raw_left(dossier, roots), shared, unowned, untold
+        theirs, needles, held, versions, _raw_left(dossier, roots), shared, unowned, untold, places
     )
 
 
@@ -257,11 +259,11 @@ def _with_counts(tombstone: Tombstone, removed: Mapping[str, int]) -> Tombstone:
 
 
 def _take_out(
-    found: _Found, environment: Environment, store: Store, *, dry_run: bool
+    found: _Found, store: Store, *, dry_run: bool
 ) -> tuple[dict[str, int], tuple[str, ...]]:
     """Remove, or count what would be: how much of each kind, and batches at a server."""
     dossier, needles, held = found.dossier, found.needles, found.held
-    places = outside(environment)
+    places = found.places
     removed = {f"pieces of {kind}": number for kind, number in _by_kind(held.pieces).items()}
     removed |= {f"whole {kind}": number for kind, number in _by_kind(held.whole).items()}
     erased = erase_requests(store.state, dossier, needles, found.unowned, dry_run=dry_run)
