@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from tasks.forget.work import ForgetOrder, Forgotten
     from tasks.retention.collect import Collection
 
+LEFT = 1
+"""Exit code: something of the subject was found after all."""
+UNSEARCHED = 3
+"""Exit code: nothing was found, and not everything could be looked into."""
 _MOST_SHOWN = 20
 """Places of raw files that are printed one by one (our choice); ``--json`` has them all."""
 
@@ -32,8 +36,11 @@ def _opened(data_root: str | None) -> tuple[Environment, Store]:
 
 def forget_subject(
     asked: ForgetOrder, raw: list[str], data_root: str | None, *, as_json: bool
-) -> bool:
-    """Forget and print what was done; whether nothing is left.
+) -> int:
+    """Forget and print what was done.
+
+    Returns:
+        the exit code: 0 where nothing is left, ``LEFT`` or ``UNSEARCHED``.
 
     Args:
         raw: ``name=path`` of raw data, beside the ``CXR_SOURCE_`` variables.
@@ -47,15 +54,17 @@ def forget_subject(
         get_source(name)
     done = forget(asked, environment, store, roots)
     print(json.dumps(asdict(done), indent=1) if as_json else forgotten_text(done, asked.retire))
-    if done.proof is not None and not done.proof.is_clean:
-        first = done.proof.left[0]
+    if done.proof is None or done.proof.is_whole:
+        return 0
+    if done.proof.left:
         print(
             f"error: found {len(done.proof.left)} files that still tell of the subject, the first "
-            f"{first}; expected none; run again, then look at them",
+            f"{done.proof.left[0]}; expected none; run again, then look at them",
             file=sys.stderr,
         )
-        return False
-    return True
+        return LEFT
+    print(f"error: not searched: {'; '.join(done.proof.unsearched)}", file=sys.stderr)
+    return UNSEARCHED
 
 
 def forgotten_text(done: Forgotten, retire: bool) -> str:
@@ -82,6 +91,9 @@ def forgotten_text(done: Forgotten, retire: bool) -> str:
             f"searched {done.proof.files:,} files of {done.proof.bytes / 1e6:,.1f} MB: "
             f"{len(done.proof.left) or 'none'} of them tell of the subject"
         )
+        if done.shared:
+            told = ", ".join(f"{number:,} {kind}" for kind, number in done.shared.items())
+            lines.append(f"  {told} of the subject's are others' too, and stay with those")
         if done.short_ids:
             lines.append(f"  {done.short_ids} short ids were looked for in tables alone")
         lines += [f"  left: {place}" for place in done.proof.left[:_MOST_SHOWN]]

@@ -25,6 +25,12 @@ def forget(
     retire: Annotated[
         bool, typer.Option("--retire", help="Remove stages that saw it, and their aliases.")
     ] = False,
+    old_answers: Annotated[
+        bool,
+        typer.Option(
+            "--old-answers", help="Erase also stored answers that tell not whose they are."
+        ),
+    ] = False,
     data_root: DataRoot = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be removed, then stop.")
@@ -35,10 +41,11 @@ def forget(
     from tasks.forget.work import ForgetOrder
 
     name = source[0].partition("=")[0]
-    asked = ForgetOrder(name, subject, tuple(study or ()), dry_run, retire)
+    asked = ForgetOrder(name, subject, tuple(study or ()), dry_run, retire, old_answers)
     raw = [option for option in source if "=" in option]
-    if not cli_forget.forget_subject(asked, raw, data_root, as_json=as_json):
-        raise typer.Exit(1)
+    code = cli_forget.forget_subject(asked, raw, data_root, as_json=as_json)
+    if code:
+        raise typer.Exit(code)
 
 
 def gc(

@@ -302,7 +302,7 @@ class Reading:
     ``studies_in`` and ``images_in`` count what the publisher's tables (or folder) list, so that
     nothing can be lost unseen; so does ``dialogues_in`` for questions. A rejected study counts each
     of its images and dialogues as rejected too. ``lost_owners`` tells the subject of each rejected
-    study whose subject is known: it is no column, and is not stored.
+    study whose subject is known: ingestion stores it beside the row.
     """
 
     studies: pa.Table

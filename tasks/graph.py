@@ -24,7 +24,7 @@ from tasks.ingest.steps import images_told, studies_told
 
 REVISIONS: Final = {
     "replicas": 1,
-    "studies": 3,
+    "studies": 4,
     "images": 2,
     "reports": 3,
     "dialogues": 2,

@@ -29,7 +29,7 @@ FLAGS = {
     "leaderboard": "[roots] --all --json --measure* --older --out",
     "monitor": "model --data-root --json --looks-per-year=366 --recipe=llava_rad --replicas "
     "--scale=tiny --set* --since --source* --until --yearly-false-alarms=0.05",
-    "forget": "subject --data-root --dry-run --json --retire --source* --study*",
+    "forget": "subject --data-root --dry-run --json --old-answers --retire --source* --study*",
     "gc": "--data-root --dry-run --json --keep-days=30 --keep-runs=1",
     "trace": "study_id --data-root --json --recipe=llava_rad --replicas --scale=tiny --set* "
     "--source* --text",

@@ -25,11 +25,15 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import BaseModel
 from raw_world import look, write_raw
 
 from infra.artifact import build_artifact
+from infra.egress import Egress
 from infra.llm.cache import AnswerCache, StoredAnswer
 from infra.llm.compaction import compact
+from infra.llm.owners import Owners
+from infra.llm.request import ChatRequest
 from infra.parquet import write_table
 from infra.pieces import BuiltPiece, Count
 from infra.tracking_runs import RunBook
@@ -59,6 +63,12 @@ MODEL = "llava-rad-tiny"
 OVERLAY = b"\x89PNG\r\n\x1a\n a heat map over a film"
 DEAD = f"{gethostname()}-99999999"
 """Scratch of a process of this machine that is no more: Linux gives no such number."""
+
+
+class Answer(BaseModel):
+    """What the requests that are left behind ask for."""
+
+    text: str
 
 
 @dataclass(frozen=True)
@@ -247,6 +257,11 @@ def _leave_behind(context: Context, person: Person) -> None:
     answer = json.dumps({"findings": said, "impression": None})
     with closing(AnswerCache(state)) as cache:
         cache.put(StoredAnswer(study.rjust(32, "f"), "ok", answer, "m", "s-1", 1, 1, 0.0, "now"))
+    with closing(Owners(state)) as owners:
+        asked = ChatRequest(
+            SOURCE, Egress.ANY, "m", (), Answer, "s-1", 0.0, None, 9, study, person.subject
+        )
+        owners.note((study.rjust(32, first), asked) for first in "fe")
     _fill(state / "llm-quarantine.sqlite", study.rjust(32, "e"), json.dumps({"m": [["u", said]]}))
     home = state / "prefect"
     home.mkdir(exist_ok=True)

@@ -164,6 +164,21 @@ def test_retiring_removes_what_learned_and_takes_the_alias(world: ForgetWorld, c
     assert withdrawn_tag(world.context()) == {}
 
 
+def test_stages_are_told_and_retired_after_it_is_done(world: ForgetWorld, cxr: Say) -> None:
+    person = world.people["train"]
+    arguments = ("forget", person.subject, "--source", SOURCE, "--data-root", world.data)
+    first = json.loads(cxr(*arguments, "--json").out)
+    again = json.loads(cxr(*arguments, "--json").out)
+    assert again["stages"].keys() == first["stages"].keys() != set()
+    assert again["versions"] == first["versions"] == {f"{MODEL}/1": ["champion"]}
+    said = cxr(*arguments, "--retire")
+    assert said.code == 0
+    assert "they were retired: the next run trains anew" in said.out
+    assert list(world.data.glob("stages/*")) == []
+    assert versions(world) == {"1": ("1", []), "2": (None, ["other"])}
+    assert "no trained stage learned from the subject" in cxr(*arguments).out
+
+
 def test_a_later_run_does_not_bring_it_back(world: ForgetWorld, cxr: Say) -> None:
     person = world.people["train"]
     traces = traces_of(world, person)
@@ -285,6 +300,7 @@ def test_one_that_was_killed_finishes_when_run_again(
     person = world.people["test"]
     traces = traces_of(world, person)
     arguments = ["forget", person.subject, "--source", SOURCE, "--data-root", str(world.data)]
+    planned = json.loads(cxr(*arguments, "--dry-run", "--json").out)["removed"]
     code = STOPPED.format(method=method, after=after)
     stopped = subprocess.run(
         [sys.executable, "-c", code, *arguments],
@@ -300,6 +316,8 @@ def test_one_that_was_killed_finishes_when_run_again(
     assert (said.code, said.err) == (0, "")
     assert find_traces(world.data, traces) == []
     assert _forgetting(world.data / ".state").state == "fine"
+    [tombstone] = read_records(world.context().store)
+    assert tombstone.removed == planned, "what the killed one removed counts too"
     assert_whole(world.context())
 
 

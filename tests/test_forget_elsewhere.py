@@ -11,8 +11,9 @@ from flows.cli_forget import collected_text, forgotten_text
 from infra.settings.environment import load_environment
 from infra.store import Store
 from tasks.forget.dossier import Dossier
-from tasks.forget.elsewhere import Outside, left_work, outside, remove_files, remove_work
+from tasks.forget.elsewhere import left_work, remove_files, remove_work
 from tasks.forget.needles import Needles
+from tasks.forget.outside import Outside, find_outside
 from tasks.forget.proof import Proof, search_everywhere
 from tasks.forget.work import Forgotten
 from tasks.retention.collect import Collected, Collection
@@ -35,7 +36,7 @@ def store(tmp_path: Path) -> Store:
 
 def test_the_embedded_stores_lie_in_the_state_folder(store: Store) -> None:
     (store.state / "mlflow").mkdir()
-    found = outside(load_environment(data_root=store.root))
+    found = find_outside(load_environment(data_root=store.root))
     assert found == Outside((store.state,), ())
 
 
@@ -49,12 +50,12 @@ def test_stores_that_lie_elsewhere_are_searched_too(
     environment = load_environment(
         data_root=store.root, mlflow_uri=f"sqlite:///{places[0] / 'mlflow.db'}"
     )
-    assert outside(environment).folders == (store.state, *places)
+    assert find_outside(environment).folders == (store.state, *places)
 
 
 def test_servers_are_named_as_not_searched(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4200/api")
-    found = outside(load_environment(data_root=store.root, mlflow_uri="http://127.0.0.1:5000"))
+    found = find_outside(load_environment(data_root=store.root, mlflow_uri="http://127.0.0.1:5000"))
     assert [place.partition("'")[0] for place in found.unsearched] == ["MLflow", "Prefect"]
 
 

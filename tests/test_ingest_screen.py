@@ -78,7 +78,8 @@ def ingested(tmp_path: Path, raw: Path, *overrides: str) -> tuple[Context, pa.Ta
             assert count.rows_in == count.kept + sum(count.rejected.values())
     rejected = [*studies.files("rejected.parquet"), *images.files("rejected.parquet")]
     kept = pa.concat_tables([pq.read_table(path) for path in studies.files("studies.parquet")])
-    return context, kept, pa.concat_tables([pq.read_table(path) for path in rejected])
+    lost = [pq.read_table(path) for path in rejected]
+    return context, kept, pa.concat_tables(lost, promote_options="default")
 
 
 def bytes_below(root: Path) -> bytes:

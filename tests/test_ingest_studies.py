@@ -24,6 +24,7 @@ from sources.catalog import get_source
 from sources.piece import piece_key, piece_number
 from sources.record import REJECTED_SCHEMA, STUDY_SCHEMA, Level, Split
 from tasks.context import Order, open_context
+from tasks.ingest.lost import LOST_SCHEMA
 from tasks.ingest.studies import REJECTED_FILE, STUDIES_FILE, count_reasons, ingest_studies
 
 HOUSE = Path(__file__).parent.parent
@@ -66,7 +67,7 @@ def test_every_study_is_in_the_piece_of_its_hash(world: World) -> None:
         for name in pq.read_table(path)["study_id"].to_pylist():
             assert piece_key(piece_number(name, 4)) == piece.key
     assert rows(world.artifact).schema.equals(STUDY_SCHEMA)
-    assert rows(world.artifact, REJECTED_FILE).schema.equals(REJECTED_SCHEMA)
+    assert rows(world.artifact, REJECTED_FILE).schema.equals(LOST_SCHEMA)
 
 
 def test_counts_add_up_with_the_rows(world: World) -> None:
@@ -194,6 +195,7 @@ sys.path.insert(0, sys.argv[3])
 from pathlib import Path
 from infra.errors import CxrError
 from raw_world import look
+from tasks.ingest.lost import LOST_SCHEMA
 from tasks.ingest.studies import ingest_studies
 import sources.catalog
 sources.catalog.catalog()

@@ -13,7 +13,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,7 @@ from infra.llm.cache import AnswerCache, AnsweredMeanwhile, StoredAnswer
 from infra.llm.compaction import compact_if_large
 from infra.llm.endpoint import Endpoint
 from infra.llm.gate import Gate
+from infra.llm.owners import Owners
 from infra.llm.prices import load_prices
 from infra.llm.quota import KnownLimits, Quota
 from infra.llm.request import Answer, AnswerStatus, ChatRequest
@@ -127,6 +128,7 @@ class Client:
         with in_one_line(state_dir), ExitStack() as opened:
             self._cache = AnswerCache(state_dir, endpoint.rules)
             opened.callback(self._cache.close)
+            self._owners = opened.enter_context(closing(Owners(state_dir)))
             self._audit = AuditLog(state_dir, endpoint.host, endpoint.guarantee)
             opened.callback(self._audit.close)
             self._books = Books(endpoint, state_dir, self._cache, self._prices, budget)
@@ -169,6 +171,7 @@ class Client:
             self.endpoint.admit(source, rule)
         hashes = [request.identity() for request in requests]
         by_hash = dict(zip(hashes, requests, strict=True))
+        self._owners.note(zip(hashes, requests, strict=True))
         answers = dict(self._replay(by_hash))
         self._books.replayed(by_hash[key] for key in answers)
         pending = [(key, request) for key, request in by_hash.items() if key not in answers]
@@ -325,7 +328,7 @@ class Client:
             return
         self._is_closed = True
         with in_one_line(self._state_dir), ExitStack() as rest:
-            for part in (self._audit, self._cache, self._books, self._gate):
+            for part in (self._audit, self._owners, self._cache, self._books, self._gate):
                 rest.callback(part.close)
             if self._loop is not None and self._thread is not None:
                 asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()

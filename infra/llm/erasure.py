@@ -9,7 +9,7 @@ that it may use again.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from infra.llm.archive import ARCHIVE_FOLDER, ArchiveFile, Row, write_archive
 from infra.llm.batch_state import BATCH_FILE
 from infra.llm.cache import CACHE_FILE, COLUMNS, AnswerCache, connect
 from infra.llm.compaction import lock_path, remove_unlisted
+from infra.llm.owners import known_requests
 from infra.llm.quarantine import QUARANTINE_FILE
 from infra.sqlite_files import open_rows, rewrite
 
@@ -71,6 +72,40 @@ def erase_answers(
 
 
 IsMeant = Callable[..., bool]
+
+
+def unowned_requests(state: Path, known: Set[str]) -> set[str]:
+    """Stored requests of which nobody knows whose they are, wherever an answer to them lies.
+
+    Answers that were stored before ``owners`` was there, and were not replayed since.
+
+    Args:
+        known: hashes of requests whose owner is known otherwise.
+    """
+    told = known | known_requests(state)
+    return {key for key in _stored_requests(state) if key not in told}
+
+
+def _stored_requests(state: Path) -> Iterator[str]:
+    for path, table, column in (
+        (state / CACHE_FILE, "answers", "request_hash"),
+        (state / QUARANTINE_FILE, "failures", "request_key"),
+        (state / BATCH_FILE, "replies", "request_hash"),
+        (state / BATCH_FILE, "requests", "request_hash"),
+    ):
+        if path.exists():
+            with open_rows(path) as run:
+                if _has_table(run, table):
+                    for (key,) in run.execute(f"SELECT {column} FROM {table}"):
+                        yield key.partition("@")[0]
+    for path in sorted((state / ARCHIVE_FOLDER).glob("answers-*.parquet")):
+        for row in ArchiveFile(path).rows():
+            yield row[0].partition("@")[0]
+
+
+def _has_table(run: sqlite3.Connection, table: str) -> bool:
+    found = run.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+    return found is not None
 
 
 def _erase_cache(state: Path, is_meant: IsMeant, dry_run: bool) -> tuple[int, int]:
@@ -128,7 +163,7 @@ def _erase_rows(path: Path, table: str, columns: str, is_meant: IsMeant, dry_run
         return 0
     key = columns.partition(",")[0]
     with open_rows(path) as run:
-        if not run.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
+        if not _has_table(run, table):
             return 0
         rows = run.execute(f"SELECT {columns} FROM {table}")
         meant = [row[0] for row in rows if is_meant(*row)]

@@ -31,8 +31,9 @@ class Message:
 class ChatRequest:
     """One question with the shape of its answer.
 
-    ``source`` and ``egress`` guard the way out and are no part of the identity: the same text
-    asked for two sources is one request.
+    ``source`` and ``egress`` guard the way out, and ``study_id`` and ``subject_id`` tell whose the
+    text is (``owners``); they are no part of the identity: the same text asked for two sources is
+    one request.
     """
 
     source: str
@@ -44,6 +45,8 @@ class ChatRequest:
     temperature: float
     seed: int | None
     max_output_tokens: int
+    study_id: str | None = None
+    subject_id: str | None = None
 
     def identity(self) -> str:
         """Hash of everything that may change the answer (32 hex digits)."""

@@ -139,7 +139,7 @@ def _request(subject: Subject, route: DialogueRoute, settings: Asking) -> ChatRe
     if route == "converse":
         payload["most_questions"] = settings.dialogues.questions
     card = get_source(subject.study.source).card
-    return chat_request(payload, _PROMPTS[route], settings.reports, card)
+    return chat_request(payload, _PROMPTS[route], settings.reports, card, subject.study)
 
 
 def _kept(subject: Subject, route: DialogueRoute, answer: Answer) -> Kept | Rejected:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from hashlib import blake2b
 from pathlib import Path
@@ -31,6 +31,7 @@ class Dossier:
         chosen: the only studies to forget; empty for all of the subject.
         sources: the sources that have these persons.
         subjects: subject ids to look for; none where only some studies are forgotten.
+        rejected: ids of rejected rows of theirs: of films that others may have too.
         texts: every text of theirs, as stored.
         requests: hashes of what a language model was asked about them.
         raw_digests: of published files; ``hashes`` are perceptual ones, both in hexadecimal.
@@ -41,6 +42,7 @@ class Dossier:
         learned: folder of each stage that learned from them, with when it was made.
         how: by folder, how it learned.
         versions: registered versions that came of those stages, ``name/number``.
+        counts: how much there was to remove, by kind, before anything was removed.
     """
 
     persons: str
@@ -50,6 +52,7 @@ class Dossier:
     subjects: set[str] = field(default_factory=set)
     studies: set[str] = field(default_factory=set)
     images: set[str] = field(default_factory=set)
+    rejected: set[str] = field(default_factory=set)
     texts: set[str] = field(default_factory=set)
     requests: set[str] = field(default_factory=set)
     raw_digests: set[str] = field(default_factory=set)
@@ -61,11 +64,27 @@ class Dossier:
     learned: dict[str, str] = field(default_factory=dict)
     how: dict[str, str] = field(default_factory=dict)
     versions: set[str] = field(default_factory=set)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def ids(self) -> set[str]:
+        """Every id of theirs."""
+        return self.subjects | self.studies | self.images | self.rejected
+
+    @property
+    def paths(self) -> set[str]:
+        """Every published file of theirs, as its source names it."""
+        return {uri.partition(":")[2] for uri in self.uris}
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing of the subject was found anywhere."""
         return not (self.studies or self.images or self.texts)
+
+    def count(self, found: Mapping[str, int]) -> None:
+        """Keep the larger number of each kind: what a killed run removed is not found again."""
+        for name, number in found.items():
+            self.counts[name] = max(number, self.counts.get(name, 0))
 
     def add(self, other: Dossier) -> None:
         """Take over what another one knows of the same subject."""
@@ -91,6 +110,7 @@ def read_dossier(state: Path, persons: str, owner: str, chosen: Iterable[str]) -
     values: dict[str, Any] = {
         name: set(value) if name in sets else tuple(value) if isinstance(value, list) else value
         for name, value in told.items()
+        if name in {each.name for each in fields(Dossier)}  # another version's has others
     }
     return Dossier(**values)
 

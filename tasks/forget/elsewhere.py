@@ -7,27 +7,28 @@ words are replaced, and are written anew.
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Final
 
 from evaluation.metric_cache import CACHE_FOLDER
+from infra import postgres_rows
 from infra.fingerprint import file_digest
 from infra.llm.archive import ARCHIVE_FOLDER
 from infra.llm.batch_state import BATCH_FILE
 from infra.llm.cache import CACHE_FILE
 from infra.llm.erasure import Erased, erase_answers
+from infra.llm.owners import OWNERS_FILE
 from infra.llm.quarantine import QUARANTINE_FILE
-from infra.settings.environment import Environment
 from infra.sqlite_files import BESIDE, change_texts, is_database
 from infra.store import Store
-from infra.tracking_database import SQLITE
 from tasks.forget.artifacts import local_files
 from tasks.forget.dossier import FOLDER, Dossier
 from tasks.forget.needles import Needles
+from tasks.forget.outside import Outside, store_at
+from tasks.forget.places import files_under, local_copy
+from tasks.forget.requests import drop_owned
 from tasks.forget.search import kinds_in_file, kinds_in_name
 from tasks.forget.tables import WITHDRAWN
 
@@ -37,43 +38,8 @@ WORK: Final = (
 )
 """Folders of the state folder with work that a step leaves when it is stopped, and copies."""
 _STAGES: Final = "stages"
-_OWN: Final = (CACHE_FILE, QUARANTINE_FILE, BATCH_FILE)
+_OWN: Final = (CACHE_FILE, QUARANTINE_FILE, BATCH_FILE, OWNERS_FILE)
 """Databases of the language model, from which whole rows are erased."""
-
-
-@dataclass(frozen=True)
-class Outside:
-    """Where else to look, and what cannot be looked into.
-
-    Args:
-        folders: local folders that are searched whole.
-        unsearched: places of other servers, with who must look there.
-    """
-
-    folders: tuple[Path, ...]
-    unsearched: tuple[str, ...]
-
-
-def outside(environment: Environment) -> Outside:
-    """State folder, MLflow's store and Prefect's home, as the environment names them."""
-    folders, unsearched = [environment.state], []
-    uri = environment.tracking_uri
-    if uri.startswith(SQLITE):
-        folders.append(Path(uri.removeprefix(SQLITE)).parent)
-    else:
-        unsearched.append("MLflow's store at its server: its keeper must search and rewrite it")
-    if os.environ.get("PREFECT_API_URL") or os.environ.get("PREFECT_API_DATABASE_CONNECTION_URL"):
-        unsearched.append("Prefect's database at its server: its keeper must search and rewrite it")
-    own = Path.home() / ".prefect"
-    if os.environ.get("PREFECT_HOME") or (own / "profiles.toml").is_file():
-        folders.append(Path(os.environ.get("PREFECT_HOME") or own))
-    distinct = [
-        folder
-        for place, folder in enumerate(folders)
-        if folder.is_dir()
-        and not any(other == folder or other in folder.parents for other in folders[:place])
-    ]
-    return Outside(tuple(distinct), tuple(unsearched))
 
 
 def left_work(store: Store, dossier: Dossier) -> list[Path]:
@@ -112,26 +78,39 @@ def _stage_work(store: Store, dossier: Dossier) -> Iterator[Path]:
             yield folder
 
 
-def erase_requests(state: Path, dossier: Dossier, needles: Needles, *, dry_run: bool) -> Erased:
-    """Take answers to their requests, and answers with their sentences, out of every store."""
+def erase_requests(
+    state: Path, dossier: Dossier, needles: Needles, more: Set[str], *, dry_run: bool
+) -> Erased:
+    """Take answers to their requests, and answers with their sentences, out of every store.
+
+    Args:
+        more: hashes of other requests whose answers go too.
+    """
 
     def holds(text: str) -> bool:
         return bool(needles.kinds_in(text.encode("utf-8", "surrogateescape")))
 
-    return erase_answers(state, dossier.requests, holds, dry_run=dry_run)
+    erased = erase_answers(state, dossier.requests | more, holds, dry_run=dry_run)
+    if not dry_run:
+        drop_owned(state, dossier)
+    return erased
 
 
 def change_databases(
     places: Outside, needles: Needles, doomed: list[Path], *, dry_run: bool
 ) -> int:
     """Replace their words in every database that is not the language model's; rows changed."""
+
+    def change(text: str) -> str:
+        return needles.without(text, WITHDRAWN)
+
     changed = 0
     for folder in places.folders:
         for path in _apart(local_files(folder), doomed):
             if path.name not in _OWN and is_database(path):
-                changed += change_texts(
-                    path, lambda text: needles.without(text, WITHDRAWN), dry_run=dry_run
-                )
+                changed += change_texts(path, change, dry_run=dry_run)
+    for url in places.databases:
+        changed += postgres_rows.change_texts(url, change, dry_run=dry_run)
     return changed
 
 
@@ -171,7 +150,23 @@ def remove_files(
         for empty in sorted(folder.rglob("*"), reverse=True) if not dry_run else ():
             if empty.is_dir() and kinds_in_name(empty.name, needles) and not any(empty.iterdir()):
                 empty.rmdir()
-    return removed
+    return removed + sum(
+        _remove_objects(store_at(url, store.state), needles, pictures, dry_run=dry_run)
+        for url in places.stores
+    )
+
+
+def _remove_objects(objects: Store, needles: Needles, pictures: set[str], *, dry_run: bool) -> int:
+    """The same of an object store."""
+    doomed = []
+    for name in files_under(objects, ""):
+        with local_copy(objects, name) as path:
+            copied = file_digest(path) in pictures
+            if copied or kinds_in_name(name, needles) or kinds_in_file(path, needles):
+                doomed.append(name)
+    for name in doomed if not dry_run else ():
+        objects.remove(name)
+    return len(doomed)
 
 
 def _is_kept(store: Store, path: Path) -> bool:

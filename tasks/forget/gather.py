@@ -6,7 +6,7 @@ changed here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 
-from infra.errors import InputError
 from infra.store import Store
 from sources.catalog import catalog, get_source
 from sources.record import Reading
@@ -28,13 +27,12 @@ from tasks.forget.needles import (
     probe_of,
     sentences_of,
 )
-from tasks.forget.places import ROWS, Place, files_under, find_places, local_copy
+from tasks.forget.others import Others
+from tasks.forget.places import JUDGED, ROWS, Place, files_under, find_places, local_copy
 from tasks.forget.tables import Theirs, is_bytes, is_text, joined, leaves
 
 _NO_TEXT: Final = frozenset({"detail", "reason"})
 """Columns with words of ours."""
-_JUDGED: Final = frozenset({"scores", "teachers"})
-"""Kinds whose tables tell what judges were asked."""
 _BINARY: Final = "perceptual_hash"
 
 
@@ -53,56 +51,13 @@ def new_dossier(source: str, owner: str, chosen: tuple[str, ...]) -> Dossier:
     return Dossier(persons, owner, chosen, kin)
 
 
-def learn_studies(store: Store, dossier: Dossier, readings: dict[str, Reading]) -> None:
-    """Their studies, from the studies of every artifact and from raw files that were read.
-
-    Raises:
-        InputError: a study that was chosen is another subject's.
-    """
-    tables = [table for _, table in _study_tables(store, dossier.sources)]
-    tables += [reading.studies.select(_OWNED) for reading in readings.values()]
-    strangers: set[str] = set()
-    for table in tables:
-        kin = pc.is_in(table["source"], value_set=pa.array(dossier.sources))
-        owners = pc.coalesce(table["subject_id"], table["study_id"])
-        own = pc.and_(kin, pc.equal(owners, dossier.owner))
-        mine = set(table.filter(own)["study_id"].to_pylist())
-        rest = table.filter(pc.and_(kin, pc.invert(own)))["study_id"].to_pylist()
-        strangers |= set(rest) & set(dossier.chosen)
-        dossier.studies |= mine & set(dossier.chosen) if dossier.chosen else mine
-    for reading in readings.values():
-        for study, subject in reading.lost_owners.items():
-            if subject == dossier.owner and (not dossier.chosen or study in dossier.chosen):
-                dossier.studies.add(study)
-    if strangers:
-        raise InputError(
-            f"study '{sorted(strangers)[0]}', which is not one of subject '{dossier.owner}'",
-            "studies of that subject",
-            "correct --study",
-        )
-    if not dossier.chosen:
-        dossier.subjects.add(dossier.owner)
-
-
-_OWNED: Final = ["source", "study_id", "subject_id"]
-
-
-def _study_tables(store: Store, sources: tuple[str, ...]) -> Iterator[tuple[str, pa.Table]]:
-    for place in find_places(store, frozenset({"studies"})):
-        if place.name in sources:
-            for name in files_under(store, place.folder):
-                if name.endswith("/studies.parquet"):
-                    with local_copy(store, name) as path:
-                        yield name, pq.read_table(path, columns=_OWNED, partitioning=None)
-
-
 def learn_rows(store: Store, dossier: Dossier) -> None:
     """Images, texts, requests and pictures of their rows in every table of rows.
 
     Studies' tables come first: the others are told by the ids that these hold.
     """
     theirs = Theirs(dossier)
-    for place in find_places(store, ROWS | _JUDGED):
+    for place in find_places(store, ROWS | JUDGED):
         for name in files_under(store, place.folder):
             if name.endswith(".parquet"):
                 with local_copy(store, name) as path:
@@ -135,6 +90,9 @@ def _learn(dossier: Dossier, mine: pa.Table) -> None:
         elif is_text(array.type) and name not in _NO_TEXT:
             dossier.texts |= {text for text in array.to_pylist() if text and " " in text.strip()}
     names = set(mine.column_names)
+    if "row_id" in names:
+        told = mine.filter(pc.is_in(mine["level"], value_set=pa.array(["study", "image"])))
+        dossier.rejected |= {row for row in told["row_id"].to_pylist() if " " not in row}
     if "request_hash" in names:
         dossier.requests |= {each for each in mine["request_hash"].to_pylist() if each}
     if "raw_digest" in names:
@@ -165,19 +123,23 @@ def _learn_images(dossier: Dossier, studies: pa.Table) -> None:
             dossier.uris.add(f"{row['source']}:{image['uri']}")
 
 
-def needles_of(store: Store, dossier: Dossier) -> Needles:
-    """What to search for; sentences that other subjects' rows have too are left out."""
-    known = dossier.subjects | dossier.studies | dossier.images
-    sentences = {part for text in dossier.texts for part in sentences_of(text)}
-    theirs = only_theirs(sentences, _others_texts(store, Theirs(dossier))) if sentences else set()
-    uris = {uri.partition(":")[2] for uri in dossier.uris}
+def needles_of(store: Store, dossier: Dossier, others: Others) -> Needles:
+    """What to search for; what other subjects' rows have too is left out."""
+    hashes = dossier.hashes - others.digests
     return Needles(
-        ids=frozenset(name for name in known if is_long(name)),
-        exact=frozenset(dossier.raw_digests | dossier.hashes | {u for u in uris if is_long(u)}),
-        sentences=frozenset(theirs),
-        probes=frozenset(bytes.fromhex(each) for each in dossier.probes | dossier.hashes),
-        pictures=frozenset(dossier.pictures),
+        ids=frozenset(name for name in dossier.ids - others.ids if is_long(name)),
+        exact=frozenset((dossier.raw_digests - others.digests) | hashes),
+        sentences=frozenset(_own_sentences(store, dossier)),
+        probes=frozenset(bytes.fromhex(each) for each in (dossier.probes - others.probes) | hashes),
+        pictures=frozenset(dossier.pictures - others.pictures),
+        paths=frozenset(path for path in dossier.paths - others.ids if is_long(path)),
+        longer=frozenset(others.longer),
     )
+
+
+def _own_sentences(store: Store, dossier: Dossier) -> Set[str]:
+    sentences = {part for text in dossier.texts for part in sentences_of(text)}
+    return only_theirs(sentences, _others_texts(store, Theirs(dossier))) if sentences else set()
 
 
 def _others_texts(store: Store, theirs: Theirs) -> Iterator[bytes]:

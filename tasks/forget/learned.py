@@ -6,13 +6,13 @@ versions in the registry too, and a person decides whether to train anew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import pyarrow.parquet as pq
 
 from infra.store import Store
-from infra.tombstones import withdrawn_from
+from infra.tombstones import Tombstone, withdrawn_from
 from infra.tracking import VersionSeen, all_versions, mark_withdrawn
 from infra.tracking_runs import RunBook
 from sources.record import Split
@@ -22,12 +22,18 @@ from tasks.forget.tables import Theirs
 
 TRAINED: Final = "learned from it"
 CHOSE: Final = "chose its weights by it"
+EARLIER: Final = "had learned from it when it was forgotten"
 DESCENDS: Final = "began with weights of one that did"
 _WEIGHTS: Final = frozenset({"stages", "classifiers"})
 
 
-def learn_stages(store: Store, theirs: Theirs) -> None:
-    """Note every stage and classifier that learned from the subject, with how it did."""
+def learn_stages(store: Store, theirs: Theirs, earlier: Iterable[Tombstone] = ()) -> None:
+    """Note every stage and classifier that learned from the subject, with how it did.
+
+    Args:
+        earlier: records of the same withdrawal; of the stages that they tell, those count that are
+            still there.
+    """
     dossier = theirs.dossier
     seen = _example_splits(store, theirs)
     dossier.examples |= {folder for folder, splits in seen.items() if splits != {str(Split.TEST)}}
@@ -38,6 +44,10 @@ def learn_stages(store: Store, theirs: Theirs) -> None:
             _note(dossier, place, TRAINED)
         elif str(Split.VALIDATE) in splits:
             _note(dossier, place, CHOSE)
+    told = {pair for tombstone in earlier for pair in tombstone.learned.items()}
+    for place in places:
+        if (place.folder, _made_at(place)) in told:
+            _note(dossier, place, EARLIER)
     while more := [
         place
         for place in places
@@ -48,9 +58,13 @@ def learn_stages(store: Store, theirs: Theirs) -> None:
 
 
 def _note(dossier: Dossier, place: Place, how: str) -> None:
-    assert place.manifest is not None
-    dossier.learned.setdefault(place.folder, str(place.manifest["created_at"]))
+    dossier.learned.setdefault(place.folder, _made_at(place))
     dossier.how.setdefault(place.folder, how)
+
+
+def _made_at(place: Place) -> str:
+    assert place.manifest is not None
+    return str(place.manifest["created_at"])
 
 
 def _example_splits(store: Store, theirs: Theirs) -> dict[str, set[str]]:
@@ -99,7 +113,7 @@ def _made(store: Store, version: VersionSeen) -> Mapping[str, str]:
     """When each stage of a version was made."""
     wanted = _stages_of(version)
     return {
-        place.folder: str(place.manifest["created_at"])
+        place.folder: _made_at(place)
         for place in find_places(store, frozenset({"stages"}))
         if place.folder in wanted and place.manifest is not None
     }

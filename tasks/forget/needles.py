@@ -2,13 +2,12 @@
 
 Ids are told from other numbers by their length: one that is shorter than ``LONG_ID`` digits stands
 in any file by chance, and is looked for in columns of ids alone. A sentence that other subjects'
-texts have too ("The heart is of normal size.") is nobody's and is not searched for.
+texts have too ("The heart is of normal size.") is nobody's and is not searched for; nor is a film
+that another subject has too (``others``).
 """
 
 from __future__ import annotations
 
-import html
-import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from functools import cached_property
 from typing import Final
 
 import xxhash
+
+from tasks.forget.names import Names, written_forms
 
 LONG_ID: Final = 8
 """Digits from which a number is no chance (our choice: MIMIC's ids have eight, and a number of
@@ -67,22 +68,17 @@ def probe_of(picture: bytes) -> bytes | None:
     return None
 
 
-def written_forms(text: str) -> set[bytes]:
-    """A text as files, JSON and HTML write it."""
-    plain = text.encode("utf-8", "surrogatepass")
-    escaped = {json.dumps(text)[1:-1].encode(), html.escape(text).encode("utf-8", "surrogatepass")}
-    return {plain, html.escape(text, quote=False).encode("utf-8", "surrogatepass"), *escaped}
-
-
 @dataclass(frozen=True)
 class Needles:
     """What to search for.
 
     Args:
-        ids: long ids; ``exact`` are paths and digests, which are searched for as they are.
+        ids: long ids; ``paths`` are published files, and both stand alone (``names``).
+        exact: digests, which are searched for as they are.
         sentences: normalized.
         probes: bytes from inside pictures, and perceptual hashes.
         pictures: xxh3-128 of whole pictures.
+        longer: ids and paths of others in which one of theirs stands.
     """
 
     ids: frozenset[str]
@@ -90,19 +86,20 @@ class Needles:
     sentences: frozenset[str]
     probes: frozenset[bytes]
     pictures: frozenset[str]
+    paths: frozenset[str] = frozenset()
+    longer: frozenset[str] = frozenset()
 
     @cached_property
-    def _ids(self) -> re.Pattern[bytes] | None:
-        forms = sorted(form for name in self.ids for form in written_forms(name))
-        if not forms:
-            return None
-        return re.compile(b"|".join(map(_with_edges, forms)))
+    def _ids(self) -> Names:
+        return Names(self.ids, self.longer)
 
     @cached_property
-    def _plain(self) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
-        """First parts of ids for a quick look, and the exact strings."""
-        ids = sorted({form for name in self.ids for form in written_forms(name)})
-        return tuple(ids), tuple(sorted({f for text in self.exact for f in written_forms(text)}))
+    def _paths(self) -> Names:
+        return Names(self.paths, self.longer)
+
+    @cached_property
+    def _plain(self) -> tuple[bytes, ...]:
+        return tuple(sorted({form for text in self.exact for form in written_forms(text)}))
 
     @cached_property
     def _words(self) -> tuple[bytes, ...]:
@@ -112,11 +109,9 @@ class Needles:
     def kinds_in(self, data: bytes, *, words: bool = True) -> set[str]:
         """Which kinds of needle stand in these bytes: id, path or digest, picture, text."""
         found = set()
-        quick, exact = self._plain
-        near = any(name in data for name in quick)
-        if near and self._ids is not None and self._ids.search(data):
+        if self._ids.stand_in(data):
             found.add("id")
-        if any(text in data for text in exact):
+        if any(text in data for text in self._plain) or self._paths.stand_in(data):
             found.add("path or digest")
         if any(probe in data for probe in self.probes):
             found.add("picture")
@@ -135,23 +130,15 @@ class Needles:
 
     def without(self, text: str, instead: str) -> str:
         """A text with every id, path and sentence of the subject replaced."""
-        for exact in sorted(self.exact, key=len, reverse=True):
-            text = text.replace(exact, instead)
-        if self._ids is not None:
-            data = text.encode("utf-8", "surrogateescape")
-            told = self._ids.sub(instead.encode(), data)
-            text = told.decode("utf-8", "surrogateescape")
+        data = text.encode("utf-8", "surrogateescape")
+        for exact in sorted(self._plain, key=len, reverse=True):
+            data = data.replace(exact, instead.encode())
+        for names in (self._paths, self._ids):
+            data = names.without(data, instead.encode())
+        text = data.decode("utf-8", "surrogateescape")
         if self.sentences and self.has_text(text.encode("utf-8", "surrogateescape")):
             return instead
         return text
-
-
-def _with_edges(form: bytes) -> bytes:
-    """A number stands alone, not in another one nor behind its point; a name stands anywhere."""
-    escaped = re.escape(form)
-    if not form.isdigit():
-        return escaped
-    return rb"(?<![0-9])(?<![0-9]\.)" + escaped + rb"(?![0-9])"
 
 
 def only_theirs(candidates: Iterable[str], others: Iterable[bytes]) -> frozenset[str]:

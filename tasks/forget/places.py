@@ -22,6 +22,8 @@ ROWS: Final = frozenset(
     }
 )
 """Kinds whose pieces are tables with rows of studies: they are written anew without some rows."""
+JUDGED: Final = frozenset({"scores", "teachers"})
+"""Kinds whose tables tell what judges were asked."""
 LEARNED: Final = frozenset({"stages", "models"})
 """Kinds that hold weights, or a receipt for them: they are named, and a person decides."""
 

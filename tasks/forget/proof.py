@@ -12,13 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from infra import postgres_rows
+from infra.settings.environment import without_password
 from infra.store import Store
 from tasks.forget.artifacts import local_files
 from tasks.forget.dossier import FOLDER, Dossier
-from tasks.forget.elsewhere import Outside
 from tasks.forget.needles import Needles
+from tasks.forget.outside import Outside, store_at
 from tasks.forget.places import files_under, local_copy
-from tasks.forget.search import kinds_in_file, kinds_in_name
+from tasks.forget.search import kinds_in_bytes, kinds_in_file, kinds_in_name
 
 
 @dataclass
@@ -37,7 +39,13 @@ class Proof:
 
     @property
     def is_clean(self) -> bool:
+        """Whether nothing was found where one could look."""
         return not self.left
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing was found, and everything was looked into."""
+        return self.is_clean and not self.unsearched
 
 
 def search_everywhere(store: Store, places: Outside, dossier: Dossier, needles: Needles) -> Proof:
@@ -54,10 +62,29 @@ def search_everywhere(store: Store, places: Outside, dossier: Dossier, needles: 
         for path in local_files(folder):
             if path not in seen and path.parent != own:
                 _search(proof, path, str(path), dossier, needles)
+    for url in places.databases:
+        _search_database(proof, url, needles)
+    for url in places.stores:
+        objects = store_at(url, store.state)
+        for name in files_under(objects, ""):
+            with local_copy(objects, name) as path:
+                _search(proof, path, f"{without_password(url)}/{name}", dossier, needles)
     roots = [*places.folders, *([Path(store.path(""))] if store.is_local else [])]
     named = {p for root in roots for p in root.rglob("*") if kinds_in_name(p.name, needles)}
     proof.left += [f"id in the name of a folder in {p.parent}" for p in named if p.is_dir()]
     return proof
+
+
+def _search_database(proof: Proof, url: str, needles: Needles) -> None:
+    found: dict[str, set[str]] = {}
+    for table, cell in postgres_rows.cells(url):
+        proof.bytes += len(cell)
+        kinds = kinds_in_bytes(cell, needles)
+        if kinds:
+            found.setdefault(table, set()).update(kinds)
+    for table, kinds in found.items():
+        place = f"table {table} of {without_password(url)}"
+        proof.left.append(f"{', '.join(sorted(kinds))} in {place}")
 
 
 def _search(proof: Proof, path: Path, shown: str, dossier: Dossier, needles: Needles) -> None:

@@ -1,11 +1,15 @@
-"""What a language model was asked about a subject's studies, by the settings that artifacts tell.
+"""What a language model was asked about a subject's studies.
 
-Answers that were rejected stand in no table, so their requests are put together again.
+The list of owners beside the answers tells it. Of requests that are older than the list, those are
+put together again that the settings of artifacts tell, for answers that were rejected stand in no
+table; whose the others are nobody knows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, get_args
 
 import pyarrow as pa
@@ -13,11 +17,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
+from infra.llm.erasure import unowned_requests
+from infra.llm.owners import OWNERS_FILE, Owners, drop_owners
 from infra.settings.dialogues import DialogueRoute, DialogueSettings
 from infra.settings.sections import ReportSettings, Route, Section
 from infra.store import Store
 from tasks.dialogues.routes import piece_requests as dialogue_requests
-from tasks.forget.places import Place, files_under, find_places, local_copy
+from tasks.forget.dossier import Dossier
+from tasks.forget.places import JUDGED, ROWS, Place, files_under, find_places, local_copy
 from tasks.forget.tables import Theirs
 from tasks.ingest.studies import STUDIES_FILE
 from tasks.reports.routes import piece_requests as report_requests
@@ -31,6 +38,43 @@ class _Asking(NamedTuple):
 
     dialogues: DialogueSettings
     reports: ReportSettings
+
+
+def learn_owned(store: Store, dossier: Dossier) -> None:
+    """Add the hash of every request that is known to be theirs, whatever artifacts are left."""
+    if (store.state / OWNERS_FILE).exists():
+        with closing(Owners(store.state)) as owners:
+            dossier.requests |= owners.requests_of(
+                dossier.sources, *_owner_of(dossier), dossier.studies
+            )
+
+
+def _owner_of(dossier: Dossier) -> tuple[str | None]:
+    return (None if dossier.chosen else dossier.owner,)
+
+
+def drop_owned(state: Path, dossier: Dossier) -> None:
+    """Take the digests of their studies out of the list of owners."""
+    drop_owners(state, dossier.sources, *_owner_of(dossier), dossier.studies)
+
+
+def find_unowned(store: Store, dossier: Dossier) -> set[str]:
+    """Hashes of stored requests that neither the list of owners nor any table tells of."""
+    unowned = unowned_requests(store.state, dossier.requests)
+    return unowned - _told_in_tables(store) if unowned else set()
+
+
+def _told_in_tables(store: Store) -> set[str]:
+    """Hashes of the requests behind all rows that there are."""
+    found: set[str] = set()
+    for place in find_places(store, ROWS | JUDGED):
+        for name in files_under(store, place.folder):
+            if name.endswith(".parquet"):
+                with local_copy(store, name) as path, pq.ParquetFile(path) as file:
+                    if "request_hash" in file.schema_arrow.names:
+                        column = file.read(columns=["request_hash"])["request_hash"]
+                        found |= set(column.to_pylist())
+    return found
 
 
 def learn_requests(store: Store, theirs: Theirs) -> None:

@@ -20,9 +20,10 @@ import pyarrow.parquet as pq
 from infra.parquet import ROW_GROUP_ROWS, ShardWriter
 from infra.pieces import Count, Piece, content_digest, describe_files, piece_from_json
 from infra.store import Store
-from sources.record import STUDY_SCHEMA, Split
+from sources.record import REJECTED_SCHEMA, STUDY_SCHEMA, Split
 from tasks.forget.places import files_under, local_copy
 from tasks.forget.tables import Theirs
+from tasks.ingest.lost import OWNER, owners_in, with_owners
 from tasks.ingest.studies import REJECTED_FILE, STUDIES_FILE, write_studies
 from tasks.ingest.withdrawn import drop_withdrawn
 
@@ -66,10 +67,14 @@ def _write_studies(store: Store, folder: str, target: Path, theirs: Theirs) -> t
     for name in (STUDIES_FILE, REJECTED_FILE):
         with local_copy(store, f"{folder}/{name}") as path:
             tables.append(pq.read_table(path, partitioning=None))
-    studies, rejected = drop_withdrawn(tables[0], tables[1], theirs.dossier.studies)
+    told = tables[1].select(REJECTED_SCHEMA.names)
+    studies, rejected = drop_withdrawn(tables[0], told, theirs.dossier.studies)
     if studies.schema.equals(STUDY_SCHEMA):
         studies = studies.cast(STUDY_SCHEMA)  # Parquet has names of its own for items of lists
-    return write_studies(target, studies, theirs.redacted(rejected))
+    rejected = theirs.redacted(rejected)
+    if OWNER in tables[1].column_names:  # older ones tell no owner
+        rejected = with_owners(rejected, owners_in(*tables))
+    return write_studies(target, studies, rejected)
 
 
 def _write_rows(store: Store, folder: str, target: Path, theirs: Theirs) -> Dropped:

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from tasks.examples.packing import example_id
 from tasks.forget.dossier import Dossier
+from tasks.forget.names import with_edges
 from tasks.forget.needles import is_long
 
 WITHDRAWN: Final = "withdrawn"
@@ -32,9 +33,14 @@ _NESTED: Final = ("images.list.element.image_id", "image_ids.list.element")
 
 @dataclass(frozen=True)
 class Theirs:
-    """Tells a subject's rows."""
+    """Tells a subject's rows.
+
+    Args:
+        longer: ids of others in which one of theirs stands: no word about the subject.
+    """
 
     dossier: Dossier
+    longer: frozenset[str] = frozenset()
 
     @cached_property
     def _beginnings(self) -> str:
@@ -50,12 +56,16 @@ class Theirs:
 
     @cached_property
     def names(self) -> re.Pattern[str]:
-        """Their ids where a sentence names them."""
-        known = self.dossier.subjects | self.dossier.studies | self.dossier.images
-        every = "|".join(sorted(map(re.escape, known), key=len, reverse=True)) or r"(?!)"
-        long = "|".join(sorted(re.escape(name) for name in known if is_long(name))) or r"(?!)"
-        called = r"(?:study|image|question|subject|persons?) "
-        return re.compile(rf"\b{called}(?:{every})(?!\w)|(?<!\d)(?:{long})(?!\d)")
+        """Their ids and others' where a sentence names them; the longest first."""
+        every = sorted(self.dossier.ids | self.longer, key=lambda name: (-len(name), name))
+        called = "|".join(map(re.escape, every)) or r"(?!)"
+        long = "|".join(with_edges(name) for name in every if is_long(name)) or r"(?!)"
+        return re.compile(
+            rf"\b(?:study|image|question|subject|persons?) (?P<called>{called})(?!\w)|{long}"
+        )
+
+    def _withdrawn(self, found: re.Match[str]) -> str:
+        return found[0] if (found["called"] or found[0]) in self.longer else WITHDRAWN
 
     def rows(self, table: pa.Table) -> pa.BooleanArray:
         """Which rows are theirs; the table may have any columns."""
@@ -101,7 +111,7 @@ class Theirs:
         if "detail" not in table.column_names:
             return table
         told = table["detail"].to_pylist()
-        fresh = [text and self.names.sub(WITHDRAWN, text) for text in told]
+        fresh = [text and self.names.sub(self._withdrawn, text) for text in told]
         if fresh == told:
             return table
         place = table.column_names.index("detail")
@@ -113,7 +123,7 @@ class Theirs:
         columns = id_columns(file)
         if "image_study_id" not in columns:
             return False
-        own = Theirs(replace(self.dossier, images=set()))
+        own = Theirs(replace(self.dossier, images=set()), self.longer)
         for number in range(file.num_row_groups):
             table = file.read_row_group(number, columns=columns, use_threads=False)
             rest = table.drop_columns(["image_study_id"])

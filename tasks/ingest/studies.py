@@ -21,9 +21,10 @@ from infra.tombstones import Tombstones, read_tombstones
 from sources.catalog import Source, get_source
 from sources.checksums import check_first, checking_sums, published_sums
 from sources.piece import places, rows_digest
-from sources.record import STUDY_SCHEMA, Level
+from sources.record import STUDY_SCHEMA, Level, Reading
 from sources.split import split_table
 from tasks.context import Context
+from tasks.ingest.lost import owners_in, with_owners
 from tasks.ingest.screened import screen_studies
 from tasks.ingest.steps import policy_of
 from tasks.ingest.withdrawn import drop_withdrawn, withdrawn_studies
@@ -33,7 +34,7 @@ REJECTED_FILE = "rejected.parquet"
 
 
 def ingest_studies(context: Context, name: str, on_piece: OnPiece = ignore_progress) -> Artifact:
-    """Studies of one source in STUDY_SCHEMA, cut into pieces by study.
+    """Studies of one source in STUDY_SCHEMA, rejected rows in LOST_SCHEMA, in pieces by study.
 
     Those of subjects who withdrew are rejected, whatever the raw files hold, and so is what the
     screen of the source's policy stops.
@@ -105,7 +106,7 @@ class _StudyPieces:
         card = self._source.card
         gone = withdrawn_studies(reading, card.name, self._tombstones)
         studies = _split(reading.studies, self._shares, card.official_split)
-        return _Cut.of(studies, reading.rejected, self._pieces, gone, self._screen)
+        return _Cut.of(studies, reading, self._pieces, gone, self._screen)
 
     def plan(self) -> Mapping[str, str]:
         return {
@@ -127,20 +128,21 @@ class _Cut:
     places: tuple[dict[str, pa.Array], dict[str, pa.Array]]
     gone: frozenset[str]
     screen: ScreenPolicy
+    owners: Mapping[str, str]
 
     @classmethod
     def of(
         cls,
         studies: pa.Table,
-        rejected: pa.Table,
+        reading: Reading,
         pieces: int,
         gone: frozenset[str],
         screen: ScreenPolicy,
     ) -> _Cut:
         """Without the studies in ``gone`` and what the screen stops."""
-        tables = studies.combine_chunks(), rejected.combine_chunks()
+        tables = studies.combine_chunks(), reading.rejected.combine_chunks()
         cut = tuple(places(table["study_id"], pieces) for table in tables)
-        return cls(*tables, (cut[0], cut[1]), gone, screen)
+        return cls(*tables, (cut[0], cut[1]), gone, screen, reading.lost_owners)
 
     @property
     def keys(self) -> list[str]:
@@ -148,12 +150,13 @@ class _Cut:
         return sorted(self.places[0].keys() | self.places[1].keys())
 
     def piece(self, key: str) -> tuple[pa.Table, pa.Table]:
-        """One piece's studies and rejected rows."""
+        """One piece's studies, and rejected rows in LOST_SCHEMA."""
         studies, rejected = (
             table.take(rows.get(key, pa.array([], pa.uint64()))).combine_chunks()
             for table, rows in zip((self.studies, self.rejected), self.places, strict=True)
         )
-        return screen_studies(*drop_withdrawn(studies, rejected, self.gone), self.screen)
+        kept, lost = screen_studies(*drop_withdrawn(studies, rejected, self.gone), self.screen)
+        return kept, with_owners(lost, owners_in(studies), self.owners)
 
 
 def write_studies(folder: Path, studies: pa.Table, rejected: pa.Table) -> tuple[Count, ...]:

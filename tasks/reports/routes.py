@@ -129,7 +129,7 @@ def _requests(
 ) -> list[ChatRequest]:
     prompt = _ROUTES[route][1]
     return [
-        chat_request(item.payload, prompt, settings, get_source(item.study.source).card)
+        chat_request(item.payload, prompt, settings, get_source(item.study.source).card, item.study)
         for item in questions
     ]
 
@@ -139,9 +139,9 @@ def _piece(reports: list[Report], rejected: list[Rejected]) -> Piece:
 
 
 def chat_request(
-    payload: Payload, prompt: Prompt, settings: ReportSettings, card: Card
+    payload: Payload, prompt: Prompt, settings: ReportSettings, card: Card, study: Study
 ) -> ChatRequest:
-    """One case put to the recipe's model, guarded by the source's card."""
+    """A study's case put to the recipe's model, guarded by the source's card."""
     return ChatRequest(
         source=card.name,
         egress=card.llm_egress,
@@ -152,6 +152,8 @@ def chat_request(
         temperature=settings.temperature,
         seed=settings.seed,
         max_output_tokens=settings.max_output_tokens,
+        study_id=study.study_id,
+        subject_id=study.subject_id,
     )
 
 

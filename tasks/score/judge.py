@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 
@@ -84,7 +85,14 @@ def _request(row: dict[str, Any], judge: str, egress: Egress) -> ChatRequest:
         temperature=0.0,
         seed=0,
         max_output_tokens=MAX_OUTPUT_TOKENS,
+        study_id=_study_of(row["example_id"]),
     )
+
+
+def _study_of(example: str) -> str | None:
+    """The study that an example's id tells (``source/study/image/version``, quoted)."""
+    parts = example.split("/")
+    return unquote(parts[1]) if len(parts) > 1 else None
 
 
 def _row(row: dict[str, Any], judge: str, answer: Answer) -> dict[str, Any]:
