@@ -27,6 +27,7 @@ def child(code: str, folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, stdout=log, stderr=log)
 
 
+@pytest.mark.slow
 def test_an_environment_is_made_once_and_again_for_other_pins(tmp_path: Path) -> None:
     folder = tmp_path / "rival"
     python = python_of(folder, ())

@@ -178,11 +178,13 @@ def settings_lines(text: str) -> list[str]:
 
 @pytest.mark.parametrize(("recipe", "scale"), preset_names())
 def test_config_prints_what_set_accepts(cxr: Say, recipe: str, scale: str) -> None:
-    """Every printed line is an override, and all of them together change nothing."""
+    """Every printed line is an override, and all of them together change nothing; alone, each
+    preset's share of them is tried, for a line takes as long as a whole preset."""
     lines = settings_lines(cxr("config", "--recipe", recipe, "--scale", scale).out)
     assert len(lines) > 100
     assert load_settings(recipe, scale, lines) == load_settings(recipe, scale)
-    for line in lines:
+    share = preset_names().index((recipe, scale))
+    for line in lines[share :: len(preset_names())]:
         assert load_settings(recipe, scale, [line]) == load_settings(recipe, scale), line
 
 

@@ -293,7 +293,9 @@ main(sys.argv[1:])
 """
 
 
-@pytest.mark.parametrize(("method", "after"), [("remove", 1), ("overwrite", 4)])
+@pytest.mark.parametrize(
+    ("method", "after"), [pytest.param("remove", 1, marks=pytest.mark.slow), ("overwrite", 4)]
+)
 def test_one_that_was_killed_finishes_when_run_again(
     world: ForgetWorld, cxr: Say, method: str, after: int
 ) -> None:

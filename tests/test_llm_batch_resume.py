@@ -41,7 +41,11 @@ def kill_when(
 
 @pytest.mark.parametrize(
     ("faults", "moment"),
-    [(SLOW_REPLY, "uploads"), (SLOW_REPLY, "batches"), (SLOW_BATCH, "polls")],
+    [
+        pytest.param(SLOW_REPLY, "uploads", marks=pytest.mark.slow),
+        pytest.param(SLOW_REPLY, "batches", marks=pytest.mark.slow),
+        (SLOW_BATCH, "polls"),
+    ],
     ids=["before-the-file-is-known", "before-the-batch-is-known", "while-it-runs"],
 )
 def test_a_killed_process_s_batch_is_taken_up(
@@ -61,6 +65,7 @@ def test_a_killed_process_s_batch_is_taken_up(
     assert events(tmp_path) == {"sent": 40, "answered": 40}
 
 
+@pytest.mark.slow
 def test_a_finished_batch_of_a_killed_process_is_fetched(tmp_path: Path) -> None:
     with offline_server(None, SLOW_BATCH) as endpoint:
         kill_when(endpoint, tmp_path, lambda: server_stats(endpoint)["polls"] > 0, 0, 40)
@@ -162,6 +167,7 @@ def test_who_wants_no_batches_ends_an_open_one_and_keeps_its_answers(tmp_path: P
     assert stats["batch_answered"] + stats["requests"] == 40
 
 
+@pytest.mark.slow
 def test_who_wants_no_batches_makes_none_of_a_file_that_is_there(tmp_path: Path) -> None:
     with offline_server(None, SLOW_REPLY) as endpoint:
         kill_when(endpoint, tmp_path, lambda: server_stats(endpoint)["uploads"] > 0, 0, 40)
@@ -220,6 +226,7 @@ def test_a_server_that_has_forgotten_the_batch_is_asked_anew(tmp_path: Path) -> 
     assert {answer.status for answer in answers} == ALL_OK
 
 
+@pytest.mark.slow
 def test_another_endpoint_s_batches_are_left_alone(tmp_path: Path) -> None:
     with offline_server(None, SLOW_BATCH) as one, offline_server() as two:
         kill_when(one, tmp_path, lambda: server_stats(one)["polls"] > 0, 0, 40)
@@ -228,6 +235,7 @@ def test_another_endpoint_s_batches_are_left_alone(tmp_path: Path) -> None:
         assert listed(one, "batches")[0]["status"] in ("in_progress", "completed")
 
 
+@pytest.mark.slow
 def test_files_that_could_not_be_deleted_are_deleted_by_the_next_run(tmp_path: Path) -> None:
     with offline_server() as endpoint:
         place = seen_by(endpoint)
