@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from evaluation.answer_scores import score_predicted
 from evaluation.controls import CONTROLS, MODEL
 from evaluation.leaderboard_page import CONTROLS as NAMES
 from evaluation.leaderboard_page import controls_text
-from tasks.leaderboard.work import _of_examples
+from tasks.leaderboard.work import _of_examples, leaderboard
+from tests.answers_world import predictions_of, yes_and_no
+from tests.board_world import store_at, write_run
 
 METRIC = "rule14-micro-F1"
 
@@ -25,3 +29,22 @@ def test_a_control_of_fewer_examples_stands_beside_no_score_of_all() -> None:
 
     model, some, all_of_them = row("none", 9), row("without-first", 6), row("blank", 9)
     assert _of_examples(model) == _of_examples(all_of_them) != _of_examples(some)
+
+
+def test_answers_by_type_have_a_table_each_and_none_twice(tmp_path: Path) -> None:
+    questions = yes_and_no()
+    scores = score_predicted(predictions_of(questions), questions, 50, 3, 48)
+    write_run(tmp_path, document=scores.to_dict())
+    found = leaderboard([store_at(tmp_path)])
+    ours = [
+        (table.measure, placed.entry.system)
+        for table in found.tables
+        for group in table.groups
+        for placed in group.entries
+        if placed.entry.kind == "measured"
+    ]
+    assert len(ours) == len(set(ours))
+    assert {"closed-accuracy, PRES", "set-F1, POS", "accuracy"} <= {name for name, _ in ours}
+    assert not any("open" in name for name, _ in ours), "it counts nothing"
+    folded = [table.measure for table in found.tables if table not in found.headlines]
+    assert {"closed-accuracy, PRES", "set-F1, POS"} <= set(folded)
