@@ -12,6 +12,7 @@ from evaluation.leaderboard_page import controls_text
 from tasks.leaderboard.work import _of_examples, leaderboard
 from tests.answers_world import predictions_of, yes_and_no
 from tests.board_world import store_at, write_run
+from tests.small_world import cxr_json
 
 METRIC = "rule14-micro-F1"
 
@@ -48,3 +49,21 @@ def test_answers_by_type_have_a_table_each_and_none_twice(tmp_path: Path) -> Non
     assert not any("open" in name for name, _ in ours), "it counts nothing"
     folded = [table.measure for table in found.tables if table not in found.headlines]
     assert {"closed-accuracy, PRES", "set-F1, POS"} <= set(folded)
+
+
+def test_brackets_of_a_type_are_no_profile(tmp_path: Path) -> None:
+    questions = yes_and_no()
+    document = score_predicted(predictions_of(questions), questions, 50, 3, 48).to_dict()
+    for row in document["scores"]:
+        row["group"] = {"PRES": "size", "POS": "size [small]"}.get(row["group"], row["group"])
+    write_run(tmp_path, document=document)
+    names = {table.measure for table in leaderboard([store_at(tmp_path)]).tables}
+    assert {"accuracy, size", "accuracy, size [small]"} <= names
+
+
+def test_a_root_may_be_named_as_every_other_command_names_it(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_run(tmp_path / name)
+    root, option = str(tmp_path / "one"), ("--data-root", str(tmp_path / "two"))
+    assert cxr_json("leaderboard", *option)["roots"] == [option[1]]
+    assert cxr_json("leaderboard", root, *option)["roots"] == [root, option[1]]

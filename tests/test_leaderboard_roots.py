@@ -208,14 +208,13 @@ def test_answers_and_drawn_films_stand_under_their_own_tasks(tmp_path: Path) -> 
     row = {"metric": "closed-accuracy", "control": "none", "group": "all", "value": 0.5,
            "low": 0.4, "high": 0.6, "higher_is_better": True, "signature": signature}  # fmt: skip
     typed = {**row, "group": "presence", "value": 0.6}
-    sized = {**row, "group": "size [small]", "value": 0.7}
     film = {
         **row, "metric": "Frechet-relative[in-house]", "higher_is_better": False, "group": "all",
         "signature": {**signature, "metric": "Frechet-relative[in-house]",
                       "section": "films of 64 px"},
     }  # fmt: skip
     blind = {**row, "control": "blank", "value": 0.1}
-    document = {"scores": [row, typed, sized, blind, film], "unavailable": {"x": "needs weights"}}
+    document = {"scores": [row, typed, blind, film], "unavailable": {"x": "needs weights"}}
     write_run(tmp_path, document=document)
     found = board(tmp_path)
     ours = {
@@ -228,7 +227,6 @@ def test_answers_and_drawn_films_stand_under_their_own_tasks(tmp_path: Path) -> 
     assert ours == {
         ("vqa", "closed-accuracy"): 0.5,
         ("vqa", "closed-accuracy, presence"): 0.6,
-        ("vqa", "closed-accuracy, size [small]"): 0.7,
         ("generate", "Frechet-relative"): 0.5,
     }
     assert list(found.unavailable.values()) == [{"x": "needs weights"}]
