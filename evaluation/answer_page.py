@@ -19,7 +19,15 @@ from evaluation.report import LossCurve
 from evaluation.report_plots import loss_plot
 from evaluation.report_views import SYSTEM_NAMES, funnel_groups
 from evaluation.templating import png_uri, render_page
-from evaluation.vqa import ALL, LOWER_IS_BETTER, METRICS, VqaDifference, counts_of
+from evaluation.vqa import (
+    ALL,
+    BY_TYPE,
+    LOWER_IS_BETTER,
+    METRICS,
+    VqaDifference,
+    VqaScore,
+    counts_of,
+)
 from sources.funnel import FunnelRow
 
 NAMES: Final = {**SYSTEM_NAMES, MAJORITY: "Majority answer"}
@@ -99,7 +107,9 @@ def render_answers(page: AnswersPage) -> str:
         closed=sum(scores.asked.closed),
         verdicts=verdicts(scores),
         rows=[row for metric in METRICS if (row := metric_row(scores, metric)) is not None],
-        types=type_rows(scores),
+        type_metrics=BY_TYPE,
+        types=type_table(scores),
+        type_rows={metric: type_rows(scores, metric) for metric in BY_TYPE},
         signatures=[
             (score.metric, str(score.signature))
             for score in scores.scores
@@ -168,15 +178,37 @@ def _gain(gap: VqaDifference) -> Row:
     }
 
 
-def type_rows(scores: AnswerScores) -> list[Row]:
-    """Accuracy by question type, the commonest first."""
+def type_rows(scores: AnswerScores, metric: str) -> list[Row]:
+    """One metric by question type, the commonest first; a type that it counts nothing of has no
+    row."""
     names = {score.group for score in scores.scores} - {ALL}
     rows = [
         {**row, "type": name}
         for name in sorted(names)
-        if (row := metric_row(scores, "accuracy", name)) is not None
+        if (row := metric_row(scores, metric, name)) is not None
     ]
     return sorted(rows, key=lambda row: -row["questions"])
+
+
+def type_table(scores: AnswerScores) -> list[Row]:
+    """Every metric of BY_TYPE of the model, a row for each type; what cannot be told says why."""
+    own = {(one.group, one.metric): one for one in scores.scores if one.system == MODEL}
+    return [
+        {
+            "type": row["type"],
+            "questions": row["questions"],
+            "closed": own[row["type"], "closed-accuracy"].questions,
+            "cells": [_told(own[row["type"], metric]) for metric in BY_TYPE],
+        }
+        for row in type_rows(scores, "accuracy")
+    ]
+
+
+def _told(score: VqaScore) -> str:
+    if not score.questions:
+        return f"none {score.metric.partition('-')[0]}"
+    text = interval_text(score.interval)
+    return text if score.interval.low is not None else f"{text} too few films for an interval"
 
 
 def _card(shown: ShownQuestion) -> Row:

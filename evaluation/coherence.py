@@ -47,7 +47,7 @@ _COLUMNS: Final = (
     *("seen", "viewed", "whole", "coherent", "requests"),
 )
 """Counts of a ``Held``."""
-_METRICS: Final[Mapping[str, tuple[str, str]]] = {
+METRICS: Final[Mapping[str, tuple[str, str]]] = {
     "span-recall": ("shown", "asked"),
     "span-precision": ("shown", "said"),
     "span-side-accuracy": ("right", "sided"),
@@ -148,16 +148,20 @@ def measure_coherence(requests: Requests, resamples: int, seed: int) -> Coherenc
     failures = {}
     for name, (texts, answers) in systems.items():
         held = [hold(text, read_span(answer)) for text, answer in zip(texts, answers, strict=True)]
-        counts = np.array(
-            [[getattr(each, name) for name in _COLUMNS] for each in held], dtype=np.float64
-        )
+        counts = counts_of(held)
         failures[name] = _counted(held)
         measured += [
-            Measured(name, metric, score_interval(bootstrap, _share(metric), counts))
-            for metric in _METRICS
+            Measured(name, metric, score_interval(bootstrap, share_of(metric), counts))
+            for metric in METRICS
         ]
     subjects = len(set(requests.units))
     return Coherence(tuple(measured), failures, len(requests.texts), subjects, signature)
+
+
+def counts_of(held: Sequence[Held]) -> Floats:
+    """(N, K) what each metric's share is of; the last column is one for every request."""
+    rows = [[getattr(each, name) for name in _COLUMNS] for each in held]
+    return np.array(rows, dtype=np.float64).reshape(len(held), len(_COLUMNS))
 
 
 def _counted(held: Sequence[Held]) -> dict[str, int]:
@@ -165,8 +169,9 @@ def _counted(held: Sequence[Held]) -> dict[str, int]:
     return {kind: counts[kind] for kind in FAILURES}
 
 
-def _share(metric: str) -> Callable[[Floats], Floats]:
-    part, whole = (_COLUMNS.index(name) for name in _METRICS[metric])
+def share_of(metric: str) -> Callable[[Floats], Floats]:
+    """A metric from summed counts (..., K)."""
+    part, whole = (_COLUMNS.index(name) for name in METRICS[metric])
     return partial(_of_columns, part=part, whole=whole)
 
 

@@ -48,7 +48,8 @@ class System:
     ``versions`` tells by family what made its counts.
 
     ``films`` names each example's film where intervals draw films with all their questions; empty
-    where they draw subjects with all their studies.
+    where they draw subjects with all their studies. ``of_some`` names families whose last column
+    says which examples count, beside those of judges and of answers.
     """
 
     outputs: Outputs
@@ -56,6 +57,7 @@ class System:
     measures: Mapping[str, Measure]
     versions: Mapping[str, str] = field(default_factory=dict)
     films: tuple[str, ...] = ()
+    of_some: frozenset[str] = frozenset()
 
     @property
     def units(self) -> list[str]:
@@ -66,7 +68,8 @@ class System:
         """(N,) one where the example counts for the measure: a judge may not have judged all, and
         a measure of answers may be of closed questions alone."""
         counts = self.families[measure.family]
-        if measure.family.startswith(JUDGE) or self.films:
+        known = measure.family in self.of_some
+        if known or measure.family.startswith(JUDGE) or self.films:
             return np.asarray(counts[:, -1] > 0, dtype=np.float64)
         return np.ones(len(counts))
 

@@ -109,6 +109,8 @@ METRICS: Final = (
     "set-F1",
     "unparsed-share",
 )
+BY_TYPE: Final = ("accuracy", "closed-accuracy", "open-exact-match", "open-token-F1", "set-F1")
+"""What is told of each type of question too; the others explain these."""
 
 
 def counts_of(questions: Questions, answers: Sequence[str]) -> Mapping[str, Floats]:
@@ -172,7 +174,10 @@ def score_answers(
     seed: int,
     max_new_tokens: int | None = None,
 ) -> tuple[list[VqaScore], list[VqaDifference]]:
-    """All metrics of every system over all questions, and accuracy by question type.
+    """All metrics of every system over all questions, and those of BY_TYPE by question type.
+
+    A type without a question that a metric counts (no closed one, no open one) has the metric all
+    the same, of 0 questions and without a value; one of few films has a value and no interval.
 
     Args:
         answers: by system, ``model`` among them; the others are its controls.
@@ -182,7 +187,7 @@ def score_answers(
     counts = {system: counts_of(questions, said) for system, said in answers.items()}
     scores, differences = [], []
     for group, chosen in _groups(questions).items():
-        metrics = METRICS if group == ALL else ("accuracy",)
+        metrics = METRICS if group == ALL else BY_TYPE
         for metric in metrics:
             own = {name: _within(each[metric], chosen) for name, each in counts.items()}
             signature = _signature(metric, group, questions, bootstrap, max_new_tokens)

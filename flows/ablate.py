@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from prefect import flow
 from prefect.context import FlowRunContext
 
+from flows.evaluate import read_alone
 from flows.pipeline import pipeline
 from infra.errors import CxrError
 from infra.log import LOGGER
@@ -30,6 +31,14 @@ class VariantsFailed(CxrError):
 
     def __reduce__(self) -> tuple[type[VariantsFailed], tuple[object, object]]:
         return VariantsFailed, (self.failed, self.reports)
+
+
+def _evaluated(variant: PlannedVariant) -> list[StepReport]:
+    """Up to what the table is made of: scores, or a reading without them."""
+    if variant.reading is None:
+        return pipeline(variant.context.order, UNTIL)
+    trained = pipeline(variant.context.order, "train")
+    return [*trained, *read_alone(variant.context.order, variant.reading)]
 
 
 @flow(name="ablate", flow_run_name="ablate {matrix.name}")
@@ -62,7 +71,7 @@ def _ablated(matrix: MatrixSettings, order: Order, ablation_id: str) -> list[Ste
                 reports += pipeline(variant.context.order, "examples")
                 if twin(variant, plan.variants[:place]) is not None:
                     continue
-            reports += pipeline(variant.context.order, UNTIL)
+            reports += _evaluated(variant)
         except CxrError as error:
             if variant.name == BASELINE:
                 raise

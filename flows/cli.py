@@ -259,6 +259,7 @@ def leaderboard(
         bool, typer.Option("--all", help="Every measure, with signatures and reasons.")
     ] = False,
     older: Annotated[bool, typer.Option("--older", help="Also runs that others replaced.")] = False,
+    data_root: DataRoot = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for leaderboard.html and leaderboard.json.")
     ] = None,
@@ -267,7 +268,12 @@ def leaderboard(
     from flows import cli_leaderboard
 
     cli_leaderboard.show_leaderboard(
-        tuple(roots or ()), tuple(measure or ()), out, every=every, older=older, as_json=as_json
+        (*(roots or ()), *([data_root] if data_root else ())),
+        tuple(measure or ()),
+        out,
+        every=every,
+        older=older,
+        as_json=as_json,
     )
 
 

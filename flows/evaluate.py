@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
+from infra.settings.sections import Reading
 from tasks.coherence.task import run_coherence
 from tasks.consistency.task import run_consistency
 from tasks.context import Order, open_context
@@ -40,3 +41,10 @@ def evaluate(order: Order) -> list[StepReport]:
         readings = context.settings.readings
         reports += [READINGS[kind](context, return_state=True).result() for kind in readings]
         return reports
+
+
+@flow(name="read", flow_run_name="{order.recipe} {order.scale} {reading}")
+def read_alone(order: Order, reading: Reading) -> list[StepReport]:
+    """One reading of trained models, without the scores beside it."""
+    with tracked_order(order) as order, recorded_run(order) as order:
+        return [READINGS[reading](open_context(order), return_state=True).result()]

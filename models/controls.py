@@ -22,7 +22,8 @@ from models.data import Pixels, Sample
 BLACKED: Final[Mapping[Control, Blacked]] = {"without-first": "first", "first-alone": "others"}
 """By control the films that it blacks; studies that show one film alone have no part in it."""
 BLANK_GREY = 128
-"""Grey value of the blank image: the middle of the range (our choice)."""
+"""Grey value of the blank image: the middle of the range (our choice). No black lies around it
+where films are laid out or padded: that would tell how many there are, and of what shape."""
 
 
 @dataclass(frozen=True)

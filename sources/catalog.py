@@ -3,7 +3,8 @@
 A source module has ``CARD: Card`` and ``read(root: Path) -> Reading``; its replica writer, where
 there is one, is the module of the same name in ``sources.replicas`` with
 ``write(root: Path, spec: ReplicaSpec) -> None``. A module may have ``doubts(root) -> list[str]``:
-what a person should know of files that can be read. Nothing needs to be registered.
+what a person should know of files that can be read, and ``counted(reading) -> dict[str, int]``:
+what was read of what its card counts, where that is more than rows. Nothing needs to be registered.
 """
 
 from __future__ import annotations
@@ -26,13 +27,15 @@ from sources.replicas.truth import ReplicaSpec
 @dataclass(frozen=True)
 class Source:
     """One dataset: its card, its reader and, for gated data, the writer of its replica; ``doubts``
-    gives lines on published files that can be read and are not what they should be."""
+    gives lines on published files that can be read and are not what they should be, ``counted`` by
+    the names of the card's counts what was read."""
 
     card: Card
     read: Callable[[Path], Reading]
     write_replica: Callable[[Path, ReplicaSpec], None] | None
     module: str
     doubts: Callable[[Path], list[str]]
+    counted: Callable[[Reading], dict[str, int]]
 
 
 @cache
@@ -52,8 +55,14 @@ def catalog() -> dict[str, Source]:
         if info.name in replica_names:
             writer = import_module(f"sources.replicas.{info.name}").write
         doubts = getattr(module, "doubts", _no_doubts)
-        found[info.name] = Source(card, module.read, writer, module.__name__, doubts)
+        counted = getattr(module, "counted", _no_counts)
+        found[info.name] = Source(card, module.read, writer, module.__name__, doubts, counted)
     return found
+
+
+def _no_counts(reading: Reading) -> dict[str, int]:
+    del reading
+    return {}
 
 
 def _no_doubts(root: Path) -> list[str]:

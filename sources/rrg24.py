@@ -45,7 +45,7 @@ from infra.tables import connect
 from sources.assembly import assemble
 from sources.card import Access, Card, Expected
 from sources.mimic_cxr_tables import VIEWS
-from sources.record import Reading
+from sources.record import Level, Reading, Split
 from sources.rrg24_mimic import (
     MEMBER,
     METADATA,
@@ -150,6 +150,32 @@ def doubts(root: Path) -> list[str]:
         "their digests, as MIMIC-CXR-JPG 2.0.0 whole and MIMIC-CXR's own sectioning script give: "
         "scores on it are not the shared task's"
     ]
+
+
+def counted(reading: Reading) -> dict[str, int]:
+    """What the card counts: studies and sections of train and validation, without the tests."""
+    rows = query(_COUNTED, studies=reading.studies).to_pylist()
+    lost = reading.rejected.filter(pc.equal(reading.rejected["level"], Level.STUDY))
+    held = pc.sum(pc.starts_with(lost["row_id"], "test-")).as_py() or 0
+    studies = sum(row["studies"] for row in rows) + lost.num_rows - held
+    return (
+        {"studies": studies}
+        | dict.fromkeys(dict(CARD.expected.parts), 0)
+        | {
+            f"{row['member']} {row['part']} {section}": row[section]
+            for row in rows
+            for section in ("findings", "impressions")
+        }
+    )
+
+
+_COUNTED: Final = f"""
+    SELECT site AS member, if(split = '{Split.TRAIN}', 'train', 'validation') AS part,
+        count(*) AS studies, count_if(len(list_filter(texts, lambda t: t.findings IS NOT NULL)) > 0)
+            AS findings,
+        count_if(len(list_filter(texts, lambda t: t.impression IS NOT NULL)) > 0) AS impressions
+    FROM studies WHERE split <> '{Split.TEST}' GROUP BY ALL ORDER BY ALL
+"""
 
 
 def _find_tree(root: Path) -> Path | None:

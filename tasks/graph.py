@@ -80,7 +80,7 @@ REDRAWN: Final[Mapping[str, int]] = {"rrg24": 2}
 """Revisions of replicas whose own plan changed while the others draw what they drew."""
 
 SCORED_APART: Final[Mapping[str, tuple[int, tuple[str, ...]]]] = {
-    "vqa": (2, ("tasks.score.answers",)),
+    "vqa": (3, ("tasks.score.answers",)),
     "draw": (2, ("tasks.draw.score", "models.read_films", "models.generate")),
 }
 """By kind of ability the revision and the modules of scores that are no report's."""

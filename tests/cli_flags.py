@@ -26,7 +26,7 @@ FLAGS = {
     "serve": "model --data-root --device=auto --drawing --host=127.0.0.1 --json --poll=10.0 "
     "--port=8000 --slots=16 --token-file --waiting=64",
     "token": "whose --expires --file --json --role=viewer",
-    "leaderboard": "[roots] --all --json --measure* --older --out",
+    "leaderboard": "[roots] --all --data-root --json --measure* --older --out",
     "monitor": "model --data-root --json --looks-per-year=366 --recipe=llava_rad --replicas "
     "--scale=tiny --set* --since --source* --until --yearly-false-alarms=0.05",
     "forget": "subject --data-root --dry-run --json --old-answers --retire --source* --study*",

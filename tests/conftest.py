@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 from cli_world import Said, Say
+from told_times import pytest_terminal_summary
+
+__all__ = ["pytest_terminal_summary"]
 
 for name, value in (
     ("PREFECT_SERVER_ANALYTICS_ENABLED", "false"),

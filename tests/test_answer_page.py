@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from answers_world import predictions_of, yes_and_no
+from answers_world import predictions_of, question_row, questions_table, yes_and_no
 from test_report_page import PIXEL
 
 from evaluation.answer_page import (
@@ -16,9 +16,11 @@ from evaluation.answer_page import (
     metric_row,
     render_answers,
     type_rows,
+    type_table,
     verdicts,
 )
 from evaluation.answer_scores import AnswerScores, nothing_answered, score_predicted
+from evaluation.vqa import BY_TYPE
 from sources.funnel import FunnelRow
 
 FUNNEL = (
@@ -116,10 +118,33 @@ def test_metrics_without_a_question_have_no_row(scores: AnswerScores) -> None:
 
 
 def test_types_stand_with_their_support(scores: AnswerScores) -> None:
-    assert [(row["type"], row["questions"]) for row in type_rows(scores)] == [
-        ("POS", 30),
-        ("PRES", 30),
+    support = [("POS", 30), ("PRES", 30)]
+    for metric in ("accuracy", "closed-accuracy", "set-F1"):
+        rows = type_rows(scores, metric)
+        assert [(row["type"], row["questions"]) for row in rows] == support
+        assert set(rows[0]["gains"]) == {"shuffled", "blank", "majority"}
+    assert type_rows(scores, "open-token-F1") == [], "none is open"
+    html = render_answers(page(scores))
+    for metric in ("accuracy", "closed-accuracy", "set-F1"):
+        assert f"<summary>{metric} by type, beside the controls</summary>" in html
+    assert "<summary>open-token-F1 by type" not in html
+
+
+def test_a_type_says_why_a_score_of_it_is_missing() -> None:
+    rare = question_row(58, "test", "left lung", question_type="ORGAN", answer_type="OPEN")
+    rows = [row for row in yes_and_no().to_pylist() if row["example_id"] != "q0058"]
+    questions = questions_table([*rows, rare])
+    found = type_table(score_predicted(predictions_of(questions), questions, 100, 3, 48))
+    cells = {row["type"]: dict(zip(BY_TYPE, row["cells"], strict=True)) for row in found}
+    assert [(row["type"], row["questions"], row["closed"]) for row in found] == [
+        ("POS", 30, 30),
+        ("PRES", 29, 29),
+        ("ORGAN", 1, 0),
     ]
+    assert cells["POS"]["open-token-F1"] == "none open"
+    assert cells["ORGAN"]["closed-accuracy"] == "none closed"
+    assert cells["ORGAN"]["open-exact-match"] == "0.000 too few films for an interval"
+    assert cells["PRES"]["set-F1"].endswith("]")
 
 
 def test_shown_questions_are_drawn_about_films_of_their_own(scores: AnswerScores) -> None:

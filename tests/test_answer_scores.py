@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pyarrow as pa
@@ -24,7 +25,7 @@ from evaluation.answer_scores import (
     questions_of,
     score_predicted,
 )
-from evaluation.vqa import LOWER_IS_BETTER, METRICS
+from evaluation.vqa import BY_TYPE, LOWER_IS_BETTER, METRICS
 from infra.errors import InputError
 from sources.prediction import PREDICTION_SCHEMA
 from tasks.score.answers_text import answers_text
@@ -110,9 +111,16 @@ def test_every_metric_has_its_direction_and_its_support(document: dict[str, Any]
         0,
     )
     by_type = {
-        row["group"]: row["questions"] for row in document["scores"] if row["control"] == "blank"
+        (row["group"], row["metric"]): row["questions"]
+        for row in document["scores"]
+        if row["control"] == "blank" and row["group"] != "all"
     }
-    assert by_type == {"all": 60, "PRES": 30, "POS": 30}
+    support = [30, 30, 0, 0, 30]  # all of them are closed
+    assert by_type == {
+        (group, metric): count
+        for group in ("PRES", "POS")
+        for metric, count in zip(BY_TYPE, support, strict=True)
+    }
 
 
 def test_numbers_for_the_registry_are_over_all_questions(scores: AnswerScores) -> None:
@@ -210,6 +218,11 @@ def test_the_terminal_shows_scores_types_and_verdicts(document: dict[str, Any]) 
     assert lines[2].startswith("accuracy (60)")
     assert "0.950 [" in lines[2]
     assert any(line.startswith("accuracy, PRES (30)") for line in lines)
+    title = next(line for line in lines if line.startswith("model by type"))
+    assert title.split() == ["model", "by", "type", *BY_TYPE[1:]]
+    own = lines[lines.index(title) + 1]
+    spanned, none = r"0\.\d{3} \[.+?\]", "-"
+    assert re.fullmatch(" +".join(["P[A-Z]+", spanned, none, none, spanned]), own), "none is open"
     verdicts = [line for line in lines if " less that " in line]
     assert len(verdicts) == 6
     assert all(line.endswith(": beats it") for line in verdicts)
@@ -222,7 +235,7 @@ def test_many_types_are_cut_on_a_terminal() -> None:
     questions = questions_table(rows)
     found = score_predicted(predictions_of(questions), questions, 20, 0)
     text = answers_text(found.to_dict())
-    assert text.count("\naccuracy, T") == 8
+    assert text.count("\naccuracy, T") == text.count("\nT") == 8
     assert "and 3 rarer types: see the page" in text
 
 

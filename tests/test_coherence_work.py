@@ -22,11 +22,10 @@ from draw_ability_world import (
 from evaluation.film_targets import TARGETS
 from infra.artifact import Artifact
 from infra.parent import ignore_event
+from sources.answered_request import AS_WRITTEN, HELD_OUT
 from tasks.coherence.films import drawn_probabilities
 from tasks.coherence.work import (
     ANSWERS_FILE,
-    AS_WRITTEN,
-    HELD_OUT,
     NO_DRAWER,
     NO_SPAN,
     PAGE_FILE,

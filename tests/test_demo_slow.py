@@ -21,7 +21,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return cxr_json("run", "--scale", "tiny", "--replicas", "--data-root", str(root))
 
 
-def test_findings_beat_both_image_blind_controls(demo: Any) -> None:
+def test_findings_beat_both_image_blind_controls(demo: Any, record_property: Any) -> None:
+    record_property("seconds of the run itself", demo["seconds"])
     rows = [row for row in demo["scores"]["llava_rad"]["differences"] if row["metric"] == METRIC]
     assert {row["control"] for row in rows} == {"shuffled", "blank"}
     assert all(row["low"] > 0 for row in rows)

@@ -267,6 +267,8 @@ def test_scores_are_the_models_own_without_details(tmp_path: Path) -> None:
         {"metric": "part", "control": "none", "is_detail": True, **interval, "signature": {}},
         {"metric": "accuracy", "control": "none", "group": "open", "questions": 3, **interval,
          "signature": {"metric": "m", "examples": 9}},
+        {"metric": "accuracy", "control": "none", "group": "all", "questions": 9, **interval,
+         "signature": {"metric": "m", "examples": 9}},
     ]  # fmt: skip
 
     def write(key: str, folder: Path) -> BuiltPiece:
@@ -280,5 +282,6 @@ def test_scores_are_the_models_own_without_details(tmp_path: Path) -> None:
     assert shown == [
         ("BLEU", "", 12, None, "registered"),
         ("accuracy", "open", 3, None, "registered"),
+        ("accuracy", "", 9, None, "registered"),
     ]
     assert found[0]["signature"] != found[1]["signature"]

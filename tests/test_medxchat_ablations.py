@@ -25,26 +25,29 @@ def steps_with(recipe: Settings, rows: float) -> int:
 
 
 @pytest.mark.parametrize(
-    ("name", "ability", "one", "kept"),
+    ("name", "one", "kept", "rows"),
     [
-        ("medxchat_one_model", "report", "as-many-reports", "reports"),
-        ("medxchat_one_model_answers", "vqa", "as-many-questions", "questions"),
+        ("medxchat_one_model", "as-many-reports", "reports", "8 of 19 rows"),
+        ("medxchat_one_model_answers", "as-many-questions", "questions", "8 of 19 rows"),
+        ("medxchat_one_model_requests", "as-many-requests", "requests", "1 of 19 rows"),
     ],
 )
 def test_a_model_of_one_ability_reads_as_much_of_it_as_the_unified_one(
-    recipe: Settings, name: str, ability: str, one: str, kept: str
+    recipe: Settings, name: str, one: str, kept: str, rows: str
 ) -> None:
     matrix = load_matrix(name)
-    assert matrix.ability == ability
-    assert recipe.abilities[ability].examples == kept
+    if matrix.ability is None:
+        assert (matrix.reading, recipe.asked_for_films) == ("coherence", kept)
+    else:
+        assert recipe.abilities[matrix.ability].examples == kept
     chosen = variant(matrix, one)
     assert chosen.keep_sets == (kept,)
     assert chosen.stages == ("finetune",)
     shares = recipe.stage("finetune").examples
     assert chosen.set == (f"stages.finetune.steps={steps_with(recipe, shares[kept])}",)
     part = shares[kept] / sum(shares.values())
-    assert f"{round(19 * part)} of 19 rows" in chosen.question
-    assert part == pytest.approx(round(19 * part) / 19)
+    assert rows in chosen.question
+    assert part == pytest.approx(int(rows.split()[0]) / 19)
 
 
 def test_the_unified_model_and_the_others_differ_in_their_mixture_alone(recipe: Settings) -> None:
@@ -58,6 +61,21 @@ def test_the_unified_model_and_the_others_differ_in_their_mixture_alone(recipe: 
     for stage in base.stages:
         if stage.name != "finetune":
             assert alone.stage(stage.name) == stage
+
+
+def test_requests_alone_are_a_models_whole_mixture_and_every_other_stage_stays() -> None:
+    matrix = load_matrix("medxchat_one_model_requests")
+    base, alone = (
+        load_settings("medxchat", "tiny", matrix.settled(matrix.overrides()[name]))
+        for name in ("baseline", "requests-alone")
+    )
+    assert alone.stage("finetune").examples == {"requests": 0.5}
+    assert alone.stage("finetune").steps == base.stage("finetune").steps
+    for stage in base.stages:
+        if stage.name != "finetune":
+            assert alone.stage(stage.name) == stage
+    assert alone.readings == base.readings == ("coherence",)
+    assert list(alone.abilities) == ["report"], "of whose stage readings are taken"
 
 
 def test_drawn_films_are_added_with_steps_of_their_own(recipe: Settings) -> None:

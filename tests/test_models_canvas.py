@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,9 @@ import pytest
 from models_world import MODELS
 
 from models.canvas import Canvas, canvas_of, fitted, stitched, write_canvas
+from models.controls import BLANK_GREY
+from models.data import Sample
+from models.generate import _without_films
 from models.processor import image_processor
 from models.shards import Pixels
 
@@ -153,3 +157,17 @@ def test_a_saved_model_tells_how_it_is_shown_films(tmp_path: Path) -> None:
     assert canvas_of(config) == Canvas(vision.image_px), "a published one tells nothing"
     write_canvas(config, vision)
     assert canvas_of(config) == Canvas.of(vision) == Canvas(vision.image_px, "pad", "stitch", 4)
+
+
+@pytest.mark.parametrize("layout", ["stitch", "grid"])
+def test_a_blank_picture_tells_nothing_of_the_films_that_it_stands_for(layout: str) -> None:
+    """No gutter and no black beside it: these would tell how many films there are."""
+    canvas = Canvas(64, "pad", layout, gutter_px=4, room_for=2)  # type: ignore[arg-type]
+    one, three = ((film(30, 20, 90),) * count for count in (1, 3))
+    told = Sample("e", "openi", "s", None, "test", "PA", None, None, (), "Clear lungs.")
+    blank = [
+        _without_films(replace(told, pixels=canvas.pictures(stored(*films)))).pixels
+        for films in (one, three)
+    ]
+    assert np.array_equal(blank[0], blank[1])
+    assert set(blank[0].ravel()) == {BLANK_GREY}

@@ -68,6 +68,18 @@ CXR = shown_commands("cxr")
 MAKE = shown_commands("make")
 
 
+def test_the_readme_counts_the_sources_that_there_are() -> None:
+    words = " ".join((HOUSE / "README.md").read_text().split())
+    demo = load_settings("llava_rad", "tiny").sources.names
+    numbers = ("six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen")
+    word = dict(enumerate((*numbers, "fifteen", "sixteen"), 6))
+    assert f"ingest up to {word[len(catalog())]} sources" in words
+    own = 1  # the manifest
+    more = word[len(catalog()) - len(demo) - own]
+    assert f"(LLaVA-Rad's {word[len(demo)]}, {more} more published ones and" in words
+    assert f"make demo # {word[len(demo)]} synthetic sources" in words
+
+
 def test_the_pages_show_commands() -> None:
     """The rest of this file is worth nothing if it finds none."""
     assert len(CXR) >= 10

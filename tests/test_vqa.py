@@ -9,6 +9,7 @@ import pytest
 
 from evaluation.vqa import (
     ALL,
+    BY_TYPE,
     METRICS,
     Questions,
     VqaScore,
@@ -63,15 +64,52 @@ def test_every_metric_counts_its_own_questions() -> None:
     assert support["unparsed-share"] == 3, "left or right is closed, but no yes or no"
 
 
-def test_accuracy_is_told_by_question_type_with_its_support() -> None:
-    scores, _ = score_answers(SIX, {"model": ANSWERS}, "model", 50, 0)
-    types = {one.group: (one.interval.value, one.questions) for one in scores if one.group != ALL}
-    assert types == {
+def test_every_score_is_told_by_question_type_with_its_support() -> None:
+    scores, gaps = score_answers(SIX, {"model": ANSWERS, "none": [""] * 6}, "model", 50, 0)
+    told = {
+        (one.group, one.metric): (one.interval.value, one.questions)
+        for one in scores
+        if one.group != ALL and one.system == "model"
+    }
+    types = ("abnormality", "location", "presence", "size")
+    assert set(told) == {(group, metric) for group in types for metric in BY_TYPE}
+    accuracy = {group: told[group, "accuracy"] for group in types}
+    assert accuracy == {
         "abnormality": (0.0, 2),
         "location": (1.0, 1),
         "presence": (0.5, 2),
         "size": (0.0, 1),
     }
+    assert told["presence", "closed-accuracy"] == (0.5, 2)
+    assert told["presence", "open-token-F1"] == (None, 0), "none of them is open"
+    assert told["abnormality", "closed-accuracy"] == (None, 0)
+    assert told["abnormality", "open-exact-match"] == (0.0, 2)
+    assert told["abnormality", "open-token-F1"][0] == pytest.approx((2 / 3 + 4 / 5) / 2)
+    assert told["location", "set-F1"] == (1.0, 1)
+    paired = {(one.group, one.metric) for one in gaps if one.group != ALL}
+    assert paired == set(told), "and what a control lacks of it"
+
+
+def test_a_types_scores_are_those_of_its_questions_alone_over_their_films() -> None:
+    """Questions of type B do not change what A reaches, and are drawn beside them."""
+    rows = [
+        (f"q{n}", "yes" if n % 2 else "left lung", "A", bool(n % 2), f"a{n}") for n in range(40)
+    ]
+    other = [("q", "no", "B", True, f"b{n}") for n in range(40)]
+    said = ["yes" if n % 3 else "lung" for n in range(40)]
+    both = questions([*rows, *other])
+    scores, _ = score_answers(both, {"model": [*said, *["yes"] * 40]}, "model", 200, 0)
+    alone, _ = score_answers(questions(rows), {"model": said}, "model", 200, 0)
+    own = {one.metric: one for one in scores if one.group == "A"}
+    for one in alone:
+        if one.group == ALL and one.metric in BY_TYPE and one.interval.value is not None:
+            found = own[one.metric]
+            assert found.interval.value == one.interval.value
+            assert found.questions == one.questions == found.signature.examples
+            low, high = found.interval.low, found.interval.high
+            assert low is not None and high is not None
+            assert (low < high) is (one.metric != "open-exact-match"), one.metric
+    assert "mean over questions, A" in str(own["set-F1"].signature)
 
 
 def test_a_publishers_parts_are_things_as_they_are() -> None:

@@ -22,7 +22,7 @@ import re
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -44,6 +44,11 @@ METRICS_OF_KIND: Final[Mapping[AbilityKind, tuple[str, ...]]] = {
     "vqa": ("accuracy", "closed-accuracy", "open-token-F1"),
 }
 """What is tabulated where a matrix does not say; abilities of other kinds cannot be compared."""
+Told = Literal["coherence"]
+"""Readings that a matrix can be told by: what they read is kept example by example."""
+METRICS_OF_READING: Final[Mapping[Told, tuple[str, ...]]] = {
+    "coherence": ("span-recall", "span-precision", "whole-spans"),
+}
 
 
 _SEED = re.compile(r"\s*stages\.[\w-]+\.seed\s*=")
@@ -91,7 +96,8 @@ class MatrixSettings(Section):
     ``metrics`` are those that are tabulated and tested; a judge's stand for themselves. None are
     those of METRICS_OF_KIND.
     ``resamples`` counts bootstrap resamples and random exchanges alike. ``ability`` is the one of
-    the recipe's that is tabulated; None is its first.
+    the recipe's that is tabulated; None is its first. With ``reading`` the table is told by that
+    reading of the first ability's model, and nothing else is asked of it.
     """
 
     name: str = Field(pattern=NAME)
@@ -99,6 +105,7 @@ class MatrixSettings(Section):
     scale: str
     set: tuple[str, ...] = ()
     ability: str | None = Field(default=None, pattern=NAME)
+    reading: Told | None = None
     variants: tuple[VariantSettings, ...] = Field(min_length=1)
     metrics: tuple[str, ...] | None = Field(default=None, min_length=1)
     resamples: Resamples = 1000
@@ -110,14 +117,25 @@ class MatrixSettings(Section):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"variant names repeat: {', '.join(twice)}")
+        if self.ability is not None and self.reading is not None:
+            raise ValueError("it names an ability and a reading; it is told by one of them")
         metrics = self.metrics or ()
         if len(set(metrics)) < len(metrics):
             raise ValueError(f"metrics repeat: {', '.join(metrics)}")
         return self
 
     def metrics_of(self, kind: AbilityKind) -> tuple[str, ...]:
-        """The metrics that are asked for, or else the usual ones of a kind of ability."""
-        return self.metrics or METRICS_OF_KIND[kind]
+        """The metrics that are asked for, or else the usual ones of the reading or of a kind of
+        ability."""
+        usual = METRICS_OF_READING[self.reading] if self.reading else METRICS_OF_KIND[kind]
+        return self.metrics or usual
+
+    def settled(self, overrides: Sequence[str]) -> tuple[str, ...]:
+        """Overrides with the readings that the table needs: none, or the one that it is told by,
+        whatever else is asked for."""
+        if self.reading is None:
+            return (NO_READINGS, *overrides)
+        return (*overrides, f'readings=["{self.reading}"]')
 
     @property
     def trained_again(self) -> frozenset[str]:
@@ -161,7 +179,7 @@ class MatrixSettings(Section):
     def _fitted(
         self, settings: Settings | None, present: Collection[str] | None
     ) -> tuple[Settings, Collection[str]]:
-        recipe = settings or load_settings(self.recipe, self.scale, (NO_READINGS, *self.set))
+        recipe = settings or load_settings(self.recipe, self.scale, self.settled(self.set))
         return recipe, recipe.sources.names if present is None else present
 
 

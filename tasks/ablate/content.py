@@ -9,15 +9,16 @@ from tasks.context import Context
 from tasks.examples.packing import REJECTED_FILE
 
 
-def answers_of(context: Context) -> str:
-    """What a variant's answers depend on, sets of examples by their bytes where they are built."""
+def answers_of(context: Context, reading: str | None = None) -> str:
+    """What a variant's answers depend on, or those of a reading; sets of examples count by their
+    bytes where they are built."""
     known: dict[str, str] = {}
     for key, step in context.graph.steps.items():  # a step's inputs stand before it
         inputs = {name: known.get(name, raw) for name, raw in step.inputs.items()}
         shards = _shards_of(context, step) if step.kind == "examples" else None
         told = [step.kind, step.revision, step.settings, inputs] if shards is None else shards
         known[key] = fingerprint({"made of": told})
-    return known[f"predictions/{context.ability}"]
+    return known[f"{reading or 'predictions'}/{context.ability}"]
 
 
 def _shards_of(context: Context, step: Step) -> list[str] | None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from infra.artifact import read_artifact
 from infra.errors import SettingsError
-from infra.settings.matrix import BASELINE, METRICS_OF_KIND, NO_READINGS, MatrixSettings
+from infra.settings.matrix import BASELINE, METRICS_OF_KIND, MatrixSettings, Told
 from infra.step import Step
 from tasks.ablate.content import answers_of
 from tasks.context import Context, Order, open_context
@@ -18,18 +18,33 @@ from tasks.monitor.plan import steps_until
 
 KIND = "ablations"
 UNTIL: Final = "evaluate"
-_MADE_OF_STAGES: Final = ("scores", "retrieval", "grounding", "consistency")
+_MADE_OF_STAGES: Final = ("scores", "retrieval", "grounding", "consistency", "coherence")
 """The kinds that a variant is run for."""
+_NOT_READ: Final = ("predictions", "classifiers", "scores")
+"""Kinds of the goal that a table told by a reading does without."""
 
 
 @dataclass(frozen=True)
 class PlannedVariant:
-    """One variant with its plan; ``question`` is empty for the baseline."""
+    """One variant with its plan; ``question`` is empty for the baseline. ``reading`` is what the
+    table is told by, None for the ability's scores."""
 
     name: str
     question: str
     overrides: tuple[str, ...]
     context: Context
+    reading: Told | None = None
+
+    @property
+    def step(self) -> Step:
+        """What the table is made of."""
+        return self.context.step(self.reading or "scores")
+
+    @property
+    def steps(self) -> list[Step]:
+        """All that is built for it, in an order in which it can be."""
+        every = steps_until(self.context, UNTIL)
+        return [step for step in every if not self.reading or step.kind not in _NOT_READ]
 
 
 @dataclass(frozen=True)
@@ -78,13 +93,15 @@ def plan_variants(matrix: MatrixSettings, order: Order, *, make: bool = True) ->
     base = _context(matrix, _order(matrix, order, matrix.set), make=make)
     _require_metrics(matrix, base)
     reasons = matrix.skipped(base.settings, base.source_names)
-    planned = [PlannedVariant(BASELINE, "The recipe as it stands.", (), base)]
+    about = "The recipe as it stands."
+    planned = [PlannedVariant(BASELINE, about, (), base, matrix.reading)]
     common = len(matrix.set)
     for name, overrides in matrix.overrides(base.settings, base.source_names).items():
         if name == BASELINE:
             continue
         context = _context(matrix, _order(matrix, order, overrides), make=make)
-        planned.append(PlannedVariant(name, questions[name], overrides[common:], context))
+        own = overrides[common:]
+        planned.append(PlannedVariant(name, questions[name], own, context, matrix.reading))
         same = twin(planned[-1], [each for each in planned[:-1] if each.name not in reasons])
         if same is not None:
             reasons[name] = _same_as(same.name)
@@ -136,13 +153,19 @@ def _require_metrics(matrix: MatrixSettings, base: Context) -> None:
     """A misspelt metric would be missing from the table after hours of training; one that lacks
     weights here is known, and tabulated as unavailable."""
     kind = base.asked.kind
-    if kind not in METRICS_OF_KIND:
+    if matrix.reading is None and kind not in METRICS_OF_KIND:
         raise SettingsError(
             f"ability '{base.ability}' of kind {kind} in matrix {matrix.name}",
             f"one of kind {' or '.join(METRICS_OF_KIND)}: others cannot be compared in pairs",
             "name another ability in the matrix",
         )
-    require_metrics(matrix.metrics_of(kind), base, f"matrix {matrix.name}")
+    names, place = matrix.metrics_of(kind), f"matrix {matrix.name}"
+    if matrix.reading is None:
+        require_metrics(names, base, place)
+    else:
+        from evaluation.coherence_system import coherence_metric_names
+
+        _require_known(names, coherence_metric_names(), place)
 
 
 def require_metrics(names: Sequence[str], base: Context, place: str) -> None:
@@ -151,7 +174,10 @@ def require_metrics(names: Sequence[str], base: Context, place: str) -> None:
     Raises:
         SettingsError: no such metric; ``place`` says where it is named.
     """
-    known = _known_metrics(base) if names else []
+    _require_known(names, _known_metrics(base) if names else [], place)
+
+
+def _require_known(names: Sequence[str], known: Sequence[str], place: str) -> None:
     for name in names:
         if name not in known:
             like = get_close_matches(name, known, cutoff=0.0)
@@ -188,13 +214,13 @@ def twin(item: PlannedVariant, others: Sequence[PlannedVariant]) -> PlannedVaria
     Sets that are built are held against each other by their shards: two that were chosen by
     different settings may hold the same examples.
     """
-    own = answers_of(item.context)
-    return next((each for each in others if answers_of(each.context) == own), None)
+    own = answers_of(item.context, item.reading)
+    return next((it for it in others if answers_of(it.context, it.reading) == own), None)
 
 
 def _order(matrix: MatrixSettings, order: Order, overrides: tuple[str, ...]) -> Order:
     """The order of one variant; those of the command come last."""
-    every = (NO_READINGS, *overrides, *order.overrides)
+    every = matrix.settled((*overrides, *order.overrides))
     told = {"recipe": matrix.recipe, "scale": matrix.scale, "overrides": every}
     return order.model_copy(update=told)
 
@@ -204,12 +230,13 @@ def comparison_step(
 ) -> Step:
     """What the table is made from: the scores of every variant that has some."""
     compared = scored(plan, failed)
-    scores = {item.name: item.context.step("scores").fingerprint for item in compared}
+    scores = {item.name: item.step.fingerprint for item in compared}
     asked = {
         "metrics": list(metrics_of(matrix, plan)),
         "resamples": matrix.resamples,
         "seed": matrix.seed,
         **({"ability": matrix.ability} if matrix.ability else {}),
+        **({"reading": matrix.reading} if matrix.reading else {}),
         "variants": [[item.name, item.question, list(item.overrides)] for item in compared],
         "again": sorted(matrix.trained_again),
         "unscored": [asdict(item) for item in (*failed, *plan.skipped)],
@@ -233,7 +260,7 @@ def additions(variants: Sequence[PlannedVariant]) -> list[Addition]:
     seen: set[str] = set()
     found = []
     for item in variants:
-        steps = steps_until(item.context, UNTIL)
+        steps = item.steps
         fresh = [step for step in steps if step.folder not in seen]
         absent = [
             f"{step.kind}/{step.name}"

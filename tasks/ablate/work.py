@@ -22,6 +22,7 @@ from tasks.ablate.plan import (
     metrics_of,
     scored,
 )
+from tasks.coherence.work import ANSWERS_FILE
 from tasks.context import Context
 from tasks.examples.question_shards import QUESTIONS_FILE
 from tasks.monitor.pace import paces
@@ -116,6 +117,14 @@ def system_of(context: Context) -> System:
     return read_system(predictions, counts, judged, context.settings.score)
 
 
+def _read_system(item: PlannedVariant) -> System:
+    """What the model answered to requests for films, the one reading that a table is told by."""
+    from evaluation.coherence_system import read_coherence_system
+
+    artifact = item.context.artifact(f"{item.reading}/{item.context.ability}")
+    return read_coherence_system(table_in(artifact, ANSWERS_FILE))
+
+
 def _variant(item: PlannedVariant, baseline: PlannedVariant, *, again: bool) -> Variant:
     """A variant's counts, and what its training took."""
     from evaluation.ablation import Variant
@@ -128,13 +137,13 @@ def _variant(item: PlannedVariant, baseline: PlannedVariant, *, again: bool) -> 
         item.name,
         item.question,
         item.overrides,
-        system_of(context),
+        system_of(context) if item.reading is None else _read_system(item),
         round(sum(stage.seconds for stage in stages), 1),
         asked.pieces[0].facts.get("examples"),
         tuple(stage.step.name for stage in stages if stage.fingerprint in others),
-        unavailable_of(context),
+        unavailable_of(context) if item.reading is None else {},
         memory_gib(context),
-        answer_seconds(context),
+        answer_seconds(context) if item.reading is None else None,
         again=again,
     )
 

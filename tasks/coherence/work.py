@@ -20,6 +20,7 @@ from infra.parquet import write_table
 from infra.pieces import BuiltPiece, Count
 from infra.runs import GenerateRun
 from infra.settings.sections import GenerateSettings
+from sources.answered_request import ANSWERED_REQUEST_SCHEMA, AS_WRITTEN, HELD_OUT
 from sources.example import EXAMPLE_SCHEMA
 from sources.record import Split
 from sources.xray_span import read_span
@@ -44,24 +45,6 @@ ANSWERS_FILE: Final = "answers.parquet"
 NO_REQUEST: Final = "no request for a film in the test split"
 NO_DRAWER: Final = "the recipe has no ability that draws"
 NO_SPAN: Final = "no answer has a text to draw"
-ANSWERS_SCHEMA: Final = pa.schema(
-    [
-        *(
-            pa.field(name, pa.string(), nullable=False)
-            for name in ("example_id", "source", "study_id")
-        ),
-        pa.field("subject_id", pa.string()),
-        *(
-            pa.field(name, pa.string(), nullable=False)
-            for name in ("wording", "prompt", "prediction", "reference")
-        ),
-    ]
-)
-"""A request (``prompt``), what the model answered, and the answer it was written with; ``wording``
-is whose words the request is in."""
-AS_WRITTEN: Final = "as-written"
-HELD_OUT: Final = "held-out"
-"""Words of ours (``request_wordings``) that no dialogue of the offline rules is written in."""
 Row = dict[str, Any]
 OnEvent = Callable[[Event], None]
 
@@ -105,7 +88,7 @@ def _check(context: Context, on_event: OnEvent, key: str, folder: Path) -> Built
     }
     (folder / SCORES_FILE).write_text(json.dumps(document, indent=1) + "\n")
     (folder / PAGE_FILE).write_text(render_coherence(document))
-    write_table(folder / ANSWERS_FILE, pa.Table.from_pylist(rows, schema=ANSWERS_SCHEMA))
+    write_table(folder / ANSWERS_FILE, pa.Table.from_pylist(rows, schema=ANSWERED_REQUEST_SCHEMA))
     return BuiltPiece((Count("requests", len(every), len(rows)),), {"tracked": found.tracked})
 
 
@@ -132,7 +115,7 @@ def _reworded(row: Row) -> Row | None:
 
 
 def _answered(context: Context, asked: list[Row], scratch: Path, on_event: OnEvent) -> list[Row]:
-    """ANSWERS_SCHEMA rows."""
+    """ANSWERED_REQUEST_SCHEMA rows."""
     ability, told = context.asked, context.settings.coherence
     scratch.mkdir(parents=True, exist_ok=True)
     shard = scratch / "requests.parquet"

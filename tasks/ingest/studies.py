@@ -26,6 +26,7 @@ from sources.split import split_table
 from tasks.context import Context
 from tasks.ingest.lost import owners_in, with_owners
 from tasks.ingest.screened import screen_studies
+from tasks.ingest.stated import stated_line
 from tasks.ingest.steps import policy_of
 from tasks.ingest.withdrawn import drop_withdrawn, withdrawn_studies
 
@@ -101,12 +102,20 @@ class _StudyPieces:
             check_first(self._root, sums, self._memory, partial(_say, self._source.card.name))
         with checking_sums(self._memory is not None):
             reading = self._source.read(self._root)
-        for line in [] if self._is_replica else self._source.doubts(self._root):
-            LOGGER.warning("%s", line)
+        if not self._is_replica:
+            self._tell(reading)
         card = self._source.card
         gone = withdrawn_studies(reading, card.name, self._tombstones)
         studies = _split(reading.studies, self._shares, card.official_split)
         return _Cut.of(studies, reading, self._pieces, gone, self._screen)
+
+    def _tell(self, reading: Reading) -> None:
+        """What a person should know of published files: doubts, and what their card counts."""
+        for doubt in self._source.doubts(self._root):
+            LOGGER.warning("%s", doubt)
+        stated = stated_line(self._source, reading)
+        if stated is not None:
+            LOGGER.info("%s", stated)
 
     def plan(self) -> Mapping[str, str]:
         return {

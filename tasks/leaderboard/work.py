@@ -229,13 +229,14 @@ def _entries(run: Run) -> Iterator[Entry]:
         if row["control"] != "none" or row["value"] is None or row.get("is_detail", False):
             continue
         group = row.get("group", _WHOLE)
-        metric = row["metric"] if group == _WHOLE else f"{row['metric']}, {group}"
+        of_group = "" if group == _WHOLE else f", {group}"  # brackets of a type are no profile
+        metric = row["metric"] + of_group
         yield Entry(
             system=run.system,
             recipe=run.recipe,
             kind="ablation" if run.variant else "measured",
             task=_task_of(row["signature"]),
-            measure=measure_of(metric),
+            measure=measure_of(row["metric"]) + of_group,
             value=row["value"],
             low=row["low"],
             high=row["high"],

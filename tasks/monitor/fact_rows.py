@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -19,6 +19,7 @@ BY_SOURCE: Final = ("studies", "images", "reports", "dialogues")
 """Kinds whose step is named by its source; those of examples name it in each piece's key."""
 _SCORES_FILE: Final = "scores.json"
 _MODEL_ITSELF: Final = "none"  # the control of the model with its own image
+_WHOLE: Final = "all"  # the group of answers that holds every question
 
 
 @dataclass(frozen=True)
@@ -185,6 +186,12 @@ def _stage_row(told: Told, artifact: Artifact, piece: Piece) -> dict[str, Any]:
     }
 
 
+def _part(row: Mapping[str, Any]) -> str:
+    """Scores of answers name the group of all questions too."""
+    group = row.get("group") or ""
+    return "" if group == _WHOLE else group
+
+
 def _score_rows(told: Told, artifact: Artifact) -> Iterator[dict[str, Any]]:
     """The model's own scores, without details and without controls."""
     document = json.loads(artifact.files(_SCORES_FILE)[0].read_text(encoding="utf-8"))
@@ -198,7 +205,7 @@ def _score_rows(told: Told, artifact: Artifact) -> Iterator[dict[str, Any]]:
             "model": told.model,
             "fingerprint": artifact.fingerprint,
             "metric": row["metric"],
-            "part": row.get("group") or "",
+            "part": _part(row),
             "value": row["value"],
             "low": row["low"],
             "high": row["high"],
