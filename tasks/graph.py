@@ -81,7 +81,7 @@ REDRAWN: Final[Mapping[str, int]] = {"rrg24": 2}
 
 SCORED_APART: Final[Mapping[str, tuple[int, tuple[str, ...]]]] = {
     "vqa": (2, ("tasks.score.answers",)),
-    "draw": (2, ("tasks.draw.score", "models.read_films", "models.generate")),
+    "draw": (3, ("tasks.draw.score", "models.read_films", "models.generate")),
 }
 """By kind of ability the revision and the modules of scores that are no report's."""
 DRAWN: Final = (1, ("tasks.draw.films", "models.draw"))
