@@ -66,6 +66,14 @@ def asked_view(prompt: str) -> str | None:
     return next((view for view, said in _SENTENCES.items() if said.match(prompt)), None)
 
 
+def parted(prompt: str) -> tuple[str | None, str]:
+    """The view that a prompt begins with, and the text behind its sentence."""
+    for view, said in _SENTENCES.items():
+        if found := said.match(prompt):
+            return view, prompt[found.end() :].lstrip(" .")
+    return None, prompt
+
+
 def shown_views(counts: ViewCounts | None) -> tuple[str, ...] | None:
     """The views that were shown; None where nobody knows: there is no record, or none that tells of
     a view, as of films whose files name none."""
