@@ -18,6 +18,7 @@ from infra.errors import InputError
 from sources.drawing import drawing_prompt
 from sources.record import View
 from tasks.draw.outcome import films_text
+from tasks.draw.readings import Films, Read, viewed_films
 from tasks.leaderboard.work import HEADLINES as RANKED
 from tests.test_drawn_scores import page_of
 
@@ -140,6 +141,29 @@ def test_prompts_for_views_that_were_never_shown_are_counted() -> None:
     ]
     for views in (None, {"PA": 9, "AP": 9, "LATERAL": 9}):
         assert unlearned_notes(prompts, views) == []
+
+
+def test_each_film_is_judged_by_its_own_features_and_view() -> None:
+    """Whatever the order in which films were read."""
+    names = ["e2", "e0", "e1"]
+    rows = tuple(
+        {"example_id": name, "view": view, "source": "mimic_cxr", "subject_id": None, "study_id": s}
+        for name, view, s in zip(names, ("AP", "PA", "LATERAL"), ("s2", "s0", "s1"), strict=True)
+    )
+    gathered = Films({"none": rows}, {}, {}, {"t1": "PA", "t0": "UNKNOWN"})
+    number = {f"e{n}": np.full(4, float(n)) for n in range(3)}
+    kinds = {"none": number, "untrained": {k: v + 10 for k, v in number.items()},
+             "real": {k: v + 20 for k, v in number.items()},
+             "train": {"t0": np.zeros(4), "t1": np.ones(4)}}  # fmt: skip
+    told = viewed_films(
+        Read({"finding-classifier": kinds}, {"finding-classifier": "w"}, {}), gathered
+    )
+    for kind, shift in ((told.drawn, 0), (told.untrained, 10), (told.real, 20)):
+        assert kind.features[:, 0].tolist() == [2 + shift, 0 + shift, 1 + shift]
+        assert kind.views == ("AP", "PA", "LATERAL")
+        assert kind.units == gathered.units and len(set(kind.units)) == 3
+    assert (told.train.features[:, 0].tolist(), told.train.views) == ([1, 0], ("PA", "UNKNOWN"))
+    assert told.weights == "w"
 
 
 def test_it_stands_in_the_table_on_the_page_and_among_what_is_ranked() -> None:
