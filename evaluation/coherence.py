@@ -8,6 +8,8 @@ are held to those that the span asserts, with their sides and degrees, and so is
 (``held_request``). What goes wrong is counted by kind; a request may show several. ``reference`` is
 the span that the request was written with: a request names the main findings of a report, so its
 precision is the ceiling. ``shuffled`` holds the model's spans to another subject's request.
+A whole span of a view that the model which draws has not been shown is drawn by nobody; it is
+counted beside the failures of the text, and takes no part in ``coherent-requests``.
 Shapes: N requests, K counts, T targets.
 """
 
@@ -15,7 +17,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Final
 
@@ -23,7 +25,7 @@ import numpy as np
 
 from evaluation import labeler_rules
 from evaluation.film_targets import FINDINGS, film_targets
-from evaluation.held_request import FAILURES, Held, hold
+from evaluation.held_request import FAILURES, VIEW_NOT_LEARNED, Held, hold
 from evaluation.prompted_findings import FilmReadings, score_findings, score_sides
 from evaluation.statistics import (
     Floats,
@@ -33,9 +35,10 @@ from evaluation.statistics import (
     score_interval,
 )
 from evaluation.turned import turned_rows
-from sources.xray_span import read_span
+from sources.learned_views import ViewCounts, unlearned_view
+from sources.xray_span import XrayAnswer, read_span
 
-VERSION: Final = "2"
+VERSION: Final = "3"
 REFERENCE: Final = "reference"
 MODEL: Final = "none"
 SHUFFLED: Final = "shuffled"
@@ -59,7 +62,7 @@ METRICS: Final[Mapping[str, tuple[str, str]]] = {
 """By metric the counts that it is a share of: asked findings that the span asserts; findings of the
 span that were asked for; findings asked for on one side, or in one degree, that the span has so and
 not otherwise; requests with a view whose span is of it; answers with exactly one whole span;
-requests without any failure."""
+requests whose text has no failure."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +124,14 @@ class Coherence:
         }
 
 
-def measure_coherence(requests: Requests, resamples: int, seed: int) -> Coherence:
-    """Spans held to their requests: the model's, the references', and the model's to others'."""
+def measure_coherence(
+    requests: Requests, resamples: int, seed: int, views: ViewCounts | None = None
+) -> Coherence:
+    """Spans held to their requests: the model's, the references', and the model's to others'.
+
+    Args:
+        views: what the model that draws has been shown, where that is known.
+    """
     signature: dict[str, str | int] = {
         "implementation": "cxrflow",
         "version": VERSION,
@@ -147,9 +156,10 @@ def measure_coherence(requests: Requests, resamples: int, seed: int) -> Coherenc
     measured: list[Measured] = []
     failures = {}
     for name, (texts, answers) in systems.items():
-        held = [hold(text, read_span(answer)) for text, answer in zip(texts, answers, strict=True)]
+        spans = [read_span(answer) for answer in answers]
+        held = [hold(text, span) for text, span in zip(texts, spans, strict=True)]
         counts = counts_of(held)
-        failures[name] = _counted(held)
+        failures[name] = _counted(held) | {VIEW_NOT_LEARNED: _not_learned(spans, views)}
         measured += [
             Measured(name, metric, score_interval(bootstrap, share_of(metric), counts))
             for metric in METRICS
@@ -169,6 +179,12 @@ def _counted(held: Sequence[Held]) -> dict[str, int]:
     return {kind: counts[kind] for kind in FAILURES}
 
 
+def _not_learned(spans: Sequence[XrayAnswer], views: ViewCounts | None) -> int:
+    """How many whole spans are of a view that was not shown."""
+    whole = [span.prompt for span in spans if span.fault is None and span.prompt is not None]
+    return sum(unlearned_view(text, views) is not None for text in whole)
+
+
 def share_of(metric: str) -> Callable[[Floats], Floats]:
     """A metric from summed counts (..., K)."""
     part, whole = (_COLUMNS.index(name) for name in METRICS[metric])
@@ -183,10 +199,28 @@ def _of_columns(sums: Floats, part: int, whole: int) -> Floats:
 
 
 @dataclass(frozen=True)
+class NotDrawn:
+    """Requests without a film: those whose answer has no whole span, and by view those whose span
+    is of one that was not shown."""
+
+    without_span: int = 0
+    view_not_learned: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def requests(self) -> int:
+        """How many there are."""
+        return self.without_span + sum(self.view_not_learned.values())
+
+
+NONE_LOST: Final = NotDrawn()
+
+
+@dataclass(frozen=True)
 class FilmCoherence:
     """What a classifier finds on the films of M spans.
 
     Args:
+        not_drawn: the other requests: with the films they are all.
         measured: AUROC of the classifier against the span's findings and the request's, and sides;
             system ``none``, and ``shuffled`` where films are held to others' texts.
         asked, missed: findings asked for, and those of them that the film does not show.
@@ -197,11 +231,15 @@ class FilmCoherence:
     findings: tuple[str, ...]
     asked: int
     missed: int
+    not_drawn: NotDrawn
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
+            "requests": self.films + self.not_drawn.requests,
             "films": self.films,
+            "without_whole_span": self.not_drawn.without_span,
+            "view_not_learned": dict(self.not_drawn.view_not_learned),
             "findings": list(self.findings),
             "asked_findings": self.asked,
             "not_on_film": self.missed,
@@ -217,11 +255,13 @@ def measure_films(
     units: Sequence[str],
     resamples: int,
     seed: int,
+    not_drawn: NotDrawn = NONE_LOST,
 ) -> FilmCoherence:
     """Films held to the spans that they were drawn from and to the requests behind those.
 
     Args:
         probabilities: (M, T) of the classifier.
+        not_drawn: requests that have no film.
     """
     turned = turned_rows(units)
     texts = {
@@ -247,5 +287,5 @@ def measure_films(
     on_film = score_interval(bootstrap, mean_of, shares.astype(np.float64))
     measured.append(Measured(MODEL, "asked-findings-on-film", on_film))
     return FilmCoherence(
-        tuple(measured), len(spans), known["span"], int(wanted.sum()), int(hidden.sum())
+        tuple(measured), len(spans), known["span"], int(wanted.sum()), int(hidden.sum()), not_drawn
     )

@@ -26,6 +26,7 @@ FAILURES: Final = {
     "wrong-side": "says the other side",
     "wrong-view": "is of another view, or of none",
     "wrong-degree": "says another size or severity",
+    "view-not-learned": "is of a view that the model which draws has not been shown",
 }
 
 
@@ -47,7 +48,17 @@ def render_coherence(document: Row) -> str:
         kinds=FAILURES,
         films=films,
         of_films=[] if films is None else grid(films["measured"]),
+        not_drawn="" if films is None else not_drawn(films),
     )
+
+
+def not_drawn(films: Row) -> str:
+    """What became of the requests that have no film."""
+    lost = {"without a whole span": films["without_whole_span"]}
+    told = films["view_not_learned"].items()
+    lost |= {f"of a view that the model has not been shown ({view})": n for view, n in told}
+    parts = [f"{count:,} {why}" for why, count in lost.items() if count]
+    return ", ".join(parts) or "none without a film"
 
 
 def grid(measured: Sequence[Row]) -> list[dict[str, Any]]:

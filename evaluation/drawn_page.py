@@ -12,7 +12,7 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from evaluation.contact_sheet import TITLES, SheetRow, film_png
-from evaluation.image_quality import AUROC, REPORT, SIDE
+from evaluation.image_quality import AUROC, REPORT, SIDE, VIEW
 from evaluation.interval_text import ends_text, interval_text, number_text
 from evaluation.prompted_findings import SEEN_FROM
 from evaluation.report import LossCurve
@@ -35,6 +35,7 @@ HEADLINES: Final = (
     f"{AUROC}-macro{ALONE}",
     SIDE,
     f"{SIDE}{ALONE}",
+    VIEW,
     f"{REPORT}-micro",
 )
 """What says whether the films show what was asked for."""

@@ -7,8 +7,9 @@ subjects, but for the distances (see ``image_quality``). Shapes: N films, W widt
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from evaluation import image_quality
@@ -27,9 +28,17 @@ from evaluation.prompted_findings import (
     shuffled,
     sides_apart,
 )
+from evaluation.prompted_view import (
+    FilmViews,
+    fit_probe,
+    score_views,
+    shuffled_views,
+    views_apart,
+)
 from evaluation.statistics import Interval
 from evaluation.turned import turned_rows
 from infra.errors import InputError
+from sources.learned_views import ViewCounts, unlearned_view
 
 FORMAT: Final = 2
 """Raise when a reader of ``DrawnScores.to_dict`` must change; 2 has ``differences``."""
@@ -169,6 +178,62 @@ def judged_scores(judged: Judged, scored: Scored, asked: Sequence[str] = FINDING
                 DrawnDifference(f"{metric}{name}", control, gap) for metric, gap in gaps.items()
             ]
     return FoundOnFilms(tuple(scores), tuple(differences), found, sides)
+
+
+@dataclass(frozen=True)
+class Viewed:
+    """Films of the same prompts in the same order, of each kind, and real training films, all with
+    the features that a probe of views reads; and the digest of the weights behind those."""
+
+    drawn: FilmViews
+    untrained: FilmViews
+    real: FilmViews
+    train: FilmViews
+    weights: str
+
+
+@dataclass(frozen=True)
+class FoundOfViews:
+    """How many films are of the view that was asked for, beside both controls; ``unavailable`` says
+    by metric why it has no number."""
+
+    scores: tuple[ImageScore, ...] = ()
+    differences: tuple[DrawnDifference, ...] = ()
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def viewed_scores(viewed: Viewed, scored: Scored) -> FoundOfViews:
+    """Views of the films, and of both controls, as a probe of real films reads them."""
+    name, draws = image_quality.VIEW, (scored.resamples, scored.seed)
+    try:
+        probe, reasons = fit_probe(viewed.train, viewed.drawn)
+    except InputError as error:
+        return FoundOfViews(unavailable={name: str(error)})
+    own = score_views(probe, viewed.drawn, viewed.real, *draws)
+    scores = image_quality.views(own, probe, viewed.weights, scored)
+    differences = []
+    for control, other in (
+        (UNTRAINED, viewed.untrained),
+        (SHUFFLED, shuffled_views(viewed.drawn)),
+    ):
+        beside = score_views(probe, other, viewed.real, *draws)
+        scores += image_quality.views(beside, probe, viewed.weights, scored, control)
+        gap = views_apart(probe, viewed.drawn, other, *draws)
+        differences.append(DrawnDifference(name, control, gap))
+    unseen = [each.view for each in own.by_view if not each.is_seen]
+    notes = [f"views that the probe tells on real films at less than {SEEN_FROM}, so that "
+             f"{name} says little of them: {', '.join(unseen)}"] if unseen else []  # fmt: skip
+    unavailable = {f"{name}[{view}]": why for view, why in reasons.items()}
+    return FoundOfViews(tuple(scores), tuple(differences), unavailable, tuple(notes))
+
+
+def unlearned_notes(prompts: Sequence[str], views: ViewCounts | None) -> list[str]:
+    """Prompts that a model cannot follow in their view."""
+    asked = Counter(filter(None, (unlearned_view(prompt, views) for prompt in prompts)))
+    told = ", ".join(f"{view} {count}" for view, count in sorted(asked.items()))
+    line = "prompts for a view that the model has not been shown, drawn as another one"
+    return [f"{line}: {told}"] if told else []
 
 
 def notes_of(found: FoundOnFilms) -> list[str]:

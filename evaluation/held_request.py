@@ -22,11 +22,14 @@ CONTRADICTS: Final = "contradicts-request"
 WRONG_SIDE: Final = "wrong-side"
 WRONG_VIEW: Final = "wrong-view"
 WRONG_DEGREE: Final = "wrong-degree"
+VIEW_NOT_LEARNED: Final = "view-not-learned"
 FAILURES: Final = (
     *(str(fault) for fault in SpanFault),
     *(OMITS, CONTRADICTS, WRONG_SIDE, WRONG_VIEW, WRONG_DEGREE),
+    VIEW_NOT_LEARNED,
 )
-"""Faults of the span's form (``sources.xray_span``), then of what it says."""
+"""Faults of the span's form (``sources.xray_span``), then of what it says; the last is no text's:
+the model that draws has not been shown the span's view, so that nothing is drawn of it."""
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,19 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from evaluation import diversity as similar
-from evaluation import drawn_reports, frechet_scale, kernel_distance, prompted_findings, ssim
+from evaluation import (
+    drawn_reports,
+    frechet_scale,
+    kernel_distance,
+    prompted_findings,
+    prompted_view,
+    ssim,
+)
 from evaluation.diversity import Diversity
 from evaluation.drawn_reports import Agreement
 from evaluation.frechet_scale import FilmSets
 from evaluation.prompted_findings import SEEN_FROM, Beside, PromptedFindings, SideScore
+from evaluation.prompted_view import ViewProbe, ViewScore
 from evaluation.signature import Signature
 from evaluation.statistics import Interval
 
@@ -193,6 +201,7 @@ SIMILARITY: Final = "MS-SSIM-of-pairs"
 AUROC: Final = "prompted-finding-AUROC"
 SIDE: Final = "prompted-side-accuracy"
 REPORT: Final = "rule14-of-drawn-F1"
+VIEW: Final = "prompted-view-accuracy"
 SEEN: Final = f"that the classifier finds on real films at {SEEN_FROM} or above"
 
 
@@ -246,6 +255,27 @@ def findings(
             row(f"{SIDE}[{each.finding}]", f"{each.cases} cases", each, is_detail=True)
             for each in sides.by_finding
         ),
+    ]
+
+
+def views(
+    found: ViewScore, probe: ViewProbe, classifier: str, scored: Scored, control: str = "none"
+) -> list[ImageScore]:
+    """How many films are of the view that was asked for.
+
+    Args:
+        classifier: the digest of the weights that the probe reads films by.
+    """
+    model = f"logistic regression of the finding classifier's features, {probe.films} real films"
+    told = {"labels": "/".join(probe.views), "model": model, "weights": classifier}
+
+    def row(metric: str, films: int, beside: Beside, *, is_detail: bool = False) -> ImageScore:
+        about = scored.signature(metric, prompted_view.VERSION, f"{films} films", **told)
+        return ImageScore(metric, beside.drawn, True, about, beside.real, is_detail, control)
+
+    return [
+        row(VIEW, found.films, found),
+        *(row(f"{VIEW}[{each.view}]", each.films, each, is_detail=True) for each in found.by_view),
     ]
 
 

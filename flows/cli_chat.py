@@ -143,6 +143,18 @@ def _answered(talk: Talk, request: dict[str, Any], *, as_json: bool) -> int:
     return int(event["event"] == "refused")
 
 
+def _film_of(event: Event) -> str:
+    """Where the film of a whole span lies, or why there is none."""
+    lacks = event["view_not_learned"]
+    if lacks is not None:
+        shown = " and ".join(lacks["shown"])
+        return (
+            f"(no film: a {lacks['asked']} film was asked for, and this model has been shown "
+            f"{shown} films alone)"
+        )
+    return f"[film: {event['film'] or 'not drawn: this recipe has no model that draws'}]"
+
+
 def text_of(event: Event) -> str:
     """An event as lines for a person."""
     if event["event"] == "shown":
@@ -151,8 +163,7 @@ def text_of(event: Event) -> str:
         return "(begun anew)"
     lines = [event["said"]] if event["said"] else []
     if event["to_draw"] is not None:
-        where = event["film"] or "not drawn: this recipe has no model that draws"
-        lines.append(f"[film: {where}]")
+        lines.append(_film_of(event))
         lines.append(f"[of: {event['to_draw']}]")
     if event["fault"] is not None:
         lines.append(f"(no film: {FAULTS[event['fault']]}, so nothing was drawn)")

@@ -92,6 +92,8 @@ class DrawRun(Section):
         png: also write each film as ``<prompt_id>.png`` below ``output``.
         untrained: the seed of a model of the same shape that has learned nothing, which draws in
             the trained one's place; None lets the trained one draw.
+        any_view: draw prompts of views that the model has not been shown too, for whoever measures
+            what comes of them; else one of them is an error.
     """
 
     model: Path
@@ -101,6 +103,7 @@ class DrawRun(Section):
     scratch: Path | None = None
     png: bool = False
     untrained: Seed | None = None
+    any_view: bool = False
     device: Device = "auto"
 
 
@@ -111,6 +114,7 @@ class ChatRun(Section):
         model: a folder that a finetune stage wrote.
         images: how published files are stored before the model is shown them.
         pipeline: a folder that a guide or diffuse stage wrote; None draws nothing.
+        views: training examples by view that it was shown, where the folder does not tell.
         films: folder that gets what is drawn.
         seed: the first film's noise is drawn from it, the next one's from the number after it.
     """
@@ -119,6 +123,7 @@ class ChatRun(Section):
     generate: GenerateSettings
     images: ImageSettings
     pipeline: Path | None = None
+    views: dict[str, int] | None = None
     draw: DrawSettings = DrawSettings()
     films: Path
     seed: Seed = 0
@@ -270,9 +275,11 @@ class RegisterDrawingRun(RegistryRun):
 
     Args:
         draw: how the scored films were drawn, so that served ones are drawn alike.
+        views: training examples by view that the pipeline was shown; None where nobody knows.
     """
 
     draw: DrawSettings = DrawSettings()
+    views: dict[str, int] | None = None
 
 
 class ConvertRun(Section):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def chat(run: ChatRun) -> int:
     """Answer until stdin ends; returns the exit code."""
     sampler = None
     if run.pipeline is not None:
-        sampler = DrawingSampler.load(run.pipeline, run.draw, run.device)
+        sampler = DrawingSampler.load(run.pipeline, run.draw, run.device, views=run.views)
     writer = FindingsWriter.load(run.model, run.generate, run.device)
     conversation = Conversation(writer, run.images, sampler, run.films, run.seed)
     report("ready", draws=sampler is not None)
@@ -61,6 +62,7 @@ def answer(conversation: Conversation, request: Mapping[str, Any]) -> tuple[str,
         "said": reply.read.said,
         "to_draw": reply.to_draw,
         "film": None if reply.film is None else str(reply.film),
+        "view_not_learned": None if reply.lacks is None else asdict(reply.lacks),
         "fault": reply.fault,
         "forgotten": reply.forgotten,
         "is_cut": reply.is_cut,

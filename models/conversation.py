@@ -19,9 +19,18 @@ from models.drawing_sampler import DrawingSampler, Request
 from models.serving import served_sample
 from models.writer import FindingsWriter
 from sources.example import one_line
+from sources.learned_views import shown_views
 from sources.pixels import PixelError, prepare
 from sources.record import Turn
 from sources.xray_span import SpanFault, XrayAnswer, read_span
+
+
+@dataclass(frozen=True)
+class LackedView:
+    """A view that was asked for, and those that what draws has been shown."""
+
+    asked: str
+    shown: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,7 @@ class Reply:
         film: the drawn file.
         forgotten: how many of the first exchanges no longer fit beside the question.
         is_cut: whether the answer ran into its length limit.
+        lacks: why nothing was drawn of a whole span: its view was never shown.
     """
 
     text: str
@@ -41,6 +51,7 @@ class Reply:
     film: Path | None
     forgotten: int
     is_cut: bool
+    lacks: LackedView | None = None
 
     @property
     def fault(self) -> SpanFault | None:
@@ -122,7 +133,9 @@ class Conversation:
         read = read_span(written.text)
         reply = Reply(written.text, read, None, forgotten, written.finish_reason == "length")
         if reply.to_draw is not None:
-            reply = replace(reply, film=self.draw(reply.to_draw))
+            lacks = self._lacked(reply.to_draw)
+            film = self.draw(reply.to_draw) if lacks is None else None
+            reply = replace(reply, film=film, lacks=lacks)
         self.turns = [*asked[2 * forgotten :], Turn("assistant", written.text)]
         return reply
 
@@ -142,6 +155,13 @@ class Conversation:
 
     def _sample(self, turns: list[Turn]) -> Sample:
         return served_sample(self.pixels, tuple(turns))
+
+    def _lacked(self, prompt: str) -> LackedView | None:
+        """The view of a prompt that would be drawn as another one."""
+        view = None if self.sampler is None else self.sampler.unlearned(prompt)
+        if self.sampler is None or view is None:
+            return None
+        return LackedView(view, shown_views(self.sampler.views) or ())
 
     def draw(self, prompt: str) -> Path | None:
         """The file of a film of that text; None where nothing draws.

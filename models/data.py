@@ -5,11 +5,10 @@ Shapes: P model image side in px; an example's m pictures are uint8 [m, P, P], g
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -19,14 +18,15 @@ from infra.errors import InputError
 from models.canvas import Canvas
 from models.shards import Group, GroupReader
 from models.shards import Pixels as Pixels
-from sources.example import Task, subject_place
+from sources.example import Task
 from sources.record import Turn
+from sources.selection import SELECTED_BY
+from sources.selection import Selection as Selection
 
 WINDOW_BYTES = 256 * 2**20
 """Decoded pixels of a shuffling window (our choice). A data set that is no larger is kept decoded
 from epoch to epoch; of a larger one no film is asked for again before others have pushed it out."""
 
-_SELECTED_BY = ("source", "text_version", "subject_id", "study_id")
 _COLUMNS = (
     *("example_id", "source", "study_id", "subject_id", "split", "indication", "turns", "task"),
 )
@@ -50,33 +50,6 @@ class Sample:
     target: str
     task: str = Task.FINDINGS.value
     behind: Sample | None = None
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which examples of the shards a stage trains on; see StageSettings."""
-
-    sources: tuple[str, ...] | None = None
-    text_versions: tuple[str, ...] | None = None
-    share: float = 1.0
-
-    def __str__(self) -> str:
-        said = ", ".join(self.sources) if self.sources else "any source"
-        versions = f", text versions {', '.join(self.text_versions)}" if self.text_versions else ""
-        return f"{said}{versions}" + (f", share {self.share:g}" if self.share < 1 else "")
-
-    def keeps(self, row: Mapping[str, Any]) -> bool:
-        """Whether a row with ``_SELECTED_BY`` columns is one of them."""
-        return (
-            (self.sources is None or row["source"] in self.sources)
-            and (self.text_versions is None or row["text_version"] in self.text_versions)
-            and (self.share >= 1.0 or _place(row) < self.share)
-        )
-
-
-def _place(row: Mapping[str, Any]) -> float:
-    """The place of a row's subject."""
-    return subject_place(row["source"], row["subject_id"], row["study_id"])
 
 
 EVERYTHING = Selection()
@@ -279,7 +252,7 @@ def _groups(file: Path, selection: Selection) -> list[_Group]:
     shard = pq.ParquetFile(file)
     groups = []
     for index in range(shard.num_row_groups):
-        table = shard.read_row_group(index, columns=list(_SELECTED_BY)).to_pylist()
+        table = shard.read_row_group(index, columns=list(SELECTED_BY)).to_pylist()
         rows = tuple(place for place, row in enumerate(table) if selection.keeps(row))
         if rows:
             groups.append(_Group(file, index, rows, tuple(table[row]["source"] for row in rows)))

@@ -18,7 +18,7 @@ from infra.errors import InputError
 from infra.runs import TrainRun
 from infra.settings.diffusion import DiffusionSettings
 from models.canvas import Canvas
-from models.data import ExampleShards, Sample, Selection
+from models.data import ExampleShards, Sample
 from models.diffusion_collate import FilmCollator, PromptCollator, UnaskedCollator
 from models.diffusion_networks import (
     AutoencoderTraining,
@@ -49,6 +49,8 @@ from models.prompt_states import PromptReader
 from models.ranks import rank_and_ranks
 from models.tokenizers import Tokenizer
 from models.validate import chosen_rows
+from sources.learned_views import VIEWS, ViewCounts, count_views
+from sources.selection import selection_of
 
 _DECODER = ("up_blocks", "conv_norm_out", "conv_out")
 """What the released code calls the UNet's output blocks and its last layers."""
@@ -70,12 +72,13 @@ def prepare_autoencode(run: TrainRun) -> Prepared:
         read = as_channels(films, diffusion.autoencoder.patch_px**2)
         begin_as_components(autoencoder, read.movedim(1, -1).flatten(0, 2))
     model = AutoencoderTraining(autoencoder, diffusion.autoencoder, run.stage.seed)
+    views = _views_shown(run)
 
     def save(folder: Path) -> None:
         mean, spread = _statistics(autoencoder, run)
         autoencoder.register_to_config(latents_mean=mean, latents_std=spread)
         autoencoder.save_pretrained(folder / "vae")
-        write_index(folder, {"image_px": diffusion.image_px})
+        write_index(folder, {"image_px": diffusion.image_px, VIEWS: views})
         forget_places(folder)
 
     return _prepared(run, model, FilmCollator(), save)
@@ -115,8 +118,8 @@ def _statistics(autoencoder: Any, run: TrainRun) -> tuple[list[float], list[floa
 def _chosen_films(run: TrainRun) -> Iterator[torch.Tensor]:
     """Some hundreds of the stage's training films, the same each time: uint8 [B, P, P]."""
     stage = run.stage
-    chosen = Selection(stage.sources, stage.text_versions, stage.share)
-    examples = ExampleShards(run.train_examples, canvas_of(run.models.drawing), chosen)
+    canvas = canvas_of(run.models.drawing)
+    examples = ExampleShards(run.train_examples, canvas, selection_of(stage))
     collate, rows = FilmCollator(), chosen_rows(len(examples))
     for start in range(0, len(rows), stage.batch_size):
         yield collate([examples[row] for row in rows[start : start + stage.batch_size]])["films"]
@@ -148,7 +151,7 @@ def prepare_diffuse(run: TrainRun) -> Prepared:
         seed=run.stage.seed,
     )
     collate = PromptCollator(reader) if asked else UnaskedCollator(reader)
-    save = partial(_save, model, tokenizer, diffusion, "none")
+    save = partial(_save, model, tokenizer, diffusion, "none", _views_shown(run))
     return _prepared(run, model, collate, save)
 
 
@@ -180,8 +183,13 @@ def prepare_guide(run: TrainRun) -> Prepared:
         hint_steps=diffusion.hint_steps,
         seed=run.stage.seed,
     )
-    save = partial(_save, model, tokenizer, diffusion, diffusion.guide)
+    save = partial(_save, model, tokenizer, diffusion, diffusion.guide, _views_shown(run))
     return _prepared(run, model, PromptCollator(reader), save)
+
+
+def _views_shown(run: TrainRun) -> ViewCounts:
+    """Of the stage's own examples: what its base was shown is no view that its prompts ask for."""
+    return count_views(run.train_examples, selection_of(run.stage))
 
 
 def train_decoder(unet: torch.nn.Module) -> None:
@@ -196,6 +204,7 @@ def _save(
     tokenizer: Tokenizer,
     diffusion: DiffusionSettings,
     guide: str,
+    views: ViewCounts,
     folder: Path,
 ) -> None:
     """The whole pipeline: what was trained, and what it was trained around."""
@@ -212,6 +221,7 @@ def _save(
         "hint_reach": diffusion.hint_reach,
         "hint_guesses": diffusion.hint_weight > 0,
         "base_prompts": diffusion.base_prompts,
+        VIEWS: dict(views),
     }
     write_index(folder, facts, model.text_encoder)
     forget_places(folder)

@@ -38,6 +38,8 @@ def draw(run: DrawRun) -> int:
     prompts = read_prompts(run.prompts)
     _require_file_names(run, prompts)
     sampler = DrawingSampler.load(run.model, run.draw, run.device, run.untrained)
+    for row in () if run.any_view else prompts:
+        sampler.require_learned(row["prompt"])
     report("start", prompts=len(prompts), steps=len(prompts))
     parts = (run.scratch or run.output / ".parts") / _run_key(run)
     parts.mkdir(parents=True, exist_ok=True)

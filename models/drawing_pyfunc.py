@@ -20,6 +20,7 @@ from PIL import Image
 from infra.errors import InputError
 from infra.settings.diffusion import DrawSettings
 from models.drawing_sampler import DrawingSampler, Request
+from sources.learned_views import VIEWS_FILE, read_views
 
 PIPELINE_ARTIFACT = "model"
 SETTINGS_ARTIFACT = "serving"
@@ -27,7 +28,8 @@ SETTINGS_FILE = "drawing.json"
 
 
 class DrawingModel(PythonModel):
-    """Columns ``prompt`` and, optionally, ``seed`` → ``film``, the bytes of an 8-bit grey PNG.
+    """Columns ``prompt`` and, optionally, ``seed`` → ``film``, the bytes of an 8-bit grey PNG, and
+    ``refused``, why a row has none.
 
     A film follows from its prompt and seed (0 where none is given), whatever else is asked for.
     """
@@ -37,13 +39,14 @@ class DrawingModel(PythonModel):
 
     def load_context(self, context: Any) -> None:
         """Load the pipeline from its folder."""
-        told = Path(context.artifacts[SETTINGS_ARTIFACT]) / SETTINGS_FILE
-        settings = DrawSettings.model_validate_json(told.read_text())
-        pipeline = Path(context.artifacts[PIPELINE_ARTIFACT])
-        self.sampler = DrawingSampler.load(pipeline, settings, "auto")
+        told = Path(context.artifacts[SETTINGS_ARTIFACT])
+        settings = DrawSettings.model_validate_json((told / SETTINGS_FILE).read_text())
+        pipeline, views = Path(context.artifacts[PIPELINE_ARTIFACT]), read_views(told / VIEWS_FILE)
+        self.sampler = DrawingSampler.load(pipeline, settings, "auto", views=views)
 
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
-        """One film per input row.
+        """One film per input row; one that asks for a view which the model has not been shown has
+        none, and loses no other row its own.
 
         MLflow would derive another schema from type hints, so there are none.
 
@@ -55,7 +58,11 @@ class DrawingModel(PythonModel):
         del context, params
         assert self.sampler is not None, "load_context has not run"
         requests = [request_of(row) for row in prompts_of(model_input)]
-        return pd.DataFrame({"film": pngs_of(self.sampler, requests)})
+        refused = [why_refused(self.sampler, request.prompt) for request in requests]
+        asked = zip(requests, refused, strict=True)
+        drawn = iter(pngs_of(self.sampler, [each for each, why in asked if why is None]))
+        films = [next(drawn) if why is None else None for why in refused]
+        return pd.DataFrame({"film": films, "refused": pd.Series(refused, dtype=object)})
 
 
 def prompts_of(model_input: Any) -> Sequence[Mapping[str, Any]]:
@@ -81,6 +88,15 @@ def request_of(row: Mapping[str, Any]) -> Request:
     if not is_number or not float(seed).is_integer() or seed < 0:
         raise InputError(f"the seed {seed}", "a whole number from 0 on", "correct it")
     return Request(prompt, int(seed))
+
+
+def why_refused(sampler: DrawingSampler, prompt: str) -> str | None:
+    """Why a prompt is not drawn, in one line."""
+    try:
+        sampler.require_learned(prompt)
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def pngs_of(sampler: DrawingSampler, requests: Sequence[Request]) -> list[bytes]:

@@ -34,6 +34,7 @@ from models.pipeline_folder import (
 from models.prompt_states import PromptReader, PromptTokens
 from models.tokenizers import load_tokenizer
 from models.untrained import without_training
+from sources.learned_views import ASK_ANOTHER, VIEWS, ViewCounts, told_apart, unlearned_view
 
 Films = NDArray[np.uint8]
 
@@ -51,15 +52,22 @@ class DrawingSampler:
 
     Args:
         image_px: P.
+        views: what it has been shown, where that is known.
     """
 
     def __init__(
-        self, model: LatentDiffusion, reader: PromptReader, image_px: int, settings: DrawSettings
+        self,
+        model: LatentDiffusion,
+        reader: PromptReader,
+        image_px: int,
+        settings: DrawSettings,
+        views: ViewCounts | None = None,
     ) -> None:
         # Nothing learns here, and with one flag for all parts a product of matrices is summed in
         # the same order in each: PyTorch folds batches for weights that learn, and for no others.
         self.model = model.eval().requires_grad_(False)
         self.reader, self.image_px, self.settings = reader, image_px, settings
+        self.views = views
         self.schedule = model.schedule
         most = int(self.schedule.config.num_train_timesteps)
         if settings.steps > most:
@@ -78,13 +86,19 @@ class DrawingSampler:
 
     @classmethod
     def load(
-        cls, pipeline: Path, settings: DrawSettings, device: str, untrained: int | None = None
+        cls,
+        pipeline: Path,
+        settings: DrawSettings,
+        device: str,
+        untrained: int | None = None,
+        views: ViewCounts | None = None,
     ) -> DrawingSampler:
         """From the folder of a ``diffuse`` or ``guide`` stage.
 
         Args:
             device: ``auto`` or ``cpu``.
             untrained: the seed of a UNet that has learned nothing, in the trained one's place.
+            views: what it has been shown, where that is known better than its folder tells.
 
         Raises:
             InputError: it is another model's folder, or not whole.
@@ -116,7 +130,23 @@ class DrawingSampler:
         if untrained is not None:
             model = without_training(model, untrained)
         on_gpu = torch.cuda.is_available() and device != "cpu"
-        return cls(model.to("cuda" if on_gpu else "cpu"), reader, facts["image_px"], settings)
+        device = "cuda" if on_gpu else "cpu"
+        known = views if views is not None else facts.get(VIEWS)
+        return cls(model.to(device), reader, facts["image_px"], settings, known)
+
+    def unlearned(self, prompt: str) -> str | None:
+        """The view that a prompt begins with and that this model has not been shown."""
+        return unlearned_view(prompt, self.views)
+
+    def require_learned(self, prompt: str) -> None:
+        """Refuse what would be drawn as another view.
+
+        Raises:
+            InputError: the prompt's view has not been shown.
+        """
+        view = self.unlearned(prompt)
+        if view is not None:
+            raise InputError(*told_apart(view, self.views), ASK_ANOTHER)
 
     @torch.inference_mode()
     def draw(self, requests: Sequence[Request]) -> Films:

@@ -3,7 +3,8 @@
     model_index.json     which class reads which part
     vae/ unet/ scheduler/ text_encoder/ tokenizer/
     controlnet/ hint/    the guide, where it has zero convolutions (models.guided_unet)
-    config.json          what else drawing needs: image side, limit of the text encoder, guide
+    config.json          what else drawing needs: image side, limit of the text encoder, guide;
+                         and which views the stage was shown, of how many examples each
 
 A stage writes every part that is known by then, so that its folder can be read alone.
 """

@@ -5,6 +5,7 @@ Leaves ``registered.json`` in the output folder: name, version, run id, model UR
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from dataclasses import asdict
@@ -20,11 +21,12 @@ from infra.tracking_runs import RunBook
 from models.pipeline_folder import read_facts
 from models.register import public_version
 from sources.drawing import drawing_prompt
+from sources.learned_views import VIEWS_FILE
 
 PYFUNC = Path(__file__).with_name("drawing_pyfunc.py")
 SETTINGS_FILE = "drawing.json"
 COLUMNS = {"prompt": "string", "seed": "long"}
-OUTPUTS = {"film": "binary"}
+OUTPUTS = {"film": "binary", "refused": "string"}
 PACKAGES = (
     *("torch", "diffusers", "transformers", "tokenizers", "safetensors", "numpy", "pydantic"),
     *("pyarrow", "pillow", "xxhash", "fsspec"),
@@ -50,6 +52,8 @@ def _register(run: RegisterDrawingRun) -> Registered:
         serving = Path(folder) / "serving"
         serving.mkdir()
         (serving / SETTINGS_FILE).write_text(run.draw.model_dump_json(indent=1) + "\n")
+        if run.views is not None:
+            (serving / VIEWS_FILE).write_text(json.dumps(run.views) + "\n")
         return register_in_mlflow(
             Registration(
                 book=RunBook(run.tracking_uri, run.experiment),

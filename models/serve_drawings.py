@@ -13,6 +13,7 @@ from infra.served import Ask, Busy, Facts, Told
 from infra.settings.diffusion import DrawSettings
 from models.drawing_sampler import DrawingSampler, Request
 from models.serve_refusal import Refusal
+from sources.learned_views import ASK_ANOTHER, VIEWS_FILE, read_views, told_apart
 
 SETTINGS_FILE = "drawing.json"
 
@@ -34,7 +35,8 @@ class Drawing:
     def load(cls, model: Path, settings: Path, device: str) -> Drawing:
         """From the two folders of a registered model."""
         told = DrawSettings.model_validate_json((settings / SETTINGS_FILE).read_text())
-        return cls(DrawingSampler.load(model, told, device))
+        views = read_views(settings / VIEWS_FILE)
+        return cls(DrawingSampler.load(model, told, device, views=views))
 
     def facts(self) -> Facts:
         """What this model is."""
@@ -51,10 +53,13 @@ class Drawing:
         """Look at the prompt.
 
         Raises:
-            InputError: it is empty.
+            InputError: it is empty, or of a view that this model has not been shown.
         """
         if not ask.prompt.strip():
             raise Refusal("prompt", "no prompt", "what the film shall show", "write it")
+        view = self.sampler.unlearned(ask.prompt)
+        if view is not None:
+            raise Refusal("view", *told_apart(view, self.sampler.views), ASK_ANOTHER)
         return ask
 
     def add(self, prepared: Ask) -> None:

@@ -9,8 +9,8 @@ class Refusal(InputError):
     """A request that this model cannot answer, whoever asks.
 
     Args:
-        code: what is wrong with it: ``image``, ``films``, ``text``, ``question``, ``prompt`` or
-            ``context_length_exceeded``.
+        code: what is wrong with it: ``image``, ``films``, ``text``, ``question``, ``prompt``,
+            ``view`` or ``context_length_exceeded``.
     """
 
     def __init__(self, code: str, found: str, expected: str, advice: str) -> None:

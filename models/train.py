@@ -30,7 +30,7 @@ from infra.settings.stages import StageSettings
 from infra.stopping import held_by_trainer
 from models.canvas import Canvas
 from models.collate import ConversationCollator
-from models.data import ExampleShards, Selection, TrainingOrder
+from models.data import ExampleShards, TrainingOrder
 from models.histories import Histories
 from models.kept import Kept
 from models.loading import BatchReader
@@ -46,6 +46,7 @@ from models.throughput import Meter, told
 from models.trainer import StageCallback, StageTrainer
 from models.validate import Validation
 from models.vlm import parameters
+from sources.selection import selection_of
 
 LOSS_COLUMNS = ("step", "loss", "learning_rate", "grad_norm")
 DEEPSPEED = Path(__file__).parent.parent / "infra" / "deepspeed"
@@ -159,11 +160,6 @@ def _prepared(run: TrainRun) -> Prepared:
     set_seed(run.stage.seed)
     chosen = selection_of(run.stage)
     return prepare(run, lambda: ExampleShards(run.train_examples, None, chosen, run.plain_request))
-
-
-def selection_of(stage: StageSettings) -> Selection:
-    """The examples that a stage trains on."""
-    return Selection(stage.sources, stage.text_versions, stage.share)
 
 
 def training_order(

@@ -9,6 +9,7 @@ from infra.runs import ChatRun
 from infra.settings.diffusion import DrawSettings
 from infra.settings.film_ability import DRAWS
 from tasks.context import Context
+from tasks.draw.learned import learned_views
 from tasks.submit.answers import require_made
 from tasks.train.work import PIECE as MODEL_PIECE
 
@@ -38,6 +39,7 @@ def chat_run(context: Context, ability: str | None, films: Path, seed: int) -> C
         generate=settings.chat.generate,
         images=settings.images,
         pipeline=_folder(context, pipelines[-1]) if pipelines else None,
+        views=learned_views(context, pipelines[-1]) if pipelines else None,
         draw=_sampler(context, pipelines[-1] if pipelines else None),
         films=films.absolute(),
         seed=seed,

@@ -37,7 +37,7 @@ REVISIONS: Final = {
     "grounding": 4,
     "consistency": 1,
     "classifiers": 2,
-    "coherence": 3,
+    "coherence": 4,
     "models": 1,
     "teachers": 3,
     "ablations": 7,
@@ -81,12 +81,12 @@ REDRAWN: Final[Mapping[str, int]] = {"rrg24": 2}
 
 SCORED_APART: Final[Mapping[str, tuple[int, tuple[str, ...]]]] = {
     "vqa": (3, ("tasks.score.answers",)),
-    "draw": (2, ("tasks.draw.score", "models.read_films", "models.generate")),
+    "draw": (3, ("tasks.draw.score", "models.read_films", "models.generate")),
 }
 """By kind of ability the revision and the modules of scores that are no report's."""
 DRAWN: Final = (1, ("tasks.draw.films", "models.draw"))
 """The revision and the modules of predictions that are films."""
-MODELS_APART: Final = (1, ("models.register_drawing",))
+MODELS_APART: Final = (2, ("models.register_drawing",))
 """Those of a registered model that draws."""
 
 DRAWN_EXAMPLES: Final = (1, ("tasks.drawn.shards",))

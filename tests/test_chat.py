@@ -63,7 +63,8 @@ def test_a_child_answers_one_request_after_another(tmp_path: Path) -> None:
         answer = talk.ask({"say": "Describe the findings."})
         assert answer["event"] == "answer"
         assert set(answer) == {
-            *("event", "images", "text", "said", "to_draw", "film", "fault", "forgotten", "is_cut")
+            *("event", "images", "text", "said", "to_draw", "film", "fault", "forgotten", "is_cut"),
+            "view_not_learned",
         }
         assert answer["images"] == [str(film)]
         refused = talk.ask({"show": [str(film), str(tmp_path / "none.png")]})
@@ -133,7 +134,7 @@ def test_a_file_whose_name_has_blanks_needs_no_quotes(
 
 
 def event(**values: Any) -> dict[str, Any]:
-    empty = dict.fromkeys(("to_draw", "film", "fault"))
+    empty = dict.fromkeys(("to_draw", "film", "fault", "view_not_learned"))
     return {"event": "answer", "said": "", "forgotten": 0, "is_cut": False, **empty, **values}
 
 
@@ -149,6 +150,17 @@ def event(**values: Any) -> dict[str, Any]:
         (
             {"to_draw": "PA view."},
             ["[film: not drawn: this recipe has no model that draws]", "[of: PA view.]"],
+        ),
+        (
+            {
+                "to_draw": "Lateral view.",
+                "view_not_learned": {"asked": "LATERAL", "shown": ["PA", "AP"]},
+            },
+            [
+                "(no film: a LATERAL film was asked for, and this model has been shown PA and AP "
+                "films alone)",
+                "[of: Lateral view.]",
+            ],
         ),
         (
             {"said": "There is a rib.", "fault": "no-start"},

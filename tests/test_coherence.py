@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evaluation.coherence import Coherence, Requests, measure_coherence, measure_films
+from evaluation.coherence import (
+    Coherence,
+    NotDrawn,
+    Requests,
+    measure_coherence,
+    measure_films,
+)
 from evaluation.coherence_page import FAILURES as TOLD
 from evaluation.coherence_page import render_coherence
 from evaluation.film_targets import film_targets
@@ -16,6 +22,7 @@ from evaluation.held_request import (
     CONTRADICTS,
     FAILURES,
     OMITS,
+    VIEW_NOT_LEARNED,
     WRONG_DEGREE,
     WRONG_SIDE,
     WRONG_VIEW,
@@ -172,6 +179,17 @@ def test_failures_are_counted_by_kind(found: Coherence) -> None:
     assert not any(found.failures["reference"].values())
 
 
+def test_a_view_that_nobody_was_shown_is_a_failure_of_its_own(found: Coherence) -> None:
+    """Of whole spans alone, and no failure of the text."""
+    told = measure_coherence(requests(), 60, 3, {"AP": 9})
+    assert told.failures["none"][VIEW_NOT_LEARNED] == 20
+    assert told.failures["reference"][VIEW_NOT_LEARNED] == 24
+    for name in ("coherent-requests", "span-view-accuracy", "whole-spans"):
+        assert told.value("none", name) == found.value("none", name)
+    for known in ({"PA": 9, "AP": 9}, None):
+        assert measure_coherence(requests(), 60, 3, known).failures == found.failures
+
+
 def test_numbers_have_names_for_a_registry(found: Coherence) -> None:
     tracked = found.tracked()
     assert tracked["coherence/none/span-side-accuracy"] == pytest.approx(0.5)
@@ -215,15 +233,20 @@ def test_readers_see_shares_failures_and_films(found: Coherence) -> None:
     films = measure_films(
         film_targets([SPAN] * 12 + [CLEAR] * 12), [LEFT] * 12 + [NORMAL] * 12,
         [SPAN] * 12 + [CLEAR] * 12, [f"p{n}" for n in range(24)], 20, 3,
+        NotDrawn(3, {"LATERAL": 5}),
     )  # fmt: skip
     told = document(found, of_films=films.to_dict())
     text = coherence_text(told)
     assert "24 requests for a film" in text
     assert "references (ceiling)" in text
+    lost = "3 without a whole span, 5 of a view that the model has not been shown (LATERAL)"
+    assert f"24 films of 32 requests ({lost})" in text
+    assert f"24 films of 32 requests ({lost})" in render_coherence(told)
     assert "failures of the model: no-span 4, wrong-side 6" in text
     assert "findings asked for that are on no film: 0 of 12" in text
     assert text.count("failures of the model") == 2 and "words that were held out" in text
     page = render_coherence(told)
+    assert "a view that the model which draws has not been shown" in page
     assert page.count("says the other side") == 2 and "In words that were held out" in page
     assert "is of another view" in page and "another size or severity" in page
     assert "film-of-span-AUROC-macro" in page

@@ -12,6 +12,7 @@ import pytest
 from draw_ability_world import (
     ABILITIES,
     COUNTS,
+    SAID,
     drawn_context,
     inline,
     put_examples,
@@ -23,18 +24,23 @@ from evaluation.film_targets import TARGETS
 from infra.artifact import Artifact
 from infra.parent import ignore_event
 from sources.answered_request import AS_WRITTEN, HELD_OUT
+from sources.drawing import drawing_prompt
+from sources.xray_span import with_span
 from tasks.coherence.films import drawn_probabilities
 from tasks.coherence.work import (
     ANSWERS_FILE,
     NO_DRAWER,
+    NO_LEARNED_VIEW,
     NO_SPAN,
     PAGE_FILE,
     SCORES_FILE,
+    _film_part,
     check_coherence,
     chosen_requests,
 )
 from tasks.context import Context
 from tasks.draw.classifier import build_classifier
+from tasks.draw.learned import learned_views
 from tasks.monitor.trace import trace_study
 from tasks.readings import reading_numbers
 
@@ -85,6 +91,30 @@ def test_texts_are_drawn_and_read(context: Context, tmp_path: Path) -> None:
     read = drawn_probabilities(context.doing("draw"), texts, 3, tmp_path, ignore_event)
     assert read.shape == (2, len(TARGETS))
     assert ((read > 0) & (read < 1)).all()
+
+
+@pytest.mark.slow
+def test_a_view_that_was_never_shown_is_counted_and_not_drawn(
+    context: Context, tmp_path: Path
+) -> None:
+    """Requests are films, spans of that view, and answers without a whole span."""
+    texts = [drawing_prompt("LATERAL" if n % 3 == 0 else "PA", SAID[n % 4]) for n in range(12)]
+    answers = [with_span("Here.", text) for text in texts]
+    answers[1] = "No."
+    asked = chosen_requests(context)[:12]
+    rows = [
+        {**row, "prompt": row["turns"][-1]["text"], "prediction": said}
+        for row, said in zip(asked, answers, strict=True)
+    ]
+    views = learned_views(context, "guide")
+    films, why = _film_part(context, rows, views, tmp_path, ignore_event)
+    assert films is not None and why == ""
+    told = films.to_dict()
+    assert (told["requests"], told["films"]) == (12, 7)
+    assert (told["without_whole_span"], told["view_not_learned"]) == (1, {"LATERAL": 4})
+    lateral = [row for n, row in enumerate(rows) if n % 3 == 0]
+    none = _film_part(context, lateral, views, tmp_path / "none", ignore_event)
+    assert none == (None, NO_LEARNED_VIEW)
 
 
 def test_its_numbers_go_to_the_registry_with_the_model(context: Context) -> None:

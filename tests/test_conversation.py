@@ -14,7 +14,7 @@ from PIL import Image
 from infra.errors import InputError
 from infra.settings.diffusion import DrawSettings
 from infra.settings.sections import GenerateSettings, ImageSettings
-from models.conversation import Conversation
+from models.conversation import Conversation, LackedView
 from models.drawing_sampler import DrawingSampler
 from models.register import synthetic_film
 from models.writer import FindingsWriter
@@ -149,6 +149,23 @@ def test_films_are_drawn_from_their_own_seeds_beside_what_is_there(tmp_path: Pat
     assert again.name == "film-003.png"
     assert np.array_equal(np.asarray(Image.open(again)), pictures[0])
     assert replace(conversation, sampler=None).draw(prompt) is None
+
+
+def test_a_view_that_was_never_shown_is_told_and_no_other_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model that draws has seen PA films alone."""
+    conversation = talk(tmp_path / "films", draws=True)
+    wanted = read_span("Here. <Xray>lateral view of the chest was  obtained. A nodule.</Xray>")
+    monkeypatch.setattr("models.conversation.read_span", lambda _: wanted)
+    reply = conversation.say("Draw a lateral film.")
+    assert (reply.film, reply.lacks) == (None, LackedView("LATERAL", ("PA",)))
+    assert not (tmp_path / "films").exists()
+    assert len(conversation.turns) == 2, "the answer was given"
+    assert conversation.sampler is not None
+    conversation.sampler.views = None  # as of published weights, which tell none
+    reply = conversation.say("Draw a lateral film.")
+    assert (reply.film, reply.lacks) == (tmp_path / "films" / "film-001.png", None)
 
 
 @pytest.mark.parametrize("words", ["<image> what is this?", "one <image><image>", "no</s> more"])

@@ -56,6 +56,8 @@ def test_each_stage_leaves_the_pipeline_as_far_as_it_is_known() -> None:
     wanted = {"autoencode": {"vae"}, "diffuse": base, "guide": base | {"controlnet", "hint"}}
     for stage, parts in wanted.items():
         assert {file.name for file in (root / stage).iterdir()} == own | parts
+        facts = json.loads((root / stage / "config.json").read_text())
+        assert facts["views"] == {"PA": 40}, "the examples that it was shown"
 
 
 def test_parts_load_with_their_librarys_own_classes() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -30,7 +31,8 @@ from models.draw import draw, read_prompts
 from models.drawing_sampler import DrawingSampler, Request
 from models.prompt_states import PromptReader
 from models.tokenizers import load_tokenizer
-from sources.drawing import DRAWING_SCHEMA, PROMPT_SCHEMA
+from sources.drawing import DRAWING_SCHEMA, PROMPT_SCHEMA, drawing_prompt
+from sources.learned_views import SHOWN_FROM
 
 QUICK = DrawSettings(steps=3, guidance=2.0, batch_size=2)
 LEFT, RIGHT = "There is a nodule in the left lung.", "There is a nodule in the right lung."
@@ -104,6 +106,22 @@ def draw_run(folder: Path, **changes: object) -> DrawRun:
         "device": "cpu",
     }
     return DrawRun.model_validate({**values, **changes})
+
+
+def test_a_view_that_was_never_shown_is_refused_before_anything_is_drawn(tmp_path: Path) -> None:
+    """Unless whoever measures what comes of it says so; an older stage tells no views."""
+    asked = [drawing_prompt(view, LEFT) for view in ("PA", "UNKNOWN", "LATERAL")]
+    write_prompts(tmp_path / "prompts.parquet", 3, prompt=asked)
+    told = "a prompt for a LATERAL film; expected one of a view that this model has been shown: PA;"
+    with pytest.raises(InputError, match=told):
+        draw(draw_run(tmp_path))
+    assert not (tmp_path / "parts").exists()
+    assert draw(draw_run(tmp_path, any_view=True)) == 0
+    shutil.copytree(drawing_world() / "guide", tmp_path / "older")
+    facts = json.loads((tmp_path / "older" / "config.json").read_text())
+    assert facts.pop("views")["PA"] > SHOWN_FROM
+    (tmp_path / "older" / "config.json").write_text(json.dumps(facts))
+    assert draw(draw_run(tmp_path, model=tmp_path / "older", output=tmp_path / "again")) == 0
 
 
 def drawn(run: DrawRun) -> bytes:

@@ -115,6 +115,7 @@ def test_every_number_stands_beside_controls_and_real_films(context: Context) ->
     assert {"Cardiomegaly", "Pleural Effusion", "Edema"} <= found["findings"].keys()
     assert "Fracture" in found["without_support"]
     assert "needs" in found["unavailable"]["Frechet[rad-dino]"]
+    assert "prompts of PA films alone" in found["unavailable"]["prompted-view-accuracy"]
     assert all(text not in json.dumps(found) for text in SAID)
 
 

@@ -162,6 +162,24 @@ def test_held_out_examples_are_never_drawn_and_every_row_is_told_of(
     assert details["held-out"].startswith("split ")
 
 
+def test_a_view_that_was_never_shown_is_not_drawn(shards: dict[str, Path], tmp_path: Path) -> None:
+    """Or the sentence of a lateral view would come to stand beside frontal films."""
+    views = {"PA": 90, "LATERAL": 2}
+    lateral = [n for n in range(32) if n % LATERAL == 0]
+    asked = prompts_of(training(shards), ALL, views).to_pylist()
+    assert len(asked) == 32 - len(lateral)
+    assert not any(row["prompt"].startswith("Lateral") for row in asked)
+    films = drawn_films(training(shards), ALL, tmp_path / "films.parquet")
+    maker = DrawnShards("drawn", ALL, 8, films, "f" * 16, views)
+    [count] = maker.pack(tuple(shards.values()), tmp_path).counts
+    assert count.rejected == {"held-out": 10, "view-not-learned": len(lateral)}
+    told = pq.read_table(tmp_path / REJECTED_FILE).to_pylist()
+    assert {row["detail"] for row in told if row["reason"] == "view-not-learned"} == {
+        "view LATERAL; drawn are 1 of the subjects of split train, in views that stage guide was "
+        "shown: PA"
+    }
+
+
 def test_it_is_told_how_each_film_came_to_be(shards: dict[str, Path], tmp_path: Path) -> None:
     pack(shards, HALF, tmp_path)
     told = pq.read_table(tmp_path / DRAWN_FILE)

@@ -13,8 +13,9 @@ from serve_world import Running, alone, films, order, running, writer_folder
 from infra.errors import InputError
 from infra.tokens import Role, add_token
 from models.serving import Question
-from tasks.pages.serving import Serving
+from tasks.pages.serving import Serving, span_of
 from tasks.pages.talks import Talks, Turn
+from tasks.serve.chat_wire import drawing_of
 from tasks.serve.refused import Refused
 from tests.pages_world import Reply, Room, open_room
 
@@ -79,6 +80,26 @@ def test_a_film_is_read_shown_and_asked_about(room: Room, tokens: dict[str, str]
     assert upload(room, tokens["operator"], f"{place}/forget", x="").status == 404
     assert upload(room, token, f"{place}/forget", x="").status == 303
     assert see(room, token, place).status == 404
+
+
+@pytest.mark.parametrize(
+    ("said", "filled"),
+    [
+        (
+            "Here. <Xray>Lateral view of the chest was obtained. A nodule.</Xray>",
+            {"text": "A nodule.", "view": "LATERAL"},
+        ),
+        ("Here. <Xray>A nodule.</Xray>", {"text": "A nodule."}),
+        ("Here. <Xray>A nodule.", {"text": ""}),
+        ("No nodule.", {"text": ""}),
+    ],
+)
+def test_what_a_model_wants_drawn_fills_the_form_with_its_view(
+    said: str, filled: dict[str, str]
+) -> None:
+    """As it goes over the wire: or a lateral film would be asked for as a PA one."""
+    wanted = span_of(json.loads(json.dumps(drawing_of(said))))
+    assert Turn("assistant", said, to_draw=wanted).drawing == filled
 
 
 def test_what_the_serving_process_refuses_is_told(room: Room, tokens: dict[str, str]) -> None:

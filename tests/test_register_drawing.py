@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import shutil
 import warnings
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from infra.settings.diffusion import DrawSettings
 from infra.tracking_runs import RunBook
 from models.drawing_sampler import DrawingSampler, Request
 from models.register_drawing import EXAMPLE, register
+from sources.drawing import drawing_prompt
+from sources.learned_views import VIEWS_FILE, read_views
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # mlflow warns about type hints of its own while it is imported
@@ -55,7 +58,12 @@ def test_the_version_has_its_scores_and_says_what_it_takes(registry: Path) -> No
     assert client.get_run(found["run_id"]).data.metrics == {"none/prompted-side-accuracy": 0.5}
     folder = next((registry / "artifacts").rglob("MLmodel")).parent
     schema = (folder / "MLmodel").read_text()
-    for column, kind in (("prompt", "string"), ("seed", "long"), ("film", "binary")):
+    for column, kind in (
+        ("prompt", "string"),
+        ("seed", "long"),
+        ("film", "binary"),
+        ("refused", "string"),
+    ):
         assert f'"name": "{column}"' in schema
         assert f'"type": "{kind}"' in schema
     assert not list(folder.rglob("*.pkl"))
@@ -75,6 +83,34 @@ def test_prompts_go_in_and_pngs_come_out(registry: Path) -> None:
     assert films[0] != films[2], "another seed"
     bare = model.predict(pd.DataFrame({"prompt": [EXAMPLE]}))["film"].tolist()
     assert len(bare) == 1, "a seed is not needed"
+
+
+def test_a_row_of_a_view_that_was_never_shown_loses_no_other_row_its_film(registry: Path) -> None:
+    mlflow.set_tracking_uri(f"sqlite:///{registry / 'mlflow.db'}")
+    model = mlflow.pyfunc.load_model("models:/cxr-sd@candidate")
+    asked = [EXAMPLE, drawing_prompt("LATERAL", LEFT), LEFT, drawing_prompt("AP", LEFT)]
+    told = model.predict(pd.DataFrame({"prompt": asked}))
+    films, why = told["film"].tolist(), told["refused"].tolist()
+    assert [film is None for film in films] == [False, True, False, True]
+    assert [line is None for line in why] == [True, False, True, False]
+    assert why[1].startswith("found a prompt for a LATERAL film; expected one of a view that")
+    assert films[0] == model.predict(pd.DataFrame({"prompt": [EXAMPLE]}))["film"].tolist()[0]
+    none = model.predict(pd.DataFrame({"prompt": [asked[1]]}))
+    assert (none["film"].tolist(), len(none)) == ([None], 1)
+
+
+def test_an_older_pipelines_views_lie_beside_its_settings(tmp_path: Path) -> None:
+    """Its own folder tells none; who registers it may have counted."""
+    shutil.copytree(drawing_world() / "guide", tmp_path / "older")
+    facts = json.loads((tmp_path / "older" / "config.json").read_text())
+    del facts["views"]
+    (tmp_path / "older" / "config.json").write_text(json.dumps(facts))
+    (tmp_path / VIEWS_FILE).write_text('{"AP": 9}')
+    views = read_views(tmp_path / VIEWS_FILE)
+    sampler = DrawingSampler.load(tmp_path / "older", QUICK, "cpu", views=views)
+    assert sampler.unlearned(EXAMPLE) == "PA"
+    assert DrawingSampler.load(tmp_path / "older", QUICK, "cpu").unlearned(EXAMPLE) is None
+    assert read_views(tmp_path / "none.json") is None
 
 
 def test_more_rows_than_a_batch_come_in_their_order() -> None:

@@ -25,8 +25,11 @@ def coherence_text(document: Mapping[str, Any]) -> str:
         lines += ["the same in words that were held out", *_spans(document["held_out"])]
     films = document["of_films"]
     if films is not None:
+        from evaluation.coherence_page import not_drawn
+
         lines += [
-            f"{films['films']:,} films of spans, a classifier of real films",
+            f"{films['films']:,} films of {films['requests']:,} requests ({not_drawn(films)}), a "
+            "classifier of real films",
             *_lines(films["measured"]),
             f"findings asked for that are on no film: {films['not_on_film']:,} of "
             f"{films['asked_findings']:,}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -22,11 +23,13 @@ from infra.runs import GenerateRun
 from infra.settings.sections import GenerateSettings
 from sources.answered_request import ANSWERED_REQUEST_SCHEMA, AS_WRITTEN, HELD_OUT
 from sources.example import EXAMPLE_SCHEMA
+from sources.learned_views import ViewCounts, unlearned_view
 from sources.record import Split
 from sources.xray_span import read_span
 from tasks.coherence.films import drawn_probabilities
 from tasks.context import Context
 from tasks.draw.films import row_digest
+from tasks.draw.learned import learned_views
 from tasks.draw.readings import unit_of
 from tasks.predict.work import PREDICTIONS_FILE
 from tasks.reports.offline_request import held_out_request
@@ -37,14 +40,15 @@ if TYPE_CHECKING:
     from evaluation.coherence import FilmCoherence, Requests
 
 PIECE: Final = "coherence"
-FORMAT: Final = 2
-"""Raise when a reader of ``coherence.json`` must change."""
+FORMAT: Final = 3
+"""Raise when a reader of ``coherence.json`` must change; 3 says of which requests no film is."""
 SCORES_FILE: Final = "coherence.json"
 PAGE_FILE: Final = "coherence.html"
 ANSWERS_FILE: Final = "answers.parquet"
 NO_REQUEST: Final = "no request for a film in the test split"
 NO_DRAWER: Final = "the recipe has no ability that draws"
 NO_SPAN: Final = "no answer has a text to draw"
+NO_LEARNED_VIEW: Final = "every whole span is of a view that the model has not been shown"
 Row = dict[str, Any]
 OnEvent = Callable[[Event], None]
 
@@ -152,12 +156,15 @@ def _measured(context: Context, every: list[Row], scratch: Path, on_event: OnEve
     rows = [row for row in every if row["wording"] == AS_WRITTEN]
     apart = [row for row in every if row["wording"] == HELD_OUT]
     unavailable: dict[str, str] = {} if rows else {"coherence": NO_REQUEST}
-    draws = (told.bootstrap_resamples, told.seed)
-    found = measure_coherence(_requests(rows), *draws)
-    held_out = measure_coherence(_requests(apart), *draws)
+    draws, drawer = (told.bootstrap_resamples, told.seed), context.settings.drawer
+    views = None
+    if rows and drawer is not None:
+        views = learned_views(context, context.settings.abilities[drawer].stage)
+    found = measure_coherence(_requests(rows), *draws, views)
+    held_out = measure_coherence(_requests(apart), *draws, views)
     films: FilmCoherence | None = None
     if rows:
-        films, why = _film_part(context, rows, scratch, on_event)
+        films, why = _film_part(context, rows, views, scratch, on_event)
         unavailable |= {"films": why} if why else {}
     tracked = found.tracked() | held_out.tracked("coherence-held-out")
     if films is not None:
@@ -182,24 +189,31 @@ def _requests(rows: list[Row]) -> Requests:
 
 
 def _film_part(
-    context: Context, rows: list[Row], scratch: Path, on_event: OnEvent
+    context: Context,
+    rows: list[Row],
+    views: ViewCounts | None,
+    scratch: Path,
+    on_event: OnEvent,
 ) -> tuple[FilmCoherence | None, str]:
     """Films of all whole spans, as `cxr chat` draws them, held to spans and requests; or why there
-    are none."""
-    from evaluation.coherence import measure_films
+    are none. As there, a view that the model has not been shown is not drawn."""
+    from evaluation.coherence import NotDrawn, measure_films
 
     drawer, told = context.settings.drawer, context.settings.coherence
     read_spans = {row["example_id"]: read_span(row["prediction"]) for row in rows}
-    spans = {name: read.prompt for name, read in read_spans.items() if read.fault is None}
-    kept = [row for row in rows if spans.get(row["example_id"]) is not None]
+    spans = {name: read.prompt or "" for name, read in read_spans.items() if read.fault is None}
+    lacked = {name: unlearned_view(text, views) for name, text in spans.items()}
+    kept = [row for row in rows if lacked.get(row["example_id"], "no span") is None]
     if drawer is None:
         return None, NO_DRAWER
     if not kept:
-        return None, NO_SPAN
-    texts = [spans[row["example_id"]] or "" for row in kept]
+        return None, NO_LEARNED_VIEW if spans else NO_SPAN
+    lost = Counter(sorted(view for view in lacked.values() if view is not None))
+    not_drawn = NotDrawn(len(rows) - len(spans), lost)
+    texts = [spans[row["example_id"]] for row in kept]
     prompts = dict(zip((row["example_id"] for row in kept), texts, strict=True))
     read = drawn_probabilities(context.doing(drawer), prompts, told.seed, scratch, on_event)
     units = [unit_of(row) for row in kept]
     requests = [row["prompt"] for row in kept]
     draws = (told.bootstrap_resamples, told.seed)
-    return measure_films(read, requests, texts, units, *draws), ""
+    return measure_films(read, requests, texts, units, *draws, not_drawn), ""

@@ -63,6 +63,7 @@ def _draw(
         output=scratch / "drawn",
         scratch=scratch / "parts",
         untrained=asked.seed if key == UNTRAINED else None,
+        any_view=True,  # scores tell how many are of a view that it has not been shown
     )
     facts = run_in_child("models.draw", run, scratch, on_event)
     drawn = pq.read_table(run.output / "drawings.parquet", columns=["width", "height", "pixels"])

@@ -14,6 +14,7 @@ SYSTEMS: Final = {
 }
 REAL: Final = "real films"
 SIDE: Final = "prompted-side-accuracy"
+VIEW: Final = "prompted-view-accuracy"
 
 
 def films_text(document: Mapping[str, Any]) -> str:
@@ -26,7 +27,7 @@ def films_text(document: Mapping[str, Any]) -> str:
         f"{document['prompts']:,} prompts of {document['subjects']:,} subjects, films of "
         f"{document['side_px']} px; findings judged: {', '.join(document['findings']) or 'none'}"
     )
-    told = sides_by_finding(document)
+    told = [*shares_by(document, SIDE, "sides by finding"), *shares_by(document, VIEW, "views")]
     notes = [f"NOTE: {note}" for note in document["notes"]]
     return "\n".join([head, *_table(document), *told, *notes, *lost, *verdicts(document)])
 
@@ -62,14 +63,15 @@ def verdicts(document: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def sides_by_finding(document: Mapping[str, Any]) -> list[str]:
-    """Of each finding with a side how often the model draws it there, and real films show it."""
+def shares_by(document: Mapping[str, Any], metric: str, title: str) -> list[str]:
+    """Of each finding with a side, or each view, how often the model draws it as asked, and real
+    films show it so."""
     lines = []
     for row in document["scores"]:
-        if row["control"] == "none" and row["metric"].startswith(f"{SIDE}["):
-            finding = row["metric"].removeprefix(f"{SIDE}[").removesuffix("]")
+        if row["control"] == "none" and row["metric"].startswith(f"{metric}["):
+            what = row["metric"].removeprefix(f"{metric}[").removesuffix("]")
             cases = row["signature"]["level"]
             own, real = (plain(interval_text(each)) for each in (row, row["real_films"]))
-            lines.append(f"  {finding:<18}{cases:>10}  {own:<22}  {real}")
-    head = f"  {'sides by finding':<18}{'':>10}  {'model':<22}  {REAL}"
+            lines.append(f"  {what:<18}{cases:>10}  {own:<22}  {real}")
+    head = f"  {title:<18}{'':>10}  {'model':<22}  {REAL}"
     return [head, *lines] if lines else []

@@ -34,6 +34,7 @@ from tasks.train.work import PIECE as MODEL_PIECE
 from tasks.train.work import example_files
 
 if TYPE_CHECKING:
+    from evaluation.drawn_scores import Viewed
     from evaluation.prompted_findings import FilmReadings
 
 REAL: Final = "real"
@@ -52,11 +53,13 @@ class Films:
         drawn: by control, in the prompts' order.
         real: encoded pictures by example, of the prompts' examples.
         train: the same of as many training examples.
+        train_views: by training example the view of that film.
     """
 
     drawn: Mapping[str, tuple[Row, ...]]
     real: Mapping[str, bytes]
     train: Mapping[str, bytes]
+    train_views: Mapping[str, str]
 
     @property
     def prompts(self) -> tuple[Row, ...]:
@@ -83,14 +86,13 @@ def gather_films(context: Context) -> Films:
     for path in artifact.files(PREDICTIONS_FILE):
         for row in pq.read_table(path).to_pylist():
             drawn[row["control"]].append(row)
+    train = chosen_rows(context, Split.TRAIN)[: len(drawn[TRAINED])]
+    views = {row["example_id"]: row["images"][0]["view"] for row in train}
     return Films(
         {control: tuple(rows) for control, rows in drawn.items()},
         real_films(context, Split.TEST, [row["example_id"] for row in drawn[TRAINED]]),
-        real_films(
-            context,
-            Split.TRAIN,
-            [row["example_id"] for row in chosen_rows(context, Split.TRAIN)][: len(drawn[TRAINED])],
-        ),
+        real_films(context, Split.TRAIN, list(views)),
+        views,
     )
 
 
@@ -206,3 +208,22 @@ def judged_films(read: Read, kind: str, films: Films) -> FilmReadings:
         film_targets([row["reference"] for row in films.prompts]),
         films.units,
     )
+
+
+def viewed_films(read: Read, films: Films) -> Viewed:
+    """What the classifier reads each film by, beside the view that it is of or was asked for in."""
+    import numpy as np
+
+    from evaluation.drawn_scores import Viewed
+    from evaluation.prompted_view import FilmViews
+
+    told = read.readings[CLASSIFIER_FEATURES]
+    asked = {row["example_id"]: row["view"] for row in films.prompts}
+
+    def of(kind: str, views: Mapping[str, str], units: Sequence[str]) -> FilmViews:
+        features = np.stack([told[kind][name] for name in views])
+        return FilmViews(features, tuple(views.values()), tuple(units))
+
+    drawn, untrained, real = (of(kind, asked, films.units) for kind in (TRAINED, UNTRAINED, REAL))
+    train = of(TRAIN, films.train_views, list(films.train_views))
+    return Viewed(drawn, untrained, real, train, read.weights[CLASSIFIER_FEATURES])

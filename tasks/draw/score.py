@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,15 +20,25 @@ from infra.pieces import BuiltPiece, Count
 from sources.drawing import AGAIN, UNTRAINED
 from tasks.context import Context
 from tasks.draw.films import TRAINED
+from tasks.draw.learned import learned_views
 from tasks.draw.page import write_drawn_page
-from tasks.draw.readings import REAL, TRAIN, Films, Read, gather_films, judged_films, read_all
+from tasks.draw.readings import (
+    REAL,
+    TRAIN,
+    Films,
+    Read,
+    gather_films,
+    judged_films,
+    read_all,
+    viewed_films,
+)
 from tasks.draw.reports import NO_REPORTER, REPORTS_SCHEMA, write_reports
 from tasks.films.work import features_of
 from tasks.predict.work import no_test_examples
 from tasks.score.work import EXAMPLES_FILE, PIECE, SCORES_FILE
 
 if TYPE_CHECKING:
-    from evaluation.drawn_scores import DrawnDifference, DrawnScores
+    from evaluation.drawn_scores import DrawnDifference, DrawnScores, FoundOfViews
     from evaluation.image_quality import ImageScore, Scored
 
 REPORTS_FILE: Final = "reports.parquet"
@@ -112,6 +123,7 @@ def _scored(
     )
     asked = context.asked.films.findings or FINDINGS
     found = judged_scores(judged, scored, asked)
+    viewed = _viewed(context, films, read, scored)
     written = write_reports(context, films, scratch, on_event)
     reported: list[ImageScore] = []
     apart_by: list[DrawnDifference] = []
@@ -119,17 +131,27 @@ def _scored(
         reported, apart_by = reported_scores(written[0], settings.uncertain_as, scored)
     else:
         unavailable[f"{REPORT}-micro"] = unavailable[f"{REPORT}-macro"] = NO_REPORTER
-    unavailable |= _not_here(read) | why | unjudged(found.findings)
+    unavailable |= _not_here(read) | why | unjudged(found.findings) | dict(viewed.unavailable)
     result = DrawnScores(
         scored,
-        image_scores([*apart, *alike, *found.scores, *reported], unavailable),
-        (*found.differences, *apart_by),
+        image_scores([*apart, *alike, *found.scores, *viewed.scores, *reported], unavailable),
+        (*found.differences, *viewed.differences, *apart_by),
         dict(sorted(Counter(row["source"] for row in films.prompts).items())),
         {each.finding: (each.positive, each.negative) for each in found.findings.findings},
         found.findings.without_support,
-        (*notes_of(found), *likeness_notes([*apart, *alike])),
+        (*notes_of(found), *viewed.notes, *likeness_notes([*apart, *alike])),
     )
     return result, REPORTS_SCHEMA.empty_table() if written is None else written[1]
+
+
+def _viewed(context: Context, films: Films, read: Read, scored: Scored) -> FoundOfViews:
+    """Views as they are read, with a note where prompts name those that the model never saw."""
+    from evaluation.drawn_scores import unlearned_notes, viewed_scores
+
+    found = viewed_scores(viewed_films(read, films), scored)
+    views = learned_views(context, context.asked.stage)
+    notes = unlearned_notes([row["prompt"] for row in films.prompts], views)
+    return replace(found, notes=(*found.notes, *notes))
 
 
 def _told(context: Context, films: Films) -> Scored:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from infra.settings.sections import DrawnSettings
 from sources.drawing import PROMPT_SCHEMA, drawing_prompt
 from sources.example import subject_place
+from sources.learned_views import ViewCounts, is_learned
 
 _VIEW: Final = "images.list.element.view"  # the path of a view inside Parquet's columns
 _READ: Final = ("example_id", "source", "study_id", "subject_id", "target")
@@ -26,11 +27,15 @@ def is_drawn(row: dict[str, Any], settings: DrawnSettings) -> bool:
     return settings.share >= 1.0 or place < settings.share
 
 
-def prompts_of(shards: Sequence[Path], settings: DrawnSettings) -> pa.Table:
+def prompts_of(
+    shards: Sequence[Path], settings: DrawnSettings, views: ViewCounts | None = None
+) -> pa.Table:
     """PROMPT_SCHEMA: a prompt for each chosen example, by its id, from its view and its target.
 
     Args:
         shards: training shards of the set that is drawn of; an example has one film.
+        views: what the stage that draws has been shown; a film of another view would be drawn as
+            one of these, and teach what its view's sentence does not mean.
     """
     rows = [
         {
@@ -40,7 +45,7 @@ def prompts_of(shards: Sequence[Path], settings: DrawnSettings) -> pa.Table:
         }
         for path in shards
         for row in _rows(path)
-        if is_drawn(row, settings)
+        if is_drawn(row, settings) and is_learned(row["view"], views)
     ]
     return pa.Table.from_pylist(rows, schema=PROMPT_SCHEMA)
 

@@ -22,11 +22,14 @@ from infra.pieces import BuiltPiece, Count
 from infra.settings.sections import DrawnSettings
 from sources.drawing import DRAWN_EXAMPLE_SCHEMA
 from sources.example import EXAMPLE_IMAGE_TYPE, EXAMPLE_SCHEMA
+from sources.learned_views import ViewCounts, is_learned, shown_views
 from sources.record import Level, Rejected, Split, rejected_to_table
 from tasks.drawn.chosen import is_drawn
 from tasks.examples.packing import REJECTED_FILE
 
 DRAWN_FILE: Final = "drawn.parquet"
+VIEW_NOT_LEARNED: Final = "view-not-learned"
+_VIEW: Final = "images.list.element.view"  # the path of a view inside Parquet's columns
 _IDS: Final = ("example_id", "source", "study_id", "subject_id", "split")
 _TOLD: Final = ("source", "study_id", "text_version", "origin")
 Row = dict[str, Any]
@@ -42,6 +45,7 @@ class DrawnShards:
         row_group_rows: of its shards.
         films: DRAWING_SCHEMA, by the examples' ids.
         model: fingerprint of the stage that drew them.
+        views: what that stage was shown.
     """
 
     name: str
@@ -49,6 +53,7 @@ class DrawnShards:
     row_group_rows: int
     films: Path
     model: str
+    views: ViewCounts | None = None
 
     def pack(self, shards: Sequence[Path], folder: Path) -> BuiltPiece:
         """Write the piece that is made of one piece of the other set, shard by shard.
@@ -81,13 +86,19 @@ class DrawnShards:
     def _why_lost(self, row: Row) -> str | None:
         if row["split"] != Split.TRAIN:
             return "held-out"
-        return None if is_drawn(row, self.settings) else "outside-the-share"
+        if not is_drawn(row, self.settings):
+            return "outside-the-share"
+        return None if is_learned(row["view"], self.views) else VIEW_NOT_LEARNED
 
     def _rejected(self, row: Row) -> Rejected:
         reason = self._why_lost(row)
         assert reason is not None, "a row that is lost has a reason"
-        found = f"split {row['split']}" if reason == "held-out" else "another subject"
+        known = {"held-out": f"split {row['split']}", VIEW_NOT_LEARNED: f"view {row['view']}"}
+        found = known.get(reason, "another subject")
         detail = f"{found}; drawn are {self.settings.share:g} of the subjects of split train"
+        if reason == VIEW_NOT_LEARNED:
+            shown = " and ".join(shown_views(self.views) or ())
+            detail += f", in views that stage {self.settings.stage} was shown: {shown}"
         place = row["source"], Level.EXAMPLE, row["example_id"], row["study_id"]
         return Rejected(*place, reason, detail)
 
@@ -146,8 +157,9 @@ class DrawnShards:
 
 
 def _ids(path: Path) -> list[Row]:
-    rows: list[Row] = pq.read_table(path, columns=list(_IDS)).to_pylist()
-    return rows
+    with pq.ParquetFile(path) as file:  # a data set's reader takes no path into a list
+        rows: list[Row] = file.read(columns=[*_IDS, _VIEW]).to_pylist()
+    return [{"view": row.pop("images")[0]["view"], **row} for row in rows]
 
 
 def _named(table: pa.Table) -> list[list[Row]]:

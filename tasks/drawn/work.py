@@ -22,6 +22,7 @@ from infra.settings.diffusion import DrawSettings
 from infra.settings.sections import DrawnSettings
 from sources.record import Split
 from tasks.context import Context
+from tasks.draw.learned import learned_views
 from tasks.drawn.chosen import prompts_of
 from tasks.drawn.shards import DrawnShards
 from tasks.train.work import PIECE, example_files
@@ -57,7 +58,8 @@ def _draw(
 ) -> BuiltPiece:
     del key
     drawn = drawn_of(context, name)
-    prompts = prompts_of(example_files(context, Split.TRAIN, (drawn.of,)), drawn)
+    views = learned_views(context, drawn.stage)
+    prompts = prompts_of(example_files(context, Split.TRAIN, (drawn.of,)), drawn, views)
     if not len(prompts):
         raise InputError(
             f"no training example of set {drawn.of} to draw for set {name}",
@@ -93,6 +95,7 @@ def pack_drawn(context: Context, name: str, on_piece: OnPiece = ignore_progress)
         settings.row_group_rows,
         films.files(FILMS_FILE)[0],
         context.graph[f"stages/{drawn.stage}"].fingerprint,
+        learned_views(context, drawn.stage),
     )
     made_of = {
         piece.key: [

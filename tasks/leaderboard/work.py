@@ -109,7 +109,8 @@ class Leaderboard:
 NOT_RUN: Final = "not run here"
 HEADLINES: Final = frozenset(
     {"rule14-micro-F1", "rule14-macro-F1", "closed-accuracy", "Frechet-relative"}
-    | {"prompted-finding-AUROC-macro", "prompted-side-accuracy", "MS-SSIM-of-pairs"}
+    | {"prompted-finding-AUROC-macro", "prompted-side-accuracy", "prompted-view-accuracy"}
+    | {"MS-SSIM-of-pairs"}
 )
 """Measures that no paper prints and that need no weights: what a recipe's bars are made of."""
 

@@ -120,7 +120,7 @@ class Serving:
             text, why = choice["message"]["content"], choice["finish_reason"]
         except (KeyError, TypeError, IndexError):
             raise _strange() from None
-        return Answer(str(text), str(told.get("model")), str(why), str(told.get("to_draw") or ""))
+        return Answer(str(text), str(told.get("model")), str(why), span_of(told))
 
     async def draw(self, token: str | None, text: str, view: str, seed: int) -> tuple[bytes, str]:
         """A film of a text as PNG, and which model drew it."""
@@ -165,6 +165,14 @@ class Serving:
         if status == 401:
             message = "the serving process does not know your token; it has another token file"
         return Refused(status if 400 <= status < 600 else 502, code, message[:500])
+
+
+def span_of(told: Mapping[str, Any]) -> str:
+    """The text of one whole span, if the answer has one: of a broken one nothing is drawn."""
+    asked = told.get("to_draw")
+    if not isinstance(asked, Mapping) or asked.get("fault") is not None:
+        return ""
+    return str(asked.get("prompt") or "")
 
 
 _OTHER: Final = "application/dicom"

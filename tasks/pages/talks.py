@@ -8,6 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
 
+from sources.learned_views import parted
 from tasks.serve.refused import Refused
 
 TALK_SECONDS: Final = 2 * 3600.0
@@ -26,6 +27,12 @@ class Turn:
     asks_report: bool = False
     to_draw: str = ""
     model: str = ""
+
+    @property
+    def drawing(self) -> dict[str, str]:
+        """What the form that draws is filled with: the view that is asked for, and the text."""
+        view, text = parted(self.to_draw)
+        return {"text": text, **({} if view is None else {"view": view})}
 
 
 @dataclass

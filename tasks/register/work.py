@@ -17,6 +17,7 @@ from infra.settings.sections import ExampleSettings, GenerateSettings
 from infra.tombstones import withdrawn_from
 from infra.tracking import WITHDRAWN_TAG
 from tasks.context import Context
+from tasks.draw.learned import learned_views
 from tasks.monitor.tracked import pipeline_run, run_book
 from tasks.readings import reading_numbers
 from tasks.score.work import scores_of, unavailable_of
@@ -41,7 +42,8 @@ def _register(context: Context, key: str, folder: Path) -> BuiltPiece:
     scratch = context.store.state / "register" / context.step("models").fingerprint
     told = _told(context, folder)
     if context.asked.kind == "draw":
-        drawing = RegisterDrawingRun(**told, draw=context.asked.films.sampler)
+        views = learned_views(context, context.asked.stage)
+        drawing = RegisterDrawingRun(**told, draw=context.asked.films.sampler, views=views)
         run_in_child("models.register_drawing", drawing, scratch, ignore_event)
     else:
         run_in_child("models.register", _writing(context, told), scratch, ignore_event)
