@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from evaluation.controls import MODEL
@@ -23,6 +23,8 @@ _OF_THE_INTERVAL: Final = frozenset({"interval", "resamples", "seed", "unit"})
 """Fields of a signature that do not say how a value is counted."""
 Row = Mapping[str, Any]
 _WHOLE: Final = "all"  # the group of answers that holds every question
+LEAST_RESAMPLES: Final = 500
+"""Our choice, the recipes' own number: what an interval must have that is not drawn anew here."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Scored:
         system: its counts by example; None where scores are no sums over examples.
         test_set: digest of what was asked.
         units: how many subjects or films intervals draw.
+        pairs: by control the model's and its counts, of the examples that both answered.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Scored:
     system: System | None
     test_set: str
     units: int
+    pairs: Mapping[str, tuple[System, System]] = field(default_factory=dict)
 
     def row(self, metric: str, control: str = MODEL) -> Row | None:
         """The score of that name; None without a number."""
@@ -84,25 +88,72 @@ def check_size(ability: str, scored: Scored, gate: Gate) -> Check:
     return Check("test set is large enough", enough, reason, ability, figures)
 
 
-def check_controls(ability: str, scored: Scored, gate: Gate) -> list[Check]:
-    """Each control is beaten: what a blind control reaches too owes nothing to films."""
-    return [_check_control(ability, scored, gate, control) for control in gate.controls]
+def check_controls(
+    ability: str, scored: Scored, gate: Gate, resamples: int, seed: int
+) -> list[Check]:
+    """Each control is beaten: what a blind control reaches too owes nothing to films.
+
+    Args:
+        resamples: of the gate's own intervals. Those that are kept beside scores are the recipe's:
+            whoever trains could look for a seed that passes.
+    """
+    return [
+        _check_control(ability, scored, gate, control, (resamples, seed))
+        for control in gate.controls
+    ]
 
 
-def _check_control(ability: str, scored: Scored, gate: Gate, control: str) -> Check:
+def _check_control(
+    ability: str, scored: Scored, gate: Gate, control: str, draws: tuple[int, int]
+) -> Check:
     metric, title = gate.beats_controls_in, f"beats the control {control}"
     own, other = scored.row(metric), scored.row(metric, control)
     if own is None or other is None:
         return Check(
             title, False, f"no {metric} of {'the model' if own is None else control}", ability
         )
-    kept = scored.beside(metric, control)
-    gap = _interval(kept) if kept else independent_difference(_interval(own), _interval(other))
+    gap, unknown = _beside(scored, metric, control, draws)
+    if unknown is not None:
+        return Check(title, False, unknown, ability)
     passed = gap.better(own["higher_is_better"]) is True
     verb = "is" if passed else "is not shown to be"
     reason = f"{metric} {own['value']:.3f} {verb} better than {other['value']:.3f}: {_text(gap)}"
     figures = {"own": own["value"], "control": other["value"], **_figures(gap)}
     return Check(title, passed, reason, ability, figures)
+
+
+def _beside(
+    scored: Scored, metric: str, control: str, draws: tuple[int, int]
+) -> tuple[Interval, str | None]:
+    """The model less a control, or why that is not known."""
+    nothing = Interval(None, None, None)
+    own, other = scored.row(metric), scored.row(metric, control)
+    assert own is not None and other is not None, "looked up before"
+    if scored.system is None:
+        weak = _too_few_resamples(own, other)
+        if weak is not None:
+            return nothing, weak
+        kept = scored.beside(metric, control)
+        pair = _interval(own), _interval(other)
+        return (_interval(kept) if kept else independent_difference(*pair)), None
+    if control not in scored.pairs:
+        return nothing, f"no predictions of {control}, from which its interval is drawn"
+    model, beside = scored.pairs[control]
+    found = paired_difference(beside, model, metric, *draws)
+    if found is None or found.reason is not None:
+        return nothing, "no counts of it" if found is None else found.reason
+    return found.difference, None
+
+
+def _too_few_resamples(*rows: Row) -> str | None:
+    """Why kept intervals are not taken; None where they are."""
+    fewest = min(int(row["signature"].get("resamples", 0)) for row in rows)
+    if fewest >= LEAST_RESAMPLES:
+        return None
+    return (
+        f"its interval was drawn with {fewest} resamples, at least {LEAST_RESAMPLES} are wanted: "
+        "score it again with 'score.bootstrap_resamples'"
+    )
 
 
 def check_same_test(ability: str, candidate: Scored, champion: Scored) -> Check:
@@ -180,7 +231,8 @@ def _difference(
     if candidate.system is None or champion.system is None:
         own, other = champion.row(metric), candidate.row(metric)
         assert own is not None and other is not None, "looked up before"
-        return independent_difference(_interval(other), _interval(own)), None
+        weak = _too_few_resamples(own, other)
+        return independent_difference(_interval(other), _interval(own)), weak
     pair = paired_difference(champion.system, candidate.system, metric, resamples, seed)
     if pair is None:
         return Interval(None, None, None), "neither has counts of it"

@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -34,6 +34,7 @@ from flows.cli_options import (
     order_of,
 )
 from flows.cli_serve import serve, token
+from flows.cli_usage import invoke
 from flows.goals import COMMANDS, GOALS, Goal
 from infra.errors import CxrError
 from infra.log import set_up_logging
@@ -332,17 +333,16 @@ def main(arguments: list[str] | None = None) -> None:
     Exit codes: 0 done, 2 bad input, 1 anything else.
     """
     set_up_logging()
-    sys.exit(_guarded(lambda: APP(arguments, prog_name="cxr")))
+    sys.exit(_guarded(lambda: invoke(APP, arguments)))
 
 
-def _guarded(command: Callable[[], Any]) -> int:
+def _guarded(command: Callable[[], int]) -> int:
     try:
-        command()
+        return command()
     except CxrError as error:
         print(f"error: {error}", file=sys.stderr)
         _let_go(error)
         return error.exit_code
-    return 0
 
 
 def _let_go(error: BaseException | None) -> None:

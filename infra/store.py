@@ -251,9 +251,26 @@ class Store:
         finally:
             lock.release()
 
+    def held_locks(self) -> list[str]:
+        """Names of the locks that somebody on this machine holds now, with ``--`` for ``/``."""
+        return [
+            path.stem
+            for path in sorted((self.state / "locks").glob("*.lock"))
+            if _is_held(FileLock(path))
+        ]
+
     def _scratch_root(self) -> Path:
         base = Path(self._base) if self.is_local else self.state
         return base / SCRATCH
+
+
+def _is_held(lock: FileLock) -> bool:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
 
 
 def _encoded(content: str | bytes) -> bytes:

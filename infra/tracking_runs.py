@@ -179,14 +179,19 @@ def is_abandoned(tags: Mapping[str, str]) -> bool:
 
 def is_gone(owner: str) -> bool:
     """Whether that process, as it calls itself, was one of this host and is no more."""
-    host, _, rest = owner.partition(":")
-    if host != socket.gethostname():
+    if not is_of_this_host(owner):
         return False
+    rest = owner.partition(":")[2]
     try:
         process = psutil.Process(int(rest.partition(":")[0]))
         return _process_name(process) != owner or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def is_of_this_host(owner: str) -> bool:
+    """Whether a process, as it calls itself, is or was one of this host."""
+    return owner.partition(":")[0] == socket.gethostname()
 
 
 def metric_name(name: str) -> str:

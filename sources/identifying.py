@@ -17,8 +17,9 @@ from typing import Final, Literal
 
 from sources.identifying_names import names
 from sources.identifying_numbers import Span, national_ids, telephone_numbers
+from sources.visible_text import place_in, visible
 
-REVISION: Final = 2
+REVISION: Final = 3
 """Raised when a rule changes: artifacts of screened sources are then made anew."""
 Dates = Literal["birth", "all"]
 
@@ -78,9 +79,18 @@ _RECORD: Final = re.compile(
     r"|(?:n[.º°úu]*(?:mero)? (?:de )?)?(?:historia(?: cl[ií]nica)?|prontu[aá]rio|atendimento"
     r"|expediente|episodio|registro|acceso|petici[oó]n|carteirinha|matr[ií]cula|processo)|H\.?C\.?"
     r"|RG|CIP|NUHSA|NSS|SSN|pasaporte|passaporte|DNI|CPF|C[eé]dula|RUT|BSN|utente)"
-    r"\b[\s:.#º°=]*(?:n[.º°o]*\s*)?(?P<number>[A-Z]{0,4}[- ]?\d(?:[.\-/]?\d){2,}\w*)",
+    r"(?:\b|(?=\d{5}))[\s:.#º°=]*(?:n[.º°o]*\s*)?(?P<number>[A-Z]{0,4}[- ]?"
+    r"(?:\d(?:[.\-/]?\d){2,}\w*(?: \d{2,4}\b(?![/.\-]\d))*"
+    r"|\d{2}(?: \d{2,4}\b){2,}|\d{1,3}(?: \d{3}\b){2,}))(?! ?(?:mm|cm|ml|mg|kv|%))",
     re.IGNORECASE,
 )
+"""Digits may stand in groups, and right behind the word where they are many."""
+_ID: Final = re.compile(
+    r"\bI\.?D\.?(?:\b|(?=\d)|(?<=\.))[\s:.#º°=]*(?:n[.º°o]*\s*)?"
+    r"(?P<number>[A-Z]{0,4}[- ]?\d(?:[ .\-]?\d){5,}\w*)",
+    re.IGNORECASE,
+)
+"""``ID`` says little of what follows, so that six digits are asked for at least (our choice)."""
 _EMAIL: Final = re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b")
 _PLACE: Final = r"[A-ZÁÉÍÓÚÂÊÔÃÕÇÑ][\wáéíóúâêôãõçñ'’.-]*"
 _ADDRESS: Final = re.compile(
@@ -110,7 +120,8 @@ def find_identifying(text: str, dates: Dates = "birth") -> list[Found]:
         dates: ``birth``: dates of birth alone; ``all``: every day that is named, as HIPAA's Safe
             Harbor asks.
     """
-    found = [Found(*span, kind) for kind, span in _everything(text, dates)]
+    seen, places = visible(text)
+    found = [Found(*place_in(places, span), kind) for kind, span in _everything(seen, dates)]
     kept: list[Found] = []
     for each in sorted(found, key=lambda one: (one.start, -one.end, _ORDER[one.kind])):
         if kept and each.start < kept[-1].end:
@@ -137,6 +148,7 @@ def _everything(text: str, dates: Dates) -> Iterator[tuple[Kind, Span]]:
     if dates == "all":
         yield from ((Kind.DATE, one.span()) for one in _ANY_DATE.finditer(text))
     yield from ((Kind.RECORD, one.span("number")) for one in _RECORD.finditer(text))
+    yield from ((Kind.RECORD, one.span("number")) for one in _ID.finditer(text))
     yield from ((Kind.EMAIL, one.span()) for one in _EMAIL.finditer(text))
     yield from ((Kind.ADDRESS, one.span()) for one in _ADDRESS.finditer(text))
     for one in _POSTCODE.finditer(text):

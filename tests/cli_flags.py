@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from typer.main import get_command
+
+from flows.cli import APP
+
 RUN = "--data-root --dry-run --json --recipe=llava_rad --replicas --scale=tiny --set* --source*"
 FLAGS = {
     "sources": "[name] --json",
@@ -75,3 +81,16 @@ FLAGS = {
     "plant-errors": "--data-root --json --judge* --out --per-cell=100 --seed=0",
 }
 """Frozen: scripts and schedules use them. A name here may be added, never changed or removed."""
+
+
+def all_commands(group: Any, prefix: str = "") -> dict[str, Any]:
+    """Commands by their words, those of groups too."""
+    found: dict[str, Any] = {}
+    for name, command in group.commands.items():
+        words = f"{prefix}{name}"
+        found |= all_commands(command, f"{words} ") if hasattr(command, "commands") else {}
+        found |= {} if hasattr(command, "commands") else {words: command}
+    return found
+
+
+COMMANDS: dict[str, Any] = all_commands(get_command(APP))

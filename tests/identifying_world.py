@@ -95,6 +95,8 @@ HARD_NEGATIVES: Final = (
     "Per Radiology, per ICU and as per protocol. Follow-up per Fleischner Society guidelines.",
     "Nodule, per Lung-RADS 2 and according to Light criteria. Per Orthopedics, Fleischner 2017.",
     "Según Neumología, sin cambios. Según Guía y según clasificación de Kerley. Per Report.",
+    "Exam no. 2, 10 20 30 ml of contrast. IDs match; id 4 of 12. Valid 120 kV, 2 mAs, 180 cm.",
+    "Registro de 10 20 30 mm. Episodio 2 de 14. Processo inflamatório 12 mm. ID consult 12 03.",
     "Conforme Protocolo, segundo arco costal. Conforme Cirurgia. Segundo Cardiologia, estável.",
 )
 _DOMAINS: Final = ("hospital.example", "clinic.example.org", "saude.example.br")

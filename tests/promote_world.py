@@ -61,6 +61,8 @@ class Told:
         right: about which examples it is right; else it writes a normal chest, as controls do.
         learned: subject and film hash of further training studies, by study.
         weights: what its language model began with.
+        shuffled: about which it is right with another's film.
+        resamples: of the intervals that its recipe asks for; so ``seed``.
         replica: whether its data are synthetic.
     """
 
@@ -68,6 +70,9 @@ class Told:
     studies: int = STUDIES
     learned: tuple[tuple[str, str, int], ...] = ()
     weights: str = ""
+    shuffled: Right = never
+    resamples: int = SETTINGS.bootstrap_resamples
+    seed: int = SETTINGS.seed
     replica: bool = True
     source: str = "mimic_cxr"
     scale: str = "tiny"
@@ -98,11 +103,12 @@ def hash_of(number: int) -> bytes:
 
 
 def predictions(told: Told) -> pa.Table:
+    right = {"none": told.right, "shuffled": told.shuffled, "blank": never}
     rows = [
         prediction_row(
             number,
             control,
-            TEXTS[number % len(TEXTS)] if control == "none" and told.right(number) else NORMAL,
+            TEXTS[number % len(TEXTS)] if right[control](number) else NORMAL,
             source=told.source,
         )
         for number in range(told.studies)
@@ -147,17 +153,22 @@ def write_scores(
 ) -> Artifact:
     """Predictions and their scores."""
     table = predictions(told)
-    key = {"right": [told.right(number) for number in range(told.studies)]}
+    key = {
+        "right": [[told.right(each), told.shuffled(each)] for each in range(told.studies)],
+        "draws": [told.resamples, told.seed],
+    }
     files: dict[str, pa.Table | str] = {"predictions.parquet": table}
     predicted = put(store, step("predictions", name, key, s=stage, e=examples), files)
     judged = JUDGED_SCHEMA.empty_table()
-    scores = score_predictions(table, judged, SETTINGS, "findings", max_new_tokens=64)
+    draws = {"bootstrap_resamples": told.resamples, "seed": told.seed}
+    settings = SETTINGS.model_copy(update=draws)
+    scores = score_predictions(table, judged, settings, "findings", max_new_tokens=64)
     kept = {
         "scores.json": json.dumps(scores.to_dict()),
         "counts.parquet": scores.counts,
         "judged.parquet": judged,
     }
-    return put(store, step("scores", name, {"judges": [], "seed": 3}, p=predicted), kept)
+    return put(store, step("scores", name, {"judges": [], **draws}, p=predicted), kept)
 
 
 def write_model(store: Store, told: Told) -> tuple[dict[str, str], Artifact, Artifact]:

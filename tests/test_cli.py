@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_flags import FLAGS
+from cli_flags import COMMANDS, FLAGS
 from cli_world import Say
 from raw_world import look, write_raw
-from typer.main import get_command
 
-from flows.cli import APP
 from flows.goals import COMMANDS as COMMANDS_OF
 from flows.goals import GOALS
 from infra.settings import Settings, load_settings, preset_names
@@ -24,19 +22,6 @@ from infra.store import SCRATCH
 from sources.catalog import catalog
 from tasks.ingest.studies import ingest_studies
 from tasks.monitor.plan import KINDS_UNTIL
-
-
-def all_commands(group: Any, prefix: str = "") -> dict[str, Any]:
-    """Commands by their words, those of groups too."""
-    found: dict[str, Any] = {}
-    for name, command in group.commands.items():
-        words = f"{prefix}{name}"
-        found |= all_commands(command, f"{words} ") if hasattr(command, "commands") else {}
-        found |= {} if hasattr(command, "commands") else {words: command}
-    return found
-
-
-COMMANDS: dict[str, Any] = all_commands(get_command(APP))
 
 
 def described(command: Any) -> str:
@@ -72,14 +57,6 @@ def test_help_is_complete_and_has_no_traceback(cxr: Say, name: str) -> None:
 def test_goals_and_commands_agree() -> None:
     assert set(COMMANDS_OF) == set(GOALS) == {*KINDS_UNTIL, "register", "run"}
     assert set(COMMANDS_OF.values()) <= set(COMMANDS)
-
-
-@pytest.mark.parametrize("arguments", [["--nonsense"], ["fly"], ["run", "--depth", "3"], ["trace"]])
-def test_a_wrong_command_line_ends_with_2(cxr: Say, arguments: list[str]) -> None:
-    said = cxr(*arguments)
-    assert said.code == 2
-    assert "Usage: cxr" in said.err
-    assert "Traceback" not in said.err
 
 
 ERRORS = [

@@ -39,6 +39,7 @@ GATE = Gate(
 def row(metric: str, control: str, value: float | None, half: float = 0.02, **more: Any) -> Any:
     ends = (None, None) if value is None else (value - half, value + half)
     signature = {"metric": metric, "version": "1", "interval": "any", "seed": 3, "images": 4}
+    signature |= {"resamples": 500}
     return {
         "metric": metric, "control": control, "value": value, "low": ends[0], "high": ends[1],
         "higher_is_better": True, "signature": signature, **more,
@@ -225,18 +226,53 @@ def test_a_test_set_must_be_large_enough() -> None:
     assert (found.passed, found.reason) == (False, "9 subjects or films, at least 10 are wanted")
 
 
+def beside(scores: Scored) -> Check:
+    [found] = check_controls("report", scores, GATE, 200, 3)
+    return found
+
+
+def test_an_interval_that_was_kept_has_no_say_where_there_are_counts() -> None:
+    texts = [GOOD if number % 3 else BAD for number in range(30)]
+    own, control = system(texts), system(texts[::-1])
+    document = {**scored().document, "differences": [row(F1, "shuffled", 0.3, half=0.1)]}
+    one = scored(texts, document=document, pairs={"shuffled": (own, control)})
+    assert not beside(one).passed, "though the difference that was kept excludes zero"
+    assert beside(replace(one, document=scored().document)) == beside(one)
+    better = scored(pairs={"shuffled": (system([GOOD] * 30), control)}, system=own)
+    assert beside(better).passed
+
+
+def test_films_intervals_must_be_of_enough_resamples() -> None:
+    rows = [row(F1, "none", 0.5), row(F1, "shuffled", 0.2)]
+    for each in rows:
+        each["signature"]["resamples"] = 10
+    weak = scored(document={"scores": rows, "differences": []})
+    assert not beside(weak).passed
+    assert "drawn with 10 resamples, at least 500" in beside(weak).reason
+    assert not metric(weak, scored()).passed
+    assert not metric(scored(), weak).passed
+
+
+def test_a_control_without_predictions_is_not_beaten() -> None:
+    found = beside(scored([GOOD] * 30))
+    assert (found.passed, found.reason) == (
+        False,
+        "no predictions of shuffled, from which its interval is drawn",
+    )
+
+
 def test_a_control_must_be_beaten_by_its_paired_difference_where_there_is_one() -> None:
-    [beaten] = check_controls("report", scored(), GATE)
+    beaten = beside(scored())
     assert beaten.passed
     kept = row(F1, "shuffled", 0.3, half=0.4)
     document = {**scored().document, "differences": [kept]}
-    [found] = check_controls("report", scored(document=document), GATE)
+    found = beside(scored(document=document))
     assert not found.passed
     assert "is not shown to be better" in found.reason
 
 
 def test_a_control_that_was_not_scored_is_not_beaten() -> None:
-    [found] = check_controls("report", scored(document={"scores": [row(F1, "none", 0.5)]}), GATE)
+    found = beside(scored(document={"scores": [row(F1, "none", 0.5)]}))
     assert (found.passed, found.reason) == (False, f"no {F1} of shuffled")
 
 

@@ -57,6 +57,36 @@ def test_a_surname_that_holds_a_services_word_is_a_name(name: str) -> None:
     assert [one.kind for one in find_identifying(f"Per {name}, no change.")] == [Kind.NAME]
 
 
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("MRN12345678, chest.", "12345678"),
+        ("MRN: 12 34 56 78. No change.", "12 34 56 78"),
+        ("MRN 1234 5678, two views.", "1234 5678"),
+        ("Prontuário: 1 234 567.", "1 234 567"),
+        ("id: 12345678", "12345678"),
+        ("I.D. 123-456-78; ID#0012345", "123-456-78"),
+        ("ID12345678", "12345678"),
+        ("MRN: 1234\u200b5678 seen", "1234\u200b5678"),
+        ("MRN: 12\u00ad34\u00ad5678 seen", "12\u00ad34\u00ad5678"),
+        ("M\u200bR\u00adN:\u00a012345678", "12345678"),
+    ],
+)
+def test_numbers_are_found_however_they_are_set(text: str, number: str) -> None:
+    found = find_identifying(text)
+    assert found[0].kind is Kind.RECORD
+    assert text[found[0].start : found[0].end] == number
+    assert number not in masked(text, found)
+
+
+@pytest.mark.parametrize("name", ["Zha\u200bng", "Z\u00adhang", "Zhang"])
+@pytest.mark.parametrize("space", [" ", "\u00a0", "\u2009"])
+def test_names_are_found_through_what_nobody_sees(name: str, space: str) -> None:
+    text = f"Read by Dr.{space}Wei{space}{name}\ufeff."
+    [found] = find_identifying(text)
+    assert text[found.start : found.end] == f"Wei{space}{name}"
+
+
 def test_texts_written_after_the_rules() -> None:
     """An honest figure: nothing was changed to find these."""
     found = wanted = 0

@@ -181,6 +181,15 @@ def test_every_text_of_a_study_is_searched() -> None:
         assert screen_studies(table, empty, ScreenPolicy(texts="allow"))[0] is table
 
 
+def test_a_name_is_masked_in_all_texts_though_something_invisible_stands_in_it() -> None:
+    turns = (Turn("user", "Is Okoroafor here?"), Turn("assistant", "Okoro\u00adafor is."))
+    table = study(raw_report="Dr. Oko\u200broafor", dialogues=(Dialogue("d1", ("a",), turns),))
+    kept, _ = screen_studies(table, REJECTED_SCHEMA.empty_table(), ScreenPolicy(texts="mask"))
+    assert kept["raw_report"].to_pylist() == ["Dr. [name]"]
+    [dialogue] = kept["dialogues"].to_pylist()[0]
+    assert [turn["text"] for turn in dialogue["turns"]] == ["Is [name] here?", "[name] is."]
+
+
 def test_a_rejected_study_takes_its_questions_with_it() -> None:
     turns = (Turn("user", f"Is this Mrs. {NAME}?"),)
     table = study(dialogues=(Dialogue("d1", ("a",), turns), Dialogue("d2", ("a",), turns)))

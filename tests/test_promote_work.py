@@ -74,6 +74,28 @@ def test_the_first_champion_must_beat_its_controls_and_no_other_model(world: Pro
     assert alias(world) == number
 
 
+def half(number: int) -> bool:
+    return number % 10 < 5
+
+
+def other_half(number: int) -> bool:
+    return not half(number)
+
+
+def test_an_equal_model_is_refused_whatever_intervals_its_recipe_asked_for(
+    world: PromoteWorld,
+) -> None:
+    """Of ten resamples' intervals, those of one seed in three exclude zero."""
+    found = []
+    for seed in range(6):
+        world.register(Told(half, shuffled=other_half, resamples=10, seed=seed))
+        outcome = judge(world.store, world.registry, ORDER)
+        [check] = [each for each in outcome.checks if each.title.endswith("control shuffled")]
+        found.append(check)
+    assert not found[0].passed
+    assert found == [found[0]] * 6
+
+
 def test_a_better_model_replaces_the_champion_and_a_worse_one_is_refused(
     world: PromoteWorld,
 ) -> None:

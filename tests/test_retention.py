@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -35,6 +37,14 @@ from tasks.retention.runs import RunRecord, join_run, kept_runs, read_runs
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own tables
 KINDS = ("studies", "images", "reports", "examples", "stages", "predictions", "scores", "models")
 YEAR_SECONDS = 365 * 24 * 3600.0
+HOUSE = Path(__file__).parent.parent
+EQUAL_RUN = """
+import sys
+from pathlib import Path
+from raw_world import look
+from tasks.retention.runs import join_run
+join_run(look(Path(sys.argv[1]), {"chexpert": Path(sys.argv[2])}))
+"""
 
 
 @pytest.fixture
@@ -206,6 +216,90 @@ def test_kept_runs_are_the_last_of_each_recipe_and_those_at_work() -> None:
     assert kept_runs(told, 1).keys() == {"a", "c", "d"}
     assert kept_runs(told, 2).keys() == {"a", "b", "c", "d"}
     assert "d" in kept_runs(told, 0)
+
+
+def test_an_equal_plan_that_ran_and_died_later_leaves_a_live_run_what_it_needs(
+    tmp_path: Path,
+) -> None:
+    """Its finished artifacts, and scratch of one that has not begun to be published."""
+    raw = write_raw("chexpert", tmp_path / "raw", 6)
+    context = look(tmp_path / "data", {"chexpert": raw})
+    runs_module._NOTED.clear()
+    join_run(context)
+    built = ingest_studies(context, "chexpert")
+    age(context.store, built.step)
+    [stage, *_] = context.graph.of_kind("stages")
+    work = context.store.state / "stages" / f"{stage.name}-{stage.fingerprint}"
+    work.mkdir(parents=True)
+    environment = load_environment(data_root=str(tmp_path / "data"))
+    for _ in range(2):  # the second removes the record of the first
+        subprocess.run(
+            [sys.executable, "-c", EQUAL_RUN, str(tmp_path / "data"), str(raw)],
+            check=True,
+            env={**os.environ, "PYTHONPATH": f"{HOUSE}:{HOUSE / 'tests'}"},
+        )
+        records = read_runs(context.store)
+        assert [record.is_alive for record in records.values()] == [False, True]
+    done = collect(context.store, environment, keep_days=0, keep_runs=0)
+    assert done.gone == ()
+    assert whole(context.store, built.folder)
+    assert work.is_dir()
+    assert list(read_runs(context.store)) == [list(records)[1]], "the dead one's record goes"
+
+
+def test_equal_plans_count_as_one_kept_run() -> None:
+    dead = f"{this_process().partition(':')[0]}:1:0"
+    told = {
+        "a": RunRecord("r", "tiny", ("x",), 5.0, dead),
+        "b": RunRecord("r", "tiny", ("x",), 4.0, dead),
+        "c": RunRecord("r", "tiny", ("y",), 3.0, dead),
+    }
+    assert kept_runs(told, 2).keys() == {"a", "c"}
+
+
+def test_another_machines_run_is_at_work_for_a_quarter_of_a_year() -> None:
+    now = time.time()
+    assert RunRecord("r", "tiny", (), now - 80 * 24 * 3600, "elsewhere:7:1").is_alive
+    assert not RunRecord("r", "tiny", (), now - 100 * 24 * 3600, "elsewhere:7:1").is_alive
+    assert RunRecord("r", "tiny", (), now - YEAR_SECONDS, this_process()).is_alive
+
+
+def test_what_is_being_built_stays_though_no_plan_names_it(
+    place: tuple[Store, Environment],
+) -> None:
+    store, environment = place
+    folder = "comparisons/one-0123456789abcdef"
+    begun = Path(store.path(f"{folder}/model-0/weights"))
+    begun.parent.mkdir(parents=True)
+    begun.write_bytes(b"half")
+    work = store.state / "submissions" / "fedcba9876543210"
+    work.mkdir(parents=True)
+    with store.lock(folder), store.lock("submissions/fedcba9876543210"):
+        assert collect(store, environment, keep_days=0, keep_runs=0).gone == ()
+        assert begun.exists()
+        assert work.is_dir()
+    gone = collect(store, environment, keep_days=0, keep_runs=0).gone
+    assert {each.folder for each in gone} == {folder, str(work)}
+
+
+def test_what_was_verified_of_artifacts_that_stay_is_not_forgotten(
+    place: tuple[Store, Environment],
+) -> None:
+    store, environment = place
+    kept, lost = (Step("studies", name, {}, {"raw": "1"}, 1, ()) for name in "ab")
+    for step in (kept, lost):
+        build_artifact(store, step, lambda: {"p": "same"}, write_one)
+        age(store, step)
+    record = RunRecord("r", "tiny", (kept.folder,), time.time(), this_process())
+    store.overwrite("runs/r.tiny/a.json", sealed(vars(record)))
+    assert len(list((store.state / "checked").glob("*/*.json"))) == 2
+    done = collect(store, environment, keep_days=0)
+    assert [each.folder for each in done.gone] == [lost.folder]
+    [known] = (store.state / "checked").glob("*/*.json")
+    assert known.stem == kept.folder.replace("/", "--")
+    os.utime(known.parent, (0, 0))
+    assert collect(store, environment).gone == ()
+    assert known.exists()
 
 
 def test_lineage_is_read_from_tags() -> None:

@@ -21,6 +21,7 @@ from sources.identifying import Found, Kind, find_identifying, masked, told
 from sources.pixels import read_grey
 from sources.pixels_grey import Grey, PixelError
 from sources.record import SECTIONS, STUDY_SCHEMA, Level, Rejected, rejected_to_table
+from sources.visible_text import place_in, visible
 
 TEXT_REASON: Final = "identifying-text"
 FILM_REASON: Final = "burned-in-text"
@@ -75,7 +76,7 @@ def _found_in(row: Row, policy: ScreenPolicy) -> Texts:
         for place, spans in found.items()
         for one in spans
         if one.kind is Kind.NAME
-        for word in re.findall(r"[^\W\d_]+", texts[place][one.start : one.end])
+        for word in re.findall(r"[^\W\d_]+", visible(texts[place][one.start : one.end])[0])
         if len(word) >= _SHORTEST_NAME and word[0].isupper()
     }
     if words:
@@ -86,10 +87,12 @@ def _found_in(row: Row, policy: ScreenPolicy) -> Texts:
 
 
 def _with_names(text: str, spans: list[Found], pattern: re.Pattern[str]) -> list[Found]:
+    seen, places = visible(text)
+    named = [place_in(places, match.span()) for match in pattern.finditer(seen)]
     more = [
-        Found(*match.span(), Kind.NAME)
-        for match in pattern.finditer(text)
-        if not any(one.start < match.end() and match.start() < one.end for one in spans)
+        Found(start, end, Kind.NAME)
+        for start, end in named
+        if not any(one.start < end and start < one.end for one in spans)
     ]
     return sorted([*spans, *more])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,9 +17,10 @@ from tasks.examples.question_shards import QUESTIONS_FILE
 from tasks.leaderboard.runs import test_set_of
 from tasks.predict.work import PREDICTIONS_FILE
 from tasks.promote.lineage import Model, input_of, kind_of
-from tasks.score.work import SCORES_FILE
+from tasks.score.work import COUNTS_FILE, JUDGED_FILE, SCORES_FILE
 
 if TYPE_CHECKING:
+    from evaluation.beside_controls import Pair
     from evaluation.gate import Scored
     from evaluation.paired import System
 
@@ -43,8 +45,12 @@ class Asked:
         """Digest of studies and references."""
         return test_set_of(self.scores.store, self.predictions, self.examples).digest
 
-    def read(self) -> Scored:
-        """As the gate reads them."""
+    def read(self, controls: Sequence[str] = ()) -> Scored:
+        """As the gate reads them.
+
+        Args:
+            controls: what the model will be held against.
+        """
         from evaluation.gate import Scored
 
         [file] = checked_files(self.scores, SCORES_FILE)
@@ -52,19 +58,44 @@ class Asked:
         system = self._system()
         units = document["subjects"] if system is None else len(set(system.units))
         name = self.scores.folder.partition("/")[2]
-        return Scored(name, document, system, self.test_set, units)
+        pairs = {control: self._pair(control) for control in controls}
+        known = {control: pair for control, pair in pairs.items() if pair is not None}
+        return Scored(name, document, system, self.test_set, units, known)
 
     def _system(self) -> System | None:
         """Counts by example; films have none."""
         kind = kind_of(self.scores)
         if kind == "report":
-            return ScoredReports(self.scores, self.predictions).system()
+            return self._reports.system()
         if kind == "draw":
             return None
         from evaluation.answer_system import read_answer_system
 
+        return read_answer_system(*self._answers)
+
+    def _pair(self, control: str) -> Pair | None:
+        """Counts of the model and of a control by example."""
+        from evaluation.beside_controls import answer_pair, report_pair
+
+        kind = kind_of(self.scores)
+        if kind == "draw":
+            return None
+        if kind == "vqa":
+            return answer_pair(*self._answers, control)
+        predictions = _table(self.predictions, PREDICTIONS_FILE)
+        counts, judged = (_table(self.scores, name) for name in (COUNTS_FILE, JUDGED_FILE))
+        return report_pair(predictions, counts, judged, self._reports.settings, control)
+
+    @property
+    def _reports(self) -> ScoredReports:
+        return ScoredReports(self.scores, self.predictions)
+
+    @cached_property
+    def _answers(self) -> tuple[pa.Table, pa.Table]:
+        """Predictions and questions."""
         both = (self.predictions, PREDICTIONS_FILE), (self.examples, QUESTIONS_FILE)
-        return read_answer_system(*(_table(artifact, name) for artifact, name in both))
+        predictions, questions = (_table(artifact, name) for artifact, name in both)
+        return predictions, questions
 
 
 def _table(artifact: Artifact, name: str) -> pa.Table:

@@ -133,10 +133,10 @@ def _ability(
     gate = gates[ability]
     both = None if champion is None else together(candidate, champion, ability)
     mine = both[0] if both else Asked(candidate.scores[ability])
-    own = mine.read()
+    own = mine.read(gate.controls)
     judged[ability].append(own.name)
     yield arithmetic.check_size(ability, own, gate)
-    yield from arithmetic.check_controls(ability, own, gate)
+    yield from arithmetic.check_controls(ability, own, gate, RESAMPLES, SEED)
     yield _learned("candidate", candidate, ability, mine)
     if champion is None or both is None:
         return

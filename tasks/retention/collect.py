@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from infra.checked import FOLDER as CHECKED
 from infra.checked import forget_checks
 from infra.occupancy import enter
 from infra.settings.environment import Environment
@@ -79,10 +80,12 @@ def collect(
         stay = kept_runs(runs, keep_runs)
         stored = read_stored(store)
         oldest = time.time() - keep_days * DAY_SECONDS
-        kept = why_needed(stored, versions, folders_of(list(stay.values())), oldest)
+        at_work = _at_work(store, stored)
+        planned = folders_of(list(stay.values())) | at_work
+        kept = why_needed(stored, versions, planned, oldest)
         gone = [
             *_unneeded(store, stored, kept, dry_run),
-            *_left_work(store, stored, kept, oldest, dry_run),
+            *_left_work(store, stored, planned | kept.keys(), oldest, dry_run),
         ]
         for place in runs.keys() - stay.keys() if not dry_run else ():
             store.remove(place)
@@ -90,6 +93,15 @@ def collect(
     for why in kept.values():
         reasons[why] = reasons.get(why, 0) + 1
     return Collection(tuple(gone), dict(sorted(reasons.items())))
+
+
+def _at_work(store: Store, stored: Mapping[str, Stored]) -> frozenset[str]:
+    """Artifacts that somebody on this machine is building now, in a run's plan or not.
+
+    Beside a folder that is there, also the name of a lock whose artifact has no folder yet.
+    """
+    held = frozenset(store.held_locks())
+    return held | {folder for folder in stored if folder.replace("/", "--") in held}
 
 
 def _unneeded(
@@ -112,7 +124,8 @@ def _unneeded(
             store.remove(f"{folder}/{MANIFEST}")  # first, or half of it would pass for whole
             for part in parts:
                 store.remove(part)
-            forget_checks(store, folder)
+            if not shared:
+                forget_checks(store, folder)
     return gone
 
 
@@ -127,17 +140,23 @@ def _bytes_of(store: Store, relative: str) -> int:
 def _left_work(
     store: Store,
     stored: Mapping[str, Stored],
-    kept: Mapping[str, str],
+    needed: frozenset[str],
     oldest: float,
     dry_run: bool,
 ) -> list[Collected]:
-    """Work in the state folder for artifacts that are not kept, and scratch of dead processes."""
-    needed = {folder.rpartition("-")[2] for folder in kept}
+    """Work in the state folder for artifacts that are not needed, and scratch of dead processes.
+
+    Args:
+        needed: folders of artifacts, also of those that are not there yet.
+    """
+    fingerprints = {folder.rpartition("-")[2] for folder in needed}
     known = {folder.rpartition("-")[2] for folder in stored}
     gone = []
     for path in sorted(store.state.glob("*/*")):
         named = _WORK.search(path.name)
-        if named is None or not path.is_dir() or named["fingerprint"] in needed:
+        if named is None or not path.is_dir() or named["fingerprint"] in fingerprints:
+            continue
+        if path.parent.name == CHECKED:  # of a whole data root, by a digest that looks like others
             continue
         if named["fingerprint"] in known or path.stat().st_mtime < oldest:
             gone.append((path, "work of an artifact that nothing needs"))

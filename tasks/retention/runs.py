@@ -1,7 +1,8 @@
 """A record of each run: which artifacts it is about, so that they are kept while it is the latest.
 
-Written under the data root before a run's first step, as ``runs/<recipe>.<scale>/<plan>.json``;
-equal plans share one record.
+Written under the data root by each process before its first step, as
+``runs/<recipe>.<scale>/<plan>-<process>.json``: of two runs of one plan the one that ends first
+says nothing of the other.
 """
 
 from __future__ import annotations
@@ -15,19 +16,22 @@ from infra.fingerprint import fingerprint
 from infra.occupancy import enter
 from infra.record_file import read_record, sealed
 from infra.store import Store
-from infra.tracking_runs import is_gone, this_process
+from infra.tracking_runs import is_gone, is_of_this_host, this_process
 from tasks.context import Context
 
 FOLDER: Final = "runs"
 GATE: Final = "gc"
 """The lock between a run that notes what it needs and whoever removes what nobody needs."""
+ELSEWHERE_SECONDS: Final = 90 * 24 * 3600.0
+"""Our choice: no run lasts a quarter of a year. Whether another machine's process is at work cannot
+be asked from here, and a container's host name may never come again."""
 _NOTED: set[str] = set()
 """Records that this process has written: a run does so once, however many steps it has."""
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One plan that was run; ``at`` is when it last began, in seconds of the Unix clock."""
+    """One process at one plan; ``at`` is when it began, in seconds of the Unix clock."""
 
     recipe: str
     scale: str
@@ -37,8 +41,10 @@ class RunRecord:
 
     @property
     def is_alive(self) -> bool:
-        """Whether its process may still be at work; another machine's is taken to be."""
-        return not is_gone(self.process)
+        """Whether its process may still be at work; another machine's is taken to be, for long."""
+        if is_gone(self.process):
+            return False
+        return is_of_this_host(self.process) or time.time() - self.at < ELSEWHERE_SECONDS
 
 
 def join_run(context: Context) -> None:
@@ -49,15 +55,27 @@ def join_run(context: Context) -> None:
     """
     settings, store = context.settings, context.store
     folders = sorted(step.folder for step in context.graph.steps.values())
-    place = f"{FOLDER}/{settings.recipe}.{settings.scale}/{fingerprint(folders)}.json"
+    group = f"{FOLDER}/{settings.recipe}.{settings.scale}"
+    plan, process = fingerprint(folders), this_process()
+    place = f"{group}/{plan}-{fingerprint(process)}.json"
     known = f"{store.root} {place}"
     if known in _NOTED:
         return
     enter(store.state)
-    told = (settings.recipe, settings.scale, tuple(folders), time.time(), this_process())
+    record = RunRecord(settings.recipe, settings.scale, tuple(folders), time.time(), process)
     with store.lock(GATE):
-        store.overwrite(place, sealed(asdict(RunRecord(*told))))
+        store.overwrite(place, sealed(asdict(record)))
+        _drop_ended(store, group, plan)
     _NOTED.add(known)
+
+
+def _drop_ended(store: Store, group: str, plan: str) -> None:
+    """Remove an equal plan's records of processes that are no more: a later one stands for them."""
+    for name in store.list_folder(group):
+        if name.startswith(plan):
+            record = _read(store, f"{group}/{name}")
+            if record is not None and not record.is_alive:
+                store.remove(f"{group}/{name}")
 
 
 def read_runs(store: Store) -> dict[str, RunRecord]:
@@ -66,20 +84,31 @@ def read_runs(store: Store) -> dict[str, RunRecord]:
     for group in store.list_folder(FOLDER):
         for name in store.list_folder(f"{FOLDER}/{group}"):
             place = f"{FOLDER}/{group}/{name}"
-            record = read_record(store, place)
+            record = _read(store, place)
             if record is not None:
-                found[place] = RunRecord(**{**record, "folders": tuple(record["folders"])})
+                found[place] = record
     return dict(sorted(found.items(), key=lambda item: item[1].at, reverse=True))
 
 
+def _read(store: Store, place: str) -> RunRecord | None:
+    told = read_record(store, place)
+    return None if told is None else RunRecord(**{**told, "folders": tuple(told["folders"])})
+
+
 def kept_runs(runs: dict[str, RunRecord], keep: int) -> dict[str, RunRecord]:
-    """The last runs of each recipe and scale, and those that may still be at work."""
-    seen: dict[tuple[str, str], int] = {}
+    """The last plans of each recipe and scale, and all processes that may still be at work.
+
+    Args:
+        runs: the latest first.
+    """
+    seen: dict[tuple[str, str], list[tuple[str, ...]]] = {}
     kept = {}
     for place, record in runs.items():
-        key = record.recipe, record.scale
-        seen[key] = seen.get(key, 0) + 1
-        if seen[key] <= keep or record.is_alive:
+        plans = seen.setdefault((record.recipe, record.scale), [])
+        is_first = record.folders not in plans
+        if is_first:
+            plans.append(record.folders)
+        if (is_first and len(plans) <= keep) or record.is_alive:
             kept[place] = record
     return kept
 
