@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 from dataclasses import asdict
@@ -39,12 +40,12 @@ def run(order: Order, goal: Goal, *, as_json: bool) -> None:
 
 
 def _warn_of_room(context: Context, goal: Goal) -> None:
-    """One line where the disk will not hold what the run writes."""
+    """One line where the disk will not hold what the run writes, or where that cannot be told."""
     from tasks.retention.room import room_for  # it asks what a plan asks
 
     room = room_for(context, goal)
-    if room is not None and not room.is_enough:
-        LOGGER.warning(room.line)
+    if room.line is not None:
+        LOGGER.log(logging.INFO if room.is_enough else logging.WARNING, room.line)
 
 
 def _show_quality(

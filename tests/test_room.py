@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import fsspec
 import pytest
 from cli_world import Say
 from raw_world import look, write_raw
 
+from tasks.context import Order, open_context
 from tasks.ingest.stored_images import ingest_images
 from tasks.ingest.studies import ingest_studies
 from tasks.retention.room import Room, room_for
@@ -32,11 +35,15 @@ def full(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda place: Usage(10**12, 10**12 - free, free))
 
 
-def test_what_was_never_built_is_not_known(raw: Path, tmp_path: Path) -> None:
+def test_what_was_never_built_is_named(raw: Path, tmp_path: Path) -> None:
     room = room_for(look(tmp_path / "data", {"chexpert": raw}), "ingest")
-    assert room is not None
-    assert (room.wanted, room.unknown) == (0, 2)
+    assert (room.wanted, room.unknown) == (0, ("studies/chexpert", "images/chexpert"))
     assert room.is_enough
+    assert room.line is not None
+    assert room.line.endswith(
+        "this run will write what cannot be told of 2 steps that were never built here: "
+        "studies/chexpert, images/chexpert"
+    )
 
 
 def test_a_sibling_tells_how_much_will_be_written(
@@ -45,34 +52,51 @@ def test_a_sibling_tells_how_much_will_be_written(
     context = look(tmp_path / "data", {"chexpert": raw})
     built = [ingest_studies(context, "chexpert"), ingest_images(context, "chexpert")]
     done = room_for(context, "ingest")
-    assert done is not None
-    assert (done.wanted, done.unknown) == (0, 0)
+    assert (done.wanted, done.unknown, done.line) == (0, (), None)
     other = look(tmp_path / "data", {"chexpert": raw}, "images.short_side_px=144")
     size = sum(file.bytes for piece in built[1].pieces for file in piece.files)
     full(monkeypatch, size - 1)
     room = room_for(other, "ingest")
-    assert room is not None
-    assert (room.wanted, room.unknown, room.is_enough) == (size, 0, False)
+    assert (room.wanted, room.unknown, room.is_enough) == (size, (), False)
     full(monkeypatch, size)
     enough = room_for(other, "ingest")
-    assert enough is not None
-    assert enough.is_enough
+    assert (enough.is_enough, enough.line) == (True, None)
 
 
 def test_the_line_says_what_is_there_what_is_wanted_and_what_to_do() -> None:
-    line = Room("/data", 1_200_000_000, 7_000_000_000, 3).line
+    never = tuple(f"stages/{name}" for name in "abcdef")
+    line = Room("/data", 1_200_000_000, 7_000_000_000, never).line
+    assert line is not None
     assert "\n" not in line
-    for told in ("1.2 GB at /data", "7.0 GB", "3 steps were never built", "'cxr gc --dry-run'"):
+    for told in (
+        "1.2 GB at /data",
+        "7.0 GB",
+        "6 steps that were never built here: stages/a, stages/b, stages/c, stages/d and 2 more",
+        "'cxr gc --dry-run'",
+    ):
         assert told in line
 
 
-def test_a_remote_root_tells_nothing(
-    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def bucket(tmp_path: Path) -> Iterator[str]:
+    """A data root that is no local folder, in this process's memory."""
+    yield f"memory://{tmp_path.name}"
+    fsspec.filesystem("memory").rm(f"/{tmp_path.name}", recursive=True)
+
+
+def test_of_an_object_store_the_line_says_that_its_room_is_unknown(
+    raw: Path, tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CXR_STATE_DIR", str(tmp_path / "state"))
-    context = look(tmp_path / "data", {"chexpert": raw})
-    context.store.is_local = False
-    assert room_for(context, "ingest") is None
+    order = Order(data_root=bucket, sources=(f"chexpert={raw}",))
+    context = open_context(order)
+    ingest_studies(context, "chexpert")
+    room = room_for(context, "ingest")
+    assert (room.free, room.unknown, room.is_enough) == (None, ("images/chexpert",), True)
+    assert room.line == (
+        f"free space of the object store {bucket} is unknown; this run will write what cannot be "
+        "told of a step that was never built here: images/chexpert"
+    )
 
 
 def test_a_dry_run_says_it_too(
