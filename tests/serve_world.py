@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,17 @@ def films(count: int) -> list[bytes]:
 
 
 def alone(questions: list[Question], settings: ServingSettings = SETTINGS) -> list[str]:
-    """What each is answered when it is asked alone."""
-    service = FindingsService.load(trained_world() / "finetune", settings, 1, "cpu")
-    return [service.answer([question])[0].text for question in questions]
+    """What each is answered when it is asked alone; equal asks of one process are answered once."""
+    told = settings.model_dump_json()
+    return [_answer(question, told) for question in questions]
+
+
+@cache
+def _answer(question: Question, settings: str) -> str:
+    return _service(settings).answer([question])[0].text
+
+
+@cache
+def _service(settings: str) -> FindingsService:
+    told = ServingSettings.model_validate_json(settings)
+    return FindingsService.load(trained_world() / "finetune", told, 1, "cpu")

@@ -14,6 +14,7 @@ from tests.pages_world import (
     RUN_ID,
     STUDIES,
     House,
+    Reply,
     Room,
     copied_house,
     open_room,
@@ -44,9 +45,14 @@ def addresses(house: House) -> list[str]:
     ]  # fmt: skip
 
 
-def test_every_view_says_what_it_is_and_what_it_is_not(room: Room, house: House) -> None:
-    for address in addresses(house):
-        reply = room.ask(address)
+@pytest.fixture(scope="module")
+def views(room: Room, house: House) -> dict[str, Reply]:
+    """Every view by its address, asked for once."""
+    return {address: room.ask(address) for address in addresses(house)}
+
+
+def test_every_view_says_what_it_is_and_what_it_is_not(views: dict[str, Reply]) -> None:
+    for address, reply in views.items():
         assert reply.status == 200, address
         assert "<strong>Not a medical device.</strong>" in reply.text, address
         assert reply.headers[NOTICE_HEADER]
@@ -56,20 +62,21 @@ def test_every_view_says_what_it_is_and_what_it_is_not(room: Room, house: House)
         assert 'href="#main">Skip to the page' in reply.text
 
 
-def test_every_link_of_every_view_leads_somewhere(room: Room, house: House) -> None:
+def test_every_link_of_every_view_leads_somewhere(room: Room, views: dict[str, Reply]) -> None:
     links = {
         found.replace("&amp;", "&").partition("#")[0]
-        for address in addresses(house)
-        for found in re.findall(r'(?:href|src)="(/[^"]*)"', room.ask(address).text)
+        for reply in views.values()
+        for found in re.findall(r'(?:href|src)="(/[^"]*)"', reply.text)
     }
     assert len(links) > 60
-    broken = {link: status for link in sorted(links) if (status := room.ask(link).status) != 200}
+    found = {link: (views.get(link) or room.ask(link)).status for link in sorted(links)}
+    broken = {link: status for link, status in found.items() if status != 200}
     assert broken == {}
 
 
-def test_inputs_have_labels_and_pictures_have_texts(room: Room, house: House) -> None:
-    for address in addresses(house):
-        text = room.ask(address).text
+def test_inputs_have_labels_and_pictures_have_texts(views: dict[str, Reply]) -> None:
+    for address, reply in views.items():
+        text = reply.text
         ids = set(re.findall(r'<label[^>]* for="([^"]+)"', text))
         inputs = re.findall(r"<(?:input|select|textarea)\b[^>]*>", text)
         for found in (each for each in inputs if 'type="hidden"' not in each):
@@ -80,10 +87,9 @@ def test_inputs_have_labels_and_pictures_have_texts(room: Room, house: House) ->
 
 
 def test_no_page_has_script_or_style_of_its_own_or_fetches_from_elsewhere(
-    room: Room, house: House
+    views: dict[str, Reply],
 ) -> None:
-    for address in addresses(house):
-        reply = room.ask(address)
+    for reply in views.values():
         policy = reply.headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy and "unsafe" not in policy
         assert re.findall(r"<script(?! src=\"/static/)", reply.text) == []

@@ -9,6 +9,8 @@ import logging
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,13 +21,7 @@ import pytest
 from models_world import picture
 from PIL import Image
 from serve_asking import Reply, ask, form, guarded, upload
-from serve_world import (
-    Running,
-    alone,
-    films,
-    running,
-    user_turn,
-)
+from serve_world import Running, alone, films, running, user_turn
 
 from infra.log import LOGGER
 from infra.tokens import Role, add_token
@@ -288,9 +284,10 @@ def test_who_is_slow_is_not_waited_for(server: Running, tokens: dict[str, str]) 
         "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n"
         f"Authorization: Bearer {tokens['viewer']}\r\n\r\n"
     ).encode()
-    body = raw(server, head + b"{")
+    with ThreadPoolExecutor() as hands:  # both wait for the same patience
+        body, no_end = hands.map(partial(raw, server), (head + b"{", b"GET /health HTT"))
     assert body.startswith(b"HTTP/1.1 408 ")
-    assert raw(server, b"GET /health HTT") == b"", "a head that does not end"
+    assert no_end == b"", "a head that does not end"
     assert server.front.inside == 0
 
 
