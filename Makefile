@@ -35,9 +35,10 @@ stack-status:  ## how each process of the stack is
 stack-stop:  ## stop all of them; what they keep stays
 	@$(BIN)/cxr stack stop --folder $(STACK_ROOT)
 
+# Three at a time on two cores: a fifth of what the tests take is waiting for processes to start.
 test: setup  ## lint, types, import contracts and the tests that CI runs
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu"
+	@$(BIN)/python -m pytest -n 3 --dist loadfile -m "not slow and not gpu"
 
 test-slow: setup  ## what takes longer: kill -9 storms, the whole demo, real data end to end
 	@$(BIN)/python -m pytest -m "slow and not gpu" --timeout 5400

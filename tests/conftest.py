@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -33,6 +34,28 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+THINNED = (
+    "tests/damage/",
+    *("tests/test_llm_batch_hostile.py", "tests/test_offline_faults.py", "tests/test_decoding.py"),
+    *("tests/test_source_manifest.py", "tests/test_llm_quota.py", "tests/test_damaged_root.py"),
+)
+"""Catalogues of many cases for each test, which took a tenth of all."""
+ONE_OF = 3
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of a catalogue's cases ``make test`` runs each third one, ``make test-slow`` the others; the
+    first of every test is among the former."""
+    seen: Counter[str] = Counter()
+    for item in items:
+        if item.nodeid.startswith(THINNED) and isinstance(item, pytest.Function):
+            name = f"{item.path}::{item.originalname}"
+            if seen[name] % ONE_OF:
+                item.add_marker(pytest.mark.slow)
+            seen[name] += 1
 
 
 def pytest_unconfigure() -> None:
