@@ -330,7 +330,8 @@ for _goal, _text in GOALS.items():
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; every error raised on purpose is one line on stderr.
 
-    Exit codes: 0 done, 2 bad input, 1 anything else.
+    Exit codes: 0 done, 2 bad input, 1 anything else; 3 of ``forget`` and ``monitor``, as
+    docs/retention.md and docs/drift.md tell.
     """
     set_up_logging()
     sys.exit(_guarded(lambda: invoke(APP, arguments)))

@@ -8,7 +8,10 @@ import typer
 
 from flows.cli_options import DataRoot, Json
 
-FORGET_HELP = "Remove a subject who withdrew from everything, prove it, name models that saw it."
+FORGET_HELP = (
+    "Remove a subject who withdrew from everything, prove it, name models that saw it. Ends with 1 "
+    "where anything is left, with 3 where nothing is and not everything could be searched."
+)
 GC_HELP = "Remove artifacts that no registered model, kept run or recent work needs."
 
 

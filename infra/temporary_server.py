@@ -29,7 +29,8 @@ _POLL_SECONDS = 0.05
 _ANSWER_SECONDS = 5.0  # our choice: it answers in 0.01 s
 _SETTLE_SECONDS = 10.0
 """States of tasks come as events, and the last ones may lie in the server's queue when the client
-has ended: so long are they waited for (our choice: 0.1 s is usual, 3 s on a busy machine)."""
+has ended: so long are they waited for. Our choice: 0.1 s is usual, and two where a task stands as
+running until the next states are written (``prefect_place``)."""
 _STOP_SECONDS = 30.0
 """It is given to end by itself, as it writes its queues then; Prefect's own is given 5 s, in which
 a busy machine did not get to it."""

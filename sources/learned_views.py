@@ -63,7 +63,7 @@ def read_views(file: Path, key: str | None = None) -> dict[str, int] | None:
 
 def asked_view(prompt: str) -> str | None:
     """The view whose sentence a prompt begins with."""
-    return next((view for view, said in _SENTENCES.items() if said.match(prompt)), None)
+    return parted(prompt)[0]
 
 
 def parted(prompt: str) -> tuple[str | None, str]:

@@ -165,6 +165,15 @@ def test_config_prints_what_set_accepts(cxr: Say, recipe: str, scale: str) -> No
         assert load_settings(recipe, scale, [line]) == load_settings(recipe, scale), line
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("recipe", "scale"), preset_names())
+def test_each_line_that_config_prints_changes_nothing_alone(
+    cxr: Say, recipe: str, scale: str
+) -> None:
+    for line in settings_lines(cxr("config", "--recipe", recipe, "--scale", scale).out):
+        assert load_settings(recipe, scale, [line]) == load_settings(recipe, scale), line
+
+
 def test_config_shows_overrides_and_json_reads_back(cxr: Say) -> None:
     sets = ["--set", "images.short_side_px=224", "--set", "stages.align.steps=7"]
     lines = settings_lines(cxr("config", *sets).out)
@@ -314,7 +323,7 @@ def test_a_plan_says_what_the_run_would_stop_at(cxr: Say, tmp_path: Path) -> Non
     said = cxr("run", *options, "--dry-run")
     room, stop = said.err.splitlines()
     assert said.code == 0
-    assert "steps that were never built here: replicas/" in room
+    assert "steps were never built here: replicas/" in room
     assert stop.startswith("the run would stop at once: found model 'gpt-4' without an endpoi")
     offline = ["--set", "reports.model=offline-rules", "--set", 'score.judges=["offline-rules"]']
     stopped = "found stage 'pretrain' without its weights; expected a folder with the published mod"

@@ -41,7 +41,7 @@ def test_what_was_never_built_is_named(raw: Path, tmp_path: Path) -> None:
     assert room.is_enough
     assert room.line is not None
     assert room.line.endswith(
-        "this run will write what cannot be told of 2 steps that were never built here: "
+        "how much this run writes cannot be told, for 2 steps were never built here: "
         "studies/chexpert, images/chexpert"
     )
 
@@ -71,7 +71,7 @@ def test_the_line_says_what_is_there_what_is_wanted_and_what_to_do() -> None:
     for told in (
         "1.2 GB at /data",
         "7.0 GB",
-        "6 steps that were never built here: stages/a, stages/b, stages/c, stages/d and 2 more",
+        "6 steps were never built here: stages/a, stages/b, stages/c, stages/d and 2 more",
         "'cxr gc --dry-run'",
     ):
         assert told in line
@@ -94,8 +94,8 @@ def test_of_an_object_store_the_line_says_that_its_room_is_unknown(
     room = room_for(context, "ingest")
     assert (room.free, room.unknown, room.is_enough) == (None, ("images/chexpert",), True)
     assert room.line == (
-        f"free space of the object store {bucket} is unknown; this run will write what cannot be "
-        "told of a step that was never built here: images/chexpert"
+        f"free space of the object store {bucket} is unknown; how much this run writes cannot "
+        "be told, for a step was never built here: images/chexpert"
     )
 
 

@@ -141,6 +141,7 @@ def test_its_port_is_its_own_until_it_has_written_the_last_states(
     assert is_taken(port)
     server.wait(300)
     assert server.serves(server.url)
+    assert is_taken(port)
     home = {"HOME": str(tmp_path), "PREFECT_API_URL": server.url}
     with subprocess.Popen(
         [sys.executable, "-c", OWING], stdin=subprocess.PIPE, stdout=subprocess.PIPE,

@@ -30,6 +30,7 @@ from typing import Any
 from filelock import FileLock
 
 from infra.errors import InputError
+from infra.llm.layout import layout_of
 from infra.llm.transport import Reply
 
 BATCH_FILE = "llm-batches.sqlite"
@@ -87,12 +88,7 @@ class BatchState:
         run = self._database.execute
         run("PRAGMA journal_mode=WAL")
         run("PRAGMA secure_delete=ON")
-        found = run("PRAGMA user_version").fetchone()[0]
-        if found not in (0, LAYOUT_VERSION):
-            self._database.close()
-            raise InputError(
-                f"{self.path} of layout {found}", f"layout {LAYOUT_VERSION}", "move it away"
-            )
+        layout_of(self._database, self.path, LAYOUT_VERSION)
         self._database.executescript(TABLES)
         run(f"PRAGMA user_version={LAYOUT_VERSION}")
         with self._transaction():

@@ -25,6 +25,7 @@ from filelock import FileLock
 
 from infra.errors import InputError
 from infra.llm.archive import ARCHIVE_FOLDER, ArchiveFile, Row, damaged
+from infra.llm.layout import layout_of
 from infra.llm.ledger import COST, EARLIER, NANO, SENT, Earlier, Work, task_of
 
 CACHE_FILE = "llm-answers.sqlite"
@@ -121,11 +122,7 @@ class AnswerCache:
         run = self._connection.execute
         run("PRAGMA journal_mode=WAL")
         run("PRAGMA synchronous=NORMAL")  # a power cut may cost the last answers, never the file
-        found = run("PRAGMA user_version").fetchone()[0]
-        if found not in range(LAYOUT_VERSION + 1):
-            raise InputError(
-                f"{self.path} of layout {found}", f"layout {LAYOUT_VERSION}", "move it away"
-            )
+        found = layout_of(self._connection, self.path, LAYOUT_VERSION)
         if found != LAYOUT_VERSION:
             for table in _TABLES:
                 run(table)

@@ -25,6 +25,7 @@ import psutil
 from filelock import FileLock
 
 from infra.errors import InputError
+from infra.llm.layout import layout_of
 from infra.llm.request import ChatRequest
 from infra.log import LOGGER
 
@@ -137,11 +138,7 @@ class Ledger:
         run = self._connection.execute
         run("PRAGMA journal_mode=WAL")
         run("PRAGMA synchronous=NORMAL")  # a power cut may cost the last second, never the file
-        found = run("PRAGMA user_version").fetchone()[0]
-        if found not in (0, LAYOUT_VERSION):
-            raise InputError(
-                f"{self.path} of layout {found}", f"layout {LAYOUT_VERSION}", "move it away"
-            )
+        found = layout_of(self._connection, self.path, LAYOUT_VERSION)
         for table in _TABLES:
             run(table)
         return bool(found == 0)

@@ -22,6 +22,7 @@ from typing import Final
 from filelock import FileLock
 
 from infra.errors import InputError
+from infra.llm.layout import layout_of
 from infra.llm.request import ChatRequest
 from infra.sqlite_files import rewrite
 
@@ -64,11 +65,7 @@ class Owners:
         run = self._connection.execute
         run("PRAGMA journal_mode=WAL")
         run("PRAGMA synchronous=FULL")  # on disk before the answer may be
-        found = run("PRAGMA user_version").fetchone()[0]
-        if found not in (0, LAYOUT_VERSION):
-            raise InputError(
-                f"{self.path} of layout {found}", f"layout {LAYOUT_VERSION}", "move it away"
-            )
+        layout_of(self._connection, self.path, LAYOUT_VERSION)
         for table in _TABLES:
             run(table)
         run("INSERT OR IGNORE INTO secret VALUES (1, ?)", (secrets.token_bytes(32),))

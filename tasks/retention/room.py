@@ -47,11 +47,8 @@ class Room:
             return f"free space of the object store {self.place} is unknown; {self._written}"
         if self.is_enough and not self.unknown:
             return None
-        advice = (
-            ""
-            if self.is_enough
-            else ("; make room, or look at what 'cxr gc --dry-run' would remove")
-        )
+        make_room = "; make room, or look at what 'cxr gc --dry-run' would remove"
+        advice = "" if self.is_enough else make_room
         return f"free disk is {self.free / GB:.1f} GB at {self.place}; {self._written}{advice}"
 
     @property
@@ -63,9 +60,9 @@ class Room:
         more = len(self.unknown) - _MOST_NAMED
         others = f" and {more} more" if more > 0 else ""
         count = len(self.unknown)
-        steps = "a step that was" if count == 1 else f"{count} steps that were"
-        first = f"{known}, and" if self.wanted else "this run will write"
-        return f"{first} what cannot be told of {steps} never built here: {names}{others}"
+        steps = "a step was" if count == 1 else f"{count} steps were"
+        first = f"{known}, and how much more" if self.wanted else "how much this run writes"
+        return f"{first} cannot be told, for {steps} never built here: {names}{others}"
 
 
 def room_for(context: Context, goal: str) -> Room:
