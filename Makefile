@@ -7,6 +7,9 @@ DEMO_ROOT ?= demo
 STACK_ROOT ?= stack
 PICTURE_ROOT ?= $(DEMO_ROOT)
 
+# A third of all lines, hardly any of which is ever imported: compiled by whoever does.
+UNCOMPILED := tests?|transformers/models|diffusers/(pipelines|models)|phonenumbers|ray/(rllib|serve|tune|data|train)|databricks|pip
+
 .PHONY: help setup demo stack stack-status stack-stop test test-slow bench lint lock audit dashboards pictures clean
 
 help:  ## what each target does
@@ -19,7 +22,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing the locked packages into $(VENV) (once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.lock
-	@$(BIN)/python -m compileall -qq -j 0 -x "/tests?/" $(VENV)/lib || true  # some hold files of other Pythons
+	@$(BIN)/python -m compileall -qq -j 0 -x "/($(UNCOMPILED))/" $(VENV)/lib || true  # some hold files of other Pythons
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@rm -f $(VENV)/.installed-*; touch $@
 

@@ -228,6 +228,7 @@ def test_a_dry_run_says_what_and_why(cxr: Say, tmp_path: Path) -> None:
     assert [line.split()[0] for line in text[:-1]] == [row["key"] for row in rows]
 
 
+@pytest.mark.slow
 def test_the_doctor_mends_scratch_and_finds_a_flipped_byte(cxr: Say, tmp_path: Path) -> None:
     raw = write_raw("chexpert", tmp_path / "raw", 8)
     artifact = ingest_studies(look(tmp_path / "data", {"chexpert": raw}), "chexpert")

@@ -203,6 +203,7 @@ def test_a_state_folder_without_room_is_met_before_prefect_starts(tmp_path: Path
     assert not list(home.iterdir())
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_one_line_and_no_table(store: Store) -> None:
     flip(only(store, "predictions", "predictions.parquet"))
     done = cxr("errors", "--data-root", store.root)

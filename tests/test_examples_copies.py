@@ -107,6 +107,7 @@ def assert_bars(planted: Counter[str], caught: Counter[str]) -> None:
     assert caught["distinct"] <= 0.005 * planted["distinct"], f"{caught['distinct']} distinct films"
 
 
+@pytest.mark.slow
 def test_copies_of_phantoms_are_caught_and_distinct_phantoms_kept(tmp_path: Path) -> None:
     planted, caught = rates(
         phantoms("mimic_cxr", 120, side_px=224), phantoms("padchest", 240, side_px=224), tmp_path

@@ -164,6 +164,7 @@ def test_retiring_removes_what_learned_and_takes_the_alias(world: ForgetWorld, c
     assert withdrawn_tag(world.context()) == {}
 
 
+@pytest.mark.slow
 def test_stages_are_told_and_retired_after_it_is_done(world: ForgetWorld, cxr: Say) -> None:
     person = world.people["train"]
     arguments = ("forget", person.subject, "--source", SOURCE, "--data-root", world.data)
@@ -323,6 +324,7 @@ def test_one_that_was_killed_finishes_when_run_again(
     assert_whole(world.context())
 
 
+@pytest.mark.slow
 def test_what_is_left_is_one_line_and_exit_code_1(world: ForgetWorld, cxr: Say) -> None:
     person = world.people["train"]
     note = world.data / "notes of a colleague.txt"

@@ -118,6 +118,7 @@ def test_a_stage_that_keeps_them_has_the_loss_of_one_that_reads_anew(
     assert model(**batch).loss.item() != pytest.approx(anew, rel=1e-5), "validate is read anew"
 
 
+@pytest.mark.slow
 def test_a_trained_stage_has_kept_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of all its examples, and its losses are those of a stage that had no room for them."""
     counted: list[int] = []

@@ -166,6 +166,7 @@ def test_a_killed_run_goes_on_to_the_same_file(tmp_path: Path) -> None:
     assert predictions(run) == predictions(calm)
 
 
+@pytest.mark.slow
 def test_sigterm_keeps_what_is_finished(tmp_path: Path) -> None:
     run = run_in(tmp_path, generate=SLOWLY)
     assert end(started(run, tmp_path / "run.json"), signal.SIGTERM) == STOPPED_BY_SIGTERM

@@ -44,6 +44,8 @@ from tasks.reports.work import write_reports
 from tasks.train.work import PIECE as MODEL_PIECE
 from tasks.train.work import example_files
 
+pytestmark = pytest.mark.slow
+
 RECIPE = (
     'sources.routes={mimic_cxr=["keep"],vindr_cxr=["synthesize"],object_cxr=["synthesize"]}',
     "sources.pieces=2",

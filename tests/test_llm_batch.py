@@ -84,6 +84,7 @@ def test_an_expired_batch_is_followed_by_plain_requests_if_not(tmp_path: Path) -
     assert stats["requests"] + stats["batch_answered"] == 60
 
 
+@pytest.mark.slow
 def test_a_batch_that_always_expires_ends_on_the_direct_path(tmp_path: Path) -> None:
     faults = BatchFaults(expired_batches=9, undone_share=1.0)
     answers, _, stats = run_batch(tmp_path, faults, rule(deadline_hours=1000.0), count=12)
@@ -118,6 +119,7 @@ def test_a_batch_that_fails_validation_is_asked_directly(tmp_path: Path) -> None
     assert (stats["batches"], stats["requests"], stats["files_deleted"]) == (1, 20, 1)
 
 
+@pytest.mark.slow
 def test_an_account_with_too_much_waiting_is_asked_again_later(tmp_path: Path) -> None:
     faults = BatchFaults(failed_batches=5, failed_code="token_limit_exceeded")
     answers, _, stats = run_batch(tmp_path, faults, count=20)
@@ -125,6 +127,7 @@ def test_an_account_with_too_much_waiting_is_asked_again_later(tmp_path: Path) -
     assert (stats["batches"], stats["requests"], stats["batch_answered"]) == (6, 0, 20)
 
 
+@pytest.mark.slow
 def test_a_batch_that_somebody_cancels_keeps_what_it_did(tmp_path: Path) -> None:
     answers, _, stats = run_batch(tmp_path, BatchFaults(cancelled_batches=1))
     assert {answer.status for answer in answers} == ALL_OK
@@ -146,12 +149,14 @@ def test_a_server_without_batches_is_asked_directly(tmp_path: Path) -> None:
     assert (stats["requests"], stats["uploads"]) == (20, 0)
 
 
+@pytest.mark.slow
 def test_who_asks_for_batches_always_is_told_that_there_are_none(tmp_path: Path) -> None:
     with pytest.raises(LanguageModelError) as caught:
         run_batch(tmp_path, BatchFaults(offered=False), count=20)
     assert str(caught.value).endswith("refused a batch (status 404); set CXR_LLM_BATCH=auto or off")
 
 
+@pytest.mark.slow
 def test_answers_that_do_not_fit_are_asked_again_directly_and_paid_for(tmp_path: Path) -> None:
     (tmp_path / "llm-prices.toml").write_text(PRICES)
     answers, client, stats = run_batch(tmp_path, faults=Faults(share_wrong_schema=0.15))
@@ -174,6 +179,7 @@ def test_refusals_cut_and_filtered_answers_are_final(tmp_path: Path) -> None:
     assert (stats["requests"], stats["uploads"]) == (0, 1)
 
 
+@pytest.mark.slow
 def test_refused_requests_are_sorted_by_the_direct_path(tmp_path: Path) -> None:
     faults = Faults(share_content_filter=0.25, share_context_length=0.25)
     answers, _, stats = run_batch(tmp_path, faults=faults)
@@ -182,18 +188,21 @@ def test_refused_requests_are_sorted_by_the_direct_path(tmp_path: Path) -> None:
     assert stats["uploads"] == 1 and stats["requests"] >= 60 - counts["ok"]
 
 
+@pytest.mark.slow
 def test_a_server_that_takes_no_schemas_gets_none_on_the_direct_path(tmp_path: Path) -> None:
     answers, _, stats = run_batch(tmp_path, faults=Faults(no_schemas=True), count=12)
     assert {answer.status for answer in answers} == ALL_OK
     assert (stats["uploads"], stats["batch_answered"], stats["answered"]) == (1, 0, 12)
 
 
+@pytest.mark.slow
 def test_a_download_that_breaks_off_is_begun_anew(tmp_path: Path) -> None:
     answers, _, stats = run_batch(tmp_path, BatchFaults(cut_downloads=2))
     assert {answer.status for answer in answers} == ALL_OK
     assert (stats["downloads"], stats["requests"], stats["uploads"]) == (3, 0, 1)
 
 
+@pytest.mark.slow
 def test_progress_tells_of_batches_and_plain_requests(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     faults = BatchFaults(expired_batches=1)

@@ -111,6 +111,7 @@ def test_a_batch_under_way_is_in_flight_and_its_cost_reserved(tmp_path: Path) ->
     assert after.reserved_usd == 0.0
 
 
+@pytest.mark.slow
 def test_a_killed_process_s_batch_is_counted_once(tmp_path: Path) -> None:
     with offline_server(None, BatchFaults(running_s=1.0)) as endpoint:
         child = process(endpoint, priced(tmp_path), rule(), 0, 40)

@@ -88,6 +88,7 @@ def test_a_killed_process_s_batch_serves_whoever_asks_a_part_of_it(tmp_path: Pat
     assert (stats["uploads"], stats["answered"], stats["repeated"]) == (2, 50, 0)
 
 
+@pytest.mark.slow
 def test_a_job_that_was_never_sent_is_given_up_by_who_asks_something_else(tmp_path: Path) -> None:
     with offline_server() as endpoint:
         with_rules = seen_by(endpoint)
@@ -156,6 +157,7 @@ def test_threads_of_one_client_share_their_batches(tmp_path: Path) -> None:
     assert (stats["answered"], stats["repeated"], stats["requests"]) == (40, 0, 0)
 
 
+@pytest.mark.slow
 def test_who_wants_no_batches_ends_an_open_one_and_keeps_its_answers(tmp_path: Path) -> None:
     with offline_server(None, BatchFaults(running_s=60.0)) as endpoint:
         kill_when(endpoint, tmp_path, lambda: server_stats(endpoint)["polls"] > 3, 0, 40)

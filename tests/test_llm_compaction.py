@@ -279,6 +279,7 @@ def test_others_write_and_read_while_it_runs(tmp_path: Path) -> None:
         assert cache.size()[:2] == (0, 3000)
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_loses_nothing(tmp_path: Path) -> None:
     chance = random.Random(5)
     with closing(AnswerCache(tmp_path)) as cache:

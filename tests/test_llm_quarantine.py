@@ -228,6 +228,7 @@ def test_retry_asks_again_what_failed_and_nothing_else(run: Run, cxr: Say) -> No
     )
 
 
+@pytest.mark.slow
 def test_a_retry_that_fails_again_can_be_retried_again(run: Run, cxr: Say) -> None:
     lost, _ = run.write(Faults(share_refused=0.3, seed=5))
     for round_number in (1, 2):

@@ -95,6 +95,7 @@ def test_lora_adds_the_released_adapters_parameters() -> None:
     assert all("multi_modal_projector" in name for name in others)
 
 
+@pytest.mark.slow
 def test_lora_can_leave_the_projector_frozen() -> None:
     lora = PAPER.stage("finetune").lora
     assert lora is not None

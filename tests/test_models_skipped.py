@@ -40,6 +40,7 @@ def vision_weights(folder: Path) -> dict[str, torch.Tensor]:
     }
 
 
+@pytest.mark.slow
 def test_finetuning_without_alignment_starts_from_the_parts(world: Path) -> None:
     direct = named("finetune", "direct", starts_from=["language", "pretrain"])
     run = train_run(world, direct)
@@ -59,6 +60,7 @@ def test_alignment_without_pretraining_has_a_tower_that_has_seen_nothing(world: 
     assert any(not torch.equal(own[name], trained[name]) for name in own)
 
 
+@pytest.mark.slow
 def test_the_untrained_tower_is_the_same_each_time(world: Path) -> None:
     for name in ("one", "two"):
         assert train(train_run(world, named("align", name, starts_from=["language"]))) == 0
@@ -90,6 +92,7 @@ def test_requests_without_indication_are_the_short_one() -> None:
     assert len({sample.turns for sample in plain}) == 2
 
 
+@pytest.mark.slow
 def test_a_stage_without_indication_trains_on_other_prompts(world: Path) -> None:
     short = request_turn(Task.FINDINGS, None).text
     for prompt, request in (("turns", None), ("no-indication", short)):

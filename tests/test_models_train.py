@@ -160,6 +160,7 @@ def test_a_saved_model_names_no_place(name: str) -> None:
         assert str(folder.parent) not in path.read_text(), path
 
 
+@pytest.mark.slow
 def test_stage_reads_its_sources_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = train_run(tmp_path, stage("pretrain", steps=1, sources=["chexpert"]))
     assert train(run) == 0
@@ -208,6 +209,7 @@ def test_not_a_number_stops_with_advice(tmp_path: Path) -> None:
     assert not (run.output / "result.json").exists()
 
 
+@pytest.mark.slow
 def test_full_finetune_trains_what_the_stage_names(tmp_path: Path) -> None:
     root = trained_world()
     settings = stage("finetune", trainable=["vision", "projector"], lora=None, steps=2)

@@ -150,6 +150,7 @@ def test_damaged_answers_are_found_before_a_run_wants_them(store: Store) -> None
     )
 
 
+@pytest.mark.slow
 def test_damaged_counts_are_removed_and_said(store: Store) -> None:
     cache = MetricCache.in_state(store.state)
     build(store, "openi")

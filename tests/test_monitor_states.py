@@ -255,6 +255,7 @@ def test_bad_input_fails_the_flow_with_its_own_error_once(raw: Path, tmp_path: P
     assert told["why"] == "SourceError in studies/chexpert"
 
 
+@pytest.mark.slow
 def test_the_pipeline_runs_its_sub_flows_in_order_up_to_the_goal(raw: Path, tmp_path: Path) -> None:
     reports = pipeline(order(raw, tmp_path / "data"), "examples")
     assert [report.key for report in reports] == [

@@ -196,6 +196,7 @@ def test_an_expired_batch_says_which_lines_it_left() -> None:
     assert min(len(done), len(expired), len(failed)) > 3
 
 
+@pytest.mark.slow
 def test_a_store_outlives_the_server(tmp_path: Path) -> None:
     slow = BatchFaults(running_s=60.0)
     with offline_server(None, slow, store=tmp_path) as endpoint, connected(endpoint) as client:

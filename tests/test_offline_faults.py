@@ -112,6 +112,7 @@ def test_time_spans_as_openai_writes_them(seconds: float, text: str) -> None:
     assert as_duration(seconds) == text
 
 
+@pytest.mark.slow
 def test_limit_headers_tell_what_is_left() -> None:
     faults = Faults(
         requests_per_minute=3000.0, burst=10.0, tokens_per_minute=60_000.0, limit_headers=True
@@ -150,6 +151,7 @@ def test_the_limit_holds_on_the_wire_and_what_it_refuses_is_counted() -> None:
     assert {body["error"]["code"] for _, _, body in refused} == {"rate_limit_exceeded"}
 
 
+@pytest.mark.slow
 def test_tokens_are_limited_by_prompt_and_answer() -> None:
     with offline_server() as endpoint:
         size = post(endpoint, 1)[2]["usage"]["total_tokens"]

@@ -43,6 +43,7 @@ def test_bad_input_is_one_line(cxr: Say, tmp_path: Path) -> None:
             assert "Traceback" not in said.err
 
 
+@pytest.mark.slow
 def test_it_answers_without_torch_and_ends_in_good_order(tmp_path: Path) -> None:
     house = copied_house(tmp_path)
     code = (

@@ -99,6 +99,7 @@ def test_the_measured_rates_on_1500_phantoms() -> None:
     assert float(np.mean(caught)) >= 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.public_data
 def test_real_films(public_data: Path) -> None:
     paths = sorted((public_data / "nih_cxr14" / "images").iterdir())[:24]

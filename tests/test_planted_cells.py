@@ -47,6 +47,7 @@ def of_cell(found: Recovery, cell: Cell) -> CellRecovery:
     return item
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", CELLS, ids=" ".join)
 def test_the_bar_of_each_cell(recovery: Recovery, cell: Cell) -> None:
     found = of_cell(recovery, cell)
@@ -74,6 +75,7 @@ def of(planted: list[PlantedPair], tier: str, kind: str) -> Iterator[PlantedPair
     return (pair for pair in planted if pair.cell == (tier, kind))
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_texts_and_others_do_not(planted: list[PlantedPair]) -> None:
     assert planted_pairs(40, 7) == planted
     texts = {(pair.reference, pair.prediction) for pair in planted}

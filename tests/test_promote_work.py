@@ -82,6 +82,7 @@ def other_half(number: int) -> bool:
     return not half(number)
 
 
+@pytest.mark.slow
 def test_an_equal_model_is_refused_whatever_intervals_its_recipe_asked_for(
     world: PromoteWorld,
 ) -> None:
@@ -244,6 +245,7 @@ def test_models_of_two_test_sets_are_not_held_together(world: PromoteWorld) -> N
     assert reason.startswith("other test examples: 100 of 120 and 100 are shared; evaluate both on")
 
 
+@pytest.mark.slow
 def test_a_later_scoring_of_both_on_one_test_set_holds_them_together(world: PromoteWorld) -> None:
     """What a comparison of recipes leaves: further scores of the same two stages."""
     large, small = Told(studies=120), Told(always)
@@ -316,6 +318,7 @@ def register_with_scores(world: PromoteWorld, told: Told) -> None:
     client.set_model_version_tag(MODEL, str(number), f"cxrflow.scores.{ability}", digest)
 
 
+@pytest.mark.slow
 def test_the_command_tells_facts_of_aliases_and_of_scores_that_none_told(
     cxr: Say, world: PromoteWorld
 ) -> None:

@@ -263,7 +263,7 @@ def require_one_winner(tries: list[list[Try]], world: World) -> None:
 
 def test_of_two_promoters_at_once_exactly_one_wins(world: World) -> None:
     world.promotions.promote(1, NOBODY, ANA)
-    require_one_winner(race(world.uri, world.artifacts, 20), world)
+    require_one_winner(race(world.uri, world.artifacts, 6), world)
 
 
 @pytest.mark.slow

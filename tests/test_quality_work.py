@@ -82,6 +82,7 @@ def value(artifact: Artifact) -> Find:
     return find  # type: ignore[return-value]
 
 
+@pytest.mark.slow
 def test_translations_come_close_to_the_known_english(value: Find) -> None:
     assert value("chrF[sacrebleu-chrF2]", "none") > 70
     assert value("BLEU-4[sacrebleu-13a-cased]", "none") > 40
@@ -147,6 +148,7 @@ def test_a_second_rating_builds_nothing(artifact: Artifact, context: Context) ->
     assert (again.built, again.folder) == ((), artifact.folder)
 
 
+@pytest.mark.slow
 def test_equal_runs_write_equal_bytes(artifact: Artifact, tmp_path: Path) -> None:
     other = look(tmp_path / "data", {}, *PADCHEST, replicas=True)
     build_replica(other, "padchest", silent)
@@ -197,6 +199,7 @@ def openi(public_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     return quality_of(rated(context, "openi"))
 
 
+@pytest.mark.slow
 @pytest.mark.public_data
 @pytest.mark.parametrize("task", ["synthesize", "structure"])
 def test_real_reports_are_what_the_teacher_is_measured_against(

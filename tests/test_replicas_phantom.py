@@ -292,6 +292,7 @@ def test_lateral_fluid_lies_low_and_behind() -> None:
         assert y > 0.5 * height
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", [View.PA, View.LATERAL])
 def test_distinct_chests_are_no_copies_to_the_perceptual_hash(view: View) -> None:
     """160 films, several of one person among them; a film's own reduced copy stays near."""

@@ -49,6 +49,7 @@ def test_rules_cost_nothing(raws: dict[str, Path], tmp_path: Path) -> None:
     assert estimate.output_tokens == with_text * TOKENS_PER_REQUEST["structure"][1]
 
 
+@pytest.mark.slow
 def test_the_estimate_is_never_below_what_is_asked(raws: dict[str, Path], tmp_path: Path) -> None:
     for name, routes in (("mimic_cxr", '["structure"]'), ("chexpert", '["synthesize"]')):
         context, artifact = planned(raws, tmp_path, name, routes)

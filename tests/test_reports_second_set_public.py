@@ -96,6 +96,7 @@ def scored(public_data: Path) -> Score:
     return score(_cases(public_data))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "lost"])
 def test_mistakes_in_real_text_are_caught(scored: Score, kind: str) -> None:
     assert scored.cases[kind] >= 15

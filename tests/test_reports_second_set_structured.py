@@ -188,5 +188,6 @@ def _replica_damage(
         yield _replica_case("lost", raw, own, {**answer, "findings": ". ".join(sentences[1:])})
 
 
+@pytest.mark.slow
 def test_replica_reports_hold_both_bars() -> None:
     hold_bars(score(_replica_cases()), at_least=200)

@@ -218,6 +218,7 @@ def test_kept_runs_are_the_last_of_each_recipe_and_those_at_work() -> None:
     assert "d" in kept_runs(told, 0)
 
 
+@pytest.mark.slow
 def test_an_equal_plan_that_ran_and_died_later_leaves_a_live_run_what_it_needs(
     tmp_path: Path,
 ) -> None:

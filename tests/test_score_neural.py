@@ -118,6 +118,7 @@ def test_without_weights_each_metric_says_what_it_needs(predicted: Path, tmp_pat
     assert len(tag) < LONGEST_TAG
 
 
+@pytest.mark.slow
 def test_with_weights_each_metric_has_a_number_an_interval_and_a_digest(
     with_weights: tuple[Context, Artifact], weights: Path
 ) -> None:

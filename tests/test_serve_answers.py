@@ -233,6 +233,7 @@ def test_a_film_that_nobody_waits_for_is_not_begun() -> None:
         work.prepare(Ask(0, "draw", prompt=" "))
 
 
+@pytest.mark.slow
 def test_a_view_that_was_never_shown_is_refused_by_name() -> None:
     with pytest.raises(Refusal, match=r"a LATERAL film; expected .* has been shown: PA") as refusal:
         drawing().prepare(Ask(0, "draw", prompt=drawing_prompt("LATERAL", "A nodule.")))

@@ -143,6 +143,7 @@ def test_a_resample_that_draws_none_of_a_slice_has_no_value(metric: str) -> None
     assert (one.gap.value, one.gap.low, one.gap.high) == (0.0, None, None)
 
 
+@pytest.mark.slow
 def test_a_model_that_is_alike_everywhere_rarely_gets_a_worst_slice() -> None:
     """Sixteen slices by five facts that have nothing to do with the model: an interval for all of
     them at once excludes zero in about a twentieth of the trials, each alone in far more."""

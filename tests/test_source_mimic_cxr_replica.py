@@ -208,6 +208,7 @@ def test_the_truth_lies_beside(root: Path, rows: dict[str, dict[str, Any]]) -> N
     assert {truth["study_id"] for truth in truths} == set(rows)
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_same_bytes(root: Path, tmp_path: Path) -> None:
     write(tmp_path, ReplicaSpec(SPEC.studies, SPEC.seed, SPEC.side_px, processes=2))
     for path in sorted(root.rglob("*")):

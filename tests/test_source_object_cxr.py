@@ -150,6 +150,7 @@ def test_the_replica_counts_add_up(replica: Path) -> None:
     assert reasons == {"file-missing": 1, "no-image-left": 1}
 
 
+@pytest.mark.slow
 def test_half_of_the_replica_has_objects(tmp_path: Path) -> None:
     write(tmp_path, ReplicaSpec(studies=200, seed=4, side_px=64))
     found = Counter(study.source_labels[0].value for study in studies(tmp_path).values())

@@ -248,6 +248,7 @@ def test_size_and_processes_change_no_truth() -> None:
     assert draw_cohort(ReplicaSpec(20, seed=3, side_px=64, processes=7), "same") == plain
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_same_replica(tmp_path: Path) -> None:
     for processes in (1, 2):
         brax.write(tmp_path / str(processes), ReplicaSpec(10, 4, 64, processes))

@@ -155,6 +155,7 @@ def test_what_is_to_be_done_at_the_end_is_done(nursery: Nursery, folder: Path) -
     assert one.returncode == 4
 
 
+@pytest.mark.slow
 def test_libraries_are_there_already(loaded: Nursery, folder: Path) -> None:
     """All but a few of the modules that children import; who adds a library adds it there too."""
     code = (
