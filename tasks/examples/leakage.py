@@ -124,12 +124,14 @@ _HASHES: Final = """
     WHERE image.perceptual_hash IS NOT NULL AND study.split IS NOT NULL
     ORDER BY image.source, image.study_id, image.image_id
 """
-_PAIRS_AT_ONCE: Final = 1 << 20
-"""Candidate pairs compared in one go. Our choice: 128 MB for hashes of 64 bytes."""
+_PAIRS_AT_ONCE: Final = 1 << 16
+"""Candidate pairs compared in one go. Our choice: 8 MB for hashes of 64 bytes stay in a processor's
+cache; sixteen times as many take nearly three times as long for each pair."""
 _HELD_AT_ONCE: Final = 1 << 14
-"""Held-out hashes entered in one go. Our choice: some 200 keys each, 60 MB for a band."""
-_SIEVE_BITS: Final = 24
-"""Our choice: 16 MB, so that of a million images 6 % of what meets none comes through."""
+"""Held-out hashes asked for in one go. Our choice: some 200 keys each, 100 MB for a band."""
+_TABLE_BITS: Final = 22
+"""Our choice: a table of at most 16 MB, of some four places for each query, tells where those of a
+key begin. Keys of more bits share places, and what meets by that alone is compared in vain."""
 _SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)
 """2^64 over the golden ratio: a product's top bits depend on all bits of its key (Knuth 6.4)."""
 
@@ -172,8 +174,8 @@ def nearest_copies(queries: Hashes, held: Hashes, largest_distance: int) -> tupl
     """For each query the nearest held hash within ``largest_distance`` bits.
 
     Exact, without all pairs: cut into ``largest_distance // 3 + 1`` bands, two hashes that near
-    agree in one band but for at most two bits. The held side is entered under each of those keys,
-    and only pairs that meet under a key are compared in full.
+    agree in one band but for at most two bits. Queries are looked up under each of those keys of
+    the held side, and only pairs that meet under a key are compared in full.
 
     Args:
         queries: uint8 [n, bytes].
@@ -186,12 +188,11 @@ def nearest_copies(queries: Hashes, held: Hashes, largest_distance: int) -> tupl
     nearest = np.full(len(queries), -1, np.int64)
     best = np.full(len(queries), largest_distance + 1, np.int64)
     query_words, held_words = _words(queries), _words(held)
-    for first in range(0, len(held), _HELD_AT_ONCE):
-        part = held[first : first + _HELD_AT_ONCE]
-        for start, stop in _bands(queries.shape[1] * 8, largest_distance // 3 + 1):
-            asked = _band_keys(queries, start, stop)
-            keys, owners = _probes(_band_keys(part, start, stop), stop - start, asked)
-            for rows, found in _meetings(asked, keys, owners):
+    for start, stop in _bands(queries.shape[1] * 8, largest_distance // 3 + 1):
+        asked = _Asked(_band_keys(queries, start, stop), stop - start)
+        keys = _band_keys(held, start, stop)
+        for first in range(0, len(held), _HELD_AT_ONCE):
+            for rows, found in asked.meetings(keys[first : first + _HELD_AT_ONCE]):
                 _keep_closer(nearest, best, query_words, held_words, rows, found + first)
     return nearest, best
 
@@ -200,8 +201,10 @@ def _keep_closer(
     nearest: Numbers, best: Numbers, queries: Keys, held: Keys, rows: Numbers, found: Numbers
 ) -> None:
     """Compare the pairs (query row, held row) in full and note what is nearer than before."""
-    distances = np.bitwise_count(queries[rows] ^ held[found]).sum(axis=1, dtype=np.int64)
-    near = np.flatnonzero(distances <= best[rows])
+    # take and einsum: indexing and sum() of rows so short take twice as long
+    differing = np.bitwise_count(queries.take(rows, 0) ^ held.take(found, 0))
+    distances = np.einsum("ij->i", differing, dtype=np.int64)
+    near = np.flatnonzero(distances <= best.take(rows))
     rows, found, distances = rows[near], found[near], distances[near]
     order = np.lexsort((found, distances, rows))
     first = order[np.diff(rows[order], prepend=-1) > 0]
@@ -242,44 +245,42 @@ def _band_keys(hashes: Hashes, start: int, stop: int) -> Keys:
     return bits.astype(np.uint64) @ weights
 
 
-def _probes(keys: Keys, width: int, asked: Keys) -> tuple[Keys, Numbers]:
-    """Each key and its neighbours at one and two bits, sorted, and which row each belongs to.
+class _Asked:
+    """The queries by the keys of one band: a table tells where those of a key begin and end."""
 
-    Most are no key in ``asked``: those are left out, nearly all of them, before the rest is sorted,
-    which takes the time.
-    """
-    single = np.left_shift(np.uint64(1), np.arange(width, dtype=np.uint64))
-    one, other = np.triu_indices(width, 1)
-    flips = np.concatenate([np.zeros(1, np.uint64), single, single[one] ^ single[other]])
-    probes = (keys[:, None] ^ flips[None, :]).ravel()
-    is_asked = np.zeros(1 << _SIEVE_BITS, np.bool_)
-    is_asked[_sieve(asked)] = True
-    kept = np.flatnonzero(is_asked[_sieve(probes)])
-    probes, owners = probes[kept], kept // len(flips)
-    order = np.argsort(probes, kind="stable")
-    return probes[order], owners[order]
+    def __init__(self, keys: Keys, width: int) -> None:
+        self._bits = min(width, _TABLE_BITS, len(keys).bit_length() + 2)
+        self._wide = width > self._bits
+        places = self._places(keys)
+        self._rows = np.argsort(places, kind="stable")
+        self._counts = np.bincount(places, minlength=1 << self._bits).astype(np.int32)
+        self._ends = np.cumsum(self._counts, dtype=np.int32)
+        self._is_asked = self._counts > 0  # a quarter as large, and most places end there
+        single = np.left_shift(np.uint64(1), np.arange(width, dtype=np.uint64))
+        one, other = np.triu_indices(width, 1)
+        self._flips = np.concatenate(
+            [np.zeros(1, np.uint64), single, single[one] ^ single[other]]
+        )  # none, one bit, two bits
 
+    def meetings(self, held: Keys) -> Iterator[tuple[Numbers, Numbers]]:
+        """Pairs (query row, held row) whose keys differ in two bits at most, about
+        ``_PAIRS_AT_ONCE`` at a time."""
+        places = self._places((held[:, None] ^ self._flips[None, :]).ravel())
+        asked = np.flatnonzero(self._is_asked[places])
+        places, owners = places[asked], asked // len(self._flips)
+        ends, counts = self._ends[places], self._counts[places]
+        done = np.cumsum(counts, dtype=np.int64)
+        begin = 0
+        while begin < len(asked):
+            before = done[begin - 1] if begin else 0
+            end = max(begin + 1, int(np.searchsorted(done, before + _PAIRS_AT_ONCE, "right")))
+            number = counts[begin:end]
+            # the k-th of a place's n queries lies k - n before its end
+            last = np.repeat(ends[begin:end] - (done[begin:end] - before), number)
+            yield self._rows[last + np.arange(number.sum())], np.repeat(owners[begin:end], number)
+            begin = end
 
-def _sieve(keys: Keys) -> Keys:
-    """A number of ``_SIEVE_BITS`` bits for each key; equal keys have equal ones."""
-    return keys * _SPREAD >> np.uint64(64 - _SIEVE_BITS)
-
-
-def _meetings(queries: Keys, keys: Keys, owners: Numbers) -> Iterator[tuple[Numbers, Numbers]]:
-    """Pairs (query row, held row) under equal keys, at most about ``_PAIRS_AT_ONCE`` at a time.
-
-    A query's pairs stay together, in ascending order of the query.
-    """
-    left = np.searchsorted(keys, queries, "left")
-    counts = np.searchsorted(keys, queries, "right") - left
-    rows = np.flatnonzero(counts)
-    ends = np.cumsum(counts[rows])
-    begin = 0
-    while begin < len(rows):
-        done = ends[begin - 1] if begin else 0
-        end = max(begin + 1, int(np.searchsorted(ends, done + _PAIRS_AT_ONCE, "right")))
-        part = rows[begin:end]
-        number = counts[part]
-        within = np.arange(number.sum()) - np.repeat(np.cumsum(number) - number, number)
-        yield np.repeat(part, number), owners[np.repeat(left[part], number) + within]
-        begin = end
+    def _places(self, keys: Keys) -> Numbers:
+        """Where in the table a key stands: itself if it is short enough."""
+        places = keys * _SPREAD >> np.uint64(64 - self._bits) if self._wide else keys
+        return places.view(np.int64)
