@@ -7,7 +7,7 @@ DEMO_ROOT ?= demo
 STACK_ROOT ?= stack
 PICTURE_ROOT ?= $(DEMO_ROOT)
 
-# A third of all lines, hardly any of which is ever imported: compiled by whoever does.
+# A quarter of all lines, hardly any of which is ever imported: compiled by whoever does.
 UNCOMPILED := tests?|transformers/models|diffusers/(pipelines|models)|phonenumbers|ray/(rllib|serve|tune|data|train)|databricks|pip
 
 .PHONY: help setup demo stack stack-status stack-stop test test-slow bench lint lock audit dashboards pictures clean

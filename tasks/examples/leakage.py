@@ -126,12 +126,13 @@ _HASHES: Final = """
 """
 _PAIRS_AT_ONCE: Final = 1 << 16
 """Candidate pairs compared in one go. Our choice: 8 MB for hashes of 64 bytes stay in a processor's
-cache; sixteen times as many take nearly three times as long for each pair."""
+cache; sixteen times as many take two and a half times as long for each pair."""
 _HELD_AT_ONCE: Final = 1 << 14
 """Held-out hashes asked for in one go. Our choice: some 200 keys each, 100 MB for a band."""
 _TABLE_BITS: Final = 22
-"""Our choice: a table of at most 16 MB, of some four places for each query, tells where those of a
-key begin. Keys of more bits share places, and what meets by that alone is compared in vain."""
+"""Our choice: two tables of at most 16 MB, of some four places for each query, tell where those of
+a key end and how many they are. Keys of more bits share places, and what meets by that alone is
+compared in vain."""
 _SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)
 """2^64 over the golden ratio: a product's top bits depend on all bits of its key (Knuth 6.4)."""
 
@@ -255,7 +256,6 @@ class _Asked:
         self._rows = np.argsort(places, kind="stable")
         self._counts = np.bincount(places, minlength=1 << self._bits).astype(np.int32)
         self._ends = np.cumsum(self._counts, dtype=np.int32)
-        self._is_asked = self._counts > 0  # a quarter as large, and most places end there
         single = np.left_shift(np.uint64(1), np.arange(width, dtype=np.uint64))
         one, other = np.triu_indices(width, 1)
         self._flips = np.concatenate(
@@ -266,9 +266,9 @@ class _Asked:
         """Pairs (query row, held row) whose keys differ in two bits at most, about
         ``_PAIRS_AT_ONCE`` at a time."""
         places = self._places((held[:, None] ^ self._flips[None, :]).ravel())
-        asked = np.flatnonzero(self._is_asked[places])
-        places, owners = places[asked], asked // len(self._flips)
-        ends, counts = self._ends[places], self._counts[places]
+        counts = self._counts[places]
+        asked = np.flatnonzero(counts)
+        ends, counts, owners = self._ends[places[asked]], counts[asked], asked // len(self._flips)
         done = np.cumsum(counts, dtype=np.int64)
         begin = 0
         while begin < len(asked):
