@@ -6,8 +6,8 @@
 Films are of 32 px; tables, ids and reports are as many and as long as real ones. Answers lie in the
 cache, as after a first run. Each command is a process of its own, whose tree is watched. What it
 holds beyond its imports is told by the same command over 280 studies. Writes its section of
-``docs/benchmarks.md``; 700,000 studies take an hour and a half and 11 GB. What was measured of a size lies in
-the folder as ``STUDIES.json``, and ``--resume`` takes it from there.
+``docs/benchmarks.md``; 700,000 studies take an hour and a half and 11 GB. What was measured of a
+size lies in the folder as ``STUDIES.json``, and ``--resume`` takes it from there.
 """
 
 from __future__ import annotations
